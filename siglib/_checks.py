@@ -1,0 +1,115 @@
+"""Checks of the scalar arguments that all operations share: each returns the clean value or raises, naming the argument."""
+
+import operator
+import os
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+# Lengths are 64-bit in the kernels; anything that could not be addressed is refused before it is allocated.
+MAX_LENGTH = 2**63 - 1
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+# GCC's OpenMP run-time hangs in the child of a fork when its parent had used threads: such a child computes on one thread.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def as_int(name: str, value: Any, minimum: int) -> int:
+    """`value` as an int of at least `minimum`; anything with `__index__` but bool counts as an integer."""
+    if type(value) is not int:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        try:
+            value = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """`value` as a bool; only Python's and NumPy's own booleans are taken."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
+
+
+def as_float(name: str, value: Any) -> float:
+    """`value` as a Python float; any real number but bool is taken, NaN and infinity too."""
+    if type(value) is float:
+        return value
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
+
+
+def hardware_threads() -> int:
+    """Number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def as_n_threads(n_jobs: Any) -> int:
+    """Number of threads that `n_jobs` asks for: k > 0 is k threads, -1 all processors, -k all but k - 1."""
+    if n_jobs == 1 and type(n_jobs) is int:
+        return 1
+    n_jobs = as_int("n_jobs", n_jobs, -(2**31))
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0: give a number of threads, or -1 for all processors")
+    if n_jobs < 0:
+        available = hardware_threads()
+        if available + 1 + n_jobs < 1:
+            raise ValueError(f"n_jobs={n_jobs} leaves no thread: this process may use {available} processors")
+        n_jobs = available + 1 + n_jobs
+    return 1 if _forked else min(n_jobs, 1024)
+
+
+def augmented_dimension(dimension: int, time_aug: bool, lead_lag: bool) -> int:
+    """Number of channels of a path after its transforms."""
+    return (2 * dimension if lead_lag else dimension) + time_aug
+
+
+def tensor_length(dimension: int, degree: int) -> int:
+    """Number of words of length 1 to `degree`: the length of a signature without its scalar term, any size."""
+    if dimension == 1:
+        return degree
+    if dimension == 0:
+        return 0
+    # d + ... + d^N = (d^(N+1) - d) / (d - 1); the bound keeps absurd degrees from computing absurd powers.
+    if degree > 64:
+        return MAX_LENGTH + 1
+    return (dimension ** (degree + 1) - dimension) // (dimension - 1)
+
+
+def checked_tensor_length(dimension: int, degree: int) -> int:
+    """`tensor_length`, or ValueError if it passes what 64 bits can count."""
+    length = tensor_length(dimension, degree)
+    if length >= MAX_LENGTH:
+        raise ValueError(f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients")
+    return length
+
+
+def has_scalar_term(name: str, length: int, dimension: int, degree: int) -> bool:
+    """Whether a signature-like array of this length stores the scalar term; ValueError if neither format fits."""
+    expected = checked_tensor_length(dimension, degree)
+    if length == expected:
+        return False
+    if length == expected + 1:
+        return True
+    raise ValueError(
+        f"{name} must have length {expected} (or {expected + 1} with the scalar term) on its last axis for dimension "
+        f"{dimension} and degree {degree}, got {length}"
+    )

@@ -1,0 +1,48 @@
+"""The CPU kernels, built for the best instruction set that this machine runs.
+
+`SIGLIB_CPU=baseline|avx2|avx512` overrides the choice. Every kernel takes one floating type; `kernels(dtype)` gives the namespace
+of kernel modules specialised for it: `kernels("float64").signature.sig(...)`.
+"""
+
+import importlib
+import os
+from types import SimpleNamespace
+
+from . import _cpuid
+
+_MODULES = ("signature",)
+_C_NAMES = {"float64": "double", "float32": "float"}
+
+
+def usable_instruction_sets() -> list[str]:
+    """Instruction sets that were built and that this machine runs, fastest first."""
+    here = os.path.dirname(_cpuid.__file__)
+    built = "\n".join(os.listdir(here))
+    return [name for name in _cpuid.supported() if f"_signature_{name}." in built]
+
+
+def _choose() -> str:
+    wanted = os.environ.get("SIGLIB_CPU")
+    usable = usable_instruction_sets()
+    if not wanted:
+        return usable[0]
+    if wanted not in usable:
+        raise ImportError(f"SIGLIB_CPU={wanted!r} cannot run here; possible: {', '.join(usable)}")
+    return wanted
+
+
+def load(instruction_set: str) -> dict[str, SimpleNamespace]:
+    """The kernel modules of one instruction set, specialised: dtype name -> module name -> kernel name."""
+    spaces = {dtype: SimpleNamespace() for dtype in _C_NAMES}
+    for stem in _MODULES:
+        module = importlib.import_module(f"{__name__}._{stem}_{instruction_set}")
+        for dtype, c_name in _C_NAMES.items():
+            functions = {
+                name: function[c_name] for name, function in vars(module).items() if hasattr(function, "__signatures__")
+            }
+            setattr(spaces[dtype], stem, SimpleNamespace(**functions))
+    return spaces
+
+
+instruction_set = _choose()
+kernels = load(instruction_set)

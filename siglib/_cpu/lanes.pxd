@@ -1,0 +1,39 @@
+"""Lane types and scratch memory shared by all kernels.
+
+Cython believes that `vd` and `vf` are plain numbers; the C compiler sees vectors (simd.h). So `a + x * b` works on all lanes at once, but
+kernels neither index lanes nor cast to a lane type: to reach single lanes, view the memory as `real*` with `lanes(...)` numbers per vector.
+"""
+
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+
+
+cdef extern from "simd.h" nogil:
+    ctypedef double vd
+    ctypedef float vf
+    const int LANES_F64
+    const int LANES_F32
+
+ctypedef fused vec:
+    vd
+    vf
+
+ctypedef fused real:
+    double
+    float
+
+
+cdef inline int lanes(vec* tag) noexcept nogil:
+    """Items per vector of `tag`'s type; the pointer itself is not read."""
+    if vec is vd:
+        return LANES_F64
+    else:
+        return LANES_F32
+
+
+cdef inline void* aligned_malloc(size_t n_bytes, void** raw) noexcept nogil:
+    """`n_bytes` of scratch memory aligned for vectors, or NULL; free `raw[0]`."""
+    raw[0] = malloc(n_bytes + 64)
+    if raw[0] == NULL:
+        return NULL
+    return <void*>((<uintptr_t>raw[0] + 63) & ~(<uintptr_t>63))
