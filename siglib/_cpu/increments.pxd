@@ -1,0 +1,83 @@
+"""The increment loader: the one place where a path becomes increments in lanes, and its adjoint, where gradients of increments become
+gradients of the path.
+
+Time augmentation, lead-lag and the cutting into time chunks happen here; no kernel behind knows of them. The increments of the transformed
+path are its *rows*: with lead-lag, row 2k moves the lead block and row 2k + 1 the lag block from point k to point k + 1.
+"""
+
+from .lanes cimport real
+
+
+cdef struct Transform:
+    Py_ssize_t length            # points of the path
+    Py_ssize_t dimension         # channels of the path
+    Py_ssize_t d                 # channels of the transformed path
+    Py_ssize_t n_rows            # increments of the transformed path
+    bint time_aug
+    bint lead_lag
+    double time_step             # increment of the time channel in every row
+
+
+cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, bint time_aug, bint lead_lag,
+                                     double end_time) noexcept nogil:
+    cdef Transform t
+    t.length = length
+    t.dimension = dimension
+    t.time_aug = time_aug
+    t.lead_lag = lead_lag
+    t.d = (2 * dimension if lead_lag else dimension) + time_aug
+    t.n_rows = 0 if length < 2 else 2 * (length - 1) if lead_lag else length - 1
+    t.time_step = end_time / t.n_rows if t.n_rows > 0 else 0
+    return t
+
+
+cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t channel_stride, const Transform* t,
+                           Py_ssize_t first, Py_ssize_t n_rows, real* dx, Py_ssize_t dx_stride, int width) noexcept nogil:
+    """Rows first..first + n_rows - 1 of one path into one lane.
+
+    Strides count numbers. Row l goes to dx + l * dx_stride (negative: the rows in reverse), its letters `width` apart.
+    """
+    cdef Py_ssize_t l, i, row, n = t.dimension
+    cdef const real* point
+    cdef real* target
+    for l in range(n_rows):
+        row = first + l
+        target = dx + l * dx_stride
+        point = path + (row // 2 if t.lead_lag else row) * row_stride
+        if t.lead_lag:
+            if row % 2:
+                for i in range(n):
+                    target[(n + i) * width] = 0
+            else:
+                for i in range(n):
+                    target[i * width] = 0
+                target = target + n * width
+        for i in range(n):
+            target[i * width] = point[row_stride + i * channel_stride] - point[i * channel_stride]
+        if t.time_aug:
+            dx[l * dx_stride + (t.d - 1) * width] = <real>t.time_step
+
+
+cdef inline real row_gradient(const real* gx, Py_ssize_t step, const Transform* t, Py_ssize_t i, int width) noexcept nogil:
+    """Gradient of the increment that channel i makes in `step`, the move from point first + step to the next."""
+    if t.lead_lag:
+        return gx[(2 * step * t.d + t.dimension + i) * width] + gx[((2 * step + 1) * t.d + i) * width]
+    return gx[(step * t.d + i) * width]
+
+
+cdef inline void load_rows_backprop(const real* gx, const Transform* t, Py_ssize_t n_rows, int width, real* path_derivs,
+                                    real* last_derivs) noexcept nogil:
+    """Adjoint of `load_rows` for rows in natural order: writes the gradients of all points but the last that the rows touch.
+
+    path_derivs (n_steps, dimension) starts at the first point of the rows; the last point may belong to the next chunk as well, so its
+    gradient goes to last_derivs (dimension) and is added by the caller. With lead-lag the rows must start and end with whole steps.
+    """
+    cdef Py_ssize_t step, i, n_steps = n_rows // 2 if t.lead_lag else n_rows
+    cdef real before, after
+    for i in range(t.dimension):
+        before = 0
+        for step in range(n_steps):
+            after = row_gradient(gx, step, t, i, width)
+            path_derivs[step * t.dimension + i] = before - after
+            before = after
+        last_derivs[i] = before

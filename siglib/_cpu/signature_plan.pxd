@@ -1,0 +1,117 @@
+"""How one call is laid out: depth of the tree, time chunks, lane groups and units of work. Depends on shapes, dtype and the lanes alone.
+
+A *virtual path* is one time chunk of one path. `width` of them (or fewer: the last group) share a lane group; if at least two copies of
+a group's virtual paths fit into the lanes, the copies take different suffixes. A *unit* is a lane group with a range of its suffix
+sets: what a thread takes at a time.
+"""
+
+from .increments cimport Transform
+from .signature_tree cimport BLOCK, MAX_TREE_DEPTH
+
+
+cdef struct Plan:
+    Transform transform
+    Py_ssize_t d, degree
+    Py_ssize_t n_words           # words of length 1..degree
+    int p, s                     # depth of the tree, length of the suffixes
+    Py_ssize_t n_suffixes        # d^s
+    Py_ssize_t tree_size         # words of length 1..p
+    Py_ssize_t n_paths, n_chunks, chunk_rows, padded_rows
+    Py_ssize_t n_virtual, n_groups, n_blocks
+    int width                    # lanes
+
+
+cdef inline Py_ssize_t power(Py_ssize_t base, Py_ssize_t exponent) noexcept nogil:
+    cdef Py_ssize_t i, result = 1
+    for i in range(exponent):
+        result *= base
+    return result
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t n_copies(const Plan* plan, Py_ssize_t group) noexcept nogil:
+    """How many times the virtual paths of a group fit into the lanes."""
+    return plan.width // group_size(plan, group)
+
+
+cdef inline Py_ssize_t group_size(const Plan* plan, Py_ssize_t group) noexcept nogil:
+    """Virtual paths in a group."""
+    return min(<Py_ssize_t>plan.width, plan.n_virtual - group * plan.width)
+
+
+cdef inline Py_ssize_t n_suffix_sets(const Plan* plan, Py_ssize_t group) noexcept nogil:
+    """How many times a group walks its increments: every lane takes one suffix at a time."""
+    return ceil_div(plan.n_suffixes, n_copies(plan, group))
+
+
+cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width, Py_ssize_t lane_bytes,
+                           Py_ssize_t tree_bytes) noexcept nogil:
+    """`tree_bytes`: the memory that the tree may take to stay in the first-level cache."""
+    cdef Plan plan
+    cdef Py_ssize_t size, chunks, lanes_used, best_used, work
+    plan.transform = transform[0]
+    plan.d = transform.d
+    plan.degree = degree
+    plan.width = width
+    plan.n_paths = n_paths
+    plan.p = 1
+    plan.tree_size = plan.d
+    size = plan.d
+    while plan.p < degree and plan.p < MAX_TREE_DEPTH and (plan.tree_size + size * plan.d) * lane_bytes <= tree_bytes:
+        size *= plan.d
+        plan.tree_size += size
+        plan.p += 1
+    plan.s = <int>(degree - plan.p)
+    plan.n_suffixes = power(plan.d, plan.s)
+    plan.n_words = 0
+    for size in range(degree):
+        plan.n_words = (plan.n_words + 1) * plan.d
+
+    # A batch that leaves lanes empty is cut in time, if the chunks are long enough to pay for their products. Suffixes side by side
+    # fill lanes too, but gather their letters and load the increments several times: they count for two thirds.
+    plan.n_chunks = 1
+    if n_paths < width:
+        best_used = n_paths * min(width // n_paths, plan.n_suffixes)
+        if best_used > n_paths:
+            best_used = max(n_paths, 2 * best_used // 3)
+        best_used *= 64
+        for chunks in range(2, 4 * width // n_paths + 1):
+            if transform.n_rows < chunks * 16 * degree:
+                break
+            lanes_used = 64 * n_paths * chunks // ceil_div(n_paths * chunks, width)
+            if 10 * lanes_used > 11 * best_used:
+                best_used = lanes_used
+                plan.n_chunks = chunks
+    plan.chunk_rows = ceil_div(transform.n_rows, plan.n_chunks)
+    if transform.lead_lag and plan.chunk_rows % 2:
+        plan.chunk_rows += 1
+    plan.padded_rows = ceil_div(plan.chunk_rows, BLOCK) * BLOCK
+    plan.n_virtual = n_paths * plan.n_chunks
+    plan.n_groups = ceil_div(plan.n_virtual, width)
+
+    # Enough units for many threads, where there is work for them; each costs a gradient buffer in the backward pass.
+    work = plan.n_virtual * plan.chunk_rows * plan.n_words
+    plan.n_blocks = 1
+    if work > 1000000 and plan.n_groups < 16:
+        plan.n_blocks = min(ceil_div(16, plan.n_groups), n_suffix_sets(&plan, 0))
+    return plan
+
+
+cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual, Py_ssize_t* copy) noexcept nogil:
+    """The virtual path of a lane and which copy of it: the lane takes suffix set * n_copies + copy."""
+    cdef Py_ssize_t size = group_size(plan, group)
+    virtual[0] = group * plan.width + lane % size
+    copy[0] = lane // size
+
+
+cdef inline Py_ssize_t chunk_start(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+    """First row of a virtual path."""
+    return min(virtual % plan.n_chunks * plan.chunk_rows, plan.transform.n_rows)
+
+
+cdef inline Py_ssize_t chunk_length(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+    """Number of rows of a virtual path; the last chunks may be short or empty."""
+    return min(plan.chunk_rows, plan.transform.n_rows - chunk_start(plan, virtual))
