@@ -1,17 +1,244 @@
-"""PyTorch autograd, once for all operations."""
+"""PyTorch autograd, once for all operations.
 
+A public operation is plain Python over arrays and knows nothing of gradients. `differentiable` puts one question in front of it: does
+torch want more than values from this call? There are three answers.
+
+* No (NumPy arrays, tensors that do not require grad): the operation runs as it is.
+* A gradient, or a transform of torch.func: the call becomes a `torch.autograd.Function`, whose backward pass is a second one around `vjp`.
+* A trace (torch.compile, torch.export, a tensor subclass): the call becomes the operator `torch.ops.siglib.<name>`, its gradient the
+  operator `<name>_backprop`. Torch knows both by schema, shape rule and derivative, so it traces them without looking inside.
+
+All three run the same two bodies, `operation` and `vjp`. The torch side of an operation is made when torch first asks for it: siglib
+never imports torch. Second derivatives are not implemented: asking for one is an error.
+"""
+
+import functools
+import inspect
+import operator
+import sys
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+from ._backend import torch_tensors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# How an option is written in an operator's schema, by its annotation; anything else is an optional tensor without a gradient (`correction`).
+_SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
+# What makes a checked option the plain Python value that a schema wants: np.int64(3) -> 3.
+_PLAIN: dict[Any, Callable[[Any], Any]] = {int: operator.index, bool: bool, float: float}
 
 
-def differentiable(vjp: Callable[..., tuple[Any, ...]], shape: Callable[..., tuple[int, ...]], n_arrays: int = 1) -> Callable[..., Any]:
+def differentiable(
+    vjp: Callable[..., tuple[Any, ...]], shape: Callable[..., tuple[int, ...]], n_arrays: int = 1
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a public operation differentiable for torch tensors.
 
-    The operation takes `n_arrays` arrays first, then options. `vjp(derivs, out, *arrays, **options)` gives the cotangents of its arrays
-    (a tuple), `shape(*array_shapes, **options)` the shape of its result; `options` are all further parameters by name.
+    The operation takes `n_arrays` arrays first, then options, which are annotated `int`, `bool`, `float` or `str`.
+
+    * `vjp(derivs, out, *arrays, **options)` gives a tuple: for each array the gradient of `sum(derivs * out)`, a new array of its shape.
+    * `shape(*array_shapes, **options)` gives the shape of the result, or raises what the operation raises for such shapes and
+      options. torch.compile calls it with symbolic sizes.
+
+    `options` are all parameters after the arrays by name, also those that were left at their default.
     """
 
-    def decorate(operation: Callable[..., Any]) -> Callable[..., Any]:
-        return operation
+    def decorate(operation: Callable[P, R]) -> Callable[P, R]:
+        through = _Through(operation, vjp, shape, n_arrays)
+        operator_name = through.operator_name
+
+        @functools.wraps(operation)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            torch = sys.modules.get("torch")
+            if torch is None:
+                return operation(*args, **kwargs)
+            if torch.compiler.is_compiling():
+                if any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+                    return getattr(torch.ops.siglib, operator_name())(*args, **kwargs)
+                return operation(*args, **kwargs)
+            arrays = args[:n_arrays] if len(args) >= n_arrays else (*args, *kwargs.values())
+            return (through if _is_watched(torch, arrays) else operation)(*args, **kwargs)
+
+        return call
 
     return decorate
+
+
+def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
+    """Whether torch wants more than values from these arrays."""
+    for array in arrays:
+        if isinstance(array, torch.Tensor) and (
+            (array.requires_grad and torch.is_grad_enabled())
+            or torch._C._functorch.peek_interpreter_stack() is not None
+            or _is_traced(torch, array)
+        ):
+            return True
+    return False
+
+
+def _is_traced(torch: Any, array: Any) -> bool:
+    """Whether a subclass of torch.Tensor or a dispatch mode (fake tensors, make_fx) must see the call as one operator."""
+    return type(array) not in (torch.Tensor, torch.nn.Parameter) or torch._C._len_torch_dispatch_stack() > 0
+
+
+class _Through:
+    """One operation as torch sees it: checks the call as the operation would, then hands it to the Function or the operator."""
+
+    def __init__(self, operation: Callable[..., Any], vjp: Any, shape: Any, n_arrays: int) -> None:
+        self.name = operation.__name__
+        self.operation, self.vjp, self.shape, self.n_arrays = operation, vjp, shape, n_arrays
+        self.signature = inspect.signature(operation, eval_str=True)
+        parameters = list(self.signature.parameters.values())
+        self.array_names = [p.name for p in parameters[:n_arrays]]
+        self.options = parameters[n_arrays:]
+        self.plain = [_PLAIN.get(p.annotation) for p in self.options]
+        self.defaults = {p.name: p.default for p in self.options}
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+        def operator_name() -> str:
+            self._make("operator", _make_operator)
+            return self.name
+
+        # As torch.compiler.assume_constant_result does, without torch: the compiler calls this function instead of tracing it.
+        operator_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
+        self.operator_name = operator_name
+
+    def _make(self, kind: str, maker: Callable[..., Any]) -> Any:
+        made = self._made.get(kind)
+        if made is None:
+            with self._lock:
+                made = self._made.get(kind) or self._made.setdefault(kind, maker(sys.modules["torch"], self))
+        return made
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = list(bound.arguments.values())
+        arrays, result_dtype = torch_tensors(dict(zip(self.array_names, values, strict=False)))
+        values = values[self.n_arrays :]
+        self.shape(*(tuple(array.shape) for array in arrays), **dict(zip(self.defaults, values, strict=True)))
+        plain = [value if cast is None else cast(value) for cast, value in zip(self.plain, values, strict=True)]
+        if any(_is_traced(sys.modules["torch"], array) for array in arrays):
+            out = self._make("operator", _make_operator)(*arrays, *plain)
+        else:
+            out = self._make("function", _make_function).apply(*arrays, *plain)
+        return out if out.dtype is result_dtype else out.to(result_dtype)
+
+    def split(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arrays and named options of a call by position; torch leaves out trailing options that have their default value."""
+        arrays, options = inputs[: self.n_arrays], inputs[self.n_arrays :]
+        return arrays, {**self.defaults, **dict(zip(self.defaults, options, strict=False))}
+
+    def forward(self, *inputs: Any) -> Any:
+        arrays, options = self.split(inputs)
+        return self.operation(*arrays, **options)
+
+    def backprop(self, derivs: Any, out: Any, *inputs: Any) -> Any:
+        arrays, options = self.split(inputs)
+        gradients = self.vjp(derivs, out, *arrays, **options)
+        return gradients[0] if self.n_arrays == 1 else tuple(gradients)
+
+    def save(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(output, *inputs[: self.n_arrays])
+        ctx.options = inputs[self.n_arrays :]
+
+    def gradients(self, ctx: Any, backprop: Callable[..., Any], derivs: Any) -> tuple[Any, ...]:
+        results = backprop(derivs, *ctx.saved_tensors, *ctx.options)
+        return (*((results,) if self.n_arrays == 1 else results), *(None for _ in ctx.options))
+
+    def no_second_derivative(self, *_: Any) -> Any:
+        raise RuntimeError(f"second derivatives of siglib.{self.name} are not implemented")
+
+    def batched(self, call: Callable[..., Any], n_arrays: int, info: Any, in_dims: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        """torch.func.vmap: operations take any leading batch axes, so the mapped axis becomes the first of them."""
+        moved = [
+            array.expand(info.batch_size, *array.shape) if axis is None else array.movedim(axis, 0)
+            for array, axis in zip(inputs[:n_arrays], in_dims[:n_arrays], strict=True)
+        ]
+        out = call(*moved, *inputs[n_arrays:])
+        return out, (0,) * len(out) if isinstance(out, tuple) else 0
+
+
+def _make_function(torch: Any, through: _Through) -> Any:
+    """The operation as a `torch.autograd.Function`, for eager gradients and torch.func."""
+
+    class Backprop(torch.autograd.Function):
+        forward = staticmethod(through.backprop)
+        backward = staticmethod(through.no_second_derivative)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            pass
+
+        @staticmethod
+        def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+            return through.batched(Backprop.apply, 2 + through.n_arrays, info, in_dims, inputs)
+
+    class Forward(torch.autograd.Function):
+        forward = staticmethod(through.forward)
+        setup_context = staticmethod(through.save)
+
+        @staticmethod
+        def backward(ctx: Any, derivs: Any) -> Any:
+            watched = _is_watched(torch, (derivs, *ctx.saved_tensors))
+            return through.gradients(ctx, Backprop.apply if watched else through.backprop, derivs)
+
+        @staticmethod
+        def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+            return through.batched(Forward.apply, through.n_arrays, info, in_dims, inputs)
+
+    Backprop.__name__, Forward.__name__ = f"{through.name}_backprop", through.name
+    return Forward
+
+
+def _make_operator(torch: Any, through: _Through) -> Any:
+    """Define `torch.ops.siglib.<name>` and `<name>_backprop`, for the compiler."""
+    library = torch.library.Library("siglib", "FRAGMENT")
+    through.library = library  # torch forgets the operators when it is collected
+    n_arrays = through.n_arrays
+
+    def forward_fake(*inputs: Any) -> Any:
+        arrays, options = through.split(inputs)
+        return arrays[0].new_empty(through.shape(*(array.shape for array in arrays), **options))
+
+    def backprop_fake(derivs: Any, out: Any, *inputs: Any) -> Any:
+        gradients = tuple(array.new_empty(array.shape) for array in inputs[:n_arrays])
+        return gradients[0] if n_arrays == 1 else gradients
+
+    def define(name: str, arrays: list[str], results: str, body: Any, fake: Any, backward: Any, setup: Any) -> Any:
+        parameters = [f"Tensor {name}" for name in arrays] + [_schema(p) for p in through.options]
+        library.define(f"{name}({', '.join(parameters)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
+        library.impl(name, body, "CompositeExplicitAutograd")
+        made = getattr(torch.ops.siglib, name).default
+        torch.library.register_fake(f"siglib::{name}", fake, lib=library)
+        torch.library.register_autograd(f"siglib::{name}", backward, setup_context=setup, lib=library)
+        torch.library.register_vmap(
+            f"siglib::{name}",
+            lambda info, in_dims, *inputs: through.batched(made, len(arrays), info, in_dims, inputs),
+            lib=library,
+        )
+        return made
+
+    backprop = define(
+        f"{through.name}_backprop",
+        ["derivs", "out", *through.array_names],
+        "Tensor" if n_arrays == 1 else f"({', '.join(['Tensor'] * n_arrays)})",
+        through.backprop,
+        backprop_fake,
+        through.no_second_derivative,
+        None,
+    )
+
+    def backward(ctx: Any, derivs: Any) -> Any:
+        return through.gradients(ctx, backprop, derivs)
+
+    return define(through.name, through.array_names, "Tensor", through.forward, forward_fake, backward, through.save)
+
+
+def _schema(parameter: inspect.Parameter) -> str:
+    kind = _SCHEMA_TYPES.get(parameter.annotation, "Tensor?")
+    default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
+    return f"{kind} {parameter.name}{default}"
