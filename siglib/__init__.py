@@ -2,6 +2,8 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .path import transform_path as transform_path
+from .path import transform_path_backprop as transform_path_backprop
 from .signature import sig as sig
 from .signature import sig_backprop as sig_backprop
 from .signature import sig_combine as sig_combine

@@ -1,7 +1,7 @@
 """Words: which coefficient of a signature or log-signature stands where.
 
-Letters are the channels 0, ..., d - 1 of a path. A signature lists its coefficients by length of their words, then lexicographically;
-a log-signature in Lyndon coordinates lists Lyndon words in the same order.
+Letters are the channels 0, ..., d - 1 of a path. A signature lists its coefficients by length of their words, then
+lexicographically; a log-signature in Lyndon coordinates lists Lyndon words in the same order.
 """
 
 import itertools
@@ -19,12 +19,13 @@ _MAX_LIST_SIZE = 2**30
 
 def _as_word(word: Iterable[Any]) -> Word:
     """`word` as a tuple of Python ints."""
+    refusal = f"word must be a sequence of letters (integers), got {type(word).__name__}"
     if isinstance(word, (str, bytes, Set, Mapping)):
-        raise TypeError(f"word must be a sequence of letters (integers), got {word!r}")
+        raise TypeError(refusal)
     try:
         letters = tuple(word)
     except TypeError:
-        raise TypeError(f"word must be a sequence of letters (integers), got {word!r} of type {type(word).__name__}") from None
+        raise TypeError(refusal) from None
     try:
         return tuple(map(operator.index, letters))
     except TypeError:
@@ -89,8 +90,8 @@ def words(alphabet_size: int, max_length: int) -> list[Word]:
     Returns
     -------
     list of tuple of int
-        The empty word, then the ``alphabet_size + ... + alphabet_size ** max_length`` others. Leave out the first for a signature without
-        scalar term.
+        The empty word, then the ``alphabet_size + ... + alphabet_size ** max_length`` others. Leave out the first for a
+        signature without scalar term.
 
     Raises
     ------
@@ -123,8 +124,9 @@ def words(alphabet_size: int, max_length: int) -> list[Word]:
 def _lyndon_words(alphabet_size: int, max_length: int) -> Iterator[Word]:
     """Lyndon words of length 1 to `max_length` in lexicographic order.
 
-    From one word to the next: repeat it up to `max_length`, drop trailing largest letters, raise the last letter that is left.
-    Source: J.-P. Duval, Génération d'une section des classes de conjugaison et arbre des mots de Lyndon de longueur bornée, 1988.
+    From one word to the next: repeat it up to `max_length`, drop trailing largest letters, raise the last letter that
+    is left. Source: J.-P. Duval, Génération d'une section des classes de conjugaison et arbre des mots de Lyndon de
+    longueur bornée, 1988.
     """
     last = alphabet_size - 1
     word = [-1]
@@ -161,7 +163,8 @@ def lyndon_words_of_length(alphabet_size: int, length: int) -> list[Word]:
     Returns
     -------
     list of tuple of int
-        Their number is Witt's ``sum(mobius(length / e) * alphabet_size ** e for e dividing length) / length``; none for length 0.
+        Witt's formula counts them: ``sum(mobius(length / e) * alphabet_size ** e for e dividing length) / length``.
+        None for length 0.
 
     Raises
     ------
@@ -182,8 +185,8 @@ def lyndon_words_of_length(alphabet_size: int, length: int) -> list[Word]:
 def lyndon_words(alphabet_size: int, max_length: int) -> list[Word]:
     """All Lyndon words of length 1 to `max_length`, by length, then lexicographic: the order of a log-signature.
 
-    A word is Lyndon if it is strictly smaller than each of its proper suffixes. The Lyndon words of length up to the degree index the
-    coefficients of log-signatures of methods 1 and 2.
+    A word is Lyndon if it is strictly smaller than each of its proper suffixes. The Lyndon words of length up to the
+    degree index the coefficients of log-signatures of methods 1 and 2.
 
     Parameters
     ----------

@@ -32,7 +32,9 @@ def error_of(actual: Any, expected: Any) -> float:
     if actual.size == 0:
         return 0.0
     with np.errstate(invalid="ignore"):
-        difference = np.where((actual == expected) | (np.isnan(actual) & np.isnan(expected)), 0.0, np.abs(actual - expected))
+        difference = np.where(
+            (actual == expected) | (np.isnan(actual) & np.isnan(expected)), 0.0, np.abs(actual - expected)
+        )
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
     return float(np.where(np.isnan(difference), np.inf, difference).max() / scale)
 

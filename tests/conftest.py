@@ -1,8 +1,5 @@
 """Options and fixtures of the whole test suite."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pytest
 from checking import require
@@ -16,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="fail where this optional package is missing instead of skipping its tests (torch, cupy, sklearn; repeat or separate by commas)",
+        help="fail if this optional package (torch, cupy, sklearn) is missing instead of skipping; may be repeated",
     )
 
 
@@ -37,9 +34,9 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 
 @pytest.fixture(params=_cpu.usable_instruction_sets())
-def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each instruction set of this machine in turn; siglib computes with it as long as the test runs."""
     for dtype_name, modules in _cpu.load(request.param).items():
         for stem, functions in vars(modules).items():
             monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
-    yield request.param
+    return request.param

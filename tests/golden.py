@@ -1,8 +1,8 @@
-"""Golden files: calls with the results that other libraries gave, each checked against a definition when it was recorded.
+"""Golden files: calls with the results that other libraries gave, checked against definitions when they were recorded.
 
 Every `data/*.npz` holds, besides its arrays, `meta`: a JSON text with the list of cases
-`{"function", "args", "kwargs", "outputs", "returns_tuple", "source", ...}`. Arguments are plain JSON values, `{"array": key}`,
-`{"tuple": [...]}`, `{"list": [...]}` or `{"value": ...}`.
+`{"function", "args", "kwargs", "outputs", "returns_tuple", "source", ...}`. Arguments are plain JSON values,
+`{"array": key}`, `{"tuple": [...]}`, `{"list": [...]}` or `{"value": ...}`.
 """
 
 import json
@@ -18,7 +18,7 @@ TOLERANCE = 1e-11
 
 
 class Case(NamedTuple):
-    """One recorded call: `getattr(siglib, function)(*args, **kwargs)` gave `outputs` (a list, one entry per returned array)."""
+    """One recorded call: `getattr(siglib, function)(*args, **kwargs)` gave `outputs`, all that it returned."""
 
     function: str
     args: list[Any]
@@ -62,13 +62,15 @@ def _decode_case(file: str, case: dict[str, Any]) -> Case:
 
 
 def cases(file: str, *functions: str, accept: Any = None) -> list[Any]:
-    """The cases of `file` for these functions as pytest parameters, each with a telling id; `accept(record)` may leave some out."""
+    """The cases of `file` for these functions as pytest parameters; `accept(record)` may leave some out."""
     chosen = []
     for number, record in enumerate(json.loads(str(arrays(file)["meta"]))["cases"]):
         if record["function"] in functions and (accept is None or accept(record)):
             options = ",".join(f"{k}={v}" for k, v in record["kwargs"].items() if not isinstance(v, dict))
             numbers = ",".join(str(arg) for arg in record["args"] if isinstance(arg, int))
-            chosen.append(pytest.param(_decode_case(file, record), id=f"{number}-{record['function']}({numbers};{options})"))
+            chosen.append(
+                pytest.param(_decode_case(file, record), id=f"{number}-{record['function']}({numbers};{options})")
+            )
     if not chosen:
         raise LookupError(f"{file} has no case of {', '.join(functions)}")
     return chosen

@@ -1,7 +1,7 @@
 """Definitions in plain NumPy: slow, and meant to be obviously right. Nothing here uses siglib.
 
-A tensor is a list of levels: `levels[k]` has shape (d,) * k, level 0 is a number. Flat arrays hold the levels one after another in
-lexicographic order of words, with or without the scalar level 0.
+A tensor is a list of levels: `levels[k]` has shape (d,) * k, level 0 is a number. Flat arrays hold the levels one after
+another in lexicographic order of words, with or without the scalar level 0.
 """
 
 import itertools
@@ -86,7 +86,9 @@ def combine(flat1: np.ndarray, flat2: np.ndarray, d: int, degree: int) -> np.nda
 # Paths
 
 
-def transform_path(path: np.ndarray, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0) -> np.ndarray:
+def transform_path(
+    path: np.ndarray, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
+) -> np.ndarray:
     """Lead-lag: row r is (x[r // 2], x[(r + 1) // 2]). Time: a last channel that grows evenly from 0 to end_time."""
     rows = [np.asarray(row, np.float64) for row in path]
     if lead_lag:
@@ -125,9 +127,10 @@ def signature(
 
 
 def iterated_integral(path: np.ndarray, word: Word) -> float:
-    """Integral of dx^{w_1} ... dx^{w_k} over t_1 < ... < t_k, summed over the segments l_1 <= ... <= l_k that the times fall in.
+    """Integral of dx^{w_1} ... dx^{w_k} over t_1 < ... < t_k.
 
-    Within a segment the increments are constant: r equal indices contribute the volume 1 / r! of their simplex.
+    A sum over the segments l_1 <= ... <= l_k that the times fall in: within a segment the path moves evenly, so r
+    times in one segment contribute the volume 1 / r! of their simplex.
     """
     increments = np.diff(np.asarray(path, np.float64), axis=0)
     total = 0.0
@@ -169,7 +172,7 @@ def standard_factors(word: Word) -> tuple[Word, Word]:
 
 
 def bracket(word: Word, d: int) -> np.ndarray:
-    """The Lie bracket of a Lyndon word: e_i for a letter, [bracket(u), bracket(v)] for standard factors; shape (d,) * len(word)."""
+    """The Lie bracket of a Lyndon word, shape (d,) * len(word): e_i for a letter, else that of its standard factors."""
     if len(word) == 1:
         return np.eye(d)[word[0]]
     u, v = (bracket(factor, d) for factor in standard_factors(word))
@@ -177,7 +180,10 @@ def bracket(word: Word, d: int) -> np.ndarray:
 
 
 def lyndon_projection(d: int, degree: int) -> np.ndarray:
-    """P[i, j] = coefficient of Lyndon word i in the bracket of Lyndon word j: log[Lyndon words] = P @ coefficients of the brackets."""
+    """P[i, j] = coefficient of Lyndon word i in the bracket of Lyndon word j.
+
+    So the coefficients of a Lie element at the Lyndon words are P times its coordinates in the basis of brackets.
+    """
     lyndon = lyndon_words(d, degree)
     projection = np.zeros((len(lyndon), len(lyndon)))
     for j, word in enumerate(lyndon):
@@ -211,7 +217,9 @@ def numeric_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: floa
     return gradient
 
 
-def directional_derivative(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, direction: np.ndarray, step: float = 1e-5) -> np.ndarray:
+def directional_derivative(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, direction: np.ndarray, step: float = 1e-5
+) -> np.ndarray:
     """Central difference of an array-valued function along `direction`."""
     return (f(x + step * direction) - f(x - step * direction)) / (2 * step)
 

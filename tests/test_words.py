@@ -12,7 +12,10 @@ import siglib
 SMALL = [(0, 3), (1, 0), (1, 5), (2, 0), (2, 1), (2, 7), (3, 5), (5, 3), (10, 2)]
 
 
-@pytest.mark.parametrize("case", cases("02_words", "words", "words_of_length", "lyndon_words", "lyndon_words_of_length", "is_lyndon", "word_to_idx"))
+@pytest.mark.parametrize(
+    "case",
+    cases("02_words", "words", "words_of_length", "lyndon_words", "lyndon_words_of_length", "is_lyndon", "word_to_idx"),
+)
 def test_golden(case: Case) -> None:
     result = getattr(siglib, case.function)(*case.args, **case.kwargs)
     assert type(result) is type(case.outputs[0])
@@ -63,7 +66,9 @@ def test_indices_beyond_64_bits_are_exact() -> None:
     assert siglib.idx_to_word(idx, 3) == word
 
 
-@pytest.mark.parametrize("word", [[0, 1, 1], (np.int64(0), np.uint8(1), True), np.array([0, 1, 1]), range(0, 0), iter((0, 1, 1))])
+@pytest.mark.parametrize(
+    "word", [[0, 1, 1], (np.int64(0), np.uint8(1), True), np.array([0, 1, 1]), range(0), iter((0, 1, 1))]
+)
 def test_any_sequence_of_integers_is_a_word(word: object) -> None:
     expected = () if isinstance(word, range) else (0, 1, 1)
     assert siglib.word_to_idx(word, 2, scalar_term=True) == reference.words(2, 3).index(expected)
