@@ -14,21 +14,21 @@ never imports torch. Second derivatives are not implemented: asking for one is a
 
 import functools
 import inspect
-import operator
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from ._backend import torch_tensors
+from ._checks import as_bool, as_float, as_int
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # How an option is written in an operator's schema, by its annotation; anything else is an optional tensor without a gradient (`correction`).
 _SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
-# What makes a checked option the plain Python value that a schema wants: np.int64(3) -> 3.
-_PLAIN: dict[Any, Callable[[Any], Any]] = {int: operator.index, bool: bool, float: float}
+# What makes an option the plain Python value that a schema wants, np.int64(3) -> 3, or raises what the operation would raise.
+_PLAIN: dict[Any, Callable[[str, Any], Any]] = {int: functools.partial(as_int, minimum=-(2**63)), bool: as_bool, float: as_float}
 
 
 def differentiable(
@@ -96,7 +96,6 @@ class _Through:
         parameters = list(self.signature.parameters.values())
         self.array_names = [p.name for p in parameters[:n_arrays]]
         self.options = parameters[n_arrays:]
-        self.plain = [_PLAIN.get(p.annotation) for p in self.options]
         self.defaults = {p.name: p.default for p in self.options}
         self.keywords = {p.name: p.default for p in self.options if p.kind is p.KEYWORD_ONLY}
         self.n_required = len(parameters) - len(self.keywords)
@@ -138,9 +137,12 @@ class _Through:
         return list(bound.arguments.values())
 
     def call_operator(self, arrays: list[Any], options: list[Any]) -> Any:
-        """The operator, for plain options; wrong ones raise here what the operation would raise, instead of torch's complaint."""
-        self.shape(*(tuple(array.shape) for array in arrays), **self.named(options))
-        plain = [value if cast is None else cast(value) for cast, value in zip(self.plain, options, strict=True)]
+        """The operator; wrong options and shapes raise here what the operation would raise, instead of torch's complaint."""
+        plain = []
+        for parameter, value in zip(self.options, options, strict=True):
+            cast = _PLAIN.get(parameter.annotation)
+            plain.append(value if cast is None else cast(parameter.name, value))
+        self.shape(*(tuple(array.shape) for array in arrays), **self.named(plain))
         return self._make("operator", _make_operator)(*arrays, *plain)
 
     def named(self, options: Any) -> dict[str, Any]:
