@@ -28,7 +28,11 @@ R = TypeVar("R")
 # How an option is written in an operator's schema, by its annotation; anything else is an optional tensor without a gradient (`correction`).
 _SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
 # What makes an option the plain Python value that a schema wants, np.int64(3) -> 3, or raises what the operation would raise.
-_PLAIN: dict[Any, Callable[[str, Any], Any]] = {int: functools.partial(as_int, minimum=-(2**63)), bool: as_bool, float: as_float}
+_PLAIN: dict[Any, Callable[[str, Any], Any]] = {
+    int: functools.partial(as_int, minimum=-(2**63)),
+    bool: as_bool,
+    float: as_float,
+}
 
 
 def differentiable(
@@ -224,14 +228,18 @@ def _make_operator(torch: Any, through: _Through) -> Any:
     through.library = library  # torch forgets the operators when it is collected
     n = through.n_arrays
 
-    def define(name: str, arrays: list[str], results: str, body: Any, fake: Any, backward: Any, save: Any, batched: Any) -> Any:
+    def define(
+        name: str, arrays: list[str], results: str, body: Any, fake: Any, backward: Any, save: Any, batched: Any
+    ) -> Any:
         parameters = [f"Tensor {array}" for array in arrays] + [_schema(p) for p in through.options]
         library.define(f"{name}({', '.join(parameters)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
         library.impl(name, body, "CompositeExplicitAutograd")
         made = getattr(torch.ops.siglib, name).default
         torch.library.register_fake(made, fake, lib=library)
         torch.library.register_autograd(made, backward, setup_context=save, lib=library)
-        torch.library.register_vmap(made, lambda info, in_dims, *inputs: batched(made, info, in_dims, inputs), lib=library)
+        torch.library.register_vmap(
+            made, lambda info, in_dims, *inputs: batched(made, info, in_dims, inputs), lib=library
+        )
         return made
 
     def fake(*inputs: Any) -> Any:

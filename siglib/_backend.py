@@ -119,10 +119,16 @@ _NUMPY_BACKENDS = {dtype: NumpyBackend(dtype, dtype, _cpu.kernels[dtype.name]) f
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
     # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
-    own = {name: array.dtype for name, array in converted.items() if isinstance(arrays[name], np.ndarray) and array.dtype.kind not in "iub"}
+    own = {
+        name: array.dtype
+        for name, array in converted.items()
+        if isinstance(arrays[name], np.ndarray) and array.dtype.kind not in "iub"
+    }
     result_dtype = _common_dtype(own, default=_FLOAT64)
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
-    on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
+    on = (
+        _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
+    )
     # Kernels read numbers in place, with any strides, but aligned.
     return (on, *(np.require(array, dtype, "A") for array in converted.values()))
 
@@ -144,7 +150,9 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array.astype(dtype.newbyteorder("=")) if dtype.byteorder not in ("=", _NATIVE_ENDIAN) else array
     if dtype.name == "bfloat16":
         return array
-    raise TypeError(f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})")
+    raise TypeError(
+        f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
+    )
 
 
 class TorchCpuBackend(_CpuBackend):
@@ -216,7 +224,9 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
 
 def _common_dtype(dtypes: dict[str, Any], default: Any) -> Any:
     if len(set(dtypes.values())) > 1:
-        raise TypeError("arrays of one call must share a dtype, got " + ", ".join(f"{name}: {d}" for name, d in dtypes.items()))
+        raise TypeError(
+            "arrays of one call must share a dtype, got " + ", ".join(f"{name}: {d}" for name, d in dtypes.items())
+        )
     return next(iter(dtypes.values()), default)
 
 
@@ -249,4 +259,6 @@ def _check_memory(shape: tuple[int, ...], dtype: Any) -> None:
     """Refuse what cannot fit: systems that overcommit memory grant it, and end the process that fills it."""
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > _MEMORY:
-        raise MemoryError(f"a result of shape {tuple(shape)} needs {n_bytes / 2**30:.0f} GiB, more than this machine has")
+        raise MemoryError(
+            f"a result of shape {tuple(shape)} needs {n_bytes / 2**30:.0f} GiB, more than this machine has"
+        )

@@ -98,7 +98,9 @@ def checked_tensor_length(dimension: int, degree: int) -> int:
     """`tensor_length`, or ValueError if it passes what 64 bits can count."""
     length = tensor_length(dimension, degree)
     if length >= MAX_LENGTH:
-        raise ValueError(f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients")
+        raise ValueError(
+            f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients"
+        )
     return length
 
 
@@ -134,7 +136,9 @@ def vector_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], in
 def check_batch(name: str, batch: tuple[int, ...], other_name: str, other: tuple[int, ...]) -> None:
     """ValueError unless two arrays have the same batch shape: nothing is broadcast."""
     if tuple(batch) != tuple(other):
-        raise ValueError(f"{name} and {other_name} must have the same batch shape, got {tuple(batch)} and {tuple(other)}")
+        raise ValueError(
+            f"{name} and {other_name} must have the same batch shape, got {tuple(batch)} and {tuple(other)}"
+        )
 
 
 def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[int, ...], scalar_term: bool) -> bool:

@@ -84,7 +84,9 @@ def _sig_shape(
     return (*batch, length)
 
 
-def _sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, horner: bool, scalar_term: bool, **options: Any) -> tuple[Array]:
+def _sig_vjp(
+    derivs: Array, out: Array, path: Array, degree: int, *, horner: bool, scalar_term: bool, **options: Any
+) -> tuple[Array]:
     return (sig_backprop(path, out, derivs, degree, **options),)
 
 
@@ -294,7 +296,9 @@ def _sig_combine_shape(
     return tuple(sig1)
 
 
-def _sig_combine_vjp(derivs: Array, out: Array, sig1: Array, sig2: Array, *args: Any, **options: Any) -> tuple[Array, Array]:
+def _sig_combine_vjp(
+    derivs: Array, out: Array, sig1: Array, sig2: Array, *args: Any, **options: Any
+) -> tuple[Array, Array]:
     return sig_combine_backprop(derivs, sig1, sig2, *args, **options)
 
 
@@ -356,7 +360,9 @@ def sig_combine(
     array([1. , 1. , 0.5, 1. , 0. , 0.5])
     """
     on, sig1, sig2 = backend_for(sig1=sig1, sig2=sig2)
-    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag)
+    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(
+        sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag
+    )
     n_threads = as_n_threads(n_jobs)
     out = on.empty(sig1.shape)
     on.kernels.signature.sig_combine(
@@ -407,7 +413,9 @@ def sig_combine_backprop(
     (array([1., 2.]), array([1., 2.]))
     """
     on, deriv, sig1, sig2 = backend_for(deriv=deriv, sig1=sig1, sig2=sig2)
-    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag)
+    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(
+        sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag
+    )
     if check_like("deriv", deriv.shape, "sig1", sig1.shape, scalar_term1):
         deriv = deriv[..., 1:]
     n_threads = as_n_threads(n_jobs)
