@@ -65,6 +65,7 @@ def differentiable(
             arrays = args[:n_arrays] if len(args) >= n_arrays else (*args, *kwargs.values())
             return (through if _is_watched(torch, arrays) else operation)(*args, **kwargs)
 
+        call.register_operator = operator_name  # type: ignore[attr-defined]
         return call
 
     return decorate
@@ -81,13 +82,21 @@ def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
 
 
 def _is_transformed(torch: Any) -> bool:
-    """Whether the call is inside of a transform of torch.func."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    """Whether the call is inside of a transform of torch.func, or of forward-mode differentiation."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 def _is_traced(torch: Any, array: Any) -> bool:
-    """Whether a subclass of torch.Tensor or a dispatch mode (fake tensors, make_fx) must see the call as one operator."""
-    return type(array) not in (torch.Tensor, torch.nn.Parameter) or torch._C._len_torch_dispatch_stack() > 0
+    """Whether the call must reach torch as one operator.
+
+    Subclasses of torch.Tensor and dispatch modes (fake tensors, make_fx) watch operators, and so does the older kind of vmap that
+    `torch.autograd.grad(..., is_grads_batched=True)` uses.
+    """
+    return (
+        type(array) not in (torch.Tensor, torch.nn.Parameter)
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.is_legacy_batchedtensor(array)
+    )
 
 
 class _Through:
@@ -171,6 +180,9 @@ class _Through:
     def no_second_derivative(self, *_: Any) -> Any:
         raise RuntimeError(f"second derivatives of siglib.{self.name} are not implemented")
 
+    def no_forward_mode(self, *_: Any) -> Any:
+        raise RuntimeError(f"forward-mode derivatives of siglib.{self.name} are not implemented")
+
     def batched(self, call: Any, info: Any, in_dims: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         """torch.func.vmap of the operation: it takes any leading batch axes, so the mapped axis becomes the first of them."""
         n = self.n_arrays
@@ -198,15 +210,19 @@ def _make_functions(torch: Any, through: _Through) -> tuple[Any, Any]:
         forward = staticmethod(through.backprop)
         setup_context = staticmethod(lambda ctx, inputs, output: None)
         backward = staticmethod(through.no_second_derivative)
+        jvp = staticmethod(through.no_forward_mode)
         vmap = staticmethod(lambda *args: through.batched_backprop(TransformableBackprop.apply, *args[:2], args[2:]))
 
     class Transformable(torch.autograd.Function):
         forward = staticmethod(through.forward)
         setup_context = staticmethod(through.save)
+        jvp = staticmethod(through.no_forward_mode)
         backward = staticmethod(lambda ctx, derivs: through.gradients(ctx, TransformableBackprop.apply, derivs))
         vmap = staticmethod(lambda *args: through.batched(Transformable.apply, *args[:2], args[2:]))
 
     class Eager(torch.autograd.Function):
+        jvp = staticmethod(through.no_forward_mode)
+
         @staticmethod
         def forward(ctx: Any, *inputs: Any) -> Any:
             out = through.forward(*inputs)
@@ -215,8 +231,14 @@ def _make_functions(torch: Any, through: _Through) -> tuple[Any, Any]:
 
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
-            watched = _is_watched(torch, (derivs, *ctx.saved_tensors))
-            return through.gradients(ctx, TransformableBackprop.apply if watched else through.backprop, derivs)
+            if not _is_watched(torch, (derivs, *ctx.saved_tensors)):
+                backprop = through.backprop
+            elif _is_traced(torch, derivs):
+                through.operator_name()
+                backprop = getattr(torch.ops.siglib, f"{through.name}_backprop")
+            else:
+                backprop = TransformableBackprop.apply
+            return through.gradients(ctx, backprop, derivs)
 
     Eager.__name__ = Transformable.__name__ = through.name
     return Eager, Transformable
