@@ -59,8 +59,12 @@ def differentiable(
             if torch is None:
                 return operation(*args, **kwargs)
             if torch.compiler.is_compiling():
-                if any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
-                    return getattr(torch.ops.siglib, operator_name())(*args, **kwargs)
+                dtypes = {v.dtype for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)}
+                if dtypes:
+                    operator = getattr(torch.ops.siglib, operator_name())
+                    if dtypes in ({torch.float16}, {torch.bfloat16}):
+                        return _in_single_precision(torch, operator, *dtypes, args, kwargs)
+                    return operator(*args, **kwargs)
                 return operation(*args, **kwargs)
             arrays = args[:n_arrays] if len(args) >= n_arrays else (*args, *kwargs.values())
             return (through if _is_watched(torch, arrays) else operation)(*args, **kwargs)
@@ -69,6 +73,15 @@ def differentiable(
         return call
 
     return decorate
+
+
+def _in_single_precision(torch: Any, operator: Any, dtype: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Half precision in compiled programs: the operator sees float32, so that its gradient starts from an exact result, too."""
+
+    def single(value: Any) -> Any:
+        return value.float() if isinstance(value, torch.Tensor) else value
+
+    return operator(*map(single, args), **{name: single(value) for name, value in kwargs.items()}).to(dtype)
 
 
 def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
@@ -265,7 +278,9 @@ def _make_operator(torch: Any, through: _Through) -> Any:
         return made
 
     def fake(*inputs: Any) -> Any:
-        return inputs[0].new_empty(through.shape(*(array.shape for array in inputs[:n]), **through.named(inputs[n:])))
+        _, dtype = torch_tensors(dict(zip(through.array_names, inputs, strict=False)))
+        shape = through.shape(*(array.shape for array in inputs[:n]), **through.named(inputs[n:]))
+        return torch.empty(shape, dtype=dtype, device=inputs[0].device)
 
     def fake_backprop(derivs: Any, out: Any, *inputs: Any) -> Any:
         gradients = tuple(array.new_empty(array.shape) for array in inputs[:n])

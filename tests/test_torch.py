@@ -509,6 +509,28 @@ def test_compile(operation: Differentiable) -> None:
         assert torch.equal(actual, wanted)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compile_other_dtypes() -> None:
+    """Half precision and integers, mixed ones too, are what they are without the compiler."""
+    torch._dynamo.reset()
+    compiled = torch.compile(siglib.sig_combine, fullgraph=True, backend="aot_eager")
+    a, b = torch.rand(6), torch.rand(6)
+    for x, y in ((a.half(), b.half()), (a.bfloat16(), b.bfloat16()), (a.int(), b.long()), (a.double(), b.long())):
+        expected = siglib.sig_combine(x, y, 2, degree=2)
+        out = compiled(x, y, 2, degree=2)
+        assert out.dtype is expected.dtype
+        assert torch.equal(out, expected)
+        if x.is_floating_point():
+            for actual, wanted in zip(
+                gradients_of(lambda x, y=y: compiled(x, y, 2, degree=2), [x]),
+                gradients_of(lambda x, y=y: siglib.sig_combine(x, y, 2, degree=2), [x]),
+                strict=True,
+            ):
+                assert torch.equal(actual, wanted)
+    with pytest.raises(RuntimeError, match="must share a dtype, got sig1: torch.float32, sig2: torch.float16"):
+        compiled(a, b.half(), 2, degree=2)
+
+
 @operations
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compile_dynamic_batch(operation: Differentiable) -> None:
@@ -598,6 +620,17 @@ def test_tracing_records_the_operator() -> None:
     graph = make_fx(lambda x: siglib.sig(x, 2) + 1)(torch.rand(4, 2))
     path = torch.rand(4, 2)
     assert torch.equal(graph(path), siglib.sig(path, 2) + 1)
+
+
+def test_gpu_tensors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a tensor that only claims to be on a GPU."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        path = torch.empty(3, 2, device="cuda")
+        with pytest.raises(ImportError, match=r"pathsiglib\[cuda12\].*got path: .*FakeTensor on cuda:0"):
+            siglib.sig(path, 2)
 
 
 def test_numpy_arrays_next_to_torch() -> None:
