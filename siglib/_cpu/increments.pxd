@@ -37,24 +37,30 @@ cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t c
 
     Strides count numbers. Row l goes to dx + l * dx_stride (negative: the rows in reverse), its letters `width` apart.
     """
-    cdef Py_ssize_t l, i, row, n = t.dimension
+    cdef Py_ssize_t l, i, row
+    cdef real before, after
     cdef const real* point
     cdef real* target
-    for l in range(n_rows):
-        row = first + l
-        target = dx + l * dx_stride
-        point = path + (row // 2 if t.lead_lag else row) * row_stride
+    for i in range(t.dimension):
         if t.lead_lag:
-            if row % 2:
-                for i in range(n):
-                    target[(n + i) * width] = 0
-            else:
-                for i in range(n):
-                    target[i * width] = 0
-                target = target + n * width
-        for i in range(n):
-            target[i * width] = point[row_stride + i * channel_stride] - point[i * channel_stride]
-        if t.time_aug:
+            for l in range(n_rows):
+                row = first + l
+                point = path + row // 2 * row_stride + i * channel_stride
+                target = dx + l * dx_stride
+                target[(i if row % 2 else t.dimension + i) * width] = point[row_stride] - point[0]
+                target[(t.dimension + i if row % 2 else i) * width] = 0
+        else:
+            point = path + first * row_stride + i * channel_stride
+            target = dx + i * width
+            before = point[0]
+            for l in range(n_rows):
+                point = point + row_stride
+                after = point[0]
+                target[0] = after - before
+                target = target + dx_stride
+                before = after
+    if t.time_aug:
+        for l in range(n_rows):
             dx[l * dx_stride + (t.d - 1) * width] = <real>t.time_step
 
 

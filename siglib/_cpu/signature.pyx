@@ -18,14 +18,21 @@ from libc.string cimport memset
 
 from .increments cimport Transform, make_transform
 from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, real, vd, vf
-from .signature_groups cimport gather_letters, load_group, make_order, store_item, suffix_letters, suffix_of_lane
+from .signature_groups cimport (
+    gather_letters,
+    load_group,
+    load_item,
+    make_order,
+    scatter_letters,
+    store_group,
+    store_item,
+    store_last_points,
+    suffix_letters,
+)
 from .signature_plan cimport Plan, make_plan, n_copies, n_suffix_sets
 from .signature_tree cimport BLOCK, walk
+from .signature_tree_adjoint cimport PAIR, walk_adjoint
 from .tensor_algebra cimport product, product_backprop
-
-cdef enum:
-    FORWARD_TREE_BYTES = 24 * 1024
-
 
 cdef inline int n_lanes(const real* tag) noexcept nogil:
     if real is double:
@@ -57,9 +64,29 @@ cdef Scratch forward_scratch(const Plan* plan) noexcept nogil:
 cdef inline void fill_inverse(const Plan* plan, real* inverse) noexcept nogil:
     cdef Py_ssize_t k
     cdef int lane
-    for k in range(1, plan.degree + 1):
+    for k in range(plan.degree + 1):
         for lane in range(plan.width):
-            inverse[k * plan.width + lane] = <real>1 / <real>k
+            inverse[k * plan.width + lane] = <real>1 / <real>k if k > 0 else 0
+
+
+# What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
+
+cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse, real* dx) noexcept nogil:
+    load_group(path, strides, plan, group, reverse, dx)
+
+
+cdef void gather(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters, real* xw) noexcept nogil:
+    gather_letters(plan, group, suffix_set, dx, letters, xw)
+
+
+cdef void store(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree, const int32_t* order,
+                real* out, Py_ssize_t out_stride) noexcept nogil:
+    store_item(plan, group, suffix_set, ending, tree, order, out, out_stride)
+
+
+cdef void read(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source, Py_ssize_t source_stride,
+               const int32_t* order, bint once, int depth, real* ending, real* tree) noexcept nogil:
+    load_item(plan, group, suffix_set, source, source_stride, order, once, depth, ending, tree)
 
 
 cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order, Py_ssize_t unit,
@@ -73,7 +100,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
     cdef int k
     cdef void** T = pointers + plan.s
     if loaded[0] != group:
-        load_group(path, strides, plan, group, True, scratch)
+        load(path, strides, plan, group, True, scratch)
         fill_inverse(plan, scratch + at.inverse)
         loaded[0] = group
     size = 0
@@ -83,7 +110,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
     for suffix_set in range(n_sets * block // plan.n_blocks, n_sets * (block + 1) // plan.n_blocks):
         if gathered:
             xw_stride = plan.s
-            gather_letters(plan, group, suffix_set, scratch, letters, scratch + at.xw)
+            gather(plan, group, suffix_set, scratch, letters, scratch + at.xw)
         else:
             suffix_letters(plan, suffix_set, letters)
         for k in range(plan.s):
@@ -95,7 +122,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
         else:
             walk(<const vf*>scratch, plan.padded_rows, <vf**>pointers, xw_stride, <vf*>(scratch + at.ending), <vf**>T,
                  <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
-        store_item(plan, group, suffix_set, scratch + at.ending, scratch + at.tree, order, out, out_stride)
+        store(plan, group, suffix_set, scratch + at.ending, scratch + at.tree, order, out, out_stride)
 
 
 cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, real* out, Py_ssize_t out_stride,
@@ -149,7 +176,7 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
-        plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), FORWARD_TREE_BYTES)
+        plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
         if plan.n_chunks == 1:
             status = forward(&path[0, 0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
         else:
@@ -167,88 +194,199 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
                 free(virtual)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig")
-from libc.stdlib cimport calloc
-cdef void expo(const real* x, real sign, real* e, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
-    cdef Py_ssize_t n, u, i, size = d, off = 0
-    for i in range(d):
-        e[i] = sign * x[i]
-    for n in range(2, degree + 1):
-        for u in range(size):
-            for i in range(d):
-                e[off + size + u * d + i] = e[off + u] * sign * x[i] / n
-        off += size
-        size *= d
 
-cdef void incs(const real[:, :, :] path, Py_ssize_t b, real* dx, bint time_aug, bint lead_lag, double end_time) noexcept nogil:
-    cdef Py_ssize_t L = path.shape[1], d = path.shape[2], l, i, D = d * (2 if lead_lag else 1) + time_aug
-    cdef Py_ssize_t rows = (2 * L - 1 if lead_lag else L) - 1
-    for l in range(rows):
-        for i in range(d):
-            if lead_lag:
-                dx[l * D + i] = path[b, (l + 1) // 2, i] - path[b, l // 2, i]
-                dx[l * D + d + i] = path[b, (l + 2) // 2, i] - path[b, (l + 1) // 2, i]
-            else:
-                dx[l * D + i] = path[b, l + 1, i] - path[b, l, i]
-        if time_aug:
-            dx[l * D + D - 1] = <real>(end_time / rows)
 
-def sig_backprop(const real[:, :, :] path, const real[:, :] sig, const real[:, :] sig_derivs, real[:, :, ::1] out, Py_ssize_t degree, bint scalar_term, bint time_aug, bint lead_lag, double end_time, int n_jobs):
-    """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
-    cdef Py_ssize_t b, l, i, j, k, m, L = path.shape[1], d = path.shape[2], D = d * (2 if lead_lag else 1) + time_aug
-    cdef Py_ssize_t rows = (2 * L - 1 if lead_lag else L) - 1, n = sig.shape[1] - scalar_term, size, off
-    cdef real* dx = <real*>calloc(max(rows, 0) * D + 1, sizeof(real))
-    cdef real* e = <real*>calloc(6 * n + 1, sizeof(real))
-    cdef real* s = e + n
-    cdef real* g = e + 2 * n
-    cdef real* ga = e + 3 * n
-    cdef real* ge = e + 4 * n
-    cdef real* x
-    cdef real[64] gx
-    for b in range(path.shape[0]):
-        for l in range(L):
-            for i in range(d):
-                out[b, l, i] = 0
-        if degree == 0 or rows < 1:
-            continue
+cdef struct AdjointScratch:
+    # One thread's memory, in numbers: dx | gx | xw | gxw | inverse | ending | ending_g | S | G | work.
+    size_t gx, xw, gxw, inverse, ending, ending_g, S, G, work, size
+
+
+cdef AdjointScratch adjoint_scratch(const Plan* plan) noexcept nogil:
+    cdef AdjointScratch at
+    cdef size_t rows = plan.padded_rows * plan.width
+    cdef size_t gathered = rows * plan.s if n_copies(plan, plan.n_groups - 1) > 1 else 0
+    cdef Py_ssize_t level, nodes = 1, partial = 3 * plan.p * PAIR + plan.s * (PAIR + 1)
+    for level in range(plan.p):
+        partial += nodes * (3 * (plan.p - level) - 1) * PAIR
+        nodes *= plan.d
+    at.gx = rows * plan.d
+    # With several blocks each unit has a gradient buffer of its own, outside the scratch memory.
+    at.xw = at.gx + (rows * plan.d if plan.n_blocks == 1 else 0)
+    at.gxw = at.xw + gathered
+    at.inverse = at.gxw + gathered
+    at.ending = at.inverse + (plan.degree + 1) * plan.width
+    at.ending_g = at.ending + plan.s * plan.width
+    at.S = at.ending_g + plan.s * plan.width
+    at.G = at.S + plan.tree_size * plan.width
+    at.work = at.G + plan.tree_size * plan.width
+    at.size = at.work + partial * plan.width
+    return at
+
+
+cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order, Py_ssize_t unit,
+                        const real* sig, const real* derivs, Py_ssize_t row_stride, real* scratch, real* gx, Py_ssize_t* loaded,
+                        Py_ssize_t* letters, void** pointers) noexcept nogil:
+    """gx (padded_rows, d, width) = the part of the increments' gradients that comes from one unit."""
+    cdef AdjointScratch at = adjoint_scratch(plan)
+    cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
+    cdef Py_ssize_t suffix_set, size, xw_stride = plan.d
+    cdef bint gathered = n_copies(plan, group) > 1
+    cdef int k
+    cdef void** gxw = pointers + plan.s
+    cdef void** S = gxw + plan.s
+    cdef void** G = S + plan.p
+    if loaded[0] != group:
+        load(path, strides, plan, group, False, scratch)
+        fill_inverse(plan, scratch + at.inverse)
+        loaded[0] = group
+    size = 0
+    for k in range(plan.p - 1, -1, -1):
+        S[k] = scratch + at.S + size * plan.width
+        G[k] = scratch + at.G + size * plan.width
+        size = (size + 1) * plan.d
+    memset(gx, 0, plan.padded_rows * plan.d * plan.width * sizeof(real))
+    for suffix_set in range(n_sets * block // plan.n_blocks, n_sets * (block + 1) // plan.n_blocks):
+        read(plan, group, suffix_set, sig, row_stride, order, False, plan.p - 1, scratch + at.ending, scratch + at.S)
+        read(plan, group, suffix_set, derivs, row_stride, order, True, plan.p, scratch + at.ending_g, scratch + at.G)
+        if gathered:
+            xw_stride = plan.s
+            gather(plan, group, suffix_set, scratch, letters, scratch + at.xw)
+            memset(scratch + at.gxw, 0, (at.inverse - at.gxw) * sizeof(real))
+        else:
+            suffix_letters(plan, suffix_set, letters)
+        for k in range(plan.s):
+            pointers[k] = scratch + (at.xw + k * plan.width if gathered else letters[k] * plan.width)
+            gxw[k] = scratch + at.gxw + k * plan.width if gathered else gx + letters[k] * plan.width
+        if real is double:
+            walk_adjoint(<const vd*>scratch, <vd*>gx, plan.padded_rows, <vd**>pointers, <vd**>gxw, xw_stride,
+                         <vd*>(scratch + at.ending), <vd*>(scratch + at.ending_g), <vd**>S, <vd**>G,
+                         <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
+        else:
+            walk_adjoint(<const vf*>scratch, <vf*>gx, plan.padded_rows, <vf**>pointers, <vf**>gxw, xw_stride,
+                         <vf*>(scratch + at.ending), <vf*>(scratch + at.ending_g), <vf**>S, <vf**>G,
+                         <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+        if gathered:
+            scatter_letters(plan, group, suffix_set, scratch + at.gxw, letters, gx)
+
+
+cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t gx_size, real* out, real* last_derivs) noexcept nogil:
+    """Sum a group's gradient buffers, in their order, and store them."""
+    cdef Py_ssize_t block, i
+    cdef real* total = gx + group * plan.n_blocks * gx_size
+    for block in range(1, plan.n_blocks):
+        for i in range(gx_size):
+            total[i] += total[block * gx_size + i]
+    store_group(plan, group, total, out, last_derivs)
+
+
+cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan, const real* sig, const real* derivs,
+                  Py_ssize_t row_stride, real* out, int n_threads) noexcept nogil:
+    """Gradients of the paths, given the signatures of all virtual paths and their cotangents; -1 if memory is short."""
+    cdef AdjointScratch at = adjoint_scratch(plan)
+    cdef size_t numbers = (at.size * sizeof(real) + 63) // 64 * 64
+    cdef size_t n_pointers = 2 * plan.s + 2 * plan.p
+    cdef size_t per_thread = (numbers + (n_pointers + plan.s + 1) * sizeof(void*) + 63) // 64 * 64
+    cdef Py_ssize_t unit, group, n_units = plan.n_groups * plan.n_blocks
+    cdef Py_ssize_t gx_size = plan.padded_rows * plan.d * plan.width
+    cdef int thread
+    cdef char* mine
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
+    cdef void* raw = NULL
+    cdef void* raw_gx = NULL
+    cdef char* memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
+    cdef real* gx = <real*>aligned_malloc(n_units * gx_size * sizeof(real) if plan.n_blocks > 1 else 64, &raw_gx)
+    cdef int32_t* order = <int32_t*>malloc(plan.tree_size * sizeof(int32_t))
+    cdef real* last_derivs = <real*>malloc(plan.n_virtual * plan.transform.dimension * sizeof(real))
+    if memory == NULL or gx == NULL or order == NULL or last_derivs == NULL:
+        free(raw)
+        free(raw_gx)
+        free(order)
+        free(last_derivs)
+        return -1
+    make_order(plan, order)
+    for thread in range(n_threads):
+        (<Py_ssize_t*>(memory + thread * per_thread + numbers))[n_pointers + plan.s] = -1
+    for unit in prange(n_units, schedule="dynamic", num_threads=n_threads):
+        mine = memory + threadid() * per_thread
+        backward_unit(path, strides, plan, order, unit, sig, derivs, row_stride, <real*>mine,
+                      gx + unit * gx_size if plan.n_blocks > 1 else <real*>mine + at.gx,
+                      <Py_ssize_t*>(mine + numbers) + n_pointers + plan.s, <Py_ssize_t*>(mine + numbers) + n_pointers,
+                      <void**>(mine + numbers))
+        if plan.n_blocks == 1:
+            store_group(plan, unit, <real*>mine + at.gx, out, last_derivs)
+    if plan.n_blocks > 1:
+        for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_threads):
+            reduce_blocks(plan, group, gx, gx_size, out, last_derivs)
+    store_last_points(plan, last_derivs, out)
+    free(raw)
+    free(raw_gx)
+    free(order)
+    free(last_derivs)
+    return 0
+
+
+cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* derivs, real* prefixes, real* cotangents) noexcept nogil:
+    """Cotangents of one path's chunk signatures S_1, ..., S_K, given that of their product.
+
+    virtual, cotangents (n_chunks, n_words); prefixes (n_chunks + 1, n_words) is scratch memory for S_1 (x) ... (x) S_c.
+    """
+    cdef Py_ssize_t c, i, n = plan.n_words, last = plan.n_chunks - 1
+    cdef real* total = prefixes + plan.n_chunks * n
+    for i in range(n):
+        prefixes[i] = virtual[i]
+        total[i] = derivs[i]
+    for c in range(1, last):
+        product(prefixes + (c - 1) * n, virtual + c * n, prefixes + c * n, plan.d, plan.degree)
+    for c in range(last, 0, -1):
+        # The cotangent of the prefix takes the place of the next prefix, which is no longer needed.
+        product_backprop(total, prefixes + (c - 1) * n, virtual + c * n, prefixes + c * n, cotangents + c * n, plan.d, plan.degree)
         for i in range(n):
-            s[i] = sig[b, scalar_term + i]
-            g[i] = sig_derivs[b, scalar_term + i]
-        incs(path, b, dx, time_aug, lead_lag, end_time)
-        for l in range(rows - 1, -1, -1):
-            x = dx + l * D
-            expo(x, <real>-1, e, D, degree)
-            product(s, e, s, D, degree)
-            expo(x, <real>1, e, D, degree)
-            product_backprop(g, s, e, ga, ge, D, degree)
-            for i in range(n):
-                g[i] = ga[i]
-            for i in range(D):
-                gx[i] = 0
-            # e_k = e_{k-1} (x) x / k
-            off = n
-            size = 1
-            for k in range(degree):
-                size *= D
-            for k in range(degree, 1, -1):
-                off -= size
-                size //= D
-                for i in range(size):
-                    for j in range(D):
-                        gx[j] += ge[off + i * D + j] * e[off - size + i] / k
-                        ge[off - size + i] += ge[off + i * D + j] * x[j] / k
-            for j in range(D):
-                gx[j] += ge[j]
-            for i in range(d):
-                if lead_lag:
-                    out[b, (l + 1) // 2, i] += gx[i]
-                    out[b, l // 2, i] -= gx[i]
-                    out[b, (l + 2) // 2, i] += gx[d + i]
-                    out[b, (l + 1) // 2, i] -= gx[d + i]
-                else:
-                    out[b, l + 1, i] += gx[i]
-                    out[b, l, i] -= gx[i]
-    free(dx)
-    free(e)
+            total[i] = prefixes[c * n + i]
+    for i in range(n):
+        cotangents[i] = total[i]
+
+
+def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
+                 Py_ssize_t degree, bint scalar_term, bint time_aug, bint lead_lag, double end_time, int n_threads):
+    """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
+    cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
+    cdef Plan plan
+    cdef Py_ssize_t b, n_paths = path.shape[0], n_words = sig.shape[1] - scalar_term
+    cdef Py_ssize_t strides[3]
+    cdef int k, status
+    cdef real* virtual
+    cdef real* cotangents
+    cdef real* prefixes
+    if n_paths == 0 or path.shape[1] == 0:
+        return
+    if n_words == 0 or transform.n_rows == 0:
+        out[:, :, :] = 0
+        return
+    for k in range(3):
+        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
+    with nogil:
+        plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
+        if plan.n_chunks == 1:
+            status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term], sig.shape[1],
+                              &out[0, 0, 0], n_threads)
+        else:
+            status = -1
+            virtual = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
+            cotangents = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
+            prefixes = <real*>malloc((plan.n_chunks + 1) * n_words * sizeof(real))
+            if virtual != NULL and cotangents != NULL and prefixes != NULL:
+                status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
+            if status == 0:
+                for b in range(n_paths):
+                    chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term], prefixes,
+                                     cotangents + b * plan.n_chunks * n_words)
+                status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0], n_threads)
+            free(virtual)
+            free(cotangents)
+            free(prefixes)
+    if status != 0:
+        raise MemoryError("not enough memory for the scratch space of sig_backprop")
+
 
 def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
     """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""

@@ -3,9 +3,9 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from .increments cimport load_rows
+from .increments cimport load_rows, load_rows_backprop
 from .lanes cimport real
-from .signature_plan cimport Plan, chunk_length, chunk_start, locate, n_copies
+from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
 
 
 cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse,
@@ -14,22 +14,20 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
 
     strides: those of path (n_paths, length, dimension), in numbers.
     """
-    cdef Py_ssize_t first, n, start, stop, length, virtual, copy, row_size = plan.d * plan.width
+    cdef Py_ssize_t first, row, i, length, virtual, copy, row_size = plan.d * plan.width, step = -row_size if reverse else row_size
     cdef int lane
-    memset(dx, 0, plan.padded_rows * row_size * sizeof(real))
+    cdef real* origin = dx + ((plan.padded_rows - 1) * row_size if reverse else 0)
     # A stretch of rows at a time, so that the cache lines that all lanes write to stay close.
-    for first in range(0, plan.chunk_rows, 32):
+    for first in range(0, plan.padded_rows, 32):
         for lane in range(plan.width):
             locate(plan, group, lane, &virtual, &copy)
-            start = chunk_start(plan, virtual)
-            length = chunk_length(plan, virtual)
-            stop = min(first + 32, length)
-            if stop <= first:
-                continue
-            load_rows(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
-                      start + first, stop - first,
-                      dx + (plan.padded_rows - 1 - first if reverse else first) * row_size + lane,
-                      -row_size if reverse else row_size, plan.width)
+            length = max(0, min(<Py_ssize_t>32, chunk_length(plan, virtual) - first))
+            if length > 0:
+                load_rows(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
+                          chunk_start(plan, virtual) + first, length, origin + first * step + lane, step, plan.width)
+            for row in range(first + length, min(first + 32, plan.padded_rows)):
+                for i in range(plan.d):
+                    origin[row * step + i * plan.width + lane] = 0
 
 
 cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t suffix_set) noexcept nogil:
@@ -76,38 +74,58 @@ cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
         offset += size
 
 
+cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* position, Py_ssize_t n, real** rows, const int* lane_of,
+                             int n_items, const Py_ssize_t step) noexcept nogil:
+    """rows[i][t * step] = coefficient position[t] of the tree in lane lane_of[i], t < n."""
+    cdef Py_ssize_t t, first
+    cdef int i, k
+    cdef const real* source[8]
+    cdef real* row
+    # Eight words at a time: they are read from eight cache lines that all lanes share.
+    for first in range(0, n - 7, 8):
+        for k in range(8):
+            source[k] = tree + position[first + k] * width
+        for i in range(n_items):
+            row = rows[i] + first * step
+            for k in range(8):
+                row[k * step] = source[k][lane_of[i]]
+    for i in range(n_items):
+        for t in range(n // 8 * 8, n):
+            rows[i][t * step] = tree[position[t] * width + lane_of[i]]
+
+
 cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree,
                             const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
     """Write the coefficients of every lane's item to out (n_virtual, n_words), rows out_stride apart.
 
     A word of length n <= s ends many suffixes: the one with leading zeros writes it.
     """
-    cdef Py_ssize_t t, n, size, offset = 0, virtual, copy, n_items = 0
-    cdef int lane, r, i
+    cdef Py_ssize_t n, size, virtual, copy, suffix
+    cdef int i, lane, r, n_items = 0
     cdef real* rows[16]
-    cdef Py_ssize_t suffixes[16]
     cdef int lane_of[16]
     for lane in range(plan.width):
-        suffixes[n_items] = suffix_of_lane(plan, group, lane, suffix_set)
-        if suffixes[n_items] >= 0:
-            locate(plan, group, lane, &virtual, &copy)
-            rows[n_items] = out + virtual * out_stride
-            lane_of[n_items] = lane
-            n_items += 1
-    size = 1
-    for n in range(1, plan.s + 1):
-        size *= plan.d
-        for i in range(n_items):
-            if suffixes[i] < size:
-                rows[i][offset + suffixes[i]] = ending[(n - 1) * plan.width + lane_of[i]]
-        offset += size
-    for i in range(n_items):
-        rows[i] = rows[i] + offset + suffixes[i]
+        suffix = suffix_of_lane(plan, group, lane, suffix_set)
+        if suffix < 0:
+            continue
+        locate(plan, group, lane, &virtual, &copy)
+        rows[n_items] = out + virtual * out_stride
+        lane_of[n_items] = lane
+        size = 1
+        for n in range(1, plan.s + 1):
+            size *= plan.d
+            if suffix < size:
+                rows[n_items][suffix] = ending[(n - 1) * plan.width + lane]
+            rows[n_items] = rows[n_items] + size
+        rows[n_items] = rows[n_items] + suffix
+        n_items += 1
     n = plan.d
     for r in range(1, plan.p + 1):
-        for t in range(n):
-            for i in range(n_items):
-                rows[i][order[t] * plan.n_suffixes] = tree[t * plan.width + lane_of[i]]
+        # Reversing a word twice gives it back: `order` leads from the result to the tree as well.
+        if plan.n_suffixes == 1:
+            store_words(tree, plan.width, order, n, rows, lane_of, n_items, 1)
+        else:
+            store_words(tree, plan.width, order, n, rows, lane_of, n_items, plan.n_suffixes)
         for i in range(n_items):
             rows[i] = rows[i] + n * plan.n_suffixes
         order = order + n
@@ -115,34 +133,113 @@ cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffi
         n *= plan.d
 
 
+cdef inline void load_words(const real* const* rows, const Py_ssize_t step, const int32_t* position, Py_ssize_t n, int width,
+                            real* tree) noexcept nogil:
+    """Coefficient position[t] of the tree in each lane = rows[lane][t * step], t < n; zero in lanes without a row."""
+    cdef Py_ssize_t t, first
+    cdef int lane, k
+    cdef real* target[8]
+    cdef const real* row
+    for first in range(0, n - 7, 8):
+        for k in range(8):
+            target[k] = tree + position[first + k] * width
+        for lane in range(width):
+            if rows[lane] == NULL:
+                for k in range(8):
+                    target[k][lane] = 0
+            else:
+                row = rows[lane] + first * step
+                for k in range(8):
+                    target[k][lane] = row[k * step]
+    for lane in range(width):
+        for t in range(n // 8 * 8, n):
+            tree[position[t] * width + lane] = 0 if rows[lane] == NULL else rows[lane][t * step]
+
+
 cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source, Py_ssize_t source_stride,
-                           const int32_t* order, bint shared_once, int depth, real* ending, real* tree) noexcept nogil:
+                           const int32_t* order, bint once, int depth, real* ending, real* tree) noexcept nogil:
     """Read every lane's item from source (n_virtual, n_words): levels 1..s into `ending`, the first `depth` tree levels into `tree`.
 
-    Adjoint of `store_item` if `shared_once`: a word that ends many suffixes is read by the one that writes it, and zero elsewhere.
+    `once`: a word that ends many suffixes is read by the one that writes it in `store_item`, and zero elsewhere. That makes the
+    cotangents of the items add up to those of the signature.
     """
-    cdef Py_ssize_t t, n, size, offset = 0, virtual, copy, suffix
+    cdef Py_ssize_t n, size, virtual, copy, suffix
     cdef int lane, r
-    cdef const real* row
-    cdef real* target
-    cdef const int32_t* position
+    cdef const real* rows[16]
     for lane in range(plan.width):
         locate(plan, group, lane, &virtual, &copy)
         suffix = suffix_of_lane(plan, group, lane, suffix_set)
-        row = source + virtual * source_stride
-        target = tree + lane
-        position = order
+        rows[lane] = NULL if suffix < 0 else source + virtual * source_stride
         size = 1
         for n in range(1, plan.s + 1):
             size *= plan.d
-            ending[(n - 1) * plan.width + lane] = (
-                0 if suffix < 0 or (shared_once and suffix >= size) else row[suffix % size])
-            row = row + size
-        n = plan.d
-        for r in range(1, depth + 1):
-            for t in range(n):
-                target[t * plan.width] = 0 if suffix < 0 else row[position[t] * plan.n_suffixes + suffix]
-            row = row + n * plan.n_suffixes
-            position = position + n
-            target = target + n * plan.width
-            n *= plan.d
+            ending[(n - 1) * plan.width + lane] = 0
+            if suffix >= 0:
+                if not once or suffix < size:
+                    ending[(n - 1) * plan.width + lane] = rows[lane][suffix % size]
+                rows[lane] = rows[lane] + size
+        if suffix >= 0:
+            rows[lane] = rows[lane] + suffix
+    n = plan.d
+    for r in range(1, depth + 1):
+        load_words(rows, plan.n_suffixes, order, n, plan.width, tree)
+        for lane in range(plan.width):
+            if rows[lane] != NULL:
+                rows[lane] = rows[lane] + n * plan.n_suffixes
+        order = order + n
+        tree = tree + n * plan.width
+        n *= plan.d
+
+
+cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* gxw, Py_ssize_t* letters,
+                                 real* gx) noexcept nogil:
+    """Adjoint of `gather_letters`: adds gxw (padded_rows, s, width) to gx."""
+    cdef Py_ssize_t row, suffix
+    cdef int k, lane
+    for lane in range(plan.width):
+        suffix = suffix_of_lane(plan, group, lane, suffix_set)
+        if suffix < 0:
+            continue
+        suffix_letters(plan, suffix, letters)
+        for row in range(plan.padded_rows):
+            for k in range(plan.s):
+                gx[(row * plan.d + letters[k]) * plan.width + lane] += gxw[(row * plan.s + k) * plan.width + lane]
+
+
+cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real* out, real* last_derivs) noexcept nogil:
+    """Adjoint of `load_group`: gx (padded_rows, d, width) to the gradients of points, out (n_paths, length, dimension).
+
+    The last point of each virtual path goes to last_derivs (n_virtual, dimension): the next chunk touches it as well.
+    """
+    cdef Py_ssize_t i, virtual, copy, point, n_points = plan.transform.length, dimension = plan.transform.dimension
+    cdef Py_ssize_t size = group_size(plan, group), copies = n_copies(plan, group)
+    cdef int lane
+    if copies > 1:
+        for i in range(plan.padded_rows * plan.d):
+            for lane in range(<int>size, <int>(size * copies)):
+                gx[i * plan.width + lane % size] += gx[i * plan.width + lane]
+    for lane in range(<int>size):
+        locate(plan, group, lane, &virtual, &copy)
+        point = chunk_start(plan, virtual)
+        if plan.transform.lead_lag:
+            point //= 2
+        load_rows_backprop(gx + lane, &plan.transform, chunk_length(plan, virtual), plan.width,
+                           out + (virtual // plan.n_chunks * n_points + point) * dimension,
+                           last_derivs + virtual * dimension)
+
+
+cdef inline void store_last_points(const Plan* plan, const real* last_derivs, real* out) noexcept nogil:
+    """Add what `store_group` left: every virtual path's gradient at its last point."""
+    cdef Py_ssize_t virtual, path, point, i, n_points = plan.transform.length, dimension = plan.transform.dimension
+    cdef real* target
+    for path in range(plan.n_paths):
+        target = out + ((path + 1) * n_points - 1) * dimension
+        for i in range(dimension):
+            target[i] = 0
+    for virtual in range(plan.n_virtual):
+        point = chunk_start(plan, virtual) + chunk_length(plan, virtual)
+        if plan.transform.lead_lag:
+            point //= 2
+        target = out + (virtual // plan.n_chunks * n_points + point) * dimension
+        for i in range(dimension):
+            target[i] += last_derivs[virtual * dimension + i]

@@ -48,9 +48,11 @@ cdef inline Py_ssize_t n_suffix_sets(const Plan* plan, Py_ssize_t group) noexcep
 
 
 cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width, Py_ssize_t lane_bytes,
-                           Py_ssize_t tree_bytes) noexcept nogil:
-    """`tree_bytes`: the memory that the tree may take to stay in the first-level cache."""
+                           bint backward) noexcept nogil:
+    """The plan of a forward pass (one tree per item) or a backward pass (two trees, one without its top level)."""
     cdef Plan plan
+    # What the trees may take of the first-level cache, measured; the rest is for increments and partial results.
+    cdef Py_ssize_t tree_bytes = 28 * 1024 if backward else 24 * 1024
     cdef Py_ssize_t size, chunks, lanes_used, best_used, work
     plan.transform = transform[0]
     plan.d = transform.d
@@ -60,7 +62,8 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     plan.p = 1
     plan.tree_size = plan.d
     size = plan.d
-    while plan.p < degree and plan.p < MAX_TREE_DEPTH and (plan.tree_size + size * plan.d) * lane_bytes <= tree_bytes:
+    while (plan.p < degree and plan.p < MAX_TREE_DEPTH
+           and (plan.tree_size * (1 + backward) + size * plan.d) * lane_bytes <= tree_bytes):
         size *= plan.d
         plan.tree_size += size
         plan.p += 1

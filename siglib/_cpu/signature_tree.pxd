@@ -110,7 +110,8 @@ cdef inline Py_ssize_t upper_levels(const vec* x, vec** T, const vec** B, const 
             for j in range(d):
                 t = T[k - 1][u * d + j]
                 for m in range(BLOCK):
-                    for i in range(1, k):
+                    work[m] = x[m * d + j] * parent[BLOCK + m] + t
+                    for i in range(2, k):
                         work[(i - 1) * BLOCK + m] = (x[m * d + j] * parent[i * BLOCK + m] + t) * inverse[i]
                     t = t + x[m * d + j] * parent[m]
                 T[k - 1][u * d + j] = t
@@ -123,17 +124,24 @@ cdef inline Py_ssize_t upper_levels(const vec* x, vec** T, const vec** B, const 
 
 cdef inline void tree(const vec* x, vec** T, const vec* B, const vec* inverse, vec* work, const int d, int p) noexcept nogil:
     """One block through the whole tree, for a small d known to the compiler."""
-    cdef int k = min(p, fused_depth(d))
+    cdef int i, k = min(p, fused_depth(d))
     cdef Py_ssize_t u, n_nodes = upper_levels(x, T, &B, inverse, work, d, p, k)
+    # A copy that the compiler knows to be untouched by the stores to the tree: it stays in registers.
+    cdef vec letters[20]
+    cdef vec root[16]
+    for i in range(4 * d):
+        letters[i] = x[i]
     for u in range(n_nodes):
+        for i in range(BLOCK * fused_depth(d)):
+            root[i] = B[i]
         if k == 1:
-            fused(x, T, u, B, inverse, d, 1)
+            fused(letters, T, u, root, inverse, d, 1)
         elif k == 2:
-            fused(x, T, u, B, inverse, d, 2)
+            fused(letters, T, u, root, inverse, d, 2)
         elif k == 3 and fused_depth(d) >= 3:
-            fused(x, T, u, B, inverse, d, 3)
+            fused(letters, T, u, root, inverse, d, 3)
         elif fused_depth(d) >= 4:
-            fused(x, T, u, B, inverse, d, 4)
+            fused(letters, T, u, root, inverse, d, 4)
         B = B + k * BLOCK
 
 
@@ -141,14 +149,18 @@ cdef inline void tile(const vec* x, vec* T, const vec* B, Py_ssize_t n_nodes, Py
     """Top level for `width` neighbouring letters, whose increments stay in registers, below all nodes in turn."""
     cdef Py_ssize_t u
     cdef int j, m
+    cdef vec b0, b1, b2, b3
     cdef vec letters[16]
     for m in range(4):
         for j in range(width):
             letters[m * width + j] = x[m * d + j]
     for u in range(n_nodes):
+        b0 = B[0]
+        b1 = B[1]
+        b2 = B[2]
+        b3 = B[3]
         for j in range(width):
-            T[j] = (T[j] + letters[j] * B[0] + letters[width + j] * B[1]
-                    + letters[2 * width + j] * B[2] + letters[3 * width + j] * B[3])
+            T[j] = T[j] + letters[j] * b0 + letters[width + j] * b1 + letters[2 * width + j] * b2 + letters[3 * width + j] * b3
         T = T + d
         B = B + BLOCK
 
@@ -181,15 +193,20 @@ cdef inline void chains(vec** xw, Py_ssize_t row_stride, vec* ending, vec* roots
         for k in range(s):
             y[k] = xw[k][m * row_stride]
         for r in range(1, p + 1):
-            c = inverse[1]
-            for k in range(s):
+            if s == 0:
+                roots[(r - 1) * BLOCK + m] = inverse[r]
+                continue
+            c = y[0] * inverse[s + r] + ending[0]
+            for k in range(1, s):
                 c = y[k] * inverse[s + r - k] * c + ending[k]
             roots[(r - 1) * BLOCK + m] = c * inverse[r]
-        for n in range(s, 0, -1):
-            c = inverse[1]
-            for k in range(n):
+        for n in range(s, 1, -1):
+            c = y[0] * inverse[n] + ending[0]
+            for k in range(1, n - 1):
                 c = y[k] * inverse[n - k] * c + ending[k]
-            ending[n - 1] = c
+            ending[n - 1] = y[n - 1] * c + ending[n - 1]
+        if s > 0:
+            ending[0] = y[0] + ending[0]
 
 
 cdef inline void long_chains(vec** xw, Py_ssize_t row_stride, vec* ending, vec* roots, const vec* inverse, int s, int p) noexcept nogil:
