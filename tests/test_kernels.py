@@ -41,8 +41,7 @@ def test_instruction_sets_hold_the_same_kernels(name: str) -> None:
     kernels = described(name)
     assert kernels == described("baseline")
     assert set(kernels) >= {"signature.sig", "signature.sig_backprop", "signature.sig_combine", "path.transform_path"}
-    for _, doc, dtypes in kernels.values():
-        assert doc
+    for _, _, dtypes in kernels.values():
         assert dtypes == ["double", "float"]
     loaded = _cpu.load(name)
     assert set(loaded) == {"float64", "float32"}

@@ -45,6 +45,15 @@ LONG_CONFIGS = [
     *[(2, 3, length, {"lead_lag": True}) for length in (33, 48, 49, 50, 51, 74, 100, 333)],
     *[(1, 4, length, {"lead_lag": True, "time_aug": True}) for length in (33, 65, 66, 301)],
     *[(2, 3, length, {"time_aug": True, "end_time": 3.0}) for length in (97, 98, 301)],
+    # enough work for each group to be shared among threads
+    *[
+        (2, 10, 130, {}),
+        (3, 7, 80, {}),
+        (3, 8, 110, {}),
+        (4, 6, 60, {}),
+        (5, 4, 400, {}),
+        (2, 6, 160, {"lead_lag": True}),
+    ],
 ]
 
 
