@@ -74,3 +74,8 @@ def cases(file: str, *functions: str, accept: Any = None) -> list[Any]:
     if not chosen:
         raise LookupError(f"{file} has no case of {', '.join(functions)}")
     return chosen
+
+
+def without_correction(record: dict[str, Any]) -> bool:
+    """For `accept`: leaves out the calls with a higher-order correction."""
+    return record["kwargs"].get("correction") is None

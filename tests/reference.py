@@ -1,7 +1,8 @@
 """Definitions in plain NumPy: slow, and meant to be obviously right. Nothing here uses siglib.
 
-A tensor is a list of levels: `levels[k]` has shape (d,) * k, level 0 is a number. Flat arrays hold the levels one after
-another in lexicographic order of words, with or without the scalar level 0.
+A tensor is a list of levels: `levels[k]` has shape (..., d**k), words in lexicographic order, level 0 the scalar
+term. Flat arrays hold the levels one after another along the last axis, with or without level 0. Leading axes are
+batch axes.
 """
 
 import itertools
@@ -17,36 +18,41 @@ Word = tuple[int, ...]
 
 
 def to_levels(flat: np.ndarray, d: int, degree: int, scalar: float) -> Levels:
-    """Levels of one flat tensor that does not store its scalar term; `scalar` becomes level 0."""
-    levels, start = [np.array(float(scalar))], 0
+    """Levels of flat tensors that do not store their scalar term; `scalar` becomes level 0."""
+    flat = np.asarray(flat, np.float64)
+    levels, start = [np.full((*flat.shape[:-1], 1), float(scalar))], 0
     for k in range(1, degree + 1):
-        levels.append(np.asarray(flat[start : start + d**k], np.float64).reshape((d,) * k))
+        levels.append(flat[..., start : start + d**k])
         start += d**k
-    assert start == len(flat)
+    assert start == flat.shape[-1]
     return levels
 
 
 def to_flat(levels: Levels, scalar_term: bool = False) -> np.ndarray:
     """One flat array; the scalar term is stored only if asked for."""
-    parts = [level.reshape(-1) for level in levels[0 if scalar_term else 1 :]]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate([levels[0][..., :0], *levels[0 if scalar_term else 1 :]], axis=-1)
 
 
-def one(d: int, degree: int) -> Levels:
-    """The unit: 1 on the empty word."""
-    return [np.ones(()) if k == 0 else np.zeros((d,) * k) for k in range(degree + 1)]
+def unit(like: Levels) -> Levels:
+    """1 on the empty word, 0 on all others."""
+    return [np.full_like(level, float(k == 0)) for k, level in enumerate(like)]
+
+
+def outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """All products a[u] b[v], in the order of the words u v."""
+    product = a[..., :, None] * b[..., None, :]
+    return product.reshape(*product.shape[:-2], product.shape[-2] * product.shape[-1])
 
 
 def tensor_product(a: Levels, b: Levels) -> Levels:
     """(a (x) b)_n = sum over k of a_k (x) b_{n-k}."""
-    return [sum(np.multiply.outer(a[k], b[n - k]) for k in range(n + 1)) for n in range(len(a))]
+    return [sum(outer(a[k], b[n - k]) for k in range(n + 1)) for n in range(len(a))]
 
 
 def exp(a: Levels) -> Levels:
     """1 + a + a (x) a / 2! + ..., for a without scalar term."""
-    d, degree = _dimension(a), len(a) - 1
-    total = power = one(d, degree)
-    for k in range(1, degree + 1):
+    total = power = unit(a)
+    for k in range(1, len(a)):
         power = [level / k for level in tensor_product(power, a)]
         total = [x + y for x, y in zip(total, power, strict=True)]
     return total
@@ -54,33 +60,42 @@ def exp(a: Levels) -> Levels:
 
 def log(s: Levels) -> Levels:
     """(s - 1) - (s - 1)^2 / 2 + (s - 1)^3 / 3 - ..., for s with scalar term 1."""
-    d, degree = _dimension(s), len(s) - 1
-    rest = [np.zeros(()), *s[1:]]
-    power = one(d, degree)
-    total = [np.zeros_like(level) for level in power]
-    for k in range(1, degree + 1):
+    power = unit(s)
+    rest = [x - y for x, y in zip(s, power, strict=True)]
+    total = [np.zeros_like(level) for level in s]
+    for k in range(1, len(s)):
         power = tensor_product(power, rest)
         total = [x - (-1) ** k / k * y for x, y in zip(total, power, strict=True)]
     return total
 
 
-def _dimension(a: Levels) -> int:
-    return a[1].shape[0] if len(a) > 1 else 0
-
-
 def tensor_exp(flat: np.ndarray, d: int, degree: int) -> np.ndarray:
-    """`exp` of one flat tensor without scalar term."""
+    """`exp` of flat tensors without scalar term."""
     return to_flat(exp(to_levels(flat, d, degree, 0.0)))
 
 
 def tensor_log(flat: np.ndarray, d: int, degree: int) -> np.ndarray:
-    """`log` of one flat signature without scalar term."""
+    """`log` of flat signatures without scalar term."""
     return to_flat(log(to_levels(flat, d, degree, 1.0)))
 
 
 def combine(flat1: np.ndarray, flat2: np.ndarray, d: int, degree: int) -> np.ndarray:
-    """Product of two flat signatures without scalar terms."""
+    """Product of flat signatures without scalar terms."""
     return to_flat(tensor_product(to_levels(flat1, d, degree, 1.0), to_levels(flat2, d, degree, 1.0)))
+
+
+def combine_gradients(
+    derivs: np.ndarray, flat1: np.ndarray, flat2: np.ndarray, d: int, degree: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients of sum(derivs * combine(flat1, flat2)): flat1[u] * flat2[v] is one term of the word u v."""
+    a, b, g = (to_levels(flat, d, degree, 1.0) for flat in (flat1, flat2, derivs))
+    a_derivs, b_derivs = ([np.zeros_like(level) for level in g] for _ in range(2))
+    for m in range(degree + 1):
+        for n in range(degree + 1 - m):
+            matrix = g[m + n].reshape(*g[m + n].shape[:-1], d**m, d**n)
+            a_derivs[m] += np.einsum("...uv,...v->...u", matrix, b[n])
+            b_derivs[n] += np.einsum("...uv,...u->...v", matrix, a[m])
+    return to_flat(a_derivs), to_flat(b_derivs)
 
 
 # Paths
@@ -90,13 +105,39 @@ def transform_path(
     path: np.ndarray, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
 ) -> np.ndarray:
     """Lead-lag: row r is (x[r // 2], x[(r + 1) // 2]). Time: a last channel that grows evenly from 0 to end_time."""
-    rows = [np.asarray(row, np.float64) for row in path]
+    path = np.asarray(path, np.float64)
     if lead_lag:
-        rows = [np.concatenate([rows[r // 2], rows[(r + 1) // 2]]) for r in range(2 * len(rows) - 1)]
+        r = np.arange(max(2 * path.shape[-2] - 1, 0))
+        path = np.concatenate([path[..., r // 2, :], path[..., (r + 1) // 2, :]], axis=-1)
     if time_aug:
-        rows = [np.append(row, r * end_time / max(len(rows) - 1, 1)) for r, row in enumerate(rows)]
-    width = (2 if lead_lag else 1) * path.shape[1] + time_aug
-    return np.array(rows).reshape(len(rows), width)
+        n = path.shape[-2]
+        time = np.arange(n) * end_time / max(n - 1, 1)
+        path = np.concatenate([path, np.broadcast_to(time[:, None], (*path.shape[:-1], 1))], axis=-1)
+    return path
+
+
+def transform_path_gradient(
+    derivs: np.ndarray, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
+) -> np.ndarray:
+    """Gradient of sum(derivs * transform_path(path)): each point collects the cotangents of its copies."""
+    derivs = np.asarray(derivs, np.float64)
+    derivs = derivs[..., : derivs.shape[-1] - time_aug]
+    if not lead_lag:
+        return derivs
+    d = derivs.shape[-1] // 2
+    gradient = np.zeros((*derivs.shape[:-2], (derivs.shape[-2] + 1) // 2, d))
+    for r in range(derivs.shape[-2]):
+        gradient[..., r // 2, :] += derivs[..., r, :d]
+        gradient[..., (r + 1) // 2, :] += derivs[..., r, d:]
+    return gradient
+
+
+def _segment(increment: np.ndarray, degree: int) -> Levels:
+    """Signature of a straight line: increment^{(x) k} / k!."""
+    levels = [np.ones((*increment.shape[:-1], 1))]
+    for k in range(1, degree + 1):
+        levels.append(outer(levels[-1], increment) / k)
+    return levels
 
 
 def signature(
@@ -108,22 +149,54 @@ def signature(
     end_time: float = 1.0,
     scalar_term: bool = False,
 ) -> np.ndarray:
-    """Product of the exponentials of the increments; `path` (..., length, dimension)."""
-    path = np.asarray(path, np.float64)
-    if path.ndim > 2:
-        options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time, "scalar_term": scalar_term}
-        results = [signature(element, degree, **options) for element in path.reshape(-1, *path.shape[-2:])]
-        width = len(signature(np.zeros((1, path.shape[-1])), degree, **options))
-        return np.array(results).reshape(*path.shape[:-2], width)
+    """Product of the signatures of the segments; `path` (..., length, dimension)."""
     points = transform_path(path, time_aug, lead_lag, end_time)
-    d = points.shape[1]
-    total = one(d, degree)
-    for increment in np.diff(points, axis=0):
-        levels = [np.zeros((d,) * k) for k in range(degree + 1)]
-        if degree >= 1:
-            levels[1] = increment
-        total = tensor_product(total, exp(levels))
+    total = unit(_segment(np.zeros((*points.shape[:-2], points.shape[-1])), degree))
+    for row in range(points.shape[-2] - 1):
+        total = tensor_product(total, _segment(points[..., row + 1, :] - points[..., row, :], degree))
     return to_flat(total, scalar_term)
+
+
+def signature_gradient(
+    path: np.ndarray,
+    derivs: np.ndarray,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+) -> np.ndarray:
+    """Gradient of sum(derivs * signature(path)), exact; `path` (batch, length, dimension), no scalar term in `derivs`.
+
+    The signature is before (x) segment (x) after for each segment, and the derivative of a segment along the letter i
+    is the sum over k of 1 / k! times all products of k - 1 increments and one letter i.
+    """
+    points = transform_path(path, time_aug, lead_lag, end_time)
+    batch, length, d = points.shape
+    increments = np.diff(points, axis=1)
+    gradient = np.zeros(points.shape)
+    if length < 2 or degree < 1:
+        return transform_path_gradient(gradient, time_aug, lead_lag)
+    start = unit(_segment(np.zeros((batch, d)), degree))
+    before, after = [start], [start]
+    for row in range(length - 2):
+        before.append(tensor_product(before[-1], _segment(increments[:, row], degree)))
+        after.append(tensor_product(_segment(increments[:, length - 2 - row], degree), after[-1]))
+    after.reverse()
+    for b in range(batch):  # one path at a time, all its segments (axis 0) and letters (axis 1) at once
+        x = increments[b][:, None, :]
+        segment = _segment(x, degree)
+        # segment_{k+1} = segment_k (x) x / (k + 1), so it moves with segment_k and with the last x.
+        moved = [np.zeros((length - 1, d, 1))]
+        for k in range(degree):
+            moved.append((outer(moved[-1], x) + outer(segment[k], np.eye(d)[None])) / (k + 1))
+        first = [np.stack([levels[k][b] for levels in before])[:, None] for k in range(degree + 1)]
+        last = [np.stack([levels[k][b] for levels in after])[:, None] for k in range(degree + 1)]
+        moved_signature = to_flat(tensor_product(tensor_product(first, moved), last))
+        increment_gradient = moved_signature @ derivs[b]
+        gradient[b, 1:] += increment_gradient
+        gradient[b, :-1] -= increment_gradient
+    return transform_path_gradient(gradient, time_aug, lead_lag)
 
 
 def iterated_integral(path: np.ndarray, word: Word) -> float:
