@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from ._checks import checked_tensor_length
 
-# The kernels address words shorter than the degree, and Lyndon words, with 32 bits.
-_MAX_INDEX = 2**31 - 1
+# The kernels count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit into memory anyway.
+_MAX_SHORTER = 2**31 - 1
+_MAX_LYNDON = 2**28
+_MAX_LETTERS = 2**16
 # Terms of brackets held in memory at a time.
 _CHUNK = 2**21
 # Most letters that one row of a kernel computes side by side.
@@ -136,8 +138,9 @@ def level_start(dimension: int, length: int) -> int:
 
 def check_size(dimension: int, degree: int) -> None:
     """ValueError if the Lyndon tables of this dimension and degree are out of reach."""
-    if max(log_sig_size(dimension, degree), checked_tensor_length(dimension, degree) // dimension) > _MAX_INDEX:
-        raise ValueError(f"log-signatures of dimension {dimension} and degree {degree} are too large for the Lyndon tables")
+    n_shorter = checked_tensor_length(dimension, degree) // dimension
+    if n_shorter > _MAX_SHORTER or log_sig_size(dimension, degree) > _MAX_LYNDON or (dimension == 1 and degree > _MAX_LETTERS):
+        raise ValueError(f"the log-signature of dimension {dimension} and degree {degree} is too large")
 
 
 def build_tables(dimension: int, degree: int) -> LyndonTables:

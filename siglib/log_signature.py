@@ -502,9 +502,9 @@ def log_sig_backprop(
     >>> import numpy as np, siglib
     >>> path = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
     >>> siglib.log_sig_backprop(path, np.array([0.0, 0.0, 1.0]), 2)
-    array([[-0.5, -0.5],
+    array([[-0.5,  0. ],
            [ 0.5, -0.5],
-           [ 0. ,  1. ]])
+           [ 0. ,  0.5]])
     """
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
     dimension, degree, method, scalar_term, length = _path_sizes(
