@@ -2,6 +2,14 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .log_signature import clear_cache as clear_cache
+from .log_signature import log_sig as log_sig
+from .log_signature import log_sig_backprop as log_sig_backprop
+from .log_signature import log_sig_length as log_sig_length
+from .log_signature import prepare_log_sig as prepare_log_sig
+from .log_signature import set_cache_dir as set_cache_dir
+from .log_signature import sig_to_log_sig as sig_to_log_sig
+from .log_signature import sig_to_log_sig_backprop as sig_to_log_sig_backprop
 from .path import transform_path as transform_path
 from .path import transform_path_backprop as transform_path_backprop
 from .signature import sig as sig

@@ -4,6 +4,12 @@ There is one implementation: a tensor that requires grad makes the result of any
 `siglib` itself.
 """
 
+from .log_signature import clear_cache as clear_cache
+from .log_signature import log_sig as log_sig
+from .log_signature import log_sig_length as log_sig_length
+from .log_signature import prepare_log_sig as prepare_log_sig
+from .log_signature import set_cache_dir as set_cache_dir
+from .log_signature import sig_to_log_sig as sig_to_log_sig
 from .path import transform_path as transform_path
 from .signature import sig as sig
 from .signature import sig_combine as sig_combine
