@@ -44,6 +44,11 @@ OPERATIONS = [
     Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
     Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
     Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
+    Operation("log_sig", [(2, 5, 3)], (2,)),
+    Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
+    Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
+    Operation("sig_to_log_sig", [(2, 12)], (3, 2)),
+    Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
     Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
     Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
 ]
@@ -545,6 +550,16 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
         "deriv": arbitrary_arrays(), "sig1": arbitrary_arrays(), "sig2": arbitrary_arrays(), "dimension": small, "degree": small,
     },
     "sig_length": {"dimension": small, "degree": small},
+    "log_sig": {"path": arbitrary_arrays(), "degree": small},
+    "log_sig_backprop": {"path": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "degree": small},
+    "sig_to_log_sig": {"sig": arbitrary_arrays(), "dimension": small, "degree": small},
+    "sig_to_log_sig_backprop": {
+        "sig": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "log_sig_length": {"dimension": small, "degree": small},
+    "prepare_log_sig": {"dimension": small, "degree": small, "method": st.one_of(st.integers(-1, 4), junk)},
+    "set_cache_dir": {"dir": st.one_of(junk.filter(lambda x: not isinstance(x, str)), st.just("/no/such/directory"))},
+    "clear_cache": {},
     "transform_path": {"path": arbitrary_arrays()},
     "transform_path_backprop": {"derivs": arbitrary_arrays()},
     "words": {"alphabet_size": small, "max_length": small},
@@ -558,6 +573,8 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
 OPTIONS: dict[str, st.SearchStrategy] = {
     "time_aug": flags, "lead_lag": flags, "scalar_term": flags, "horner": flags, "end_time": times, "n_jobs": threads,
     "correction": st.one_of(st.none(), junk, arbitrary_arrays()),
+    "method": st.one_of(st.integers(-1, 4), junk), "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
+    "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
 }  # fmt: skip
 # Nothing to give them, or nothing that could be wrong.
 NOT_FUZZED = {"show_config", "signature"}
@@ -585,7 +602,7 @@ def test_anything_returns_or_raises(name: str, data: st.DataObject) -> None:
     except (TypeError, ValueError, MemoryError) as error:
         assert str(error)
         return
-    if name.startswith(("sig", "transform")) and name != "sig_length":
+    if name.startswith(("sig", "log_sig", "transform")) and not name.endswith("length"):
         for result in results_of(returned):
             assert type(result) is np.ndarray
             assert result.dtype.kind == "f"

@@ -44,6 +44,12 @@ OPERATIONS = [
     Differentiable("sig_combine", [(3, 6), (3, 6)], (2, 2)),
     Differentiable("sig_combine", [(7,), (7,)], (2, 2)),
     Differentiable("sig_combine", [(2, 20), (2, 21)], (2, 2), {"lead_lag": True}),
+    Differentiable("log_sig", [(2, 4, 3)], (3,)),
+    Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
+    Differentiable("log_sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "method": 2, "n_jobs": 2}),
+    Differentiable("sig_to_log_sig", [(3, 14)], (2, 3)),
+    Differentiable("sig_to_log_sig", [(15,)], (2, 3), {"method": 0}),
+    Differentiable("sig_to_log_sig", [(2, 2, 12)], (1, 2), {"method": 2, "lead_lag": True, "time_aug": True}),
     Differentiable("transform_path", [(2, 3, 2)], (), TRANSFORMS),
     Differentiable("transform_path", [(3, 2)]),
 ]
@@ -544,8 +550,8 @@ def test_compile_dynamic_batch(operation: Differentiable) -> None:
 
     compiled = torch.compile(operation, fullgraph=True, dynamic=True, backend=backend)
     for batch in (5, 8, 9):
-        tensors = [torch.rand(batch, *shape[-2:] if "path" in operation.name or operation.name == "sig" else shape[-1:])
-                   for shape in operation.shapes]  # fmt: skip
+        item_axes = 2 if operation.name in ("sig", "log_sig", "transform_path") else 1
+        tensors = [torch.rand(batch, *shape[-item_axes:]) for shape in operation.shapes]
         assert torch.equal(compiled(*tensors), operation(*tensors))
     assert len(graphs) == 1
 
