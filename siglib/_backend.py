@@ -2,177 +2,263 @@
 
 Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is imported here: an
 object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved to the CPU silently. Whatever NumPy can
-turn into a float array (lists, integers) counts as NumPy. Nothing is converted back: results are allocated in the caller's library
-and kernels write through views.
+turn into an array of real numbers (lists, integers) counts as NumPy. Nothing is converted back: results are allocated in the caller's
+library and kernels write through views. Kernels know two formats, float32 and float64; half precision is computed in float32.
 
-    on, path, derivs = backend_for(path=path, derivs=derivs)
+    on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
     out = on.empty(path.shape)
-    on.kernels.signature.sig_backprop(on.view(path), ..., on.view(out), ...)
+    on.kernels.path.transform_path_backprop(on.view(derivs), on.view(out), ...)
     return on.result(out)
 """
 
+import math
+import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from . import _cpu
 
+# An array of any supported library, or what NumPy can turn into one.
+Array: TypeAlias = Any
+
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
+_NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 
 
 @lru_cache(maxsize=256)
 def library_of(cls: type) -> str:
     """ "torch", "cupy" or "numpy": the library whose arrays `cls` belongs to; everything unknown is NumPy's to judge."""
     for library, array_name in (("torch", "Tensor"), ("cupy", "ndarray")):
-        module = sys.modules.get(library)
-        array_class = getattr(module, array_name, None)
+        array_class = getattr(sys.modules.get(library), array_name, None)
         if array_class is not None and issubclass(cls, array_class):
             return library
     return "numpy"
 
 
-class NumpyBackend:
-    """NumPy arrays: computed in `dtype` (float32 or float64), returned in `result_dtype`."""
-
-    library = "numpy"
-
-    def __init__(self, dtype: np.dtype, result_dtype: np.dtype) -> None:
-        self.dtype = dtype
-        self.result_dtype = result_dtype
-        self.kernels = _cpu.kernels[dtype.name]
-
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        return np.empty(shape, self.dtype)
-
-    def view(self, array: Any) -> Any:
-        """What the kernels read or write: the same memory."""
-        return array
-
-    def result(self, array: Any) -> Any:
-        """The array in the dtype that the caller's arrays had."""
-        return array if self.dtype is self.result_dtype else array.astype(self.result_dtype)
-
-
-_NUMPY_BACKENDS = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
-
-
-def _numpy_array(name: str, value: Any) -> tuple[np.ndarray, bool]:
-    """`value` as an array with a real floating dtype, and whether the dtype was its own (an integer or list adapts to others)."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be turned into an array: {error}") from None
-    kind = array.dtype.kind
-    if kind in "iub":
-        return array.astype(np.float64), False
-    if kind == "f" and array.dtype.itemsize <= 8 or array.dtype.name == "bfloat16":
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        return array, isinstance(value, np.ndarray)
-    raise TypeError(f"{name} must be an array of real numbers (float32, float64 or smaller), got dtype {array.dtype} ({type(value).__name__})")
-
-
-def _numpy_backend_for(arrays: dict[str, Any]) -> tuple[Any, ...]:
-    own: dict[str, np.dtype] = {}
-    converted: dict[str, np.ndarray] = {}
-    for name, value in arrays.items():
-        converted[name], has_own_dtype = _numpy_array(name, value)
-        if has_own_dtype:
-            own[name] = converted[name].dtype
-    if len(set(own.values())) > 1:
-        raise TypeError("arrays of one call must share a dtype, got " + ", ".join(f"{n}: {d}" for n, d in own.items()))
-    result_dtype = next(iter(own.values()), _FLOAT64)
-    dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
-    on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
-    # Alignment: the kernels read numbers in place, whatever the strides.
-    return (on, *(np.require(array, dtype, "A") for array in converted.values()))
-
-
-class TorchCpuBackend:
-    """Torch tensors in main memory: kernels see them as NumPy views, results are torch's own tensors."""
-
-    library = "torch"
-
-    def __init__(self, torch: Any, dtype: Any, result_dtype: Any) -> None:
-        self._torch = torch
-        self.dtype = dtype
-        self.result_dtype = result_dtype
-        self.kernels = _cpu.kernels["float64" if dtype is torch.float64 else "float32"]
-
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        return self._torch.empty(shape, dtype=self.dtype)
-
-    def view(self, array: Any) -> Any:
-        return array.detach().numpy()
-
-    def result(self, array: Any) -> Any:
-        return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
-
-
-@lru_cache(maxsize=8)
-def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
-    return TorchCpuBackend(sys.modules["torch"], dtype, result_dtype)
-
-
-def _torch_backend_for(arrays: dict[str, Any]) -> tuple[Any, ...]:
-    torch = sys.modules["torch"]
-    tensors: dict[str, Any] = {}
-    for name, value in arrays.items():
-        if library_of(type(value)) != "torch":
-            raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
-        if value.layout is not torch.strided:
-            raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}")
-        if value.is_complex():
-            raise TypeError(f"{name} must be a tensor of real numbers, got dtype {value.dtype}")
-        tensors[name] = value
-    devices = {tensor.device for tensor in tensors.values()}
-    if len(devices) > 1:
-        raise TypeError(f"tensors of one call must be on one device, got {', '.join(f'{n}: {t.device}' for n, t in tensors.items())}")
-    if devices.pop().type != "cpu":
-        _refuse_device(arrays)
-    own = {name: tensor.dtype for name, tensor in tensors.items() if tensor.dtype.is_floating_point}
-    if len(set(own.values())) > 1:
-        raise TypeError("tensors of one call must share a dtype, got " + ", ".join(f"{n}: {d}" for n, d in own.items()))
-    result_dtype = next(iter(own.values()), torch.get_default_dtype())
-    dtype = torch.float64 if result_dtype is torch.float64 else torch.float32
-    on = _torch_cpu_backend(dtype, result_dtype)
-    return (on, *(tensor.detach().to(dtype).resolve_neg() for tensor in tensors.values()))
-
-
-def _describe(arrays: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {type(value).__module__}.{type(value).__name__}" for name, value in arrays.items())
-
-
-def _refuse_device(arrays: dict[str, Any]) -> None:
-    raise TypeError(f"siglib runs on CPU arrays so far: move them to the CPU first; got {_describe(arrays)}")
-
-
-def backend_for(**arrays: Any) -> tuple[Any, ...]:
+def backend_for(**arrays: Array) -> tuple[Any, ...]:
     """The backend for these arrays, and the arrays as it computes with them, in the order given.
 
     Raises TypeError for arrays of several libraries, devices or dtypes, and for what is no array of real numbers.
     """
     dtype = None
     for value in arrays.values():
-        if type(value) is not np.ndarray or not value.flags.aligned:
+        if type(value) is not np.ndarray or not value.flags.aligned or (dtype is not None and value.dtype is not dtype):
             break
-        if dtype is None:
-            dtype = value.dtype
-        elif value.dtype is not dtype:
-            break
+        dtype = value.dtype
     else:
-        # The way that nearly every NumPy call takes: plain arrays of one native dtype.
-        on = _NUMPY_BACKENDS.get(dtype) if dtype.isnative else None
+        # The way that nearly every NumPy call takes: plain arrays of one kernel format.
+        on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
             return (on, *arrays.values())
     libraries = {library_of(type(value)) for value in arrays.values()}
-    if "cupy" in libraries:
-        _refuse_device(arrays)
-    if "torch" in libraries:
+    if libraries == {"numpy"}:
+        return _numpy_backend_for(arrays)
+    if libraries == {"torch"}:
         return _torch_backend_for(arrays)
-    return _numpy_backend_for(arrays)
+    if libraries == {"cupy"}:
+        _refuse_gpu(arrays)
+    raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
+
+
+class _CpuBackend:
+    """What NumPy arrays and torch tensors in main memory have in common: the kernels, and constants made on the host."""
+
+    def __init__(self, dtype: Any, result_dtype: Any, kernels: Any) -> None:
+        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.result_dtype = result_dtype  # what the caller gets
+        self.kernels = kernels
+
+    def constant(self, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
+        return function(*args)
+
+    def view(self, array: Array) -> Any:
+        """What kernels read or write: a NumPy view of the same memory."""
+        raise NotImplementedError
+
+    def rows(self, array: Array) -> Any:
+        """`array` for kernels, its batch axes made one and its last axis contiguous; the same memory if it is C-contiguous."""
+        shape = array.shape
+        return np.ascontiguousarray(self.view(array)).reshape(math.prod(shape[:-1]), shape[-1])
+
+    def paths(self, array: Array) -> Any:
+        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        view = self.view(array)
+        if view.ndim == 3:
+            return view
+        shape = view.shape
+        return view.reshape(math.prod(shape[:-2]), shape[-2], shape[-1])
+
+
+class NumpyBackend(_CpuBackend):
+    library = "numpy"
+
+    def empty(self, shape: tuple[int, ...]) -> Array:
+        _check_memory(shape, self.dtype)
+        return np.empty(shape, self.dtype)
+
+    def view(self, array: Array) -> Any:
+        return array
+
+    def result(self, array: Array) -> Array:
+        """The array in the dtype that the caller's arrays had."""
+        if self.dtype is self.result_dtype:
+            return array
+        with np.errstate(over="ignore"):
+            return array.astype(self.result_dtype)
+
+
+_NUMPY_BACKENDS = {dtype: NumpyBackend(dtype, dtype, _cpu.kernels[dtype.name]) for dtype in (_FLOAT32, _FLOAT64)}
+
+
+def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
+    converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
+    # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
+    own = {
+        name: array.dtype
+        for name, array in converted.items()
+        if isinstance(arrays[name], np.ndarray) and array.dtype.kind not in "iub"
+    }
+    result_dtype = _common_dtype(own, default=_FLOAT64)
+    dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
+    on = (
+        _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
+    )
+    # Kernels read numbers in place, with any strides, but aligned.
+    return (on, *(np.require(array, dtype, "A") for array in converted.values()))
+
+
+def _numpy_array(name: str, value: Any) -> np.ndarray:
+    """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
+    if isinstance(value, (list, tuple)) and any(library_of(type(item)) != "numpy" for item in value):
+        raise TypeError(f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be turned into an array: {error}") from None
+    dtype = array.dtype
+    if dtype.kind in "iub":
+        return array
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return array.astype(dtype.newbyteorder("=")) if dtype.byteorder not in ("=", _NATIVE_ENDIAN) else array
+    if dtype.name == "bfloat16":
+        return array
+    raise TypeError(
+        f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
+    )
+
+
+class TorchCpuBackend(_CpuBackend):
+    library = "torch"
+
+    def empty(self, shape: tuple[int, ...]) -> Array:
+        _check_memory(shape, self.dtype)
+        try:
+            return sys.modules["torch"].empty(shape, dtype=self.dtype, device="cpu")
+        except RuntimeError as error:
+            raise MemoryError(str(error)) from None
+
+    def view(self, array: Array) -> Any:
+        return array.numpy()
+
+    def result(self, array: Array) -> Array:
+        """The tensor in the dtype that the caller's tensors had."""
+        return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+
+
+@lru_cache(maxsize=16)
+def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
+    return TorchCpuBackend(dtype, result_dtype, _cpu.kernels[str(dtype).removeprefix("torch.")])
+
+
+def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
+    tensors, result_dtype = torch_tensors(arrays)
+    on = _torch_cpu_backend(tensors[0].dtype, result_dtype)
+    return (on, *(_readable(tensor.detach()) for tensor in tensors))
+
+
+def _readable(tensor: Any) -> Any:
+    """The tensor, or a copy if its memory does not hold its values as kernels read them."""
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
+    return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
+
+
+def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
+    """The tensors in the format that kernels compute in, with their autograd graph, and the dtype of the result.
+
+    Raises what `backend_for` raises for tensors. Looks at no values: it works for traced tensors too.
+    """
+    torch = sys.modules["torch"]
+    for name, value in arrays.items():
+        if library_of(type(value)) != "torch":
+            raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
+        if value.layout is not torch.strided or value.is_nested or value.is_quantized:
+            raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")
+        if value.is_complex():
+            raise TypeError(f"{name} must be a tensor of real numbers, got dtype {value.dtype}")
+    if not all(tensor.is_cpu for tensor in arrays.values()):
+        devices = {str(tensor.device) for tensor in arrays.values()}
+        if len(devices) > 1:
+            raise TypeError(f"tensors of one call must be on one device, got {_describe(arrays)}")
+        if "cuda" in devices.pop():
+            _refuse_gpu(arrays)
+        raise TypeError(f"siglib computes on the CPU, got {_describe(arrays)}")
+    own = {name: tensor.dtype for name, tensor in arrays.items() if tensor.dtype.is_floating_point}
+    result_dtype = _common_dtype(own, default=torch.get_default_dtype())
+    if result_dtype is torch.float64 or result_dtype is torch.float32:
+        dtype = result_dtype
+    elif result_dtype is torch.float16 or result_dtype is torch.bfloat16:
+        dtype = torch.float32
+    else:
+        raise TypeError(f"tensors must be float16, bfloat16, float32 or float64, got {result_dtype}")
+    return [tensor if tensor.dtype is dtype else tensor.to(dtype) for tensor in arrays.values()], result_dtype
+
+
+def _common_dtype(dtypes: dict[str, Any], default: Any) -> Any:
+    if len(set(dtypes.values())) > 1:
+        raise TypeError(
+            "arrays of one call must share a dtype, got " + ", ".join(f"{name}: {d}" for name, d in dtypes.items())
+        )
+    return next(iter(dtypes.values()), default)
+
+
+def _describe(arrays: dict[str, Array]) -> str:
+    """Names, types and, where they have one, devices of the arrays of a call, for messages."""
+    words = []
+    for name, value in arrays.items():
+        device = getattr(value, "device", None)
+        words.append(f"{name}: {type(value).__module__}.{type(value).__name__}" + (f" on {device}" if device else ""))
+    return ", ".join(words)
+
+
+def _refuse_gpu(arrays: dict[str, Array]) -> None:
+    from . import _gpu
+
+    _gpu.refuse(_describe(arrays))
+
+
+def _memory_of_machine() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+_MEMORY = _memory_of_machine()
+
+
+def _check_memory(shape: tuple[int, ...], dtype: Any) -> None:
+    """Refuse what cannot fit: systems that overcommit memory grant it, and end the process that fills it."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > _MEMORY:
+        raise MemoryError(
+            f"a result of shape {tuple(shape)} needs {n_bytes / 2**30:.0f} GiB, more than this machine has"
+        )

@@ -98,7 +98,9 @@ def checked_tensor_length(dimension: int, degree: int) -> int:
     """`tensor_length`, or ValueError if it passes what 64 bits can count."""
     length = tensor_length(dimension, degree)
     if length >= MAX_LENGTH:
-        raise ValueError(f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients")
+        raise ValueError(
+            f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients"
+        )
     return length
 
 
@@ -113,3 +115,46 @@ def has_scalar_term(name: str, length: int, dimension: int, degree: int) -> bool
         f"{name} must have length {expected} (or {expected + 1} with the scalar term) on its last axis for dimension "
         f"{dimension} and degree {degree}, got {length}"
     )
+
+
+def path_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    """(batch, length, dimension) of an array of paths."""
+    if len(shape) < 2:
+        raise ValueError(f"{name} must have shape (..., length, dimension), got {tuple(shape)}")
+    if shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one channel on its last axis, got shape {tuple(shape)}")
+    return shape[:-2], shape[-2], shape[-1]
+
+
+def vector_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """(batch, length) of an array of signature-like vectors."""
+    if len(shape) < 1:
+        raise ValueError(f"{name} must have shape (..., length), got a single number")
+    return shape[:-1], shape[-1]
+
+
+def check_batch(name: str, batch: tuple[int, ...], other_name: str, other: tuple[int, ...]) -> None:
+    """ValueError unless two arrays have the same batch shape: nothing is broadcast."""
+    if tuple(batch) != tuple(other):
+        raise ValueError(
+            f"{name} and {other_name} must have the same batch shape, got {tuple(batch)} and {tuple(other)}"
+        )
+
+
+def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[int, ...], scalar_term: bool) -> bool:
+    """Whether a signature-like array has one more leading entry than the first one, to be dropped; ValueError if it does not go with it."""
+    batch, length = vector_shape(name, shape)
+    check_batch(first_name, first[:-1], name, batch)
+    extra = length - first[-1]
+    if extra == 0:
+        return False
+    if extra == 1 and not scalar_term:
+        return True
+    also = "" if scalar_term else f" (or {first[-1] + 1})"
+    raise ValueError(f"{name} must have length {first[-1]}{also} on its last axis, as {first_name} has, got {length}")
+
+
+def check_correction(correction: Any) -> None:
+    """Corrections come in a later version; None and empty arrays mean none."""
+    if correction is not None and 0 not in getattr(correction, "shape", (1,)):
+        raise ValueError("correction is not supported yet: leave it at None")

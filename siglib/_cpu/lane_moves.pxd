@@ -1,0 +1,59 @@
+"""Moves between rows, one per work item, and lane vectors (lane_moves.h), for either floating type."""
+
+from .lanes cimport lanes, real, vd, vec, vf
+
+
+cdef extern from "lane_moves.h" nogil:
+    void load_columns_vd(const void* const* rows, Py_ssize_t first, vd* out)
+    void load_columns_vf(const void* const* rows, Py_ssize_t first, vf* out)
+    void store_columns_vd(const vd* columns, void* const* rows, Py_ssize_t first, int n_live)
+    void store_columns_vf(const vf* columns, void* const* rows, Py_ssize_t first, int n_live)
+    vd gather_vd(const void* const* rows, Py_ssize_t first)
+    vf gather_vf(const void* const* rows, Py_ssize_t first)
+
+
+cdef inline vec gather(const void* const* rows, Py_ssize_t first, const vec* tag) noexcept nogil:
+    """Number `first` of every row; `tag` only names the type."""
+    if vec is vd:
+        return gather_vd(rows, first)
+    else:
+        return gather_vf(rows, first)
+
+
+cdef inline void load_columns(const void* const* rows, Py_ssize_t first, Py_ssize_t n, vec* out) noexcept nogil:
+    """out[0:n] = numbers first..first+n-1 of every row, one vector each."""
+    cdef Py_ssize_t i = 0, width = lanes(out)
+    while i + width <= n:
+        if vec is vd:
+            load_columns_vd(rows, first + i, out + i)
+        else:
+            load_columns_vf(rows, first + i, out + i)
+        i += width
+    while i < n:
+        out[i] = gather(rows, first + i, out)
+        i += 1
+
+
+cdef inline void store_columns(const vec* columns, void* const* rows, Py_ssize_t first, Py_ssize_t n,
+                               int n_live) noexcept nogil:
+    """Numbers first..first+n-1 of the first n_live rows = columns[0:n]: the inverse of `load_columns`, and its adjoint."""
+    cdef Py_ssize_t i = 0, lane, width = lanes(<vec*>columns)
+    while i + width <= n:
+        if vec is vd:
+            store_columns_vd(columns + i, rows, first + i, n_live)
+        else:
+            store_columns_vf(columns + i, rows, first + i, n_live)
+        i += width
+    for lane in range(n_live):
+        if vec is vd:
+            copy_lane(<const double*>columns, <double*>rows[lane] + first, i, n, width, lane)
+        else:
+            copy_lane(<const float*>columns, <float*>rows[lane] + first, i, n, width, lane)
+
+
+cdef inline void copy_lane(const real* columns, real* row, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t width,
+                           Py_ssize_t lane) noexcept nogil:
+    """row[start:stop] = lane `lane` of columns[start:stop], `width` numbers to a vector."""
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        row[i] = columns[i * width + lane]

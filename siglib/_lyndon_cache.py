@@ -1,0 +1,210 @@
+"""The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller asks for it.
+
+The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files are only
+touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`, which removes them.
+A file is written under another name and renamed, so readers never see half of one; a file that is damaged, or does not hold what it
+should, is built and written anew.
+"""
+
+import os
+import sys
+import tempfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _lyndon
+from ._lyndon import LyndonTables, SparseMatrix
+
+_FOLDER = "siglib"
+_FORMAT = 1
+
+_lock = threading.RLock()
+_cache: dict[tuple[Any, ...], Any] = {}
+_cache_dir: Path | None = None
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A thread of the parent that held the lock does not exist in the child.
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _once(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
+    """The value of `key`, built by the first caller."""
+    value = _cache.get(key)
+    if value is None:
+        with _lock:
+            value = _cache.get(key)
+            if value is None:
+                value = _cache[key] = _frozen(build())
+    return value
+
+
+def _frozen(arrays: Any) -> Any:
+    """Tables are shared: nobody may write to them."""
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
+
+
+def tables(dimension: int, degree: int) -> LyndonTables:
+    """Lyndon words as the kernels read them."""
+    return _once(("tables", dimension, degree), lambda: _lyndon.build_tables(dimension, degree))
+
+
+def projection(dimension: int, degree: int) -> SparseMatrix:
+    """P - 1, see `_lyndon.build_projection`."""
+    return _once(("projection", dimension, degree), lambda: _lyndon.build_projection(dimension, degree))
+
+
+def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
+    """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where `method` needs none."""
+
+    def build() -> tuple[Any, ...]:
+        empty = np.zeros(0, np.int64)
+        words = tables(dimension, degree) if method else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        matrix = projection(dimension, degree) if method == 2 else SparseMatrix(empty, empty.astype(np.int32), empty)
+        return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
+
+    if method == 0 or degree == 0:
+        dimension = degree = method = 0
+    return _once(("kernel", dimension, degree, method, dtype), build)
+
+
+def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
+    """Build, or load, what `method` needs for this dimension and degree."""
+    if method == 0 or degree == 0:
+        return
+    if use_disk:
+        _prepare_on_disk("tables", LyndonTables, _check_tables, _lyndon.build_tables, dimension, degree)
+        if method > 1:
+            _prepare_on_disk("projection", SparseMatrix, _check_projection, _lyndon.build_projection, dimension, degree)
+    for dtype in ("float64", "float32"):
+        kernel_tables(dimension, degree, method, dtype)
+
+
+def _prepare_on_disk(kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int) -> None:
+    _lyndon.check_size(dimension, degree)
+    path = _folder() / f"{kind}_{dimension}_{degree}.npz"
+    with _lock:
+        stored = _load(path, table, dimension, degree)
+        if stored is not None and check(stored, dimension, degree):
+            _cache.setdefault((kind, dimension, degree), _frozen(stored))
+        else:
+            _store(path, _once((kind, dimension, degree), lambda: build(dimension, degree)), dimension, degree)
+
+
+def _load(path: Path, table: Any, dimension: int, degree: int) -> Any:
+    """The table in a file, None if there is no file or not a sound one."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if data["header"].tolist() != [_FORMAT, dimension, degree]:
+                return None
+            return table(*(data[name] for name in table._fields))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError):
+        return None
+
+
+def _store(path: Path, table: Any, dimension: int, degree: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, header=np.array([_FORMAT, dimension, degree]), **table._asdict())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _all_in(array: np.ndarray, low: int, high: int) -> bool:
+    """Whether all numbers are in low..high-1."""
+    return array.size == 0 or bool(low <= array.min() and array.max() < high)
+
+
+def _check_tables(stored: LyndonTables, dimension: int, degree: int) -> bool:
+    """Whether a stored table is what the kernels may follow blindly."""
+    n_words = _lyndon.log_sig_size(dimension, degree)
+    if not _same_form(stored, (np.int64, np.int64, np.int32), (1, 2, 1)):
+        return False
+    index, segments, entries = stored
+    expected = [codes + _lyndon.level_start(dimension, n) for n, codes in enumerate(_lyndon.lyndon_codes(dimension, degree), 1)]
+    if not np.array_equal(index, np.concatenate(expected)) or segments.shape[1] != 4:
+        return False
+    position = 0
+    for n, width, n_rows, start in segments.tolist():
+        stop = start + n_rows * (2 * n - 1)
+        if start != position or not (2 <= n <= degree and 1 <= width <= 8 and 0 < n_rows and stop <= len(entries)):
+            return False
+        rows = entries[start:stop].reshape(n_rows, 2 * n - 1)
+        # Words, prefixes and suffixes all stay inside of their arrays.
+        shorter = _lyndon.level_start(dimension, n)
+        if not _all_in(rows[:, 0], 0, n_words - width + 1) or not _all_in(rows[:, 1::2], 0, shorter):
+            return False
+        if not _all_in(rows[:, 2::2], 0, shorter - width + 1):
+            return False
+        position = stop
+    return position == len(entries)
+
+
+def _check_projection(stored: SparseMatrix, dimension: int, degree: int) -> bool:
+    """Whether a stored matrix is strictly lower triangular and of the right size."""
+    if not _same_form(stored, (np.int64, np.int32, np.int64), (1, 1, 1)):
+        return False
+    starts, columns, values = stored
+    size = _lyndon.log_sig_size(dimension, degree)
+    if len(starts) != size + 1 or len(columns) != len(values) or starts[0] != 0 or starts[-1] != len(columns):
+        return False
+    counts = np.diff(starts)
+    return _all_in(counts, 0, len(columns) + 1) and _all_in(np.repeat(np.arange(size), counts) - columns, 1, size) and _all_in(columns, 0, size)
+
+
+def _same_form(stored: Any, dtypes: tuple[Any, ...], ndims: tuple[int, ...]) -> bool:
+    return all(a.dtype == dtype and a.ndim == ndim for a, dtype, ndim in zip(stored, dtypes, ndims, strict=True))
+
+
+def _folder() -> Path:
+    """The folder of the files: `siglib` in the directory that was set, or else in that of the system for caches."""
+    if _cache_dir is not None:
+        return _cache_dir / _FOLDER
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / _FOLDER
+
+
+def set_directory(directory: Path) -> None:
+    """Keep files in the folder `siglib` of this directory from now on."""
+    global _cache_dir
+    if not directory.is_dir():
+        raise ValueError(f"dir must be an existing directory, got {str(directory)!r}")
+    _cache_dir = directory.resolve()
+
+
+def clear(use_disk: bool) -> None:
+    """Forget all tables, and remove our files if `use_disk`."""
+    with _lock:
+        _cache.clear()
+        if not use_disk:
+            return
+        folder = _folder()
+        for kind in ("tables", "projection"):
+            for path in folder.glob(f"{kind}_*_*.npz"):
+                path.unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except OSError:
+            pass  # absent, or holds files of others

@@ -1,0 +1,646 @@
+"""Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
+
+The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first use.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _lyndon, _lyndon_cache
+from ._autograd import differentiable
+from ._backend import Array, backend_for
+from ._checks import (
+    as_bool,
+    as_float,
+    as_int,
+    as_n_threads,
+    augmented_dimension,
+    check_batch,
+    check_correction,
+    check_like,
+    checked_tensor_length,
+    has_scalar_term,
+    path_shape,
+    vector_shape,
+)
+
+# `log_sig` computes signatures of this many bytes at a time, and takes their logarithms while they are in cache.
+_BLOCK_BYTES = 2**20
+_BLOCK_PATHS = 32
+
+
+def _as_method(method: Any) -> int:
+    method = as_int("method", method, 0)
+    if method == 3:
+        raise ValueError("method 3 is not available yet: method 2 gives the same coordinates")
+    if method > 3:
+        raise ValueError(f"method must be 0, 1 or 2, got {method}")
+    return method
+
+
+def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
+    """Length of a log-signature, the transforms' channels counted in `dimension`."""
+    if method == 0:
+        return checked_tensor_length(dimension, degree) + scalar_term
+    _lyndon.check_size(dimension, degree)
+    return _lyndon.log_sig_size(dimension, degree)
+
+
+def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_lag: bool = False) -> int:
+    """Number of coordinates of a log-signature: of Lyndon words of length 1 to `degree`.
+
+    This is the length of the results of methods 1 and 2; method 0 gives `sig_length` numbers.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of channels of the path, at least 1.
+    degree : int
+        Truncation level, at least 0.
+    time_aug, lead_lag : bool, default False
+        Count the channels that these transforms add: ``d`` is ``dimension``, twice that with `lead_lag`, plus one with `time_aug`.
+
+    Returns
+    -------
+    int
+        The sum of ``sum(mu(k) * d**(n // k) for k dividing n) / n`` over n = 1..degree, mu being the Möbius function (Witt's formula).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no integer or too small, or where the length of the signature is beyond 64 bits.
+
+    References
+    ----------
+    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993, section 4.1 and corollary 4.14.
+
+    Examples
+    --------
+    >>> import siglib
+    >>> siglib.log_sig_length(3, 4), siglib.sig_length(3, 4)
+    (32, 120)
+    """
+    dimension = as_int("dimension", dimension, 1)
+    degree = as_int("degree", degree, 0)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    return _lyndon.log_sig_size(dimension, degree)
+
+
+def _sizes(
+    sig: tuple[int, ...], dimension: Any, degree: Any, time_aug: Any, lead_lag: Any, method: Any
+) -> tuple[int, int, int, bool, int]:
+    """(dimension after transforms, degree, method, whether `sig` has the scalar term, length of the log-signature)."""
+    dimension = as_int("dimension", dimension, 1)
+    degree = as_int("degree", degree, 0)
+    method = _as_method(method)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    scalar_term = has_scalar_term("sig", vector_shape("sig", sig)[1], dimension, degree)
+    return dimension, degree, method, scalar_term, _log_length(dimension, degree, method, scalar_term)
+
+
+def _sig_to_log_sig_shape(
+    sig: tuple[int, ...],
+    dimension: int,
+    degree: int,
+    *,
+    time_aug: bool,
+    lead_lag: bool,
+    method: int,
+    n_jobs: int,
+) -> tuple[int, ...]:
+    as_n_threads(n_jobs)
+    return (*sig[:-1], _sizes(sig, dimension, degree, time_aug, lead_lag, method)[-1])
+
+
+def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **options: Any) -> tuple[Array]:
+    return (sig_to_log_sig_backprop(sig, derivs, *args, **options),)
+
+
+def _tables(on: Any, dimension: int, degree: int, method: int) -> tuple[Any, ...]:
+    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, str(on.dtype).removeprefix("torch."))
+
+
+@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape)
+def sig_to_log_sig(
+    sig: Array,
+    dimension: int,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    n_jobs: int = 1,
+) -> Array:
+    """Log-signatures from signatures.
+
+    The logarithm is that of the truncated tensor algebra: with S = 1 + x,
+
+        log S = x - x (x) x / 2 + x (x) x (x) x / 3 - ...,
+
+    where ``(u (x) v)(w)`` is the sum of ``u(w1) v(w2)`` over all ways to cut the word w in two. For the signature of a path it is a
+    combination of brackets of channels, with far fewer independent numbers than words. They can be given in three ways, by `method`.
+
+    Parameters
+    ----------
+    sig : array of shape (..., sig_length(dimension, degree, ...))
+        Signatures with or without the scalar term, which counts as 1 whatever is stored. They need not be signatures of paths: the
+        formula above is applied to any numbers.
+    dimension : int
+        Number of channels of the path, at least 1.
+    degree : int
+        Truncation level, at least 0.
+    time_aug, lead_lag : bool, default False
+        Whether the signatures were computed with these transforms.
+    method : {1, 2, 0}
+        What is returned.
+
+        * 1, the default: ``log S`` at the Lyndon words, ordered by length and then alphabetically.
+        * 2: the coordinates of ``log S`` in the Lyndon basis, one for each Lyndon word w in the same order: ``log S`` is the sum of
+          coordinates times brackets ``[w]``. The bracket of a letter is that letter, and ``[w] = [u] (x) [v] - [v] (x) [u]`` for w = u v,
+          v being the longest proper suffix of w that is a Lyndon word. If `sig` is no signature, these are the coordinates of the
+          combination of brackets that agrees with ``log S`` at the Lyndon words.
+        * 0: ``log S`` at all words, in the format of `sig`; a scalar term is 0.
+    n_jobs : int, default 1
+        Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+
+    Returns
+    -------
+    array of shape (..., log_sig_length(dimension, degree, ...)), or of the shape of `sig` for method 0
+        Of the library, dtype and device of `sig`.
+
+    Raises
+    ------
+    TypeError
+        For what is no array of real numbers, or an option of the wrong type.
+    ValueError
+        If the length of `sig` does not fit `dimension` and `degree`, for an unknown method, or sizes out of reach.
+    MemoryError
+        If the result does not fit into memory.
+
+    See Also
+    --------
+    log_sig : the same from paths, without storing their signatures.
+    prepare_log_sig : builds in advance the tables that methods 1 and 2 build on first use.
+
+    Notes
+    -----
+    Differentiable with respect to `sig`, once, in PyTorch; see `sig_to_log_sig_backprop`.
+
+    References
+    ----------
+    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the basis.
+    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
+
+    Examples
+    --------
+    One step right, then one step up. The log-signature is the displacement and the area between path and chord:
+
+    >>> import siglib
+    >>> sig = siglib.sig([[0, 0], [1, 0], [1, 1]], 2)
+    >>> siglib.sig_to_log_sig(sig, 2, 2)
+    array([1. , 1. , 0.5])
+    >>> siglib.sig_to_log_sig(sig, 2, 2, method=0)
+    array([ 1. ,  1. ,  0. ,  0.5, -0.5,  0. ])
+    """
+    on, sig = backend_for(sig=sig)
+    dimension, degree, method, scalar_term, length = _sizes(sig.shape, dimension, degree, time_aug, lead_lag, method)
+    n_threads = as_n_threads(n_jobs)
+    out = on.empty((*sig.shape[:-1], length))
+    on.kernels.log_signature.sig_to_log_sig(
+        on.rows(sig), *_tables(on, dimension, degree, method), on.rows(out), dimension, degree, method, scalar_term, n_threads
+    )
+    return on.result(out)
+
+
+def sig_to_log_sig_backprop(
+    sig: Array,
+    log_sig_derivs: Array,
+    dimension: int,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    n_jobs: int = 1,
+) -> Array:
+    """Gradient of `sig_to_log_sig` with respect to the signatures.
+
+    Given the derivatives g of a function F with respect to the log-signature, this returns its derivatives with respect to the
+    signature: the transpose of the Jacobian of `sig_to_log_sig` at `sig`, applied to g. It is exact (the adjoint of the formulas that
+    `sig_to_log_sig` evaluates, not a finite difference or a truncated series), and takes about twice the time of the forward operation.
+
+    With S = 1 + x, and one product for each letter of the longest words, the forward operation is Horner's scheme, downwards from
+    ``t[degree] = 0``:
+
+        t[k] = c[k+1] x + x (x) t[k+1],   c[k] = (-1)**(k-1) / k,   log S = t[0].
+
+    If ``gt[k]`` is the derivative of F with respect to ``t[k]``, then ``gt[0]`` is g itself for method 0; for method 1 it is g at the
+    Lyndon words and 0 at all others; for method 2 it is the solution m of ``transpose(P) m = g`` at the Lyndon words and 0 at all
+    others, P being the unit lower triangular matrix that takes coordinates in the Lyndon basis to values at Lyndon words. The scheme is then
+    run upwards, k = 0, ..., degree - 1. For all words w = u v cut in two non-empty parts,
+
+        gx(w) += c[k+1] gt[k](w),   gx(u) += gt[k](w) t[k+1](v),   gt[k+1](v) += gt[k](w) x(u),
+
+    and gx is the result. All ``t[k]`` are computed anew from `sig`, in scratch memory that does not grow with the batch.
+
+    Parameters
+    ----------
+    sig : array of shape (..., sig_length(dimension, degree, ...))
+        The signatures that were given to `sig_to_log_sig`. The map is differentiated in all numbers of the array as independent variables,
+        so `sig` need not be a signature of a path.
+    log_sig_derivs : array of shape (..., log_sig_length(dimension, degree, ...)), or of the shape of `sig` for method 0
+        Derivatives of F with respect to the log-signatures; of the batch shape, dtype, library and device of `sig`. For method 0 the
+        entry of the scalar term has no effect; it may be there even if `sig` has none.
+    dimension, degree, time_aug, lead_lag, method, n_jobs
+        As they were given to `sig_to_log_sig`.
+
+    Returns
+    -------
+    array of the shape of `sig`
+        Derivatives of F with respect to `sig`; 0 at the scalar term. A new array; a tensor comes without an autograd graph.
+
+    Raises
+    ------
+    TypeError
+        If the arrays are not of one library, device and dtype, or an option has the wrong type.
+    ValueError
+        If lengths or batch shapes do not go together, for an unknown method, or sizes out of reach.
+    MemoryError
+        If the result does not fit into memory.
+
+    Notes
+    -----
+    In PyTorch this is what `sig_to_log_sig` does in a backward pass: ``loss.backward()`` calls it. It is not differentiable itself.
+
+    For the gradient with respect to a path, give the result to `sig_backprop`, or use `log_sig_backprop`.
+
+    References
+    ----------
+    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the basis.
+    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on both CPU and GPU",
+    ICLR 2021, arXiv:2001.00706: section 3.3 and appendix for the logarithm of signatures and its derivative.
+
+    Examples
+    --------
+    At degree 2 the word 01 of ``log S`` is ``S(01) - S(0) S(1) / 2``. Its gradient in the words 0, 1, 00, 01, 10, 11:
+
+    >>> import numpy as np, siglib
+    >>> sig = siglib.sig(np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 5.0]]), 2)
+    >>> area = np.array([0.0, 0.0, 1.0])
+    >>> siglib.sig_to_log_sig_backprop(sig, area, 2, 2)
+    array([-2.5, -1.5,  0. ,  1. ,  0. ,  0. ])
+    """
+    on, sig, log_sig_derivs = backend_for(sig=sig, log_sig_derivs=log_sig_derivs)
+    dimension, degree, method, scalar_term, length = _sizes(sig.shape, dimension, degree, time_aug, lead_lag, method)
+    log_sig_derivs = _checked_derivs(log_sig_derivs, "sig", (*sig.shape[:-1], length), method, scalar_term)
+    n_threads = as_n_threads(n_jobs)
+    out = on.empty(sig.shape)
+    on.kernels.log_signature.sig_to_log_sig_backprop(
+        on.rows(sig),
+        on.rows(log_sig_derivs),
+        *_tables(on, dimension, degree, method),
+        on.rows(out),
+        dimension,
+        degree,
+        method,
+        scalar_term,
+        n_threads,
+    )
+    return on.result(out)
+
+
+def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method: int, scalar_term: bool) -> Array:
+    """The derivatives of a log-signature of shape `expected`; for method 0 a superfluous scalar entry is dropped."""
+    if method == 0:
+        return derivs[..., 1:] if check_like("log_sig_derivs", derivs.shape, "the log-signature", expected, scalar_term) else derivs
+    batch, length = vector_shape("log_sig_derivs", derivs.shape)
+    check_batch(name, expected[:-1], "log_sig_derivs", batch)
+    if length != expected[-1]:
+        raise ValueError(f"log_sig_derivs must have length {expected[-1]} on its last axis, one for each Lyndon word, got {length}")
+    return derivs
+
+
+def _path_sizes(
+    path: tuple[int, ...], degree: Any, time_aug: Any, lead_lag: Any, end_time: Any, method: Any, scalar_term: Any, correction: Any
+) -> tuple[int, int, int, bool, int]:
+    """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
+    dimension = path_shape("path", path)[2]
+    degree = as_int("degree", degree, 0)
+    as_float("end_time", end_time)
+    method = _as_method(method)
+    scalar_term = as_bool("scalar_term", scalar_term)
+    check_correction(correction)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    return dimension, degree, method, scalar_term and method == 0, _log_length(dimension, degree, method, scalar_term)
+
+
+def _blocks(batch: int, sig_length: int, item_size: int) -> range:
+    """Starts of blocks of paths whose signatures fit into `_BLOCK_BYTES`; the step is the largest block. Depends on shapes alone."""
+    step = max(1, _BLOCK_BYTES // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
+    return range(0, batch, min(step, max(batch, 1)))
+
+
+def _log_sig_shape(
+    path: tuple[int, ...],
+    degree: int,
+    *,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    method: int,
+    scalar_term: bool,
+    correction: Array,
+    n_jobs: int,
+) -> tuple[int, ...]:
+    as_n_threads(n_jobs)
+    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term, correction)[-1])
+
+
+def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options: Any) -> tuple[Array]:
+    return (log_sig_backprop(path, derivs, degree, **options),)
+
+
+@differentiable(_log_sig_vjp, _log_sig_shape)
+def log_sig(
+    path: Array,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: Array = None,
+    n_jobs: int = 1,
+) -> Array:
+    """Truncated log-signature of piecewise linear paths.
+
+    The log-signature says the same as the signature in the fewest possible numbers: the first level is the displacement, the second holds
+    the signed areas between the path and its chord, seen in each pair of channels, and so on. The signatures are computed for a block of
+    paths at a time and never stored for the whole batch.
+
+    Parameters
+    ----------
+    path : array of shape (..., length, dimension)
+        One path or a batch of them. Lists and integers are taken as float64. A path of length 0 or 1 is constant: its log-signature is
+        zero.
+    degree : int
+        Truncation level, at least 0. Degree 0 leaves nothing (but the scalar term).
+    time_aug : bool, default False
+        Add time as the last channel, running evenly from 0 to `end_time`.
+    lead_lag : bool, default False
+        Replace the path by its lead-lag transform, of twice as many channels. See `transform_path`.
+    end_time : float, default 1.0
+        Where time ends, if `time_aug`.
+    method : {1, 2, 0}
+        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 0: values at all words. See `sig_to_log_sig`.
+    scalar_term : bool, default False
+        For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
+    correction : None
+        Higher-order terms per segment are not supported yet.
+    n_jobs : int, default 1
+        Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+
+    Returns
+    -------
+    array of shape (..., log_sig_length(dimension, degree, ...)), or (..., sig_length(...)) for method 0
+        Of the library, dtype and device of `path`. NaN and infinity propagate, without a warning.
+
+    Raises
+    ------
+    TypeError
+        For what is no array of real numbers, or an option of the wrong type.
+    ValueError
+        For a path without channels or of fewer than two axes, a negative degree, an unknown method, or sizes out of reach.
+    MemoryError
+        If the result does not fit into memory.
+
+    Notes
+    -----
+    Differentiable with respect to `path`, once, in PyTorch; see `log_sig_backprop`.
+
+    References
+    ----------
+    K.-T. Chen, "Integration of paths, geometric invariants and a generalized Baker-Hausdorff formula", Annals of Mathematics 65 (1957).
+    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
+
+    Examples
+    --------
+    One step right, then one step up: displacement (1, 1), area 1/2.
+
+    >>> import siglib
+    >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
+    array([1. , 1. , 0.5])
+    """
+    on, path = backend_for(path=path)
+    dimension, degree, method, scalar_term, length = _path_sizes(
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+    )
+    n_threads = as_n_threads(n_jobs)
+    out = on.empty((*path.shape[:-2], length))
+    tables = _tables(on, dimension, degree, method)
+    paths, rows = on.paths(path), on.rows(out)
+    sig_length = checked_tensor_length(dimension, degree) + scalar_term
+    blocks = _blocks(len(paths), sig_length, paths.itemsize)
+    sigs = np.empty((blocks.step, sig_length), paths.dtype)
+    for start in blocks:
+        block = slice(start, start + blocks.step)
+        sig = sigs[: len(paths[block])]
+        on.kernels.signature.sig(paths[block], sig, degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
+        on.kernels.log_signature.sig_to_log_sig(sig, *tables, rows[block], dimension, degree, method, scalar_term, n_threads)
+    return on.result(out)
+
+
+def log_sig_backprop(
+    path: Array,
+    log_sig_derivs: Array,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: Array = None,
+    n_jobs: int = 1,
+) -> Array:
+    """Gradient of `log_sig` with respect to the path.
+
+    The signatures are computed anew for a block of paths at a time; then `sig_to_log_sig_backprop` gives the derivatives with respect to
+    them and `sig_backprop` those with respect to the paths. Nothing of the size of all signatures is stored.
+
+    Parameters
+    ----------
+    path : array of shape (..., length, dimension)
+        The paths that were given to `log_sig`.
+    log_sig_derivs : array of the shape of ``log_sig(path, ...)``
+        Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no effect; it may be
+        there even if `scalar_term` is False.
+    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, n_jobs
+        As they were given to `log_sig`.
+
+    Returns
+    -------
+    array of shape (..., length, dimension)
+        Derivatives of F with respect to `path`. New; tensors come without an autograd graph.
+
+    Raises
+    ------
+    TypeError
+        If the arrays are not of one library, device and dtype, or an option has the wrong type.
+    ValueError
+        If the shapes do not go together, for an unknown method, or sizes out of reach.
+    MemoryError
+        If the result does not fit into memory.
+
+    Examples
+    --------
+    How the area under a path changes with its points:
+
+    >>> import numpy as np, siglib
+    >>> path = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> siglib.log_sig_backprop(path, np.array([0.0, 0.0, 1.0]), 2)
+    array([[-0.5,  0. ],
+           [ 0.5, -0.5],
+           [ 0. ,  0.5]])
+    """
+    on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
+    dimension, degree, method, scalar_term, length = _path_sizes(
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+    )
+    log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
+    n_threads = as_n_threads(n_jobs)
+    out = on.empty(path.shape)
+    tables = _tables(on, dimension, degree, method)
+    paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
+    sig_length = checked_tensor_length(dimension, degree) + scalar_term
+    blocks = _blocks(len(paths), sig_length, paths.itemsize)
+    sigs, sig_derivs = np.empty((2, blocks.step, sig_length), paths.dtype)
+    options = (degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
+    for start in blocks:
+        block = slice(start, start + blocks.step)
+        sig, sig_deriv = (scratch[: len(paths[block])] for scratch in (sigs, sig_derivs))
+        on.kernels.signature.sig(paths[block], sig, *options)
+        on.kernels.log_signature.sig_to_log_sig_backprop(
+            sig, derivs[block], *tables, sig_deriv, dimension, degree, method, scalar_term, n_threads
+        )
+        on.kernels.signature.sig_backprop(paths[block], sig, sig_deriv, gradients[block], *options)
+    return on.result(out)
+
+
+def _check_device(device: Any) -> None:
+    if not isinstance(device, str):
+        raise TypeError(f'device must be a string, got {type(device).__name__}')
+    if device not in ("cpu", "cuda", "both"):
+        raise ValueError(f'device must be "cpu", "cuda" or "both", got {device!r}')
+
+
+def prepare_log_sig(
+    dimension: int,
+    degree: int,
+    method: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    use_disk: bool = False,
+    device: str = "both",
+) -> None:
+    """Build the tables of Lyndon words and brackets in advance.
+
+    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension and degree only
+    and are shared by all threads, dtypes and devices.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of channels of the paths, at least 1.
+    degree : int
+        Truncation level, at least 0.
+    method : {0, 1, 2}
+        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables.
+    time_aug, lead_lag : bool, default False
+        Whether these transforms will be used.
+    use_disk : bool, default False
+        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it no file is
+        touched.
+    device : {"both", "cpu", "cuda"}
+        Where the tables will be used. They are made on the host in any case.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type or size.
+    OSError
+        If `use_disk` is True and the files cannot be written.
+
+    Examples
+    --------
+    >>> import siglib
+    >>> siglib.prepare_log_sig(3, 5, 2)
+    """
+    dimension = as_int("dimension", dimension, 1)
+    degree = as_int("degree", degree, 0)
+    method = _as_method(method)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    use_disk = as_bool("use_disk", use_disk)
+    _check_device(device)
+    _log_length(dimension, degree, method, False)
+    _lyndon_cache.prepare(dimension, degree, method, use_disk)
+
+
+def set_cache_dir(dir: str | Path) -> None:
+    """Choose where `prepare_log_sig(..., use_disk=True)` keeps its files: in the folder ``siglib`` of this directory.
+
+    Without it this is the user's directory for caches: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS and
+    ``%LOCALAPPDATA%`` on Windows.
+
+    Parameters
+    ----------
+    dir : str or pathlib.Path
+        An existing directory. Nothing is created in it before something is stored.
+
+    Raises
+    ------
+    TypeError
+        If `dir` is no path.
+    ValueError
+        If it is not an existing directory.
+
+    Examples
+    --------
+    >>> import siglib, tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     siglib.set_cache_dir(directory)
+    ...     siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+    ...     siglib.clear_cache(use_disk=True)
+    """
+    if not isinstance(dir, (str, Path)):
+        raise TypeError(f"dir must be a string or a pathlib.Path, got {type(dir).__name__}")
+    _lyndon_cache.set_directory(Path(dir))
+
+
+def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
+    """Drop all tables that were built for log-signatures; what needs them builds them again.
+
+    Parameters
+    ----------
+    use_disk : bool, default False
+        Remove the files of `prepare_log_sig(..., use_disk=True)`, too.
+    device : {"both", "cpu", "cuda"}
+        Which copies to drop. There is one copy, on the host, which all of them drop.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type or value.
+
+    Examples
+    --------
+    >>> import siglib
+    >>> siglib.clear_cache()
+    """
+    use_disk = as_bool("use_disk", use_disk)
+    _check_device(device)
+    _lyndon_cache.clear(use_disk)

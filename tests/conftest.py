@@ -1,0 +1,42 @@
+"""Options and fixtures of the whole test suite."""
+
+import numpy as np
+import pytest
+from checking import require
+
+from siglib import _cpu
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="fail if this optional package (torch, cupy, sklearn) is missing instead of skipping; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    require([package for option in config.getoption("--require") for package in option.split(",") if package])
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    """Each dtype that kernels compute in."""
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers that differ between tests but not between runs."""
+    return np.random.default_rng(list(request.node.name.encode()))
+
+
+@pytest.fixture(params=_cpu.usable_instruction_sets())
+def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each instruction set of this machine in turn; siglib computes with it as long as the test runs."""
+    for dtype_name, modules in _cpu.load(request.param).items():
+        for stem, functions in vars(modules).items():
+            monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
+    return request.param

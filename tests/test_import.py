@@ -1,0 +1,169 @@
+"""What `import siglib` loads, the rules between layers, and that every public name is documented with an example that runs."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import siglib
+import siglib.torch_api
+
+PACKAGE = Path(siglib.signature.__wrapped__.__code__.co_filename).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PUBLIC = sorted(name for name in vars(siglib) if not name.startswith("_") and not inspect.ismodule(vars(siglib)[name]))
+MODULES = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE)]) if not m.name.startswith("_"))
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Output of a program in a Python of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_loads_no_framework() -> None:
+    loaded = run_python(
+        """
+        import sys, siglib, siglib.torch_api
+        siglib.sig([[0, 0], [1, 2]], 2)
+        print({name.partition(".")[0] for name in sys.modules} & {"torch", "cupy", "scipy", "sklearn", "pandas", "jax"})
+        """
+    )
+    assert loaded == "set()\n"
+
+
+def test_works_where_frameworks_cannot_be_imported() -> None:
+    code = """
+        import sys
+        sys.modules["torch"] = sys.modules["cupy"] = None
+        import siglib
+        print(siglib.sig([[0, 0], [1, 2]], 1))
+        """
+    assert run_python(code) == "[1. 2.]\n"
+
+
+def test_torch_may_be_imported_after_siglib() -> None:
+    pytest.importorskip("torch")
+    code = """
+        import siglib
+        siglib.sig([[0, 0], [1, 2]], 1)
+        import torch
+        path = torch.tensor([[0.0, 0.0], [1.0, 2.0]], requires_grad=True)
+        siglib.sig(path, 1).sum().backward()
+        print(path.grad.tolist())
+        """
+    assert run_python(code) == "[[-1.0, -1.0], [1.0, 1.0]]\n"
+
+
+def test_impossible_instruction_set() -> None:
+    code = """
+        try:
+            import siglib
+        except ImportError as error:
+            print(error)
+        """
+    assert "SIGLIB_CPU='z80' cannot run here; possible: " in run_python(code, SIGLIB_CPU="z80")
+
+
+def imports_of(source: Path) -> set[str]:
+    """Names of the modules that a file imports, at any place: 'numpy', '._backend', ..."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            prefix = "." * node.level + (node.module or "")
+            names.update([prefix] if node.module else [prefix + alias.name for alias in node.names])
+            assert all(alias.name != "*" for alias in node.names), f"{source} imports *"
+    return names
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_layers(source: Path) -> None:
+    imported = imports_of(source)
+    roots = {name.partition(".")[0] for name in imported if not name.startswith(".")}
+    place = source.relative_to(PACKAGE)
+    assert "torch" not in roots
+    assert "pysiglib" not in roots
+    if place.parts[0] != "_gpu":
+        assert "cupy" not in roots
+    if place.parts[0] != "_cpu" and str(place) not in ("_backend.py", "_config.py"):
+        assert not any(name.lstrip(".").startswith("_cpu") for name in imported), "only the dispatch knows kernels"
+    if str(place) not in ("_backend.py", "_autograd.py", "_config.py"):
+        assert "sys.modules" not in source.read_text(), "only the dispatch and autograd look for frameworks"
+    if place.parts[0] != "_cpu":
+        assert "avx" not in source.read_text(), "only _cpu knows instruction sets"
+
+
+def test_sources_were_found() -> None:
+    assert len(SOURCES) > 8
+    assert "signature" in MODULES
+    assert {"sig", "transform_path", "words", "show_config"} <= set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring(name: str) -> None:
+    doc = inspect.getdoc(getattr(siglib, name))
+    assert doc
+    assert "Examples\n--------\n" in doc
+    assert "\n>>> " in doc
+    if name != "show_config":
+        assert "Parameters\n----------\n" in doc
+        assert "Returns\n-------\n" in doc
+        assert "Raises\n------\n" in doc
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_parameter_is_documented_and_typed(name: str) -> None:
+    function = getattr(siglib, name)
+    doc = inspect.getdoc(function)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    listed = {
+        word for line in doc.splitlines() if not line.startswith(" ") for word in line.partition(":")[0].split(", ")
+    }
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not parameter.empty
+        assert parameter.name in {word.strip() for word in listed}, f"{parameter.name} is not documented"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run(module: str) -> None:
+    results = doctest.testmod(importlib.import_module(f"siglib.{module}"), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.failed == 0
+    assert results.attempted or module == "torch_api"
+
+
+def test_configuration_example_runs(capsys: pytest.CaptureFixture) -> None:
+    siglib.show_config()
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"siglib {siglib.__version__}\n")
+    for word in ("python", "instruction set", "processors", "numpy", "torch", "cupy"):
+        assert f"  {word} " in printed
+
+
+def test_torch_api_is_the_same_api() -> None:
+    """Every public name but the backprops, which autograd replaces, and the very same objects."""
+    expected = {name for name in PUBLIC if not name.endswith("_backprop") and name != "show_config"}
+    offered = {name for name in vars(siglib.torch_api) if not name.startswith("_")}
+    assert offered == expected
+    for name in expected:
+        assert getattr(siglib.torch_api, name) is getattr(siglib, name)
+
+
+def test_signature_is_sig() -> None:
+    assert siglib.signature is siglib.sig

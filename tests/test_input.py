@@ -1,0 +1,608 @@
+"""What callers may pass: every kind of array, number and option gives the right result or an error that names what is wrong."""
+
+import inspect
+import multiprocessing
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import hypothesis
+import numpy as np
+import pytest
+import reference
+from checking import TOLERANCE, assert_close, assert_same_bits, layouts
+from hypothesis import strategies as st
+
+import siglib
+
+
+class Operation(NamedTuple):
+    """A public function, shapes of arrays that it takes, and options that go with them."""
+
+    name: str
+    shapes: list[tuple[int, ...]]
+    numbers: tuple[int, ...] = ()
+    options: dict[str, Any] = {}
+
+    def arrays(self, dtype: Any = np.float64) -> list[np.ndarray]:
+        """Small whole numbers: exact in every dtype."""
+        rng = np.random.default_rng(5)
+        return [rng.integers(-3, 4, shape).astype(dtype) for shape in self.shapes]
+
+    def __call__(self, *arrays: Any, **more: Any) -> list[Any]:
+        """What the function returns, as a list."""
+        return results_of(getattr(siglib, self.name)(*arrays, *self.numbers, **self.options, **more))
+
+
+# Paths of 3 channels and signatures of degree 2 (length 12).
+AUGMENTED = {"time_aug": True, "lead_lag": True, "end_time": 2.0}
+OPERATIONS = [
+    Operation("sig", [(2, 5, 3)], (2,)),
+    Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
+    Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
+    Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
+    Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
+    Operation("log_sig", [(2, 5, 3)], (2,)),
+    Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
+    Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
+    Operation("sig_to_log_sig", [(2, 12)], (3, 2)),
+    Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
+    Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
+    Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
+]
+operations = pytest.mark.parametrize(
+    "operation", OPERATIONS, ids=lambda o: o.name + (" augmented" if o.options else "")
+)
+
+
+def results_of(returned: Any) -> list[Any]:
+    return list(returned) if isinstance(returned, tuple) else [returned]
+
+
+# Memory
+
+
+@operations
+@pytest.mark.parametrize("layout", layouts(np.ones((1, 1))))
+def test_memory_layout(operation: Operation, layout: str, dtype: np.dtype) -> None:
+    """Orders, strides, offsets, byte orders and rights change no bit of the result, and inputs stay as they were."""
+    arrays = operation.arrays(dtype)
+    expected = operation(*arrays)
+    given = [layouts(array)[layout] for array in arrays]
+    for actual, wanted in zip(operation(*given), expected, strict=True):
+        assert_same_bits(actual, wanted)
+        assert actual.flags.c_contiguous
+        assert actual.dtype == dtype
+    for array, before in zip(given, arrays, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+@operations
+def test_broadcast_arrays(operation: Operation) -> None:
+    """Arrays with zero strides: one element for the whole batch."""
+    arrays = operation.arrays()
+    given = [np.broadcast_to(array[0], array.shape) for array in arrays]
+    expected = operation(*[np.ascontiguousarray(array) for array in given])
+    for actual, wanted in zip(operation(*given), expected, strict=True):
+        assert_same_bits(actual, wanted)
+
+
+@operations
+def test_results_own_their_memory(operation: Operation) -> None:
+    arrays = operation.arrays()
+    for result in operation(*arrays):
+        assert type(result) is np.ndarray
+        assert result.flags.writeable
+        assert not any(np.shares_memory(result, array) for array in arrays)
+
+
+@operations
+def test_batch_axes(operation: Operation) -> None:
+    """Any number of leading axes, none and empty ones included."""
+    arrays = operation.arrays()
+    whole = operation(*arrays)
+    single = operation(*[array[1] for array in arrays])
+    many = operation(*[np.stack([array[None]] * 3) for array in arrays])
+    empty = operation(*[np.zeros((2, 0, 3, *array.shape[1:])) for array in arrays])
+    for a, b, c, d in zip(whole, single, many, empty, strict=True):
+        assert_close(b, a[1], 1e-14)
+        assert_close(c, np.stack([a[None]] * 3), 1e-14)
+        assert d.shape == (2, 0, 3, *a.shape[1:])
+
+
+@operations
+def test_bits_do_not_depend_on_threads(operation: Operation) -> None:
+    arrays = [np.random.default_rng(3).standard_normal((40, *shape[1:])) for shape in operation.shapes]
+    expected = operation(*arrays)
+    for n_jobs in (2, 3, -1, 1000, np.int64(2)):
+        for actual, wanted in zip(operation(*arrays, n_jobs=n_jobs), expected, strict=True):
+            assert_same_bits(actual, wanted)
+
+
+# Kinds of numbers
+
+
+@operations
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint16", "int64", ">i4"])
+def test_integers_become_float64(operation: Operation, kind: str) -> None:
+    arrays = [array.astype(kind) for array in operation.arrays(np.int8)]
+    expected = operation(*[array.astype(np.float64) for array in arrays])
+    for actual, wanted in zip(operation(*arrays), expected, strict=True):
+        assert_same_bits(actual, wanted)
+
+
+@operations
+def test_lists_become_float64(operation: Operation) -> None:
+    arrays = operation.arrays()
+    expected = operation(*arrays)
+    for actual, wanted in zip(operation(*[array.tolist() for array in arrays]), expected, strict=True):
+        assert_same_bits(actual, wanted)
+
+
+@operations
+def test_half_precision_is_computed_in_float32(operation: Operation) -> None:
+    arrays = operation.arrays(np.float16)
+    expected = operation(*[array.astype(np.float32) for array in arrays])
+    for actual, wanted in zip(operation(*arrays), expected, strict=True):
+        assert_same_bits(actual, wanted.astype(np.float16))
+
+
+def test_half_precision_overflows_to_infinity() -> None:
+    result = siglib.sig(np.array([[0.0], [1000.0]], np.float16), 2)
+    assert result.tolist() == [1000.0, np.inf]
+
+
+def test_bfloat16_of_ml_dtypes() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    path = np.array([[0, 0], [1, 2], [3, 1]], ml_dtypes.bfloat16)
+    result = siglib.sig(path, 2)
+    assert result.dtype == ml_dtypes.bfloat16
+    assert_close(result, reference.signature(path.astype(float), 2), TOLERANCE["bfloat16"])
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_lists_and_integers_adapt_to_the_other_array(kind: str) -> None:
+    ones = np.ones(6, kind)
+    for other in ([0, 1, 2, 3, 4, 5], [0.5] * 6, np.arange(6), (True,) * 6):
+        for result in (siglib.sig_combine(ones, other, 2, 2), siglib.sig_combine(other, ones, 2, 2)):
+            assert result.dtype == kind
+        assert_close(siglib.sig_combine(ones, other, 2, 2), reference.combine(np.ones(6), np.array(other, float), 2, 2))
+
+
+class Subclass(np.ndarray):
+    """A subclass as libraries make them."""
+
+
+class Exporter:
+    """An object that NumPy can turn into an array."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array([[0.0, 1.0], [2.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        np.array([[0.0, 1.0], [2.0, 4.0]]).view(Subclass),
+        np.array([[0.0, 1.0], [2.0, 4.0]]).view(np.matrix),
+        Exporter(),
+        memoryview(np.array([[0.0, 1.0], [2.0, 4.0]])),
+        ((0, 1), (2, 4)),
+        [np.array([0.0, 1.0]), np.array([2.0, 4.0])],
+        [[np.float32(0), 1], [2, np.float64(4)]],
+    ],
+    ids=["subclass", "matrix", "__array__", "memoryview", "tuple", "rows", "scalars"],
+)
+def test_array_likes(path: Any) -> None:
+    result = siglib.sig(path, 1)
+    assert type(result) is np.ndarray
+    assert result.dtype == np.float64
+    assert result.tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        (np.ma.masked_array([[0.0], [1.0]]), TypeError, "path is a masked array"),
+        (np.zeros((2, 2), complex), TypeError, "path must be an array of real numbers.*complex128"),
+        ([[1j]], TypeError, "path must be an array of real numbers.*complex128"),
+        (np.zeros((2, 2), object), TypeError, "path must be an array of real numbers.*object"),
+        (np.zeros((2, 2), "U3"), TypeError, "path must be an array of real numbers.*<U3"),
+        (np.zeros((2, 2), "M8[s]"), TypeError, "path must be an array of real numbers.*datetime64"),
+        (np.zeros((2, 2), [("x", float)]), TypeError, "path must be an array of real numbers"),
+        (None, TypeError, "path must be an array of real numbers.*NoneType"),
+        ("path", TypeError, "path must be an array of real numbers.*str"),
+        ({"a": 1}, TypeError, "path must be an array of real numbers.*dict"),
+        ([[1.0, 2.0], [3.0]], ValueError, "path cannot be turned into an array"),
+        (1.5, ValueError, r"path must have shape \(\.\.\., length, dimension\), got \(\)"),
+        (np.float64(1.5), ValueError, r"path must have shape \(\.\.\., length, dimension\), got \(\)"),
+        (np.zeros(3), ValueError, r"path must have shape \(\.\.\., length, dimension\), got \(3,\)"),
+        ([], ValueError, r"path must have shape \(\.\.\., length, dimension\), got \(0,\)"),
+        (np.zeros((4, 0)), ValueError, r"path must have at least one channel.*\(4, 0\)"),
+    ],
+)
+def test_refused_paths(path: Any, error: type[Exception], message: str) -> None:
+    for call in (siglib.sig, lambda path, degree: siglib.transform_path(path)):
+        with pytest.raises(error, match=message):
+            call(path, 2)
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is double here")
+def test_long_double_is_refused() -> None:
+    with pytest.raises(TypeError, match="at most float64, got dtype"):
+        siglib.sig(np.zeros((2, 2), np.longdouble), 2)
+
+
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if len(o.shapes) > 1], ids=lambda o: o.name)
+def test_dtypes_must_agree(operation: Operation) -> None:
+    arrays = operation.arrays()
+    arrays[1] = arrays[1].astype(np.float32)
+    with pytest.raises(TypeError, match=r"share a dtype, got .*float64.*sig\d?: float32"):
+        operation(*arrays)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_gpu_arrays_are_refused(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never moved to the CPU in silence; tested with a class that CuPy could have."""
+    cupy = types.ModuleType("cupy")
+    cupy.ndarray = type("ndarray", (), {"__module__": "cupy", "__array__": lambda self: 1 / 0, "device": "<CUDA Device 0>"})
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: installed or None)
+    error, message = (TypeError, "not part of") if installed else (ImportError, r"pathsiglib\[cuda12\].*pathsiglib\[cuda13\]")
+    with pytest.raises(error, match=message + ".*got path: cupy.ndarray on <CUDA Device 0>"):
+        siglib.sig(cupy.ndarray(), 2)
+    with pytest.raises(TypeError, match="one library, got sig1: cupy.ndarray.*sig2: numpy.ndarray"):
+        siglib.sig_combine(cupy.ndarray(), np.ones(2), 2, 1)
+
+
+# Shapes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: siglib.sig_combine(1.0, 2.0, 1, 1), r"sig1 must have shape \(\.\.\., length\), got a single number"),
+        (
+            lambda: siglib.sig_combine(np.zeros(5), np.zeros(6), 2, 2),
+            r"sig1 must have length 6 \(or 7 with the scalar term\).*got 5",
+        ),
+        (
+            lambda: siglib.sig_combine(np.zeros(6), np.zeros(5), 2, 2),
+            r"sig2 must have length 6 \(or 7\).*as sig1 has, got 5",
+        ),
+        (
+            lambda: siglib.sig_combine(np.zeros(7), np.zeros(6), 2, 2),
+            r"sig2 must have length 7 on its last axis, as sig1 has, got 6",
+        ),
+        (
+            lambda: siglib.sig_combine(np.zeros((3, 6)), np.zeros((2, 6)), 2, 2),
+            r"sig1 and sig2 must have the same batch shape, got \(3,\) and \(2,\)",
+        ),
+        (
+            lambda: siglib.sig_combine(np.zeros((1, 6)), np.zeros(6), 2, 2),
+            r"sig1 and sig2 must have the same batch shape, got \(1,\) and \(\)",
+        ),
+        (
+            lambda: siglib.sig_combine_backprop(np.zeros((3, 6)), np.zeros((2, 6)), np.zeros((2, 6)), 2, 2),
+            r"sig1 and deriv must have the same batch shape, got \(2,\) and \(3,\)",
+        ),
+        (
+            lambda: siglib.sig_combine_backprop(np.zeros(3), np.zeros(6), np.zeros(6), 2, 2),
+            r"deriv must have length 6 \(or 7\).*as sig1 has, got 3",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros((4, 3, 2)), np.zeros((5, 6)), np.zeros((5, 6)), 2),
+            r"path and sig must have the same batch shape, got \(4,\) and \(5,\)",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros((4, 3, 2)), np.zeros((4, 6)), np.zeros(6), 2),
+            r"sig and sig_derivs must have the same batch shape, got \(4,\) and \(\)",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros((3, 2)), np.zeros(8), np.zeros(8), 2),
+            r"sig must have length 6 \(or 7.*got 8",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros((3, 2)), np.zeros(6), np.zeros(8), 2),
+            r"sig_derivs must have length 6 \(or 7\).*got 8",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros((3, 2)), np.zeros(7), np.zeros(6), 2),
+            r"sig_derivs must have length 7 on.*got 6",
+        ),
+        (
+            lambda: siglib.sig_backprop(np.zeros(2), np.zeros(6), np.zeros(6), 2),
+            r"path must have shape \(\.\.\., length, dim.*\(2,\)",
+        ),
+        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=np.zeros(4)), "correction is not supported yet"),
+        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=[0.0]), "correction is not supported yet"),
+    ],
+)
+def test_refused_shapes(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("length", [0, 1])
+@pytest.mark.parametrize("options", [{}, {"time_aug": True}, {"lead_lag": True}, {"time_aug": True, "lead_lag": True}])
+def test_short_paths_are_constant(length: int, options: dict, dtype: np.dtype) -> None:
+    path = np.full((3, length, 2), 7.0, dtype)
+    sig = siglib.sig(path, 3, scalar_term=True, **options)
+    expected = np.zeros((3, siglib.sig_length(2, 3, scalar_term=True, **options)))
+    expected[:, 0] = 1.0
+    assert_close(sig, expected, 0.0)
+    gradient = siglib.sig_backprop(path, sig, np.ones_like(sig), 3, **options)
+    assert_close(gradient, np.zeros((3, length, 2)), 0.0)
+
+
+@pytest.mark.parametrize("scalar_term", [False, True])
+def test_degree_zero(scalar_term: bool, dtype: np.dtype) -> None:
+    path = np.arange(24, dtype=dtype).reshape(3, 4, 2)
+    sig = siglib.sig(path, 0, scalar_term=scalar_term)
+    assert_close(sig, np.ones((3, int(scalar_term))), 0.0)
+    assert_close(siglib.sig_backprop(path, sig, sig, 0), np.zeros((3, 4, 2)), 0.0)
+    assert_close(siglib.sig_combine(2 * sig, 3 * sig, 2, 0), np.ones((3, int(scalar_term))), 0.0)
+    for gradient in siglib.sig_combine_backprop(sig, sig, sig, 2, 0):
+        assert_close(gradient, np.zeros((3, int(scalar_term))), 0.0)
+
+
+def test_extra_scalar_terms_are_dropped() -> None:
+    """A second argument may store the scalar term where the first does not."""
+    rng = np.random.default_rng(2)
+    path, a, b, derivs = rng.standard_normal((4, 3, 2)), *rng.standard_normal((3, 4, 6))
+    longer = [np.concatenate([np.full((4, 1), 9.0), x], axis=1) for x in (a, b, derivs)]
+    assert_same_bits(siglib.sig_combine(a, longer[1], 2, 2), siglib.sig_combine(a, b, 2, 2))
+    assert_same_bits(siglib.sig_backprop(path, a, longer[2], 2), siglib.sig_backprop(path, a, derivs, 2))
+    d1, d2 = siglib.sig_combine_backprop(longer[2], a, longer[1], 2, 2)
+    e1, e2 = siglib.sig_combine_backprop(derivs, a, b, 2, 2)
+    assert_same_bits(d1, e1)
+    assert_same_bits(d2[:, 1:], e2)
+    assert (d2[:, 0] == 0).all()
+
+
+def test_stored_scalar_terms_count_as_one() -> None:
+    rng = np.random.default_rng(2)
+    a, b, derivs = rng.standard_normal((3, 4, 6))
+    longer = [np.concatenate([np.full((4, 1), 9.0), x], axis=1) for x in (a, b, derivs)]
+    product = siglib.sig_combine(longer[0], longer[1], 2, 2)
+    assert_same_bits(product[:, 1:], siglib.sig_combine(a, b, 2, 2))
+    assert (product[:, 0] == 1).all()
+    for gradient in siglib.sig_combine_backprop(longer[2], longer[0], longer[1], 2, 2):
+        assert (gradient[:, 0] == 0).all()
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"degree": 2.0}, TypeError, "degree must be an integer, got 2.0 of type float"),
+        ({"degree": "2"}, TypeError, "degree must be an integer, got '2' of type str"),
+        ({"degree": None}, TypeError, "degree must be an integer, got None"),
+        ({"degree": True}, TypeError, "degree must be an integer, got True"),
+        ({"degree": -1}, ValueError, "degree must be at least 0, got -1"),
+        ({"degree": 63}, ValueError, "dimension 2 and degree 63 has more than"),
+        ({"degree": 10**30}, ValueError, "has more than"),
+        ({"time_aug": 1}, TypeError, "time_aug must be True or False, got 1 of type int"),
+        ({"lead_lag": "no"}, TypeError, "lead_lag must be True or False, got 'no'"),
+        ({"scalar_term": None}, TypeError, "scalar_term must be True or False, got None"),
+        ({"horner": 0}, TypeError, "horner must be True or False, got 0"),
+        ({"end_time": "1"}, TypeError, "end_time must be a real number, got '1'"),
+        ({"end_time": 1j}, TypeError, "end_time must be a real number"),
+        ({"end_time": True}, TypeError, "end_time must be a real number"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must not be 0"),
+        ({"n_jobs": -(10**6)}, ValueError, "leaves no thread"),
+        ({"n_jobs": -(2**40)}, ValueError, "n_jobs must be at least"),
+        ({"n_jobs": 1.5}, TypeError, "n_jobs must be an integer"),
+    ],
+)
+def test_refused_options(options: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        siglib.sig(np.zeros((3, 2)), **{"degree": 2, **options})
+
+
+def test_numbers_of_numpy_are_options_too() -> None:
+    path = np.array([[0.0, 0.0], [1.0, 2.0]])
+    result = siglib.sig(path, np.int8(2), time_aug=np.True_, end_time=np.float32(2), n_jobs=np.uint8(1))
+    assert_same_bits(result, siglib.sig(path, 2, time_aug=True, end_time=2))
+
+
+def test_n_jobs_below_zero_counts_from_all_processors() -> None:
+    """Zero or fewer threads are an error, also for a single path."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    siglib.sig([[0, 1]], 1, n_jobs=-processors)
+    with pytest.raises(ValueError, match=f"n_jobs={-processors - 1} leaves no thread.* {processors} processors"):
+        siglib.sig([[0, 1]], 1, n_jobs=-processors - 1)
+
+
+def test_options_are_keyword_only_and_known() -> None:
+    path = np.zeros((3, 2))
+    for call in (
+        lambda: siglib.sig(path, 2, True),
+        lambda: siglib.sig(path, 2, tme_aug=True),
+        lambda: siglib.sig(path),
+    ):
+        with pytest.raises(TypeError, match=r"sig\(\)"):
+            call()
+    assert siglib.sig(degree=1, path=path).shape == (2,)
+
+
+@pytest.mark.parametrize("correction", [None, np.zeros(0), np.zeros((4, 0, 3))])
+def test_empty_correction_and_horner_change_nothing(correction: Any) -> None:
+    path = [[0.0, 1.0], [2.0, 5.0]]
+    for horner in (False, True):
+        assert_same_bits(siglib.sig(path, 2, horner=horner, correction=correction), siglib.sig(path, 2))
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree", "length"),
+    [(0, 5, 0), (1, 5, 5), (3, 0, 0), (3, 4, 120), (2, 61, 2**62 - 2), (10**18, 1, 10**18)],
+)
+def test_sig_length(dimension: int, degree: int, length: int) -> None:
+    assert siglib.sig_length(dimension, degree) == length
+    assert siglib.sig_length(dimension, degree, scalar_term=True) == length + 1
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree", "error"),
+    [
+        (-1, 2, ValueError),
+        (2, -1, ValueError),
+        (2, 2**64 + 2, ValueError),
+        (2**64 + 2, 2, ValueError),
+        (2.0, 2, TypeError),
+    ],
+)
+def test_refused_sig_length(dimension: Any, degree: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="dimension|degree"):
+        siglib.sig_length(dimension, degree)
+
+
+def test_too_large_for_memory() -> None:
+    for degree in (40, 55):
+        with pytest.raises(MemoryError):
+            siglib.sig(np.zeros((3, 2)), degree)
+    with pytest.raises(MemoryError):
+        siglib.sig(np.zeros((3, 1)), 2**50)
+
+
+# Values
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite_numbers_stay_in_their_channel(value: float, dtype: np.dtype) -> None:
+    path = np.arange(12, dtype=dtype).reshape(4, 3)
+    path[2, 1] = value
+    result = siglib.sig(path, 2)
+    expected = reference.signature(np.arange(12).reshape(4, 3), 2)
+    touched = np.array([1 in word for word in reference.words(3, 2)[1:]])
+    assert np.isnan(result[touched][1:]).all()
+    np.testing.assert_array_equal(result[~touched], expected[~touched].astype(dtype))
+
+
+# Processes
+
+
+def _sum_of_signature(n_jobs: int) -> float:
+    return float(siglib.sig(np.arange(4000.0).reshape(20, 100, 2), 3, n_jobs=n_jobs).sum())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_after_threads() -> None:
+    """OpenMP threads do not survive a fork: the child computes without them instead of waiting forever."""
+    expected = _sum_of_signature(2)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(_sum_of_signature, (2,)).get(timeout=60) == expected
+        assert pool.apply_async(_sum_of_signature, (-1,)).get(timeout=60) == expected
+    assert _sum_of_signature(2) == expected
+
+
+# Anything at all
+
+junk = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=2), st.floats(), st.complex_numbers(), st.just(10**30), st.just(-(2**63)),
+    st.just(object), st.just(...), st.binary(max_size=2), st.just(np.ma.masked_array([[1.0]])), st.sampled_from([np.nan, 2.0, np.bool_(1)]),
+)  # fmt: skip
+shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+kinds = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", ">f8", "c16", "O", "g", "S1", "M8[s]"])
+
+
+@st.composite
+def arbitrary_arrays(draw: st.DrawFn) -> Any:
+    """Arrays of any shape and dtype, well-shaped ones among them, transposed or reversed now and then; lists; junk."""
+    choice = draw(st.integers(0, 9))
+    if choice == 0:
+        return draw(junk)
+    shape = (
+        draw(st.sampled_from([(3, 2), (2, 3, 2), (6,), (7,), (2, 6), (14,), (0, 3, 2), (3,), (2, 2, 3, 1)]))
+        if choice < 7
+        else draw(shapes)
+    )
+    array = np.zeros(shape, "f8" if choice < 8 else draw(kinds))
+    if array.dtype == float:
+        array = np.random.default_rng(0).standard_normal(shape) * draw(st.sampled_from([1.0, 1e300, np.nan, 0.0]))
+    how = draw(st.integers(0, 5))
+    if how == 0:
+        return array.tolist()
+    if how == 1:
+        return array.T
+    if how == 2 and array.ndim:
+        return array[::-1]
+    return array
+
+
+small = st.one_of(
+    st.integers(0, 4), st.integers(0, 4), st.integers(-2, 5), st.sampled_from([np.int64(2), 63, 2**62, 10**30]), junk
+)
+flags = st.one_of(st.booleans(), st.booleans(), st.booleans(), st.sampled_from([1, None, np.True_, "yes"]))
+times = st.one_of(st.floats(), st.sampled_from([1, np.float32(2)]), junk)
+threads = st.one_of(st.sampled_from([1, 2, -1]), st.integers(-5, 5), junk)
+
+ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
+    "sig": {"path": arbitrary_arrays(), "degree": small},
+    "sig_backprop": {"path": arbitrary_arrays(), "sig": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
+    "sig_combine": {"sig1": arbitrary_arrays(), "sig2": arbitrary_arrays(), "dimension": small, "degree": small},
+    "sig_combine_backprop": {
+        "deriv": arbitrary_arrays(), "sig1": arbitrary_arrays(), "sig2": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "sig_length": {"dimension": small, "degree": small},
+    "log_sig": {"path": arbitrary_arrays(), "degree": small},
+    "log_sig_backprop": {"path": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "degree": small},
+    "sig_to_log_sig": {"sig": arbitrary_arrays(), "dimension": small, "degree": small},
+    "sig_to_log_sig_backprop": {
+        "sig": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "log_sig_length": {"dimension": small, "degree": small},
+    "prepare_log_sig": {"dimension": small, "degree": small, "method": st.one_of(st.integers(-1, 4), junk)},
+    "set_cache_dir": {"dir": st.one_of(junk.filter(lambda x: not isinstance(x, str)), st.just("/no/such/directory"))},
+    "clear_cache": {},
+    "transform_path": {"path": arbitrary_arrays()},
+    "transform_path_backprop": {"derivs": arbitrary_arrays()},
+    "words": {"alphabet_size": small, "max_length": small},
+    "words_of_length": {"alphabet_size": small, "length": small},
+    "lyndon_words": {"alphabet_size": small, "max_length": small},
+    "lyndon_words_of_length": {"alphabet_size": small, "length": small},
+    "is_lyndon": {"word": st.one_of(st.lists(small, max_size=4), arbitrary_arrays())},
+    "word_to_idx": {"word": st.one_of(st.lists(small, max_size=4), arbitrary_arrays()), "alphabet_size": small},
+    "idx_to_word": {"idx": small, "alphabet_size": small},
+}  # fmt: skip
+OPTIONS: dict[str, st.SearchStrategy] = {
+    "time_aug": flags, "lead_lag": flags, "scalar_term": flags, "horner": flags, "end_time": times, "n_jobs": threads,
+    "correction": st.one_of(st.none(), junk, arbitrary_arrays()),
+    "method": st.one_of(st.integers(-1, 4), junk), "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
+    "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
+}  # fmt: skip
+# Nothing to give them, or nothing that could be wrong.
+NOT_FUZZED = {"show_config", "signature"}
+
+
+def test_everything_public_is_fuzzed() -> None:
+    functions = {name for name in vars(siglib) if not name.startswith("_") and callable(vars(siglib)[name])}
+    assert set(ARGUMENTS) == functions - NOT_FUZZED
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@hypothesis.settings(
+    max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True, database=None
+)
+@hypothesis.given(data=st.data())
+def test_anything_returns_or_raises(name: str, data: st.DataObject) -> None:
+    """No input ends the interpreter, hangs, or raises anything but the errors that are documented."""
+    function = getattr(siglib, name)
+    given = {key: data.draw(strategy, key) for key, strategy in ARGUMENTS[name].items()}
+    for key in set(inspect.signature(function).parameters) - set(given):
+        if data.draw(st.booleans(), f"with {key}"):
+            given[key] = data.draw(OPTIONS[key], key)
+    try:
+        returned = function(**given)
+    except (TypeError, ValueError, MemoryError) as error:
+        assert str(error)
+        return
+    if name.startswith(("sig", "log_sig", "transform")) and not name.endswith("length"):
+        for result in results_of(returned):
+            assert type(result) is np.ndarray
+            assert result.dtype.kind == "f"

@@ -1,0 +1,200 @@
+"""Lyndon words, brackets and projections as tables; their cache in memory and on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from checking import assert_same_bits
+from golden import Case, cases
+
+import siglib
+from siglib import _lyndon, _lyndon_cache
+
+SIZES = [(1, 3), (2, 1), (2, 6), (2, 9), (3, 5), (4, 4), (6, 3), (11, 2), (20, 2)]
+sizes = pytest.mark.parametrize("size", SIZES, ids=str)
+
+
+def dense(matrix: _lyndon.SparseMatrix) -> np.ndarray:
+    size = len(matrix.starts) - 1
+    full = np.eye(size)
+    full[np.repeat(np.arange(size), np.diff(matrix.starts)), matrix.columns] += matrix.values
+    return full
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path: Path) -> None:
+    siglib.clear_cache()
+    siglib.set_cache_dir(tmp_path)
+
+
+@pytest.mark.parametrize("case", cases("04_lyndon_basis", "lyndon_words", accept=lambda r: "oracle_outputs" in r))
+def test_golden_projection(case: Case) -> None:
+    expected, inverse = (case.record["oracle_outputs"][i]["array"] for i in range(2))
+    from golden import arrays
+
+    matrix = _lyndon.build_projection(*case.args)
+    np.testing.assert_array_equal(dense(matrix), arrays("04_lyndon_basis")[expected])
+    np.testing.assert_array_equal(dense(_lyndon.invert(matrix)), arrays("04_lyndon_basis")[inverse])
+
+
+@sizes
+def test_projection(size: tuple[int, int]) -> None:
+    matrix = _lyndon.build_projection(*size)
+    np.testing.assert_array_equal(dense(matrix), reference.lyndon_projection(*size))
+    np.testing.assert_array_equal(dense(matrix) @ dense(_lyndon.invert(matrix)), np.eye(len(matrix.starts) - 1))
+
+
+@sizes
+def test_words(size: tuple[int, int]) -> None:
+    d, degree = size
+    expected = reference.lyndon_words(d, degree)
+    levels = _lyndon.lyndon_codes(d, degree)
+    found = [tuple(word) for n, codes in enumerate(levels, 1) for word in _lyndon.letters_of(codes, d, n).tolist()]
+    assert found == expected
+    positions = [reference.words(d, degree).index(word) - 1 for word in expected]
+    np.testing.assert_array_equal(_lyndon.build_tables(d, degree).index, positions)
+
+
+@sizes
+def test_rows_cut_every_word_everywhere(size: tuple[int, int]) -> None:
+    """The entries of each row are its words' prefixes and suffixes, and every word longer than a letter is in one row."""
+    d, degree = size
+    words = reference.words(d, degree)[1:]
+    lyndon = reference.lyndon_words(d, degree)
+    _, segments, entries = _lyndon.build_tables(d, degree)
+    met = []
+    for n, width, n_rows, start in segments.tolist():
+        for row in entries[start : start + n_rows * (2 * n - 1)].reshape(n_rows, -1).tolist():
+            for a in range(width):
+                word = lyndon[row[0] + a]
+                assert len(word) == n
+                met.append(word)
+                for i in range(1, n):
+                    assert words[row[2 * i - 1]] == word[:i]
+                    assert words[row[2 * i] + a] == word[i:]
+    assert sorted(met) == sorted(word for word in lyndon if len(word) > 1)
+
+
+def test_brackets_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = _lyndon.build_projection(3, 6)
+    monkeypatch.setattr(_lyndon, "_CHUNK", 7)
+    for part, whole in zip(_lyndon.build_projection(3, 6), expected, strict=True):
+        assert_same_bits(part, whole)
+
+
+def test_tables_are_built_once_and_read_only() -> None:
+    tables = _lyndon_cache.kernel_tables(3, 4, 2, "float64")
+    assert _lyndon_cache.kernel_tables(3, 4, 2, "float64") is tables
+    assert all(not array.flags.writeable for array in tables)
+    siglib.clear_cache()
+    assert _lyndon_cache.kernel_tables(3, 4, 2, "float64") is not tables
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_no_file_unless_asked_for(tmp_path: Path, method: int) -> None:
+    siglib.prepare_log_sig(2, 4, method)
+    siglib.log_sig(np.zeros((3, 2)), 4, method=method)
+    siglib.clear_cache()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = np.random.default_rng(0).standard_normal((5, 3))
+    expected = siglib.log_sig(path, 4, method=2)
+    siglib.clear_cache()
+    siglib.prepare_log_sig(3, 4, 2, use_disk=True)
+    assert sorted(file.name for file in (tmp_path / "siglib").iterdir()) == ["projection_3_4.npz", "tables_3_4.npz"]
+    siglib.clear_cache()
+
+    def refuse(dimension: int, degree: int) -> None:
+        raise AssertionError("built although it is stored")
+
+    monkeypatch.setattr(_lyndon, "build_tables", refuse)
+    monkeypatch.setattr(_lyndon, "build_projection", refuse)
+    siglib.prepare_log_sig(3, 4, 2, use_disk=True)
+    assert_same_bits(siglib.log_sig(path, 4, method=2), expected)
+    siglib.clear_cache(use_disk=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def damaged(content: bytes) -> dict[str, bytes]:
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 0xFF
+    return {"flipped": bytes(flipped), "truncated": content[: len(content) // 2], "empty": b"", "text": b"not a table" * 50}
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "text"])
+@pytest.mark.parametrize("kind", ["tables", "projection"])
+def test_damaged_file_is_built_anew(tmp_path: Path, kind: str, damage: str) -> None:
+    path = np.random.default_rng(0).standard_normal((5, 3))
+    siglib.prepare_log_sig(3, 4, 2, use_disk=True)
+    expected = siglib.log_sig(path, 4, method=2)
+    file = tmp_path / "siglib" / f"{kind}_3_4.npz"
+    sound = file.read_bytes()
+    file.write_bytes(damaged(sound)[damage])
+    siglib.clear_cache()
+    siglib.prepare_log_sig(3, 4, 2, use_disk=True)
+    assert_same_bits(siglib.log_sig(path, 4, method=2), expected)
+    with np.load(file) as rebuilt:
+        assert rebuilt["header"].tolist()[1:] == [3, 4]
+    assert not list(tmp_path.glob("**/*.part"))
+
+
+@pytest.mark.parametrize("kind", ["tables", "projection"])
+def test_sound_file_with_wrong_numbers_is_built_anew(tmp_path: Path, kind: str) -> None:
+    """Nothing that a file says may lead a kernel out of its arrays."""
+    siglib.prepare_log_sig(2, 5, 2, use_disk=True)
+    expected = siglib.log_sig([[0, 0], [1, 0], [1, 1]], 5, method=2)
+    file = tmp_path / "siglib" / f"{kind}_2_5.npz"
+    with np.load(file) as data:
+        stored = {name: data[name] for name in data.files}
+    for name in stored.keys() - {"header", "values"}:
+        for where in (0, -1):
+            wrong = {key: value.copy() for key, value in stored.items()}
+            wrong[name].flat[where] = 10**6
+            np.savez(file, **wrong)
+            siglib.clear_cache()
+            siglib.prepare_log_sig(2, 5, 2, use_disk=True)
+            assert_same_bits(siglib.log_sig([[0, 0], [1, 0], [1, 1]], 5, method=2), expected)
+    wrong = {**stored, "header": np.array([1, 2, 6])}
+    np.savez(file, **wrong)
+    siglib.clear_cache()
+    siglib.prepare_log_sig(2, 5, 2, use_disk=True)
+    assert_same_bits(siglib.log_sig([[0, 0], [1, 0], [1, 1]], 5, method=2), expected)
+
+
+def test_clear_cache_leaves_other_files(tmp_path: Path) -> None:
+    siglib.prepare_log_sig(2, 3, 1, use_disk=True)
+    (tmp_path / "siglib" / "mine.txt").write_text("keep")
+    siglib.clear_cache(use_disk=True)
+    assert [file.name for file in (tmp_path / "siglib").iterdir()] == ["mine.txt"]
+
+
+def test_prepare_with_transforms() -> None:
+    siglib.prepare_log_sig(2, 3, 2, time_aug=True, lead_lag=True)
+    assert ("projection", 5, 3) in _lyndon_cache._cache
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: siglib.prepare_log_sig(0, 3, 1), ValueError, "dimension must be at least 1"),
+        (lambda: siglib.prepare_log_sig(2, -1, 1), ValueError, "degree must be at least 0"),
+        (lambda: siglib.prepare_log_sig(2, 3, 3), ValueError, "method 3"),
+        (lambda: siglib.prepare_log_sig(2, 3, 1, use_disk=1), TypeError, "use_disk"),
+        (lambda: siglib.prepare_log_sig(2, 3, 1, device="gpu"), ValueError, "device"),
+        (lambda: siglib.prepare_log_sig(2, 3, 1, device=0), TypeError, "device"),
+        (lambda: siglib.prepare_log_sig(2, 60, 1), ValueError, "too large"),
+        (lambda: siglib.prepare_log_sig(10**6, 3, 1), ValueError, "too large"),
+        (lambda: siglib.prepare_log_sig(1, 10**9, 1), ValueError, "too large"),
+        (lambda: siglib.set_cache_dir(3), TypeError, "dir must be"),
+        (lambda: siglib.set_cache_dir("no such directory"), ValueError, "existing directory"),
+        (lambda: siglib.clear_cache(use_disk="yes"), TypeError, "use_disk"),
+        (lambda: siglib.clear_cache(device="tpu"), ValueError, "device"),
+    ],
+    ids=range(13),
+)
+def test_refusals(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
