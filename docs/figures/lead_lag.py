@@ -11,15 +11,15 @@ path = siglib.transform_path(x[:, None], lead_lag=True)
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7))
 left.plot(x, "o-", color="black", markersize=4)
 left.set_xlabel("time")
-left.set_title("a series", fontsize=10)
+left.set_title("A series", fontsize=10)
 
 lag, lead = path.T
 for i in range(len(x) - 1):
     a, b = x[i], x[i + 1]
-    right.fill([a, b, b, a], [a, a, b, b], color="#0072b2", alpha=0.15, linewidth=0)
+    right.fill([a, a, b], [a, b, b], color="#0072b2", alpha=0.2, linewidth=0)
 right.plot([0, 2.1], [0, 2.1], color="#999999", linewidth=0.8, linestyle=":")
 right.plot(lag, lead, "o-", color="#0072b2", markersize=4)
 right.set_xlabel("lag")
 right.set_ylabel("lead")
 right.set_aspect("equal")
-right.set_title("its lead-lag path", fontsize=10)
+right.set_title("Its lead-lag path", fontsize=10)
