@@ -16,7 +16,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "figures"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-nitpicky = False
+# Names in single backticks, as docstrings have them: linked where there is a page to link to.
+default_role = "py:obj"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
