@@ -81,7 +81,7 @@ def test_docstring_is_complete(name):
     assert "Examples" in sections
     assert not parameters or "Parameters" in sections
     for parameter in parameters:
-        assert re.search(rf"^(\w+, )*{parameter}(, \w+)*\b.* : ", text, re.MULTILINE), f"{parameter} is not described"
+        assert re.search(rf"^(\w+, )*{parameter}(, \w+)*( : |$)", text, re.MULTILINE), f"{parameter} is not described"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
