@@ -63,6 +63,7 @@ def test_example_of_the_readme():
     exec(compile(ast.parse(code), "README.md", "exec"), namespace)
     assert namespace["features"].shape == (32, 30)
     assert len(namespace["words"]) == 30
+    assert namespace["words"][4] == (0, 1)
     assert torch.isfinite(namespace["tensor"].grad).all()
 
 
