@@ -129,8 +129,9 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     on = (
         _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
     )
-    # Kernels read numbers in place, with any strides, but aligned.
-    return (on, *(np.require(array, dtype, "A") for array in converted.values()))
+    with np.errstate(over="ignore"):
+        # Kernels read numbers in place, with any strides, but aligned.
+        return (on, *(np.require(array, dtype, "A") for array in converted.values()))
 
 
 def _numpy_array(name: str, value: Any) -> np.ndarray:

@@ -122,7 +122,7 @@ def _tables(on: Any, dimension: int, degree: int, method: int) -> tuple[Any, ...
     return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, str(on.dtype).removeprefix("torch."))
 
 
-@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape)
+@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape, needs_out=False)
 def sig_to_log_sig(
     sig: Array,
     dimension: int,
@@ -362,7 +362,7 @@ def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
-@differentiable(_log_sig_vjp, _log_sig_shape)
+@differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
     degree: int,

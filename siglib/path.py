@@ -31,7 +31,7 @@ def _transform_path_vjp(derivs: Any, out: Any, path: Any, **options: Any) -> tup
     return (transform_path_backprop(derivs, **options),)
 
 
-@differentiable(_transform_path_vjp, _transformed_shape)
+@differentiable(_transform_path_vjp, _transformed_shape, needs_out=False)
 def transform_path(
     path: Any,
     *,

@@ -302,7 +302,7 @@ def _sig_combine_vjp(
     return sig_combine_backprop(derivs, sig1, sig2, *args, **options)
 
 
-@differentiable(_sig_combine_vjp, _sig_combine_shape, n_arrays=2)
+@differentiable(_sig_combine_vjp, _sig_combine_shape, n_arrays=2, needs_out=False)
 def sig_combine(
     sig1: Array,
     sig2: Array,

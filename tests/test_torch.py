@@ -351,6 +351,13 @@ def test_changed_tensors_are_noticed() -> None:
             loss.backward()
 
 
+def test_results_may_be_overwritten_if_their_gradient_does_not_need_them() -> None:
+    tensors = [torch.rand(6, requires_grad=True) for _ in range(2)]
+    siglib.sig_combine(*tensors, 2, 2).mul_(2).sum().backward()
+    expected = siglib.sig_combine_backprop(torch.full((6,), 2.0), *tensors, 2, 2)
+    assert all(torch.equal(tensor.grad, wanted) for tensor, wanted in zip(tensors, expected, strict=True))
+
+
 def test_backprop_functions_give_no_graph() -> None:
     path = torch.rand(3, 2, requires_grad=True)
     sig = siglib.sig(path, 2)
@@ -493,9 +500,11 @@ def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     tensors = operation.tensors(requires_grad=requires_grad)
     torch.library.opcheck(forward, (*tensors, *operation.numbers), operation.options)
     out = operation(*tensors).detach()
-    derivs = torch.rand_like(out)
+    saved = [tensor.detach() for tensor in tensors]
+    if "Tensor out" in str(backward._schema):
+        saved = [out, *saved]
     tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-    arguments = (derivs, out, *[tensor.detach() for tensor in tensors], *operation.numbers)
+    arguments = (torch.rand_like(out), *saved, *operation.numbers)
     torch.library.opcheck(backward, arguments, operation.options, test_utils=tests)
 
 
