@@ -159,44 +159,65 @@ cdef inline void upper_levels_up(const vec* x, vec* gx, vec** G, const vec* inve
             node = node + (3 * k - 1) * PAIR
 
 
+cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* node, Py_ssize_t n_nodes, const vec* inverse,
+                               const int d, const int k) noexcept nogil:
+    """The lowest `k` levels below all nodes in turn, in registers; a node is B (k, PAIR), b (k, PAIR), C (k - 1, PAIR)."""
+    cdef int i
+    cdef Py_ssize_t u
+    # Copies that the compiler knows to be untouched by the stores to the trees: they stay in registers.
+    cdef vec letters[10]
+    cdef vec letters_g[10]
+    cdef vec B[6]
+    cdef vec C[4]
+    cdef vec b[6]
+    for i in range(2 * d):
+        letters[i] = x[i]
+        letters_g[i] = gx[i]
+    for u in range(n_nodes):
+        for i in range(2 * k):
+            B[i] = node[i]
+            b[i] = inverse[0]
+        for i in range(2 * k - 2):
+            C[i] = node[4 * k + i]
+        if k == 1:
+            leaves_adjoint(letters, letters_g, G[0] + u * d, B, b, d)
+        elif k == 2:
+            node2_adjoint(letters, letters_g, S[1] + u * d, G[1] + u * d, G[0] + u * d * d, B, C, b, inverse, d)
+        else:
+            node3_adjoint(letters, letters_g, S[2] + u * d, S[1] + u * d * d, G[2] + u * d, G[1] + u * d * d,
+                          G[0] + u * d * d * d, B, C, b, inverse, d)
+        for i in range(2 * k):
+            node[2 * k + i] = b[i]
+        node = node + (6 * k - 2)
+    for i in range(2 * d):
+        gx[i] = letters_g[i]
+
+
 cdef inline void tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b, const vec* inverse,
                               vec* work, const int d, int p) noexcept nogil:
     """One pair of increments through the whole tree, for a small d known to the compiler; b (p, PAIR) are the roots' cotangents."""
     cdef int i, k = min(p, fused_depth_adjoint(d))
-    cdef Py_ssize_t u, n_nodes
-    cdef vec* node
     cdef vec* levels[16]
-    # Copies that the compiler knows to be untouched by the stores to the trees: they stay in registers.
-    cdef vec letters[10]
-    cdef vec letters_g[10]
-    cdef vec node_B[6]
-    cdef vec node_C[4]
-    cdef vec node_b[6]
-    n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, k, levels)
-    for i in range(2 * d):
-        letters[i] = x[i]
-        letters_g[i] = gx[i]
-    node = levels[k]
-    for u in range(n_nodes):
-        for i in range(2 * k):
-            node_B[i] = node[i]
-        for i in range(2 * k - 2):
-            node_C[i] = node[4 * k + i]
-        for i in range(6):
-            node_b[i] = inverse[0]
-        if k == 1:
-            leaves_adjoint(letters, letters_g, G[0] + u * d, node_B, node_b, d)
-        elif k == 2:
-            node2_adjoint(letters, letters_g, S[1] + u * d, G[1] + u * d, G[0] + u * d * d, node_B, node_C, node_b, inverse, d)
-        elif fused_depth_adjoint(d) >= 3:
-            node3_adjoint(letters, letters_g, S[2] + u * d, S[1] + u * d * d, G[2] + u * d, G[1] + u * d * d,
-                          G[0] + u * d * d * d, node_B, node_C, node_b, inverse, d)
-        for i in range(2 * k):
-            node[2 * k + i] = node_b[i]
-        node = node + (6 * k - 2)
-    for i in range(2 * d):
-        gx[i] = letters_g[i]
-    upper_levels_up(x, gx, G, inverse, d, p, k, levels, n_nodes)
+    cdef Py_ssize_t n_nodes
+    # The upper levels cost little, but only if the compiler knows how many partial results they carry.
+    if p == 3:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 3, min(3, fused_depth_adjoint(d)), levels)
+    elif p == 4:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 4, fused_depth_adjoint(d), levels)
+    else:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, k, levels)
+    if k == 1:
+        fused_adjoint(x, gx, S, G, levels[1], n_nodes, inverse, d, 1)
+    elif k == 2:
+        fused_adjoint(x, gx, S, G, levels[2], n_nodes, inverse, d, 2)
+    elif fused_depth_adjoint(d) >= 3:
+        fused_adjoint(x, gx, S, G, levels[3], n_nodes, inverse, d, 3)
+    if p == 3:
+        upper_levels_up(x, gx, G, inverse, d, 3, min(3, fused_depth_adjoint(d)), levels, n_nodes)
+    elif p == 4:
+        upper_levels_up(x, gx, G, inverse, d, 4, fused_depth_adjoint(d), levels, n_nodes)
+    else:
+        upper_levels_up(x, gx, G, inverse, d, p, k, levels, n_nodes)
     for i in range(p * PAIR):
         b[i] = levels[p][p * PAIR + i]
 
@@ -238,7 +259,12 @@ cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, con
     """One pair of increments through the whole tree, for any d."""
     cdef Py_ssize_t i, j = 0, n_nodes
     cdef vec* levels[16]
-    n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, 1, levels)
+    if p == 2:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 2, 1, levels)
+    elif p == 3:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 3, 1, levels)
+    else:
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, 1, levels)
     while j + 4 <= d:
         tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 4)
         j += 4
@@ -248,7 +274,12 @@ cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, con
         tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 2)
     elif d - j == 1:
         tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 1)
-    upper_levels_up(x, gx, G, inverse, d, p, 1, levels, n_nodes)
+    if p == 2:
+        upper_levels_up(x, gx, G, inverse, d, 2, 1, levels, n_nodes)
+    elif p == 3:
+        upper_levels_up(x, gx, G, inverse, d, 3, 1, levels, n_nodes)
+    else:
+        upper_levels_up(x, gx, G, inverse, d, p, 1, levels, n_nodes)
     for i in range(p * PAIR):
         b[i] = levels[p][p * PAIR + i]
 
@@ -291,10 +322,14 @@ cdef inline void chains_adjoint(vec** xw, vec** gxw, Py_ssize_t row_stride, vec*
     cdef int k, m, n, top
     cdef vec c, g
     cdef const vec* ending
-    if s == 0:
-        return
+    cdef vec y[8]
+    cdef vec gy[8]
     for m in range(PAIR):
         ending = old_endings + m * s
+        if s <= 8:
+            for k in range(s):
+                y[k] = xw[k][m * row_stride]
+                gy[k] = inverse[0]
         for n in range(1, s + p + 1):
             top = min(n, s)
             if n <= s:
@@ -305,13 +340,19 @@ cdef inline void chains_adjoint(vec** xw, vec** gxw, Py_ssize_t row_stride, vec*
             c = inverse[1]
             for k in range(top):
                 partial[k] = c
-                c = xw[k][m * row_stride] * inverse[n - k] * c + ending[k]
+                c = (y[k] if s <= 8 else xw[k][m * row_stride]) * inverse[n - k] * c + ending[k]
             for k in range(top - 1, -1, -1):
                 g = g * inverse[n - k]
-                gxw[k][m * row_stride] = gxw[k][m * row_stride] + g * partial[k]
+                if s <= 8:
+                    gy[k] = gy[k] + g * partial[k]
+                else:
+                    gxw[k][m * row_stride] = gxw[k][m * row_stride] + g * partial[k]
                 if k > 0:
-                    g = g * xw[k][m * row_stride]
+                    g = g * (y[k] if s <= 8 else xw[k][m * row_stride])
                     ending_g[k - 1] = ending_g[k - 1] + g
+        if s <= 8:
+            for k in range(s):
+                gxw[k][m * row_stride] = gxw[k][m * row_stride] + gy[k]
 
 
 cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw, vec** gxw, Py_ssize_t xw_stride, vec* ending,

@@ -1,0 +1,42 @@
+"""asv: signatures over the history of the project. Shapes and calls are those of `cases.py`."""
+
+from cases import OPERATIONS, SHAPES, SIG_SHAPES, TINY
+
+import siglib
+
+
+class _Timed:
+    """Times one operation for every shape, precision and number of threads."""
+
+    operation = ""
+    params = (SHAPES, ("float64", "float32"), (1, 2))
+    param_names = ("shape", "dtype", "n_jobs")
+
+    def setup(self, shape, dtype, n_jobs):
+        self.arrays = OPERATIONS[self.operation].arrays(shape, dtype)
+
+    def time_call(self, shape, dtype, n_jobs):
+        OPERATIONS[self.operation].call(siglib, shape, n_jobs, *self.arrays)
+
+
+class Sig(_Timed):
+    operation = "sig"
+
+
+class SigBackprop(_Timed):
+    operation = "sig_backprop"
+
+
+class SigCombine(_Timed):
+    operation = "sig_combine"
+    params = (SIG_SHAPES, *_Timed.params[1:])
+
+
+class SigCombineBackprop(_Timed):
+    operation = "sig_combine_backprop"
+    params = (SIG_SHAPES, *_Timed.params[1:])
+
+
+class SigOverhead(_Timed):
+    operation = "sig"
+    params = ((TINY,), ("float64",), (1,))

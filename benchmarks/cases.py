@@ -1,0 +1,144 @@
+"""What is measured, in one place: the shapes, and for every operation its arguments and its call.
+
+A new operation is one entry in `OPERATIONS`. `compare.py` calls it from siglib and from pysiglib, the asv benchmarks
+from siglib alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import siglib
+
+
+class Shape(NamedTuple):
+    """A batch of paths, and the degree to which their signatures are taken."""
+
+    batch: int
+    length: int
+    dimension: int
+    degree: int
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self))})"
+
+
+# Long and short, wide and narrow, deep and shallow; one long path alone, and a batch smaller than a vector.
+SHAPES = (
+    Shape(64, 1000, 5, 5),
+    Shape(32, 1000, 10, 4),
+    Shape(32, 1000, 2, 8),
+    Shape(256, 100, 3, 4),
+    Shape(1, 10000, 5, 5),
+    Shape(64, 1024, 16, 3),
+    Shape(16, 256, 4, 7),
+    Shape(1024, 20, 4, 4),
+)
+# For operations on signatures the length of the path they came from does not matter.
+SIG_SHAPES = (
+    Shape(128, 50, 5, 5),
+    Shape(128, 50, 3, 8),
+    Shape(32, 50, 10, 4),
+    Shape(32, 50, 2, 8),
+    Shape(256, 50, 3, 4),
+    Shape(64, 50, 16, 3),
+    Shape(16, 50, 4, 7),
+    Shape(1024, 20, 4, 4),
+)
+TINY = Shape(1, 4, 2, 2)
+
+
+def brownian(shape: Shape, dtype: Any) -> np.ndarray:
+    """Random walks whose end is at a distance of about one: signatures of a sensible size."""
+    rng = np.random.default_rng(2024)
+    steps = rng.standard_normal((shape.batch, shape.length, shape.dimension)) / np.sqrt(shape.length)
+    return steps.cumsum(axis=1).astype(dtype)
+
+
+def like(array: np.ndarray) -> np.ndarray:
+    """Random numbers of the same shape and dtype, for cotangents."""
+    return np.random.default_rng(7).standard_normal(array.shape).astype(array.dtype)
+
+
+def path_of(shape: Shape, dtype: Any) -> tuple[np.ndarray]:
+    return (brownian(shape, dtype),)
+
+
+def path_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    path = brownian(shape, dtype)
+    sig = siglib.sig(path, shape.degree)
+    return path, sig, like(sig)
+
+
+def sig_of(shape: Shape, dtype: Any) -> tuple[np.ndarray]:
+    return (siglib.sig(brownian(shape, dtype), shape.degree),)
+
+
+def sig_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    (sig,) = sig_of(shape, dtype)
+    lyndon = np.empty((shape.batch, siglib.log_sig_length(shape.dimension, shape.degree)), dtype)
+    return sig, like(lyndon)
+
+
+def two_sigs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    (sig,) = sig_of(shape, dtype)
+    return sig, np.ascontiguousarray(sig[::-1])
+
+
+def two_sigs_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    sig1, sig2 = two_sigs(shape, dtype)
+    return like(sig1), sig1, sig2
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`call(library, shape, n_jobs, *arrays)` with the arrays that `arrays(shape, dtype)` makes."""
+
+    arrays: Callable[[Shape, Any], tuple[np.ndarray, ...]]
+    call: Callable[..., Any]
+    shapes: tuple[Shape, ...] = SHAPES
+
+
+OPERATIONS = {
+    "sig": Operation(path_of, lambda lib, s, n_jobs, path: lib.sig(path, s.degree, n_jobs=n_jobs)),
+    "sig_backprop": Operation(
+        path_and_derivs,
+        lambda lib, s, n_jobs, path, sig, derivs: lib.sig_backprop(path, sig, derivs, s.degree, n_jobs=n_jobs),
+    ),
+    "sig_combine": Operation(
+        two_sigs,
+        lambda lib, s, n_jobs, sig1, sig2: lib.sig_combine(sig1, sig2, s.dimension, s.degree, n_jobs=n_jobs),
+        SIG_SHAPES,
+    ),
+    "sig_combine_backprop": Operation(
+        two_sigs_and_derivs,
+        lambda lib, s, n_jobs, derivs, sig1, sig2: lib.sig_combine_backprop(
+            derivs, sig1, sig2, s.dimension, s.degree, n_jobs=n_jobs
+        ),
+        SIG_SHAPES,
+    ),
+}
+
+for _method in (1, 2):
+    OPERATIONS[f"sig_to_log_sig, method {_method}"] = Operation(
+        sig_of,
+        lambda lib, s, n_jobs, sig, method=_method: lib.sig_to_log_sig(
+            sig, s.dimension, s.degree, method=method, n_jobs=n_jobs
+        ),
+        SIG_SHAPES,
+    )
+for _method in (1, 2):
+    OPERATIONS[f"sig_to_log_sig_backprop, method {_method}"] = Operation(
+        sig_and_derivs,
+        lambda lib, s, n_jobs, sig, derivs, method=_method: lib.sig_to_log_sig_backprop(
+            sig, derivs, s.dimension, s.degree, method=method, n_jobs=n_jobs
+        ),
+        SIG_SHAPES,
+    )
+for _method in (1, 2):
+    OPERATIONS[f"log_sig, method {_method}"] = Operation(
+        path_of,
+        lambda lib, s, n_jobs, path, method=_method: lib.log_sig(path, s.degree, method=method, n_jobs=n_jobs),
+    )
