@@ -139,7 +139,11 @@ def level_start(dimension: int, length: int) -> int:
 def check_size(dimension: int, degree: int) -> None:
     """ValueError if the Lyndon tables of this dimension and degree are out of reach."""
     n_shorter = checked_tensor_length(dimension, degree) // dimension
-    if n_shorter > _MAX_SHORTER or log_sig_size(dimension, degree) > _MAX_LYNDON or (dimension == 1 and degree > _MAX_LETTERS):
+    if (
+        n_shorter > _MAX_SHORTER
+        or log_sig_size(dimension, degree) > _MAX_LYNDON
+        or (dimension == 1 and degree > _MAX_LETTERS)
+    ):
         raise ValueError(f"the log-signature of dimension {dimension} and degree {degree} is too large")
 
 

@@ -1,7 +1,7 @@
 """Operators for PyTorch's compiler: `torch.ops.siglib.<name>` and `<name>_backprop`, registered at their first use.
 
-Torch knows an operator by its schema (the parameters of the public function, all by position or name), its body, a shape
-rule for tensors without data, its derivative, and a rule for vmap. All of it comes from a `TorchOperation`.
+Torch knows an operator by its schema (the parameters of the public function, all by position or name), its body, a
+shape rule for tensors without data, its derivative, and a rule for vmap. All of it comes from a `TorchOperation`.
 """
 
 import functools

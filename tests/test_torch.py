@@ -248,7 +248,11 @@ def test_every_form_of_a_call() -> None:
     """With gradients, too, arguments come by position or by name, and wrong calls raise what Python raises."""
     path = torch.rand(3, 2, requires_grad=True)
     expected = siglib.sig(path, 2)
-    for out in (siglib.sig(path, degree=2), siglib.sig(degree=2, path=path), siglib.sig(path, np.int64(2), time_aug=np.False_)):
+    for out in (
+        siglib.sig(path, degree=2),
+        siglib.sig(degree=2, path=path),
+        siglib.sig(path, np.int64(2), time_aug=np.False_),
+    ):
         assert torch.equal(out, expected)
         assert out.requires_grad
     for call in (
@@ -459,7 +463,9 @@ def test_vmap_sees_the_shape_of_one_element() -> None:
     with pytest.raises(ValueError, match=r"path must have shape \(\.\.\., length, dimension\), got \(3,\)"):
         torch.func.vmap(lambda row: siglib.sig(row, 2))(torch.rand(5, 3))
     with pytest.raises(ValueError, match=r"same batch shape, got \(2,\) and \(\)"):
-        torch.func.vmap(lambda x, y: siglib.sig_combine(x, y, 2, 1), in_dims=(None, 0))(torch.rand(2, 2), torch.rand(2, 2))
+        torch.func.vmap(lambda x, y: siglib.sig_combine(x, y, 2, 1), in_dims=(None, 0))(
+            torch.rand(2, 2), torch.rand(2, 2)
+        )
 
 
 @operations
@@ -568,7 +574,9 @@ def test_compile_dynamic_batch(operation: Differentiable) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compile_dynamic_length_and_gradient() -> None:
     torch._dynamo.reset()
-    compiled = torch.compile(lambda x: siglib.sig(x, 2, lead_lag=True), fullgraph=True, dynamic=True, backend="aot_eager")
+    compiled = torch.compile(
+        lambda x: siglib.sig(x, 2, lead_lag=True), fullgraph=True, dynamic=True, backend="aot_eager"
+    )
     for shape in ((2, 5, 3), (4, 6, 3), (3, 2, 4)):
         path = torch.rand(shape, dtype=torch.float64)
         for actual, wanted in zip(
