@@ -74,10 +74,11 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
 class _CpuBackend:
     """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host."""
 
-    def __init__(self, dtype: Any, result_dtype: Any, kernels: Any) -> None:
+    def __init__(self, dtype: Any, result_dtype: Any) -> None:
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
-        self.kernels = kernels
+        self.dtype_name = str(dtype).removeprefix("torch.")
+        self.kernels = _cpu.kernels[self.dtype_name]
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
@@ -119,9 +120,7 @@ class NumpyBackend(_CpuBackend):
             return array.astype(self.result_dtype)
 
 
-_NUMPY_BACKENDS: dict[Any, NumpyBackend] = {
-    dtype: NumpyBackend(dtype, dtype, _cpu.kernels[dtype.name]) for dtype in (_FLOAT32, _FLOAT64)
-}
+_NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
@@ -134,9 +133,7 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     }
     result_dtype = _common_dtype(own, default=_FLOAT64)
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
-    on = (
-        _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
-    )
+    on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
     with np.errstate(over="ignore"):
         # Kernels read numbers in place, with any strides, but aligned.
         return (on, *(np.require(array, dtype, "A") for array in converted.values()))
@@ -184,7 +181,7 @@ class TorchCpuBackend(_CpuBackend):
 
 @lru_cache(maxsize=16)
 def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
-    return TorchCpuBackend(dtype, result_dtype, _cpu.kernels[str(dtype).removeprefix("torch.")])
+    return TorchCpuBackend(dtype, result_dtype)
 
 
 def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:

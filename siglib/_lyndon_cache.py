@@ -98,7 +98,7 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
 def _prepare_on_disk(
     kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int
 ) -> None:
-    _lyndon.check_size(dimension, degree)
+    _lyndon.checked_size(dimension, degree)
     path = _folder() / f"{kind}_{dimension}_{degree}.npz"
     with _lock:
         stored = _load(path, table, dimension, degree)
