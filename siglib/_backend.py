@@ -1,9 +1,10 @@
 """THE dispatch: from the arrays of a call to the kernels, the views that kernels read, and where results are born.
 
-Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is imported here: an
-object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved to the CPU silently. Whatever NumPy can
-turn into an array of real numbers (lists, integers) counts as NumPy. Nothing is converted back: results are allocated in the caller's
-library and kernels write through views. Kernels know two formats, float32 and float64; half precision is computed in float32.
+Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is
+imported here: an object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved
+to the CPU silently. Whatever NumPy can turn into an array of real numbers (lists, integers) counts as NumPy.
+Nothing is converted back: results are allocated in the caller's library and kernels write through views. Kernels
+know two formats, float32 and float64; half precision is computed in float32.
 
     on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
     out = on.empty(path.shape)
@@ -30,9 +31,14 @@ _FLOAT32 = np.dtype(np.float32)
 _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 
 
+def library_of(array: Array) -> str:
+    """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown."""
+    cls: Any = type(array)
+    return _library_of_class(cls)
+
+
 @lru_cache(maxsize=256)
-def library_of(cls: type) -> str:
-    """ "torch", "cupy" or "numpy": the library whose arrays `cls` belongs to; everything unknown is NumPy's to judge."""
+def _library_of_class(cls: type) -> str:
     for library, array_name in (("torch", "Tensor"), ("cupy", "ndarray")):
         array_class = getattr(sys.modules.get(library), array_name, None)
         if array_class is not None and issubclass(cls, array_class):
@@ -55,7 +61,7 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
             return (on, *arrays.values())
-    libraries = {library_of(type(value)) for value in arrays.values()}
+    libraries = {library_of(value) for value in arrays.values()}
     if libraries == {"numpy"}:
         return _numpy_backend_for(arrays)
     if libraries == {"torch"}:
@@ -66,12 +72,13 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
 
 
 class _CpuBackend:
-    """What NumPy arrays and torch tensors in main memory have in common: the kernels, and constants made on the host."""
+    """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host."""
 
-    def __init__(self, dtype: Any, result_dtype: Any, kernels: Any) -> None:
+    def __init__(self, dtype: Any, result_dtype: Any) -> None:
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
-        self.kernels = kernels
+        self.dtype_name = str(dtype).removeprefix("torch.")
+        self.kernels = _cpu.kernels[self.dtype_name]
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
@@ -82,7 +89,7 @@ class _CpuBackend:
         raise NotImplementedError
 
     def rows(self, array: Array) -> Any:
-        """`array` for kernels, its batch axes made one and its last axis contiguous; the same memory if it is C-contiguous."""
+        """`array` for kernels, C-contiguous and its batch axes made one; the same memory if it was C-contiguous."""
         shape = array.shape
         return np.ascontiguousarray(self.view(array)).reshape(math.prod(shape[:-1]), shape[-1])
 
@@ -113,7 +120,7 @@ class NumpyBackend(_CpuBackend):
             return array.astype(self.result_dtype)
 
 
-_NUMPY_BACKENDS = {dtype: NumpyBackend(dtype, dtype, _cpu.kernels[dtype.name]) for dtype in (_FLOAT32, _FLOAT64)}
+_NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
@@ -122,22 +129,21 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     own = {
         name: array.dtype
         for name, array in converted.items()
-        if isinstance(arrays[name], np.ndarray) and array.dtype.kind not in "iub"
+        if array.dtype.kind not in "iub" and not isinstance(arrays[name], (list, tuple))
     }
     result_dtype = _common_dtype(own, default=_FLOAT64)
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
-    on = (
-        _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype, _cpu.kernels[dtype.name])
-    )
-    # Kernels read numbers in place, with any strides, but aligned.
-    return (on, *(np.require(array, dtype, "A") for array in converted.values()))
+    on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
+    with np.errstate(over="ignore"):
+        # Kernels read numbers in place, with any strides, but aligned.
+        return (on, *(np.require(array, dtype, "A") for array in converted.values()))
 
 
 def _numpy_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    if isinstance(value, (list, tuple)) and any(library_of(type(item)) != "numpy" for item in value):
+    if isinstance(value, (list, tuple)) and any(library_of(item) != "numpy" for item in value):
         raise TypeError(f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first")
     try:
         array = np.asarray(value)
@@ -175,7 +181,7 @@ class TorchCpuBackend(_CpuBackend):
 
 @lru_cache(maxsize=16)
 def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
-    return TorchCpuBackend(dtype, result_dtype, _cpu.kernels[str(dtype).removeprefix("torch.")])
+    return TorchCpuBackend(dtype, result_dtype)
 
 
 def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
@@ -198,7 +204,7 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     """
     torch = sys.modules["torch"]
     for name, value in arrays.items():
-        if library_of(type(value)) != "torch":
+        if library_of(value) != "torch":
             raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
         if value.layout is not torch.strided or value.is_nested or value.is_quantized:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")

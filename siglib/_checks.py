@@ -1,4 +1,4 @@
-"""Checks of the scalar arguments that all operations share: each returns the clean value or raises, naming the argument."""
+"""Checks of options, lengths and shapes: each returns the clean value or raises, naming the argument."""
 
 import operator
 import os
@@ -18,7 +18,8 @@ def _after_fork() -> None:
     _forked = True
 
 
-# GCC's OpenMP run-time hangs in the child of a fork when its parent had used threads: such a child computes on one thread.
+# GCC's OpenMP run-time hangs in the child of a fork when its parent had used threads: such a child computes on one
+# thread.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
@@ -142,7 +143,7 @@ def check_batch(name: str, batch: tuple[int, ...], other_name: str, other: tuple
 
 
 def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[int, ...], scalar_term: bool) -> bool:
-    """Whether a signature-like array has one more leading entry than the first one, to be dropped; ValueError if it does not go with it."""
+    """Whether an array has one entry more than the first one, to be dropped; ValueError if they do not go together."""
     batch, length = vector_shape(name, shape)
     check_batch(first_name, first[:-1], name, batch)
     extra = length - first[-1]

@@ -8,6 +8,7 @@ Sources: J.-P. Duval, "Génération d'une section des classes de conjugaison et 
 (1988), for the words; C. Reutenauer, "Free Lie Algebras" (1993), chapter 5, for standard factorisation and bracket basis.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class LyndonTables(NamedTuple):
     prefix w[:i] and the suffix w[i:] in a signature.
     """
 
-    index: Ints
+    index: Ints  # type: ignore[assignment]
     segments: Ints
     entries: NDArray[np.int32]
 
@@ -136,16 +137,19 @@ def level_start(dimension: int, length: int) -> int:
     return length - 1 if dimension == 1 else (dimension**length - dimension) // (dimension - 1)
 
 
-def check_size(dimension: int, degree: int) -> None:
-    """ValueError if the Lyndon tables of this dimension and degree are out of reach."""
+@lru_cache(maxsize=256)
+def checked_size(dimension: int, degree: int) -> int:
+    """`log_sig_size`, or ValueError if the Lyndon tables of this dimension and degree are out of reach."""
     n_shorter = checked_tensor_length(dimension, degree) // dimension
-    if n_shorter > _MAX_SHORTER or log_sig_size(dimension, degree) > _MAX_LYNDON or (dimension == 1 and degree > _MAX_LETTERS):
+    size = log_sig_size(dimension, degree)
+    if n_shorter > _MAX_SHORTER or size > _MAX_LYNDON or (dimension == 1 and degree > _MAX_LETTERS):
         raise ValueError(f"the log-signature of dimension {dimension} and degree {degree} is too large")
+    return size
 
 
 def build_tables(dimension: int, degree: int) -> LyndonTables:
     """The tables for one dimension and degree, both at least 1."""
-    check_size(dimension, degree)
+    checked_size(dimension, degree)
     levels = prenecklaces(dimension, degree)
     index = [level.codes[level.periods == n] + level_start(dimension, n) for n, level in enumerate(levels, 1)]
     segments: list[tuple[int, int, int, int]] = []
@@ -258,7 +262,7 @@ def build_projection(dimension: int, degree: int) -> SparseMatrix:
 
     P is unit lower triangular; it turns coordinates in the Lyndon basis into the coefficients of the Lyndon words.
     """
-    check_size(dimension, degree)
+    checked_size(dimension, degree)
     codes = lyndon_codes(dimension, degree)
     brackets = [_Sums(np.arange(dimension + 1), codes[0], np.ones(dimension, np.int64))]
     found: list[tuple[Ints, Ints, Ints]] = []

@@ -72,7 +72,9 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
 
     def build() -> tuple[Any, ...]:
         empty = np.zeros(0, np.int64)
-        words = tables(dimension, degree) if method else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        words = (
+            tables(dimension, degree) if method else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        )
         matrix = projection(dimension, degree) if method == 2 else SparseMatrix(empty, empty.astype(np.int32), empty)
         return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
 
@@ -93,8 +95,10 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
         kernel_tables(dimension, degree, method, dtype)
 
 
-def _prepare_on_disk(kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int) -> None:
-    _lyndon.check_size(dimension, degree)
+def _prepare_on_disk(
+    kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int
+) -> None:
+    _lyndon.checked_size(dimension, degree)
     path = _folder() / f"{kind}_{dimension}_{degree}.npz"
     with _lock:
         stored = _load(path, table, dimension, degree)
@@ -138,7 +142,9 @@ def _check_tables(stored: LyndonTables, dimension: int, degree: int) -> bool:
     if not _same_form(stored, (np.int64, np.int64, np.int32), (1, 2, 1)):
         return False
     index, segments, entries = stored
-    expected = [codes + _lyndon.level_start(dimension, n) for n, codes in enumerate(_lyndon.lyndon_codes(dimension, degree), 1)]
+    expected = [
+        codes + _lyndon.level_start(dimension, n) for n, codes in enumerate(_lyndon.lyndon_codes(dimension, degree), 1)
+    ]
     if not np.array_equal(index, np.concatenate(expected)) or segments.shape[1] != 4:
         return False
     position = 0
@@ -166,7 +172,11 @@ def _check_projection(stored: SparseMatrix, dimension: int, degree: int) -> bool
     if len(starts) != size + 1 or len(columns) != len(values) or starts[0] != 0 or starts[-1] != len(columns):
         return False
     counts = np.diff(starts)
-    return _all_in(counts, 0, len(columns) + 1) and _all_in(np.repeat(np.arange(size), counts) - columns, 1, size) and _all_in(columns, 0, size)
+    return (
+        _all_in(counts, 0, len(columns) + 1)
+        and _all_in(np.repeat(np.arange(size), counts) - columns, 1, size)
+        and _all_in(columns, 0, size)
+    )
 
 
 def _same_form(stored: Any, dtypes: tuple[Any, ...], ndims: tuple[int, ...]) -> bool:

@@ -44,8 +44,9 @@ def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> 
     """Length of a log-signature, the transforms' channels counted in `dimension`."""
     if method == 0:
         return checked_tensor_length(dimension, degree) + scalar_term
-    _lyndon.check_size(dimension, degree)
-    return _lyndon.log_sig_size(dimension, degree)
+    checked_size = _lyndon.checked_size
+    # The symbolic sizes of torch.compile cannot be looked up in a cache.
+    return checked_size(dimension, degree) if type(dimension) is int else checked_size.__wrapped__(dimension, degree)
 
 
 def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_lag: bool = False) -> int:
@@ -119,10 +120,10 @@ def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **opt
 
 
 def _tables(on: Any, dimension: int, degree: int, method: int) -> tuple[Any, ...]:
-    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, str(on.dtype).removeprefix("torch."))
+    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, on.dtype_name)
 
 
-@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape)
+@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape, needs_out=False)
 def sig_to_log_sig(
     sig: Array,
     dimension: int,
@@ -362,7 +363,7 @@ def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
-@differentiable(_log_sig_vjp, _log_sig_shape)
+@differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
     degree: int,

@@ -23,7 +23,7 @@ def _transform_path_vjp(derivs: Array, out: Array, path: Array, **options: Any) 
     return (transform_path_backprop(derivs, **options),)
 
 
-@differentiable(_transform_path_vjp, _transform_path_shape)
+@differentiable(_transform_path_vjp, _transform_path_shape, needs_out=False)
 def transform_path(
     path: Array,
     *,

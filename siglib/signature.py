@@ -1,7 +1,7 @@
 """Signatures: the iterated integrals of a path, their product, and the gradients of both.
 
-Every function has a `_..._shape` companion: it checks sizes and options and gives the shape of the result. The functions call it before
-they call a kernel; torch.compile calls it instead (`_autograd.py`).
+Every function has a `_..._shape` companion: it checks sizes and options and gives the shape of the result. The
+functions call it before they call a kernel; torch.compile calls it instead (`_autograd.py`).
 """
 
 from typing import Any
@@ -36,7 +36,8 @@ def sig_length(
     degree : int
         Truncation level, at least 0.
     time_aug, lead_lag : bool, default False
-        Count the channels that these transforms add: ``d`` is ``dimension``, twice that with `lead_lag`, plus one with `time_aug`.
+        Count the channels that these transforms add: ``d`` is ``dimension``, twice that with `lead_lag`, plus one
+        with `time_aug`.
     scalar_term : bool, default False
         Count the constant coefficient of the empty word, too.
 
@@ -109,13 +110,14 @@ def sig(
 
         S(i1 ... ik) = integral over t1 < ... < tk of dx[i1](t1) ... dx[ik](tk),
 
-    for all words of length 1 to `degree`, ordered by length and then alphabetically. It is computed as the product of the exponentials of
-    the path's increments (Chen's identity).
+    for all words of length 1 to `degree`, ordered by length and then alphabetically. It is computed as the product
+    of the exponentials of the path's increments (Chen's identity).
 
     Parameters
     ----------
     path : array of shape (..., length, dimension)
-        One path or a batch of them. Lists and integers are taken as float64. A path of length 0 or 1 is constant: its signature is zero.
+        One path or a batch of them. Lists and integers are taken as float64. A path of length 0 or 1 is constant:
+        its signature is zero.
     degree : int
         Truncation level, at least 0.
     time_aug : bool, default False
@@ -136,8 +138,8 @@ def sig(
     Returns
     -------
     array of shape (..., sig_length(dimension, degree, ...))
-        Of the library, dtype and device of `path`. float16 and bfloat16 are computed in float32. NaN and infinity propagate to the
-        words that use their channel, without a warning.
+        Of the library, dtype and device of `path`. float16 and bfloat16 are computed in float32. NaN and infinity
+        propagate to the words that use their channel, without a warning.
 
     Raises
     ------
@@ -154,11 +156,14 @@ def sig(
 
     References
     ----------
-    K.-T. Chen, "Integration of paths: a faithful representation of paths by noncommutative formal power series", Transactions of the
-    AMS 89 (1958).
-    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
-    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on both CPU and GPU",
-    ICLR 2021, arXiv:2001.00706.
+    K.-T. Chen, "Integration of paths: a faithful representation of paths by noncommutative formal power series",
+    Transactions of the AMS 89 (1958).
+
+    J. Reizenstein and B. Graham, "The iisignature library: efficient calculation of iterated-integral signatures and
+    log signatures", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
+
+    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on
+    both CPU and GPU", ICLR 2021, arXiv:2001.00706.
 
     Examples
     --------
@@ -204,8 +209,8 @@ def sig_backprop(
 ) -> Array:
     """Gradient of `sig` with respect to the path.
 
-    The signature of the path up to each of its points is recovered from that of the whole path, backwards, so that memory does not grow
-    with the length of the path (Reizenstein and Graham 2020, section 4; Kidger and Lyons 2020, section 4).
+    The signatures of the path's parts are recovered from that of the whole path, one increment after another, so that
+    memory does not grow with the length of the path (Reizenstein and Graham 2020; Kidger and Lyons 2020).
 
     Parameters
     ----------
@@ -214,8 +219,8 @@ def sig_backprop(
     sig : array of shape (..., sig_length(...))
         Its signature, with or without the scalar term. The gradient is wrong if this is not the signature of `path`.
     sig_derivs : array of the shape of `sig`
-        Derivatives of a function F with respect to the coefficients of `sig`. The entry of the scalar term has no effect; it may be there
-        even if `sig` has none.
+        Derivatives of a function F with respect to the coefficients of `sig`. The entry of the scalar term has no
+        effect; it may be there even if `sig` has none.
     degree, time_aug, lead_lag, end_time, correction, n_jobs
         As they were given to `sig`.
 
@@ -302,7 +307,7 @@ def _sig_combine_vjp(
     return sig_combine_backprop(derivs, sig1, sig2, *args, **options)
 
 
-@differentiable(_sig_combine_vjp, _sig_combine_shape, n_arrays=2)
+@differentiable(_sig_combine_vjp, _sig_combine_shape, n_arrays=2, needs_out=False)
 def sig_combine(
     sig1: Array,
     sig2: Array,
@@ -315,13 +320,14 @@ def sig_combine(
 ) -> Array:
     """Product of two signatures: the signature of one path followed by another (Chen's identity).
 
-    The value on a word is the sum, over all ways to cut it in two, of `sig1` on the first part times `sig2` on the second. On the empty
-    word both count as 1, whatever is stored.
+    The value on a word is the sum, over all ways to cut it in two, of `sig1` on the first part times `sig2` on the
+    second. On the empty word both count as 1, whatever is stored.
 
     Parameters
     ----------
     sig1, sig2 : arrays of shape (..., sig_length(dimension, degree, ...))
-        Signatures of equal batch shape, with or without the scalar term. If `sig2` has it and `sig1` has not, it is dropped.
+        Signatures of equal batch shape, with or without the scalar term. If `sig2` has it and `sig1` has not, it is
+        dropped.
     dimension : int
         Number of channels of the paths, at least 1.
     degree : int
@@ -349,7 +355,8 @@ def sig_combine(
 
     References
     ----------
-    K.-T. Chen, "Iterated integrals and exponential homomorphisms", Proceedings of the London Mathematical Society s3-4 (1954).
+    K.-T. Chen, "Iterated integrals and exponential homomorphisms", Proceedings of the London Mathematical Society
+    s3-4 (1954).
 
     Examples
     --------
@@ -387,15 +394,16 @@ def sig_combine_backprop(
     Parameters
     ----------
     deriv : array of the shape of `sig1`
-        Derivatives of a function F with respect to ``sig_combine(sig1, sig2, ...)``. The entry of the scalar term has no effect; it may
-        be there even if `sig1` has none.
+        Derivatives of a function F with respect to ``sig_combine(sig1, sig2, ...)``. The entry of the scalar term
+        has no effect; it may be there even if `sig1` has none.
     sig1, sig2, dimension, degree, time_aug, lead_lag, n_jobs
         As they were given to `sig_combine`.
 
     Returns
     -------
     (array, array)
-        Derivatives of F with respect to `sig1` and `sig2`, of their shapes; 0 at the scalar terms. Tensors come without an autograd graph.
+        Derivatives of F with respect to `sig1` and `sig2`, of their shapes; 0 at the scalar terms. Tensors come
+        without an autograd graph.
 
     Raises
     ------

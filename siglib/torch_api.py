@@ -1,7 +1,7 @@
 """The same functions under the name that code written for `pysiglib.torch_api` expects.
 
-There is one implementation: a tensor that requires grad makes the result of any of these functions differentiable, from here or from
-`siglib` itself.
+There is one implementation: a tensor that requires grad makes the result of any of these functions differentiable,
+from here or from `siglib` itself.
 """
 
 from .log_signature import clear_cache as clear_cache

@@ -1,4 +1,4 @@
-"""The CUDA backend: not part of this version. Arrays on a GPU are refused with the reason, and never moved to the CPU."""
+"""The CUDA backend: not part of this version. Arrays on a GPU are refused, and never moved to the CPU."""
 
 import importlib.util
 from typing import NoReturn
@@ -9,7 +9,7 @@ def refuse(described: str) -> NoReturn:
     advice = f"Copy the data to main memory to compute there; got {described}"
     if importlib.util.find_spec("cupy") is None:
         raise ImportError(
-            "arrays on a GPU need CuPy: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', to match your CUDA version. "
-            f"The CUDA kernels themselves are not part of this version yet. {advice}"
+            "arrays on a GPU need CuPy: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', to match your CUDA "
+            f"version. The CUDA kernels themselves are not part of this version yet. {advice}"
         )
     raise TypeError(f"the CUDA kernels are not part of this version of siglib. {advice}")

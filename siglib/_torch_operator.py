@@ -1,0 +1,89 @@
+"""Operators for PyTorch's compiler: `torch.ops.siglib.<name>` and `<name>_backprop`, registered at their first use.
+
+Torch knows an operator by its schema (the parameters of the public function, all by position or name), its body, a
+shape rule for tensors without data, its derivative, and a rule for vmap. All of it comes from a `TorchOperation`.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ._backend import torch_tensors
+from ._checks import as_bool, as_float, as_int
+
+# How an option is written in a schema, by its annotation; anything else is a tensor without a gradient (`correction`).
+_SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
+# What makes an option the plain value that a schema wants, np.int64(3) -> 3, or raises what the operation would raise.
+_PLAIN: dict[Any, Callable[[str, Any], Any]] = {
+    int: functools.partial(as_int, minimum=-(2**63)),
+    bool: as_bool,
+    float: as_float,
+}
+
+
+class Operators(NamedTuple):
+    """An operation and its gradient."""
+
+    forward: Any
+    backprop: Any
+    library: Any  # torch forgets the operators when this is collected
+
+
+def as_plain_options(operation: Any, options: list[Any]) -> list[Any]:
+    """The values of `options` as schemas want them."""
+    casts = ((p.name, _PLAIN.get(p.annotation)) for p in operation.options)
+    return [value if cast is None else cast(name, value) for (name, cast), value in zip(casts, options, strict=True)]
+
+
+def register(operation: Any) -> Operators:
+    """Define the two operators of a `TorchOperation`."""
+    torch: Any = sys.modules["torch"]
+    library = torch.library.Library("siglib", "FRAGMENT")
+    n = operation.n_arrays
+
+    def define(name: str, tensors: list[str], results: str, body: Any, fake: Any, batched: Any) -> Any:
+        parameters = [f"Tensor {tensor}" for tensor in tensors] + [_schema(option) for option in operation.options]
+        library.define(f"{name}({', '.join(parameters)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
+        library.impl(name, body, "CompositeExplicitAutograd")
+        operator = getattr(torch.ops.siglib, name).default
+
+        def batching_rule(info: Any, in_dims: Any, *inputs: Any) -> Any:
+            return batched(operator, info, in_dims, inputs)
+
+        torch.library.register_fake(operator, fake, lib=library)
+        torch.library.register_vmap(operator, batching_rule, lib=library)
+        return operator
+
+    def fake(*inputs: Any) -> Any:
+        _, dtype = torch_tensors(dict(zip(operation.array_names, inputs, strict=False)))
+        shape = operation.shape(*(array.shape for array in inputs[:n]), **operation.named(inputs[n:]))
+        return torch.empty(shape, dtype=dtype, device=inputs[0].device)
+
+    def fake_backprop(derivs: Any, *inputs: Any) -> Any:
+        arrays = inputs[: len(operation.saved_names)][-n:]
+        return operation.one_or_all(tuple(array.new_empty(array.shape) for array in arrays))
+
+    forward = define(operation.name, operation.array_names, "Tensor", operation.forward, fake, operation.batched)
+    backprop = define(
+        f"{operation.name}_backprop",
+        ["derivs", *operation.saved_names],
+        "Tensor" if n == 1 else f"({', '.join(['Tensor'] * n)})",
+        operation.backprop,
+        fake_backprop,
+        operation.batched_backprop,
+    )
+
+    def backward(ctx: Any, derivs: Any) -> Any:
+        return operation.gradients(ctx, backprop, derivs)
+
+    torch.library.register_autograd(forward, backward, setup_context=operation.save, lib=library)
+    torch.library.register_autograd(backprop, operation.no_second_derivative, lib=library)
+    return Operators(forward, backprop, library)
+
+
+def _schema(parameter: inspect.Parameter) -> str:
+    kind = _SCHEMA_TYPES.get(parameter.annotation, "Tensor?")
+    default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
+    return f"{kind} {parameter.name}{default}"
