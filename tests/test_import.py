@@ -117,13 +117,14 @@ def test_sources_were_found() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstring(name: str) -> None:
-    doc = inspect.getdoc(getattr(siglib, name))
+    function = getattr(siglib, name)
+    doc = inspect.getdoc(function)
     assert doc
     assert "Examples\n--------\n" in doc
     assert "\n>>> " in doc
     if name != "show_config":
         assert "Parameters\n----------\n" in doc
-        assert "Returns\n-------\n" in doc
+        assert ("Returns\n-------\n" in doc) == (inspect.signature(function).return_annotation is not None)
         assert "Raises\n------\n" in doc
 
 
