@@ -2,6 +2,8 @@
  *
  * load_columns_*:  numbers first..first+W-1 of each of the W rows -> W vectors (a W x W transpose in registers).
  * store_columns_*: its inverse (and its adjoint); only the first n_live rows are written.
+ * load_words_*:    numbers first..first+n-1 of each row -> n vectors, n a small constant; by pieces of 16 bytes, so up to 12 bytes
+ *                  behind the last number are read, too: they must exist.
  * gather_*:        number `first` of each row -> one vector.
  * A transpose is log2(W) rounds of interleaving row i with row i + W/2. */
 #ifndef SIGLIB_LANE_MOVES_H
@@ -77,8 +79,13 @@ typedef int vf_mask __attribute__((vector_size(SIGLIB_LANE_BYTES)));
     vec r[W];                                                                                                  \
     _Pragma("GCC unroll 16") for (int i = 0; i < W; i++) r[i] = in[i];                                         \
     transpose_##vec(r);                                                                                        \
-    _Pragma("GCC unroll 16") for (int i = 0; i < W; i++)                                                       \
-        if (i < n_live) *(vec##_unaligned *)((real *)rows[i] + first) = r[i];                                  \
+    if (n_live == W) {                                                                                         \
+      _Pragma("GCC unroll 16") for (int i = 0; i < W; i++)                                                     \
+          *(vec##_unaligned *)((real *)rows[i] + first) = r[i];                                                \
+    } else {                                                                                                   \
+      _Pragma("GCC unroll 16") for (int i = 0; i < W; i++)                                                     \
+          if (i < n_live) *(vec##_unaligned *)((real *)rows[i] + first) = r[i];                                \
+    }                                                                                                          \
   }                                                                                                            \
   SIGLIB_MOVE vec gather_##vec(const void *const *rows, ptrdiff_t first) {                                     \
     vec r;                                                                                                     \
@@ -86,15 +93,80 @@ typedef int vf_mask __attribute__((vector_size(SIGLIB_LANE_BYTES)));
     return r;                                                                                                  \
   }
 
+#define SIGLIB_W_F64 (SIGLIB_LANE_BYTES / 8)
+#define SIGLIB_W_F32 (SIGLIB_LANE_BYTES / 4)
+SIGLIB_DEFINE_MOVES(vd, double, SIGLIB_W_F64, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
+SIGLIB_DEFINE_MOVES(vf, float, SIGLIB_W_F32, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
+
+/* load_words: piece k of a vector of pieces comes from row k * (numbers per piece) + r; then pieces are transposed each in itself. */
+#if __has_builtin(__builtin_shufflevector)
+typedef double vd_piece __attribute__((vector_size(16), aligned(8), may_alias));
+typedef float vf_piece __attribute__((vector_size(16), aligned(4), may_alias));
+#define SIGLIB_PIECE_F64(k) (*(const vd_piece *)((const double *)rows[2 * (k) + r] + first))
+#define SIGLIB_PIECE_F32(k) (*(const vf_piece *)((const float *)rows[4 * (k) + r] + first))
+#define SIGLIB_PAIR_F64(k) __builtin_shufflevector(SIGLIB_PIECE_F64(k), SIGLIB_PIECE_F64(k + 1), 0, 1, 2, 3)
+#define SIGLIB_PAIR_F32(k) __builtin_shufflevector(SIGLIB_PIECE_F32(k), SIGLIB_PIECE_F32(k + 1), 0, 1, 2, 3, 4, 5, 6, 7)
 #if SIGLIB_LANE_BYTES == 64
-SIGLIB_DEFINE_MOVES(vd, double, 8, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
-SIGLIB_DEFINE_MOVES(vf, float, 16, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
+#define SIGLIB_PIECES_F64 __builtin_shufflevector(SIGLIB_PAIR_F64(0), SIGLIB_PAIR_F64(2), 0, 1, 2, 3, 4, 5, 6, 7)
+#define SIGLIB_PIECES_F32 \
+  __builtin_shufflevector(SIGLIB_PAIR_F32(0), SIGLIB_PAIR_F32(2), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define SIGLIB_EVEN_F64 0, 8, 2, 10, 4, 12, 6, 14
+#define SIGLIB_ODD_F64 1, 9, 3, 11, 5, 13, 7, 15
+#define SIGLIB_ONES_LOW 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define SIGLIB_ONES_HIGH 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define SIGLIB_TWOS_LOW 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define SIGLIB_TWOS_HIGH 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
 #elif SIGLIB_LANE_BYTES == 32
-SIGLIB_DEFINE_MOVES(vd, double, 4, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
-SIGLIB_DEFINE_MOVES(vf, float, 8, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
+#define SIGLIB_PIECES_F64 SIGLIB_PAIR_F64(0)
+#define SIGLIB_PIECES_F32 SIGLIB_PAIR_F32(0)
+#define SIGLIB_EVEN_F64 0, 4, 2, 6
+#define SIGLIB_ODD_F64 1, 5, 3, 7
+#define SIGLIB_ONES_LOW 0, 8, 1, 9, 4, 12, 5, 13
+#define SIGLIB_ONES_HIGH 2, 10, 3, 11, 6, 14, 7, 15
+#define SIGLIB_TWOS_LOW 0, 1, 8, 9, 4, 5, 12, 13
+#define SIGLIB_TWOS_HIGH 2, 3, 10, 11, 6, 7, 14, 15
 #else
-SIGLIB_DEFINE_MOVES(vd, double, 2, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
-SIGLIB_DEFINE_MOVES(vf, float, 4, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
+#define SIGLIB_PIECES_F64 SIGLIB_PIECE_F64(0)
+#define SIGLIB_PIECES_F32 SIGLIB_PIECE_F32(0)
+#define SIGLIB_EVEN_F64 0, 2
+#define SIGLIB_ODD_F64 1, 3
+#define SIGLIB_ONES_LOW 0, 4, 1, 5
+#define SIGLIB_ONES_HIGH 2, 6, 3, 7
+#define SIGLIB_TWOS_LOW 0, 1, 4, 5
+#define SIGLIB_TWOS_HIGH 2, 3, 6, 7
+#endif
+
+SIGLIB_MOVE void load_words_vd(const void *const *rows, ptrdiff_t first, int n, vd *out) {
+  _Pragma("GCC unroll 4") for (int w = 0; w < n; w += 2, first += 2) {
+    vd piece[2];
+    _Pragma("GCC unroll 2") for (int r = 0; r < 2; r++) piece[r] = (vd)SIGLIB_PIECES_F64;
+    out[w] = __builtin_shufflevector(piece[0], piece[1], SIGLIB_EVEN_F64);
+    if (w + 1 < n) out[w + 1] = __builtin_shufflevector(piece[0], piece[1], SIGLIB_ODD_F64);
+  }
+}
+
+SIGLIB_MOVE void load_words_vf(const void *const *rows, ptrdiff_t first, int n, vf *out) {
+  _Pragma("GCC unroll 4") for (int w = 0; w < n; w += 4, first += 4) {
+    vf piece[4], t[4], c[4];
+    _Pragma("GCC unroll 4") for (int r = 0; r < 4; r++) piece[r] = (vf)SIGLIB_PIECES_F32;
+    t[0] = __builtin_shufflevector(piece[0], piece[1], SIGLIB_ONES_LOW);
+    t[1] = __builtin_shufflevector(piece[0], piece[1], SIGLIB_ONES_HIGH);
+    t[2] = __builtin_shufflevector(piece[2], piece[3], SIGLIB_ONES_LOW);
+    t[3] = __builtin_shufflevector(piece[2], piece[3], SIGLIB_ONES_HIGH);
+    c[0] = __builtin_shufflevector(t[0], t[2], SIGLIB_TWOS_LOW);
+    c[1] = __builtin_shufflevector(t[0], t[2], SIGLIB_TWOS_HIGH);
+    c[2] = __builtin_shufflevector(t[1], t[3], SIGLIB_TWOS_LOW);
+    c[3] = __builtin_shufflevector(t[1], t[3], SIGLIB_TWOS_HIGH);
+    _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++) if (w + k < n) out[w + k] = c[k];
+  }
+}
+#else
+SIGLIB_MOVE void load_words_vd(const void *const *rows, ptrdiff_t first, int n, vd *out) {
+  for (int w = 0; w < n; w++) out[w] = gather_vd(rows, first + w);
+}
+SIGLIB_MOVE void load_words_vf(const void *const *rows, ptrdiff_t first, int n, vf *out) {
+  for (int w = 0; w < n; w++) out[w] = gather_vf(rows, first + w);
+}
 #endif
 
 #endif

@@ -8,6 +8,8 @@ cdef extern from "lane_moves.h" nogil:
     void load_columns_vf(const void* const* rows, Py_ssize_t first, vf* out)
     void store_columns_vd(const vd* columns, void* const* rows, Py_ssize_t first, int n_live)
     void store_columns_vf(const vf* columns, void* const* rows, Py_ssize_t first, int n_live)
+    void load_words_vd(const void* const* rows, Py_ssize_t first, int n, vd* out)
+    void load_words_vf(const void* const* rows, Py_ssize_t first, int n, vf* out)
     vd gather_vd(const void* const* rows, Py_ssize_t first)
     vf gather_vf(const void* const* rows, Py_ssize_t first)
 
@@ -18,6 +20,20 @@ cdef inline vec gather(const void* const* rows, Py_ssize_t first, const vec* tag
         return gather_vd(rows, first)
     else:
         return gather_vf(rows, first)
+
+
+cdef inline void load_words(const void* const* rows, Py_ssize_t first, Py_ssize_t n, Py_ssize_t row_length,
+                            vec* out) noexcept nogil:
+    """out[0:n] = numbers first..first+n-1 of every row; for short runs, n at most 8 and known at compile time."""
+    cdef Py_ssize_t i
+    if first + n + 3 <= row_length:
+        if vec is vd:
+            load_words_vd(rows, first, <int>n, out)
+        else:
+            load_words_vf(rows, first, <int>n, out)
+    else:
+        for i in range(n):
+            out[i] = gather(rows, first + i, out)
 
 
 cdef inline void load_columns(const void* const* rows, Py_ssize_t first, Py_ssize_t n, vec* out) noexcept nogil:

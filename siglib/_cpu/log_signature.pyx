@@ -1,13 +1,39 @@
-"""Log-signatures from signatures, and the gradient.
+"""Log-signatures from signatures, and their gradient.
 
-DESIGN NOTE TO COME
+Design. With S = 1 + p the logarithm is Horner's scheme, t^(k) = c_(k+1) p + p (x) t^(k+1), log S = t^(0) (`tensor_log.pxi`). One `nogil`
+function takes a lane group, 8 float64 or 16 float32 signatures side by side, from rows to rows:
+
+    load_columns     lane_moves      levels 1..degree-1 of the signatures: rows -> lanes, by transposes in registers
+    horner_tails     tensor_log.pxi  t^(degree-1), ..., t^(1): the part of the scheme that needs all words, but no words of full length
+    multiply_rows    tensor_log.pxi  t^(0) at the Lyndon words only (`_lyndon.py` lists their prefixes and suffixes)
+    solve_projection tensor_log.pxi  method 2: coordinates in the Lyndon basis, by substitution with a sparse integer matrix
+    store_columns    lane_moves      lanes -> rows of the result
+
+Why it is fast. The last level is most of a signature: d^degree words, of which one in `degree` is a Lyndon word. It enters the scheme only
+in its last step, so only its Lyndon words are read, and computed. What is left runs at about the speed of reading the signatures. Lanes
+are independent signatures, so no loop has a remainder, whatever the dimension; sums over the cuts of a word stay in registers, for a row
+of words that share their prefixes. For d = 2..5 the functions are compiled with d as a literal.
+
+The gradient runs the same steps backwards. It needs t^(1), ..., t^(degree-1), which it computes anew; the scheme multiplies only, so
+nothing else is stored. From the derivatives z of the Lyndon words (method 2: after the transposed substitution)
+
+    multiply_rows_backprop     g_p(w_1..w_i) += z(w) t^(1)(w_(i+1)..),  g_t^(1)(w_(i+1)..) += z(w) p(w_1..w_i)
+    horner_tails_backprop      the same for t^(1), t^(2), ...: every level once, each t^(k) when its cotangent is complete
+
+and the gradient on the last level is z at the Lyndon words and 0 elsewhere, which is written directly, without lanes. Nothing is
+approximated, and p may be any tensor: the map is differentiated in all its numbers.
+
+A batch that does not fill its last lane group computes a few remaining signatures one by one (`tensor_log_single`), more of them in a group with
+dead lanes. Scratch memory is one lane group per thread. What a unit of work computes depends on the batch alone, so the bits are the same
+for every number of threads.
 """
 
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
+from . cimport tensor_log_single as single
 from .lane_moves cimport gather, load_columns, store_columns
 from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, real, vd, vec, vf
 from .tensor_log cimport (
@@ -20,16 +46,25 @@ from .tensor_log cimport (
     multiply_level_backprop,
     multiply_rows,
     multiply_rows_backprop,
+    solve_projection,
+    solve_projection_backprop,
 )
 
 cdef enum:
     MAX_LANES = 16
 
 
-cdef struct Sizes:
+cdef struct Job:
+    # What all units of work of one call share; the tables are those of `_lyndon.LyndonTables` and `_lyndon.SparseMatrix`.
+    Py_ssize_t d
     Py_ssize_t degree
     int method
     bint scalar_term
+    Py_ssize_t batch
+    Py_ssize_t n_groups         # lane groups; then n_singles signatures one by one
+    Py_ssize_t n_singles
+    Py_ssize_t t_length         # numbers in t^(1), t^(2), ..; 0 if no word has two letters
+    Py_ssize_t scratch_size     # bytes for each thread
     Py_ssize_t n_lyndon
     Py_ssize_t n_segments
     const int64_t* index
@@ -40,282 +75,370 @@ cdef struct Sizes:
     const void* values
 
 
-cdef inline void solve_projection(vec* x, const Sizes* z) noexcept nogil:
-    """x <- P^-1 x, P unit lower triangular with the off-diagonal entries given row by row."""
-    cdef Py_ssize_t i, e
-    cdef vec total
-    for i in range(z.n_lyndon):
-        total = x[i]
-        for e in range(z.starts[i], z.starts[i + 1]):
-            if vec is vd:
-                total = total - x[z.columns[e]] * (<const double*>z.values)[e]
-            else:
-                total = total - x[z.columns[e]] * (<const float*>z.values)[e]
-        x[i] = total
-
-
-cdef inline void solve_projection_backprop(vec* g, const Sizes* z) noexcept nogil:
-    """Adjoint of `solve_projection`: g <- P^-T g."""
-    cdef Py_ssize_t i, e
-    cdef vec row
-    for i in range(z.n_lyndon - 1, -1, -1):
-        row = g[i]
-        for e in range(z.starts[i], z.starts[i + 1]):
-            if vec is vd:
-                g[z.columns[e]] = g[z.columns[e]] - row * (<const double*>z.values)[e]
-            else:
-                g[z.columns[e]] = g[z.columns[e]] - row * (<const float*>z.values)[e]
-
-
-cdef inline void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Sizes* z,
+cdef inline void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job,
                            Py_ssize_t d) noexcept nogil:
-    """sig, out: one row per lane, after the scalar term; the first n_live rows of out are written."""
-    cdef Py_ssize_t n, i, degree = z.degree, length = level_start(d, degree if z.method else degree + 1)
-    cdef Py_ssize_t top = level_start(d, degree)
+    """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are written."""
+    cdef Py_ssize_t n, i, degree = job.degree, top = level_start(d, degree), length = level_start(d, degree + 1)
+    cdef Py_ssize_t n_loaded = top if job.method else length
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
-    cdef vec* p = t + horner_length(d, degree)
-    cdef vec* words = p + length
-    cdef const int64_t* segment = z.segments
-    load_columns(sig, 0, length, p)
-    horner_tails(p, c, t, d, degree)
-    if z.method == 0:
+    cdef vec* p = t + job.t_length
+    cdef vec* words = p + n_loaded
+    cdef const int64_t* segment = job.segments
+    load_columns(sig, 0, n_loaded, p)
+    if job.t_length:
+        horner_tails(p, c, t, d, degree)
+    if job.method == 0:
+        # Downwards: the words of length n are replaced when no others need them.
         for n in range(degree, 1, -1):
-            multiply_level(p, t, p + level_start(d, n), d, n)
+            multiply_level(p, t, p + level_start(d, n), c + 1, p + level_start(d, n), d, n)
         store_columns(p, out, 0, length, n_live)
         return
-    for i in range(z.n_lyndon):
-        if z.index[i] < top:
-            words[i] = p[z.index[i]]
-        else:
-            words[i] = gather(sig, z.index[i], words)
-    for i in range(z.n_segments):
-        multiply_rows(p, t, words, z.entries + segment[3], segment[2], segment[1], segment[0])
+    for i in range(d):
+        words[i] = p[i] if degree > 1 else gather(sig, i, words)
+    for i in range(job.n_segments):
+        multiply_rows(p, t, words, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
+                      sig if segment[0] == degree else NULL, length)
         segment += 4
-    if z.method == 2:
-        solve_projection(words, z)
-    store_columns(words, out, 0, z.n_lyndon, n_live)
+    if job.method == 2:
+        solve_projection(words, job.n_lyndon, job.starts, job.columns, job.values)
+    store_columns(words, out, 0, job.n_lyndon, n_live)
 
 
 cdef inline void log_group_backprop(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
-                                    vec* scratch, const Sizes* z, Py_ssize_t d) noexcept nogil:
-    """Adjoint of `log_group`: derivs, one row per lane, is the cotangent of its output, out that of sig."""
-    cdef Py_ssize_t n, i, lane, degree = z.degree, length = level_start(d, degree if z.method else degree + 1)
-    cdef Py_ssize_t top = level_start(d, degree), t_length = horner_length(d, degree), n_top = level_size(d, degree)
+                                    vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+    """Adjoint of `log_group`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
+    cdef Py_ssize_t n, i, lane, degree = job.degree, top = level_start(d, degree), length = level_start(d, degree + 1)
+    cdef Py_ssize_t n_kept = top if job.method else length
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
-    cdef vec* g_t = t + t_length
-    cdef vec* p = g_t + t_length
-    cdef vec* g_p = p + level_start(d, degree)
-    cdef vec* words = g_p + length
-    cdef const int64_t* segment = z.segments
-    load_columns(sig, 0, level_start(d, degree), p)
-    horner_tails(p, c, t, d, degree)
-    memset(<void*>g_t, 0, t_length * sizeof(vec))
-    if z.method == 0:
+    cdef vec* g_t = t + job.t_length
+    cdef vec* p = g_t + job.t_length
+    cdef vec* g_p = p + top
+    cdef vec* words = g_p + n_kept
+    cdef const int64_t* segment = job.segments
+    if job.t_length:
+        load_columns(sig, 0, top, p)
+        horner_tails(p, c, t, d, degree)
+        memset(<void*>g_t, 0, job.t_length * sizeof(vec))
+    if job.method == 0:
         load_columns(derivs, 0, length, g_p)
         # Upwards: level n is read before longer words add to it.
         for n in range(2, degree + 1):
             multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+    else:
+        load_columns(derivs, 0, job.n_lyndon, words)
+        if job.method == 2:
+            solve_projection_backprop(words, job.n_lyndon, job.starts, job.columns, job.values)
+        memset(<void*>g_p, 0, top * sizeof(vec))
+        for i in range(job.n_lyndon):
+            if job.index[i] >= top:
+                break
+            g_p[job.index[i]] = words[i]
+        for i in range(job.n_segments):
+            multiply_rows_backprop(words, p, t, g_p, g_t, job.entries + segment[3], segment[2], segment[1], segment[0])
+            segment += 4
+    if job.t_length:
         horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
-        store_columns(g_p, out, 0, length, n_live)
-        return
-    load_columns(derivs, 0, z.n_lyndon, words)
-    if z.method == 2:
-        solve_projection_backprop(words, z)
-    memset(<void*>g_p, 0, length * sizeof(vec))
-    for i in range(z.n_lyndon):
-        if z.index[i] >= top:
-            break
-        g_p[z.index[i]] = words[i]
-    for i in range(z.n_segments):
-        multiply_rows_backprop(words, p, t, g_p, g_t, z.entries + segment[3], segment[2], segment[1], segment[0])
-        segment += 4
-    horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
-    store_columns(g_p, out, 0, length, n_live)
-    for lane in range(n_live):
-        if vec is vd:
-            scatter_top(<const double*>words, <double*>out[lane], z, LANES_F64, lane, top, n_top)
-        else:
-            scatter_top(<const float*>words, <float*>out[lane], z, LANES_F32, lane, top, n_top)
+    store_columns(g_p, out, 0, n_kept, n_live)
+    if job.method:
+        for lane in range(n_live):
+            if vec is vd:
+                scatter_top(<const double*>words + lane, LANES_F64, <double*>out[lane], job, top, length)
+            else:
+                scatter_top(<const float*>words + lane, LANES_F32, <float*>out[lane], job, top, length)
 
 
-cdef inline void scatter_top(const real* words, real* row, const Sizes* z, Py_ssize_t width, Py_ssize_t lane, Py_ssize_t top,
-                             Py_ssize_t n_top) noexcept nogil:
-    """The last level of a gradient: zero but at the Lyndon words."""
+cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, const Job* job, Py_ssize_t top,
+                             Py_ssize_t length) noexcept nogil:
+    """The last level of a gradient, row[top:length]: words[r * stride] at the Lyndon word of rank r, 0 elsewhere."""
     cdef Py_ssize_t i
-    memset(row + top, 0, n_top * sizeof(real))
-    for i in range(z.n_lyndon - 1, -1, -1):
-        if z.index[i] < top:
+    memset(row + top, 0, (length - top) * sizeof(real))
+    for i in range(job.n_lyndon - 1, -1, -1):
+        if job.index[i] < top:
             break
-        row[z.index[i]] = words[i * width + lane]
+        row[job.index[i]] = words[i * stride]
 
 
-cdef inline void fill_constants(vec* c, Py_ssize_t degree) noexcept nogil:
-    """c[k] = (-1)^(k-1) / k in every lane, k = 1..degree."""
+cdef inline void log_single(const real* sig, real* out, real* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+    """The logarithm of one signature: `log_group` without lanes. sig, out: rows without scalar term."""
+    cdef Py_ssize_t n, i, start, degree = job.degree
+    cdef real* c = scratch
+    cdef real* t = scratch + degree + 1
+    cdef const int64_t* segment = job.segments
+    if job.t_length:
+        single.horner_tails(sig, c, t, d, degree)
+    if job.method == 0:
+        for n in range(1, degree + 1):
+            start = level_start(d, n)
+            single.multiply_level(sig, t, sig + start, c + 1, out + start, d, n)
+        return
+    for i in range(d):
+        out[i] = sig[i]
+    for i in range(job.n_segments):
+        single.multiply_rows(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0], NULL, 0)
+        segment += 4
+    if job.method == 2:
+        single.solve_projection(out, job.n_lyndon, job.starts, job.columns, job.values)
+
+
+cdef inline void log_single_backprop(const real* sig, const real* derivs, real* out, real* scratch, const Job* job,
+                                     Py_ssize_t d) noexcept nogil:
+    """Adjoint of `log_single`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
+    cdef Py_ssize_t n, i, degree = job.degree, length = level_start(d, degree + 1)
+    cdef real* c = scratch
+    cdef real* t = scratch + degree + 1
+    cdef real* g_t = t + job.t_length
+    cdef real* words = g_t + job.t_length
+    cdef const int64_t* segment = job.segments
+    if job.t_length:
+        single.horner_tails(sig, c, t, d, degree)
+        memset(g_t, 0, job.t_length * sizeof(real))
+    if job.method == 0:
+        memcpy(out, derivs, length * sizeof(real))
+        for n in range(2, degree + 1):
+            single.multiply_level_backprop(out + level_start(d, n), sig, t, out, g_t, d, n)
+    else:
+        memcpy(words, derivs, job.n_lyndon * sizeof(real))
+        if job.method == 2:
+            single.solve_projection_backprop(words, job.n_lyndon, job.starts, job.columns, job.values)
+        memset(out, 0, length * sizeof(real))
+        for i in range(job.n_lyndon):
+            out[job.index[i]] = words[i]
+        for i in range(job.n_segments):
+            single.multiply_rows_backprop(words, sig, t, out, g_t, job.entries + segment[3], segment[2], segment[1],
+                                          segment[0])
+            segment += 4
+    if job.t_length:
+        single.horner_tails_backprop(out, g_t, sig, c, t, d, degree)
+
+
+cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
+    """c[k] = (-1)^(k-1) / k in each of `width` lanes, k = 1..degree."""
     cdef Py_ssize_t k, lane
     for k in range(1, degree + 1):
-        if vec is vd:
-            for lane in range(LANES_F64):
-                (<double*>(c + k))[lane] = (1.0 if k % 2 else -1.0) / k
-        else:
-            for lane in range(LANES_F32):
-                (<float*>(c + k))[lane] = <float>((1.0 if k % 2 else -1.0) / k)
+        for lane in range(width):
+            c[k * width + lane] = (<real>1 if k % 2 else <real>-1) / <real>k
 
 
-cdef void log_group_any(const void* const* sig, void* const* out, int n_live, vec* scratch, const Sizes* z,
-                        Py_ssize_t d) noexcept nogil:
-    fill_constants(scratch, z.degree)
-    if d == 2:
-        log_group(sig, out, n_live, scratch, z, 2)
-    elif d == 3:
-        log_group(sig, out, n_live, scratch, z, 3)
-    elif d == 4:
-        log_group(sig, out, n_live, scratch, z, 4)
-    elif d == 5:
-        log_group(sig, out, n_live, scratch, z, 5)
+cdef void log_group_any(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job) noexcept nogil:
+    """`log_group` with the dimension as a literal where that pays."""
+    if job.d == 2:
+        log_group(sig, out, n_live, scratch, job, 2)
+    elif job.d == 3:
+        log_group(sig, out, n_live, scratch, job, 3)
+    elif job.d == 4:
+        log_group(sig, out, n_live, scratch, job, 4)
+    elif job.d == 5:
+        log_group(sig, out, n_live, scratch, job, 5)
     else:
-        log_group(sig, out, n_live, scratch, z, d)
+        log_group(sig, out, n_live, scratch, job, job.d)
 
 
 cdef void log_group_backprop_any(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
-                                 vec* scratch, const Sizes* z, Py_ssize_t d) noexcept nogil:
-    fill_constants(scratch, z.degree)
-    if d == 2:
-        log_group_backprop(sig, derivs, out, n_live, scratch, z, 2)
-    elif d == 3:
-        log_group_backprop(sig, derivs, out, n_live, scratch, z, 3)
-    elif d == 4:
-        log_group_backprop(sig, derivs, out, n_live, scratch, z, 4)
-    elif d == 5:
-        log_group_backprop(sig, derivs, out, n_live, scratch, z, 5)
+                                 vec* scratch, const Job* job) noexcept nogil:
+    """Adjoint of `log_group_any`."""
+    if job.d == 2:
+        log_group_backprop(sig, derivs, out, n_live, scratch, job, 2)
+    elif job.d == 3:
+        log_group_backprop(sig, derivs, out, n_live, scratch, job, 3)
+    elif job.d == 4:
+        log_group_backprop(sig, derivs, out, n_live, scratch, job, 4)
+    elif job.d == 5:
+        log_group_backprop(sig, derivs, out, n_live, scratch, job, 5)
     else:
-        log_group_backprop(sig, derivs, out, n_live, scratch, z, d)
+        log_group_backprop(sig, derivs, out, n_live, scratch, job, job.d)
 
 
-cdef void log_at(const char* sig, Py_ssize_t sig_stride, char* out, Py_ssize_t out_stride, Py_ssize_t group, Py_ssize_t batch,
-                 void* scratch, const Sizes* z, Py_ssize_t d, const real* tag) noexcept nogil:
-    """`log_group` for lane group number `group` of the batch. Strides in bytes; dead lanes repeat the last row."""
+cdef void log_single_any(const real* sig, real* out, real* scratch, const Job* job) noexcept nogil:
+    """`log_single` with the dimension as a literal where that pays."""
+    if job.d == 2:
+        log_single(sig, out, scratch, job, 2)
+    elif job.d == 3:
+        log_single(sig, out, scratch, job, 3)
+    elif job.d == 4:
+        log_single(sig, out, scratch, job, 4)
+    elif job.d == 5:
+        log_single(sig, out, scratch, job, 5)
+    else:
+        log_single(sig, out, scratch, job, job.d)
+
+
+cdef void log_single_backprop_any(const real* sig, const real* derivs, real* out, real* scratch, const Job* job) noexcept nogil:
+    """Adjoint of `log_single_any`."""
+    if job.d == 2:
+        log_single_backprop(sig, derivs, out, scratch, job, 2)
+    elif job.d == 3:
+        log_single_backprop(sig, derivs, out, scratch, job, 3)
+    elif job.d == 4:
+        log_single_backprop(sig, derivs, out, scratch, job, 4)
+    elif job.d == 5:
+        log_single_backprop(sig, derivs, out, scratch, job, 5)
+    else:
+        log_single_backprop(sig, derivs, out, scratch, job, job.d)
+
+
+cdef inline Py_ssize_t n_lanes(const real* tag) noexcept nogil:
+    if real is double:
+        return LANES_F64
+    else:
+        return LANES_F32
+
+
+cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory, const Job* job) noexcept nogil:
+    """Unit number `unit` of `sig_to_log_sig`: a lane group, or one signature."""
+    cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
+    cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
+    cdef Py_ssize_t skip = job.scalar_term, out_skip = job.scalar_term and job.method == 0
+    cdef int n_live
     cdef void* sig_rows[MAX_LANES]
     cdef void* out_rows[MAX_LANES]
-    cdef Py_ssize_t lane, row, width = LANES_F64 if real is double else LANES_F32
-    cdef Py_ssize_t offset = z.scalar_term * sizeof(real), out_offset = offset if z.method == 0 else 0
-    cdef int n_live = <int>min(width, batch - group * width)
-    for lane in range(width):
-        row = min(group * width + lane, batch - 1)
-        sig_rows[lane] = <void*>(sig + row * sig_stride + offset)
-        out_rows[lane] = out + row * out_stride + out_offset
-        if out_offset and lane < n_live:
-            (<real*>(out + row * out_stride))[0] = 0
-    if real is double:
-        log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vd*>scratch, z, d)
+    if unit < job.n_groups:
+        first = unit * width
+        n_live = <int>min(width, job.batch - first)
+        for lane in range(width):
+            # Dead lanes repeat the last row.
+            row = min(first + lane, job.batch - 1)
+            sig_rows[lane] = <void*>(&sig[row, 0] + skip)
+            out_rows[lane] = &out[row, 0] + out_skip
+        fill_constants(scratch, width, job.degree)
+        if real is double:
+            log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vd*>scratch, job)
+        else:
+            log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vf*>scratch, job)
     else:
-        log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vf*>scratch, z, d)
+        first = job.n_groups * width + unit - job.n_groups
+        n_live = 1
+        fill_constants(scratch, 1, job.degree)
+        log_single_any(&sig[first, 0] + skip, &out[first, 0] + out_skip, scratch, job)
+    if out_skip:
+        for lane in range(n_live):
+            out[first + lane, 0] = 0
 
 
-cdef void log_at_backprop(const char* sig, Py_ssize_t sig_stride, const char* derivs, Py_ssize_t derivs_stride, char* out,
-                          Py_ssize_t out_stride, Py_ssize_t group, Py_ssize_t batch, void* scratch, const Sizes* z,
-                          Py_ssize_t d, const real* tag) noexcept nogil:
-    """Adjoint of `log_at`."""
+cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[:, :] out, Py_ssize_t unit, char* memory,
+                            const Job* job) noexcept nogil:
+    """Adjoint of `run_unit`."""
+    cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
+    cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
+    cdef Py_ssize_t skip = job.scalar_term, derivs_skip = job.scalar_term and job.method == 0
+    cdef int n_live
     cdef void* sig_rows[MAX_LANES]
     cdef void* derivs_rows[MAX_LANES]
     cdef void* out_rows[MAX_LANES]
-    cdef Py_ssize_t lane, row, width = LANES_F64 if real is double else LANES_F32
-    cdef Py_ssize_t offset = z.scalar_term * sizeof(real), derivs_offset = offset if z.method == 0 else 0
-    cdef int n_live = <int>min(width, batch - group * width)
-    for lane in range(width):
-        row = min(group * width + lane, batch - 1)
-        sig_rows[lane] = <void*>(sig + row * sig_stride + offset)
-        derivs_rows[lane] = <void*>(derivs + row * derivs_stride + derivs_offset)
-        out_rows[lane] = out + row * out_stride + offset
-        if offset and lane < n_live:
-            (<real*>(out + row * out_stride))[0] = 0
-    if real is double:
-        log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows, n_live, <vd*>scratch, z, d)
+    if unit < job.n_groups:
+        first = unit * width
+        n_live = <int>min(width, job.batch - first)
+        for lane in range(width):
+            row = min(first + lane, job.batch - 1)
+            sig_rows[lane] = <void*>(&sig[row, 0] + skip)
+            derivs_rows[lane] = <void*>(&derivs[row, 0] + derivs_skip)
+            out_rows[lane] = &out[row, 0] + skip
+        fill_constants(scratch, width, job.degree)
+        if real is double:
+            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows,
+                                   n_live, <vd*>scratch, job)
+        else:
+            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows,
+                                   n_live, <vf*>scratch, job)
     else:
-        log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows, n_live, <vf*>scratch, z, d)
+        first = job.n_groups * width + unit - job.n_groups
+        n_live = 1
+        fill_constants(scratch, 1, job.degree)
+        log_single_backprop_any(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch, job)
+    if skip:
+        for lane in range(n_live):
+            out[first + lane, 0] = 0
 
 
-def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                   const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values, real[:, ::1] out,
-                   Py_ssize_t dimension, Py_ssize_t degree, int method, bint scalar_term, int n_jobs):
-    cdef Py_ssize_t batch = sig.shape[0], g, width = LANES_F64 if real is double else LANES_F32
-    cdef Py_ssize_t n_groups = (batch + width - 1) // width, size
+cdef Job make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
+                  const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values, Py_ssize_t batch,
+                  Py_ssize_t d, Py_ssize_t degree, int method, bint scalar_term, bint backward) noexcept nogil:
+    cdef Job job
+    cdef Py_ssize_t width = n_lanes(&values[0]), rest = batch % width, top = level_start(d, degree), n_numbers
+    job.d = d
+    job.degree = degree
+    job.method = method
+    job.scalar_term = scalar_term
+    job.batch = batch
+    job.index = &index[0]
+    job.segments = &segments[0, 0]
+    job.entries = &entries[0]
+    job.starts = &starts[0]
+    job.columns = &columns[0]
+    job.values = &values[0]
+    job.n_lyndon = index.shape[0]
+    job.n_segments = segments.shape[0]
+    job.n_groups = batch // width
+    job.n_singles = 0
+    # A signature on its own takes about a quarter of the time of a lane group.
+    if rest <= width // 4:
+        job.n_singles = rest
+    else:
+        job.n_groups += 1
+    job.t_length = horner_length(d, degree) if method == 0 or job.n_segments > 0 else 0
+    n_numbers = degree + 1 + job.t_length + job.n_lyndon + (top if method else top + level_size(d, degree))
+    if backward:
+        n_numbers += job.t_length + top
+    job.scratch_size = ((n_numbers * (width if job.n_groups else 1) * <Py_ssize_t>sizeof(real)) // 64 + 1) * 64
+    return job
+
+
+def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t[:, ::1] segments,
+                   const int32_t[::1] entries, const int64_t[::1] starts, const int32_t[::1] columns,
+                   const real[::1] values, real[:, :] out, Py_ssize_t dimension, Py_ssize_t degree, int method,
+                   bint scalar_term, int n_jobs):
+    """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
+
+    The last axes are contiguous. index, segments, entries: `_lyndon.LyndonTables`; starts, columns, values: `_lyndon.SparseMatrix` for
+    method 2; empty where the method needs none.
+    """
+    cdef Py_ssize_t unit, n_units
     cdef void* raw = NULL
-    cdef char* scratch
-    cdef Sizes z
-    if batch == 0:
-        return
-    if degree == 0:
+    cdef char* memory
+    if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
-    z = Sizes(degree, method, scalar_term, index.shape[0], segments.shape[0], &index[0], &segments[0, 0], &entries[0],
-              &starts[0], &columns[0], &values[0])
-    n_jobs = <int>min(n_jobs, n_groups)
-    size = scratch_size(dimension, degree, index.shape[0], method, False, n_jobs)
-    scratch = <char*>aligned_malloc(size * n_jobs, &raw)
-    if scratch == NULL:
-        raise MemoryError(f"cannot allocate {size * n_jobs} bytes of scratch memory")
-    try:
-        if n_jobs == 1:
-            with nogil:
-                for g in range(n_groups):
-                    log_at(<const char*>&sig[0, 0], sig.strides[0], <char*>&out[0, 0], out.strides[0], g, batch, scratch, &z,
-                           dimension, &values[0])
-        else:
-            for g in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-                log_at(<const char*>&sig[0, 0], sig.strides[0], <char*>&out[0, 0], out.strides[0], g, batch,
-                       scratch + threadid() * size, &z, dimension, &values[0])
-    finally:
-        free(raw)
+    cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
+                            scalar_term, False)
+    n_units = job.n_groups + job.n_singles
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+    if n_jobs == 1:
+        with nogil:
+            for unit in range(n_units):
+                run_unit(sig, out, unit, memory, &job)
+    else:
+        for unit in prange(n_units, nogil=True, schedule="static", num_threads=n_jobs):
+            run_unit(sig, out, unit, memory, &job)
+    free(raw)
 
 
 def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_derivs, const int64_t[::1] index,
                             const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] starts,
-                            const int32_t[::1] columns, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
+                            const int32_t[::1] columns, const real[::1] values, real[:, :] out, Py_ssize_t dimension,
                             Py_ssize_t degree, int method, bint scalar_term, int n_jobs):
-    cdef Py_ssize_t batch = sig.shape[0], g, width = LANES_F64 if real is double else LANES_F32
-    cdef Py_ssize_t n_groups = (batch + width - 1) // width, size
+    """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as there."""
+    cdef Py_ssize_t unit, n_units
     cdef void* raw = NULL
-    cdef char* scratch
-    cdef Sizes z
-    if batch == 0:
-        return
-    if degree == 0:
+    cdef char* memory
+    if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
-    z = Sizes(degree, method, scalar_term, index.shape[0], segments.shape[0], &index[0], &segments[0, 0], &entries[0],
-              &starts[0], &columns[0], &values[0])
-    n_jobs = <int>min(n_jobs, n_groups)
-    size = scratch_size(dimension, degree, index.shape[0], method, True, n_jobs)
-    scratch = <char*>aligned_malloc(size * n_jobs, &raw)
-    if scratch == NULL:
-        raise MemoryError(f"cannot allocate {size * n_jobs} bytes of scratch memory")
-    try:
-        if n_jobs == 1:
-            with nogil:
-                for g in range(n_groups):
-                    log_at_backprop(<const char*>&sig[0, 0], sig.strides[0], <const char*>&log_sig_derivs[0, 0],
-                                    log_sig_derivs.strides[0], <char*>&out[0, 0], out.strides[0], g, batch, scratch, &z,
-                                    dimension, &values[0])
-        else:
-            for g in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-                log_at_backprop(<const char*>&sig[0, 0], sig.strides[0], <const char*>&log_sig_derivs[0, 0],
-                                log_sig_derivs.strides[0], <char*>&out[0, 0], out.strides[0], g, batch,
-                                scratch + threadid() * size, &z, dimension, &values[0])
-    finally:
-        free(raw)
-
-
-def scratch_size(d, degree, n_lyndon, method, backward, n_threads):
-    """Bytes of scratch memory that one thread needs; MemoryError if that, for all threads, cannot be addressed."""
-    sizes = [d**n for n in range(1, degree + 1)]
-    tails = sum(sum(sizes[:degree - k]) for k in range(1, degree))
-    tensor = sum(sizes[:degree - 1]) if method else sum(sizes)
-    n_vectors = degree + 1 + tails + tensor + n_lyndon + 32
-    if backward:
-        n_vectors += tails + sum(sizes[:degree - 1])
-    n_bytes = n_vectors * LANES_F64 * sizeof(double)
-    if n_bytes * n_threads > <Py_ssize_t>(<size_t>-1 // 4):
-        raise MemoryError(f"{n_bytes * n_threads} bytes of scratch memory cannot be addressed")
-    return n_bytes
+    cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
+                            scalar_term, True)
+    n_units = job.n_groups + job.n_singles
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+    if n_jobs == 1:
+        with nogil:
+            for unit in range(n_units):
+                run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)
+    else:
+        for unit in prange(n_units, nogil=True, schedule="static", num_threads=n_jobs):
+            run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)
+    free(raw)
