@@ -3,6 +3,7 @@
 The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first use.
 """
 
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def _as_method(method: Any) -> int:
     return method
 
 
+@lru_cache(maxsize=1024)
 def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
     """Length of a log-signature, the transforms' channels counted in `dimension`."""
     if method == 0:
@@ -118,8 +120,14 @@ def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **opt
     return (sig_to_log_sig_backprop(sig, derivs, *args, **options),)
 
 
+@cache
+def _dtype_name(dtype: Any) -> str:
+    """ "float32" or "float64", for dtypes of any library."""
+    return str(dtype).removeprefix("torch.")
+
+
 def _tables(on: Any, dimension: int, degree: int, method: int) -> tuple[Any, ...]:
-    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, str(on.dtype).removeprefix("torch."))
+    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, _dtype_name(on.dtype))
 
 
 @differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape)
