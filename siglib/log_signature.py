@@ -3,7 +3,6 @@
 The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first use.
 """
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ def _as_method(method: Any) -> int:
     return method
 
 
-@lru_cache(maxsize=1024)
 def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
     """Length of a log-signature, the transforms' channels counted in `dimension`."""
     if method == 0:
