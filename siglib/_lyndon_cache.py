@@ -1,9 +1,10 @@
-"""The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller asks for it.
+"""The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller
+asks for it.
 
-The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files are only
-touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`, which removes them.
-A file is written under another name and renamed, so readers never see half of one; a file that is damaged, or does not hold what it
-should, is built and written anew.
+The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files
+are only touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`,
+which removes them. A file is written under another name and renamed, so readers never see half of one; a file that is
+damaged, or does not hold what it should, is built and written anew.
 """
 
 import os
@@ -68,15 +69,25 @@ def projection(dimension: int, degree: int) -> SparseMatrix:
 
 
 def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where `method` needs none."""
+    """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where
+    `method` needs none.
+    """
     found = _cache.get((dimension, degree, method, dtype))
     if found is not None:
         return found
 
     def build() -> tuple[Any, ...]:
         empty = np.zeros(0, np.int64)
-        words = tables(dimension, degree) if method and degree else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
-        matrix = projection(dimension, degree) if method == 2 and degree else SparseMatrix(empty, empty.astype(np.int32), empty)
+        words = (
+            tables(dimension, degree)
+            if method and degree
+            else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        )
+        matrix = (
+            projection(dimension, degree)
+            if method == 2 and degree
+            else SparseMatrix(empty, empty.astype(np.int32), empty)
+        )
         return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
 
     return _once((dimension, degree, method, dtype), build)
@@ -94,7 +105,9 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
         kernel_tables(dimension, degree, method, dtype)
 
 
-def _prepare_on_disk(kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int) -> None:
+def _prepare_on_disk(
+    kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int
+) -> None:
     _lyndon.check_size(dimension, degree)
     path = _folder() / f"{kind}_{dimension}_{degree}.npz"
     with _lock:
@@ -139,7 +152,9 @@ def _check_tables(stored: LyndonTables, dimension: int, degree: int) -> bool:
     if not _same_form(stored, (np.int64, np.int64, np.int32), (1, 2, 1)):
         return False
     index, segments, entries = stored
-    expected = [codes + _lyndon.level_start(dimension, n) for n, codes in enumerate(_lyndon.lyndon_codes(dimension, degree), 1)]
+    expected = [
+        codes + _lyndon.level_start(dimension, n) for n, codes in enumerate(_lyndon.lyndon_codes(dimension, degree), 1)
+    ]
     if not np.array_equal(index, np.concatenate(expected)) or segments.shape[1] != 4:
         return False
     position = 0
@@ -167,7 +182,11 @@ def _check_projection(stored: SparseMatrix, dimension: int, degree: int) -> bool
     if len(starts) != size + 1 or len(columns) != len(values) or starts[0] != 0 or starts[-1] != len(columns):
         return False
     counts = np.diff(starts)
-    return _all_in(counts, 0, len(columns) + 1) and _all_in(np.repeat(np.arange(size), counts) - columns, 1, size) and _all_in(columns, 0, size)
+    return (
+        _all_in(counts, 0, len(columns) + 1)
+        and _all_in(np.repeat(np.arange(size), counts) - columns, 1, size)
+        and _all_in(columns, 0, size)
+    )
 
 
 def _same_form(stored: Any, dtypes: tuple[Any, ...], ndims: tuple[int, ...]) -> bool:
