@@ -1,11 +1,12 @@
 """Lyndon words, their brackets and the tables that the log-signature kernels read.
 
-Computed once on the host with plain NumPy, level by level, without a Python loop over words; shared by all backends. A word of length n
-over the letters 0..d-1 is its code, the number with these n digits in base d: its position inside level n of a signature. All tables list
-Lyndon words by length, then lexicographically.
+Computed once on the host with plain NumPy, level by level, without a Python loop over words; shared by all backends. A
+word of length n over the letters 0..d-1 is its code, the number with these n digits in base d: its position inside
+level n of a signature. All tables list Lyndon words by length, then lexicographically.
 
-Sources: J.-P. Duval, "Génération d'une section des classes de conjugaison et arbre des mots de Lyndon", Theoretical Computer Science 60
-(1988), for the words; C. Reutenauer, "Free Lie Algebras" (1993), chapter 5, for standard factorisation and bracket basis.
+Sources: J.-P. Duval, "Génération d'une section des classes de conjugaison et arbre des mots de Lyndon", Theoretical
+Computer Science 60 (1988), for the words; C. Reutenauer, "Free Lie Algebras" (1993), chapter 5, for standard
+factorisation and bracket basis.
 """
 
 from functools import lru_cache
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from ._checks import checked_tensor_length
 
-# The kernels count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit into memory anyway.
+# The kernels count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit
+# into memory anyway.
 _MAX_SHORTER = 2**31 - 1
 _MAX_LYNDON = 2**28
 _MAX_LETTERS = 2**16
@@ -36,7 +38,7 @@ class Words(NamedTuple):
 
 
 class SparseMatrix(NamedTuple):
-    """Rows of a square integer matrix: row i has `values[k]` in `columns[k]` for k from `starts[i]` to `starts[i + 1]`."""
+    """A square integer matrix by rows: row i has `values[k]` in `columns[k]`, starts[i] <= k < starts[i + 1]."""
 
     starts: Ints
     columns: NDArray[np.int32]
@@ -46,13 +48,13 @@ class SparseMatrix(NamedTuple):
 class LyndonTables(NamedTuple):
     """What the kernels need to know about the Lyndon words of length 1 to `degree`.
 
-    `index` (n,): where each word stands in a signature without scalar term. Words that agree but for the last letter form rows of
-    consecutive words, cut at 8 words. `segments` (m, 4): word length n > 1, words per row, number of rows, position of the first row in
-    `entries`. A row takes 2n - 1 entries: the rank of its first word w among all Lyndon words, then for i = 1..n-1 the positions of the
-    prefix w[:i] and the suffix w[i:] in a signature.
+    `index` (n,): where each word stands in a signature without scalar term. Words that agree but for the last letter
+    form rows of consecutive words, cut at 8 words. `segments` (m, 4): word length n > 1, words per row, number of rows,
+    position of the first row in `entries`. A row takes 2n - 1 entries: the rank of its first word w among all Lyndon
+    words, then for i = 1..n-1 the positions of the prefix w[:i] and the suffix w[i:] in a signature.
     """
 
-    index: Ints  # type: ignore[assignment]
+    index: Ints  # type: ignore[assignment]  # hides tuple.index
     segments: Ints
     entries: NDArray[np.int32]
 
@@ -86,8 +88,8 @@ def log_sig_size(dimension: int, degree: int) -> int:
 def prenecklaces(dimension: int, degree: int) -> list[Words]:
     """The words of each length 1..degree that are prefixes of powers of Lyndon words.
 
-    u j is one if the letter j is at least the letter c that would continue u with its period; it is Lyndon (its period is its length) if
-    j > c, and keeps the period of u if j = c. So each level follows from the one before.
+    u j is one if the letter j is at least the letter c that would continue u with its period; it is Lyndon (its period
+    is its length) if j > c, and keeps the period of u if j = c. So each level follows from the one before.
     """
     codes = np.arange(dimension, dtype=np.int64)
     levels = [Words(codes, np.ones(dimension, np.int64))]
@@ -188,7 +190,9 @@ def build_tables(dimension: int, degree: int) -> LyndonTables:
 
 
 class _Sums(NamedTuple):
-    """Sparse integer combinations of words: row i holds `coefficients[k]` times the word `codes[k]`, k in starts[i]..starts[i+1]."""
+    """Sparse integer combinations of words: row i holds `coefficients[k]` times the word `codes[k]`, k in
+    starts[i]..starts[i+1].
+    """
 
     starts: Ints
     codes: Ints
@@ -225,7 +229,9 @@ def _products(left: _Sums, left_rows: Ints, right: _Sums, right_rows: Ints) -> t
 
 
 def _standard_factorisation(codes: list[Ints], dimension: int, n: int) -> tuple[Ints, Ints, Ints]:
-    """For each Lyndon word w = u v of length n, v its longest proper Lyndon suffix: length of u, ranks of u and v in their levels."""
+    """For each Lyndon word w = u v of length n, v its longest proper Lyndon suffix: length of u, ranks of u and v in
+    their levels.
+    """
     words = codes[n - 1]
     lengths, u_ranks, v_ranks = (np.zeros(len(words), np.int64) for _ in range(3))
     open_words = np.arange(len(words))
@@ -241,7 +247,9 @@ def _standard_factorisation(codes: list[Ints], dimension: int, n: int) -> tuple[
 
 
 def _bracket(brackets: list[_Sums], dimension: int, k: int, n: int, u: Ints, v: Ints) -> tuple[Ints, Ints, Ints]:
-    """Terms (row, code, coefficient) of [u_i][v_i] - [v_i][u_i], the u_i of length k and the v_i of length n - k given by their ranks."""
+    """Terms (row, code, coefficient) of [u_i][v_i] - [v_i][u_i], the u_i of length k and the v_i of length n - k given
+    by their ranks.
+    """
     left, right = brackets[k - 1], brackets[n - k - 1]
     row, a, b = _products(left, u, right, v)
     coefficient = left.coefficients[a] * right.coefficients[b]

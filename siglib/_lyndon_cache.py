@@ -1,9 +1,10 @@
-"""The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller asks for it.
+"""The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller
+asks for it.
 
-The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files are only
-touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`, which removes them.
-A file is written under another name and renamed, so readers never see half of one; a file that is damaged, or does not hold what it
-should, is built and written anew.
+The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files
+are only touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`,
+which removes them. A file is written under another name and renamed, so readers never see half of one; a file that is
+damaged, or does not hold what it should, is built and written anew.
 """
 
 import os
@@ -68,7 +69,9 @@ def projection(dimension: int, degree: int) -> SparseMatrix:
 
 
 def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where `method` needs none."""
+    """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where
+    `method` needs none.
+    """
     found = _cache.get((dimension, degree, method, dtype))
     if found is not None:
         return found

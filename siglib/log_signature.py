@@ -1,6 +1,7 @@
 """Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
 
-The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first use.
+The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first
+use.
 """
 
 from pathlib import Path
@@ -29,6 +30,8 @@ from ._checks import (
 # `log_sig` computes signatures of this many bytes at a time, and takes their logarithms while they are in cache.
 _BLOCK_BYTES = 2**20
 _BLOCK_PATHS = 32
+# Scratch memory grows with the square of the degree if there is one channel.
+_MAX_DEGREE_OF_ONE_CHANNEL = 2**12
 
 
 def _as_method(method: Any) -> int:
@@ -43,6 +46,8 @@ def _as_method(method: Any) -> int:
 def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
     """Length of a log-signature, the transforms' channels counted in `dimension`."""
     if method == 0:
+        if dimension == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+            raise ValueError(f"method 0 takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL} for one channel, got {degree}")
         return checked_tensor_length(dimension, degree) + scalar_term
     checked_size = _lyndon.checked_size
     # The symbolic sizes of torch.compile cannot be looked up in a cache.
@@ -61,12 +66,14 @@ def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_
     degree : int
         Truncation level, at least 0.
     time_aug, lead_lag : bool, default False
-        Count the channels that these transforms add: ``d`` is ``dimension``, twice that with `lead_lag`, plus one with `time_aug`.
+        Count the channels that these transforms add: ``d`` is ``dimension``, twice that with `lead_lag`, plus one with
+        `time_aug`.
 
     Returns
     -------
     int
-        The sum of ``sum(mu(k) * d**(n // k) for k dividing n) / n`` over n = 1..degree, mu being the Möbius function (Witt's formula).
+        The sum of ``sum(mu(k) * d**(n // k) for k dividing n) / n`` over n = 1..degree, mu being the Möbius function
+        (Witt's formula).
 
     Raises
     ------
@@ -140,14 +147,15 @@ def sig_to_log_sig(
 
         log S = x - x (x) x / 2 + x (x) x (x) x / 3 - ...,
 
-    where ``(u (x) v)(w)`` is the sum of ``u(w1) v(w2)`` over all ways to cut the word w in two. For the signature of a path it is a
-    combination of brackets of channels, with far fewer independent numbers than words. They can be given in three ways, by `method`.
+    where ``(u (x) v)(w)`` is the sum of ``u(w1) v(w2)`` over all ways to cut the word w in two. For the signature of a
+    path it is a combination of brackets of channels, with far fewer independent numbers than words. They can be given
+    in three ways, by `method`.
 
     Parameters
     ----------
     sig : array of shape (..., sig_length(dimension, degree, ...))
-        Signatures with or without the scalar term, which counts as 1 whatever is stored. They need not be signatures of paths: the
-        formula above is applied to any numbers.
+        Signatures with or without the scalar term, which counts as 1 whatever is stored. They need not be signatures of
+        paths: the formula above is applied to any numbers.
     dimension : int
         Number of channels of the path, at least 1.
     degree : int
@@ -158,10 +166,11 @@ def sig_to_log_sig(
         What is returned.
 
         * 1, the default: ``log S`` at the Lyndon words, ordered by length and then alphabetically.
-        * 2: the coordinates of ``log S`` in the Lyndon basis, one for each Lyndon word w in the same order: ``log S`` is the sum of
-          coordinates times brackets ``[w]``. The bracket of a letter is that letter, and ``[w] = [u] (x) [v] - [v] (x) [u]`` for w = u v,
-          v being the longest proper suffix of w that is a Lyndon word. If `sig` is no signature, these are the coordinates of the
-          combination of brackets that agrees with ``log S`` at the Lyndon words.
+        * 2: the coordinates of ``log S`` in the Lyndon basis, one for each Lyndon word w in the same order: ``log S``
+          is the sum of coordinates times brackets ``[w]``. The bracket of a letter is that letter, and ``[w] = [u] (x)
+          [v] - [v] (x) [u]`` for w = u v, v being the longest proper suffix of w that is a Lyndon word. If `sig` is no
+          signature, these are the coordinates of the combination of brackets that agrees with ``log S`` at the Lyndon
+          words.
         * 0: ``log S`` at all words, in the format of `sig`; a scalar term is 0.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
@@ -191,8 +200,10 @@ def sig_to_log_sig(
 
     References
     ----------
-    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the basis.
-    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
+    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the
+    basis.
+    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020),
+    arXiv:1802.08252.
 
     Examples
     --------
@@ -235,39 +246,43 @@ def sig_to_log_sig_backprop(
 ) -> Array:
     """Gradient of `sig_to_log_sig` with respect to the signatures.
 
-    Given the derivatives g of a function F with respect to the log-signature, this returns its derivatives with respect to the
-    signature: the transpose of the Jacobian of `sig_to_log_sig` at `sig`, applied to g. It is exact (the adjoint of the formulas that
-    `sig_to_log_sig` evaluates, not a finite difference or a truncated series), and takes about twice the time of the forward operation.
+    Given the derivatives g of a function F with respect to the log-signature, this returns its derivatives with respect
+    to the signature: the transpose of the Jacobian of `sig_to_log_sig` at `sig`, applied to g. It is exact (the adjoint
+    of the formulas that `sig_to_log_sig` evaluates, not a finite difference or a truncated series), and takes about
+    twice the time of the forward operation.
 
-    With S = 1 + x, and one product for each letter of the longest words, the forward operation is Horner's scheme, downwards from
-    ``t[degree] = 0``:
+    With S = 1 + x, and one product for each letter of the longest words, the forward operation is Horner's scheme,
+    downwards from ``t[degree] = 0``:
 
         t[k] = c[k+1] x + x (x) t[k+1],   c[k] = (-1)**(k-1) / k,   log S = t[0].
 
-    If ``gt[k]`` is the derivative of F with respect to ``t[k]``, then ``gt[0]`` is g itself for method 0; for method 1 it is g at the
-    Lyndon words and 0 at all others; for method 2 it is the solution m of ``transpose(P) m = g`` at the Lyndon words and 0 at all
-    others, P being the unit lower triangular matrix that takes coordinates in the Lyndon basis to values at Lyndon words. The scheme is then
-    run upwards, k = 0, ..., degree - 1. For all words w = u v cut in two non-empty parts,
+    If ``gt[k]`` is the derivative of F with respect to ``t[k]``, then ``gt[0]`` is g itself for method 0; for method 1
+    it is g at the Lyndon words and 0 at all others; for method 2 it is the solution m of ``transpose(P) m = g`` at the
+    Lyndon words and 0 at all others, P being the unit lower triangular matrix that takes coordinates in the Lyndon
+    basis to values at Lyndon words. The scheme is then run upwards, k = 0, ..., degree - 1. For all words w = u v cut
+    in two non-empty parts,
 
         gx(w) += c[k+1] gt[k](w),   gx(u) += gt[k](w) t[k+1](v),   gt[k+1](v) += gt[k](w) x(u),
 
-    and gx is the result. All ``t[k]`` are computed anew from `sig`, in scratch memory that does not grow with the batch.
+    and gx is the result. All ``t[k]`` are computed anew from `sig`, in scratch memory that does not grow with the
+    batch.
 
     Parameters
     ----------
     sig : array of shape (..., sig_length(dimension, degree, ...))
-        The signatures that were given to `sig_to_log_sig`. The map is differentiated in all numbers of the array as independent variables,
-        so `sig` need not be a signature of a path.
+        The signatures that were given to `sig_to_log_sig`. The map is differentiated in all numbers of the array as
+        independent variables, so `sig` need not be a signature of a path.
     log_sig_derivs : array of shape (..., log_sig_length(dimension, degree, ...)), or of the shape of `sig` for method 0
-        Derivatives of F with respect to the log-signatures; of the batch shape, dtype, library and device of `sig`. For method 0 the
-        entry of the scalar term has no effect; it may be there even if `sig` has none.
+        Derivatives of F with respect to the log-signatures; of the batch shape, dtype, library and device of `sig`. For
+        method 0 the entry of the scalar term has no effect; it may be there even if `sig` has none.
     dimension, degree, time_aug, lead_lag, method, n_jobs
         As they were given to `sig_to_log_sig`.
 
     Returns
     -------
     array of the shape of `sig`
-        Derivatives of F with respect to `sig`; 0 at the scalar term. A new array; a tensor comes without an autograd graph.
+        Derivatives of F with respect to `sig`; 0 at the scalar term. A new array; a tensor comes without an autograd
+        graph.
 
     Raises
     ------
@@ -280,15 +295,17 @@ def sig_to_log_sig_backprop(
 
     Notes
     -----
-    In PyTorch this is what `sig_to_log_sig` does in a backward pass: ``loss.backward()`` calls it. It is not differentiable itself.
+    In PyTorch this is what `sig_to_log_sig` does in a backward pass: ``loss.backward()`` calls it. It is not
+    differentiable itself.
 
     For the gradient with respect to a path, give the result to `sig_backprop`, or use `log_sig_backprop`.
 
     References
     ----------
-    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the basis.
-    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on both CPU and GPU",
-    ICLR 2021, arXiv:2001.00706: section 3.3 and appendix for the logarithm of signatures and its derivative.
+    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the
+    basis.
+    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on
+    both CPU and GPU", ICLR 2021, arXiv:2001.00706, for the logarithm of signatures and its derivative.
 
     Examples
     --------
@@ -358,7 +375,9 @@ def _path_sizes(
 
 
 def _blocks(batch: int, sig_length: int, item_size: int) -> range:
-    """Starts of blocks of paths whose signatures fit into `_BLOCK_BYTES`; the step is the largest block. Depends on shapes alone."""
+    """Starts of blocks of paths whose signatures fit into `_BLOCK_BYTES`; the step is the largest block. Depends on
+    shapes alone.
+    """
     step = max(1, _BLOCK_BYTES // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
     return range(0, batch, min(step, max(batch, 1)))
 
@@ -398,15 +417,15 @@ def log_sig(
 ) -> Array:
     """Truncated log-signature of piecewise linear paths.
 
-    The log-signature says the same as the signature in the fewest possible numbers: the first level is the displacement, the second holds
-    the signed areas between the path and its chord, seen in each pair of channels, and so on. The signatures are computed for a block of
-    paths at a time and never stored for the whole batch.
+    The log-signature says the same as the signature in the fewest possible numbers: the first level is the
+    displacement, the second holds the signed areas between the path and its chord, seen in each pair of channels, and
+    so on. The signatures are computed for a block of paths at a time and never stored for the whole batch.
 
     Parameters
     ----------
     path : array of shape (..., length, dimension)
-        One path or a batch of them. Lists and integers are taken as float64. A path of length 0 or 1 is constant: its log-signature is
-        zero.
+        One path or a batch of them. Lists and integers are taken as float64. A path of length 0 or 1 is constant: its
+        log-signature is zero.
     degree : int
         Truncation level, at least 0. Degree 0 leaves nothing (but the scalar term).
     time_aug : bool, default False
@@ -416,7 +435,8 @@ def log_sig(
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
     method : {1, 2, 0}
-        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 0: values at all words. See `sig_to_log_sig`.
+        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 0: values at all words. See
+        `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
     correction : None
@@ -434,7 +454,8 @@ def log_sig(
     TypeError
         For what is no array of real numbers, or an option of the wrong type.
     ValueError
-        For a path without channels or of fewer than two axes, a negative degree, an unknown method, or sizes out of reach.
+        For a path without channels or of fewer than two axes, a negative degree, an unknown method, or sizes out of
+        reach.
     MemoryError
         If the result does not fit into memory.
 
@@ -444,8 +465,10 @@ def log_sig(
 
     References
     ----------
-    K.-T. Chen, "Integration of paths, geometric invariants and a generalized Baker-Hausdorff formula", Annals of Mathematics 65 (1957).
-    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020), arXiv:1802.08252.
+    K.-T. Chen, "Integration of paths, geometric invariants and a generalized Baker-Hausdorff formula", Annals of
+    Mathematics 65 (1957).
+    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020),
+    arXiv:1802.08252.
 
     Examples
     --------
@@ -491,16 +514,17 @@ def log_sig_backprop(
 ) -> Array:
     """Gradient of `log_sig` with respect to the path.
 
-    The signatures are computed anew for a block of paths at a time; then `sig_to_log_sig_backprop` gives the derivatives with respect to
-    them and `sig_backprop` those with respect to the paths. Nothing of the size of all signatures is stored.
+    The signatures are computed anew for a block of paths at a time; then `sig_to_log_sig_backprop` gives the
+    derivatives with respect to them and `sig_backprop` those with respect to the paths. Nothing of the size of all
+    signatures is stored.
 
     Parameters
     ----------
     path : array of shape (..., length, dimension)
         The paths that were given to `log_sig`.
     log_sig_derivs : array of the shape of ``log_sig(path, ...)``
-        Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no effect; it may be
-        there even if `scalar_term` is False.
+        Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no
+        effect; it may be there even if `scalar_term` is False.
     degree, time_aug, lead_lag, end_time, method, scalar_term, correction, n_jobs
         As they were given to `log_sig`.
 
@@ -572,8 +596,8 @@ def prepare_log_sig(
 ) -> None:
     """Build the tables of Lyndon words and brackets in advance.
 
-    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension and degree only
-    and are shared by all threads, dtypes and devices.
+    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension
+    and degree only and are shared by all threads, dtypes and devices.
 
     Parameters
     ----------
@@ -586,8 +610,8 @@ def prepare_log_sig(
     time_aug, lead_lag : bool, default False
         Whether these transforms will be used.
     use_disk : bool, default False
-        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it no file is
-        touched.
+        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it
+        no file is touched.
     device : {"both", "cpu", "cuda"}
         Where the tables will be used. They are made on the host in any case.
 
@@ -616,8 +640,8 @@ def prepare_log_sig(
 def set_cache_dir(dir: str | Path) -> None:
     """Choose where `prepare_log_sig(..., use_disk=True)` keeps its files: in the folder ``siglib`` of this directory.
 
-    Without it this is the user's directory for caches: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS and
-    ``%LOCALAPPDATA%`` on Windows.
+    Without it this is the user's directory for caches: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on
+    macOS and ``%LOCALAPPDATA%`` on Windows.
 
     Parameters
     ----------

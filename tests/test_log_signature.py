@@ -452,6 +452,7 @@ REFUSALS = [
     (lambda: siglib.log_sig(np.zeros((3, 2)), 100), ValueError, "2\\*\\*63"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 45), ValueError, "too large"),
     (lambda: siglib.log_sig_backprop(np.zeros((4, 3, 2)), np.zeros((3, 3)), 2), ValueError, "path and log_sig_derivs"),
+    (lambda: siglib.log_sig(np.zeros((3, 1)), 5000, method=0), ValueError, "degrees up to 4096"),
     (lambda: siglib.log_sig_length(0, 2), ValueError, "dimension"),
     (lambda: siglib.log_sig_length(2, 2**64), ValueError, "2\\*\\*63"),
 ]

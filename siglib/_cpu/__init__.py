@@ -1,7 +1,7 @@
 """The CPU kernels, built for the best instruction set that this machine runs.
 
-`SIGLIB_CPU=baseline|avx2|avx512` overrides the choice. Every kernel takes one floating type; `kernels(dtype)` gives the namespace
-of kernel modules specialised for it: `kernels("float64").signature.sig(...)`.
+`SIGLIB_CPU=baseline|avx2|avx512` overrides the choice. Every kernel takes one floating type; `kernels[dtype]` is the
+namespace of kernel modules specialised for it: `kernels["float64"].signature.sig(...)`.
 """
 
 import importlib

@@ -1,8 +1,9 @@
-"""The increment loader: the one place where a path becomes increments in lanes, and its adjoint, where gradients of increments become
-gradients of the path.
+"""The increment loader: the one place where a path becomes increments in lanes, and its adjoint, where gradients of
+increments become gradients of the path.
 
-Time augmentation, lead-lag and the cutting into time chunks happen here; no kernel behind knows of them. The increments of the transformed
-path are its *rows*: with lead-lag, row 2k moves the lead block and row 2k + 1 the lag block from point k to point k + 1.
+Time augmentation, lead-lag and the cutting into time chunks happen here; no kernel behind knows of them. The
+increments of the transformed path are its *rows*: with lead-lag, row 2k moves the lead block and row 2k + 1 the lag
+block from point k to point k + 1.
 """
 
 from .lanes cimport real
@@ -32,51 +33,55 @@ cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, bi
 
 
 cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t channel_stride, const Transform* t,
-                           Py_ssize_t first, Py_ssize_t n_rows, real* dx, Py_ssize_t dx_stride, int width) noexcept nogil:
+                           Py_ssize_t first, Py_ssize_t n_rows, real* dx, Py_ssize_t dx_stride,
+                           int width) noexcept nogil:
     """Rows first..first + n_rows - 1 of one path into one lane.
 
-    Strides count numbers. Row l goes to dx + l * dx_stride (negative: the rows in reverse), its letters `width` apart.
+    Strides count numbers. Row l goes to dx + k * dx_stride (negative: the rows in reverse), its letters `width` apart.
     """
-    cdef Py_ssize_t l, i, row
+    cdef Py_ssize_t _k, k, i, row
     cdef real before, after
     cdef const real* point
     cdef real* target
     for i in range(t.dimension):
         if t.lead_lag:
-            for l in range(n_rows):
-                row = first + l
+            for k in range(n_rows):
+                row = first + k
                 point = path + row // 2 * row_stride + i * channel_stride
-                target = dx + l * dx_stride
+                target = dx + k * dx_stride
                 target[(i if row % 2 else t.dimension + i) * width] = point[row_stride] - point[0]
                 target[(t.dimension + i if row % 2 else i) * width] = 0
         else:
             point = path + first * row_stride + i * channel_stride
             target = dx + i * width
             before = point[0]
-            for l in range(n_rows):
+            for _k in range(n_rows):
                 point = point + row_stride
                 after = point[0]
                 target[0] = after - before
                 target = target + dx_stride
                 before = after
     if t.time_aug:
-        for l in range(n_rows):
-            dx[l * dx_stride + (t.d - 1) * width] = <real>t.time_step
+        for k in range(n_rows):
+            dx[k * dx_stride + (t.d - 1) * width] = <real>t.time_step
 
 
-cdef inline real row_gradient(const real* gx, Py_ssize_t step, const Transform* t, Py_ssize_t i, int width) noexcept nogil:
+cdef inline real row_gradient(const real* gx, Py_ssize_t step, const Transform* t, Py_ssize_t i,
+                              int width) noexcept nogil:
     """Gradient of the increment that channel i makes in `step`, the move from point first + step to the next."""
     if t.lead_lag:
         return gx[(2 * step * t.d + t.dimension + i) * width] + gx[((2 * step + 1) * t.d + i) * width]
     return gx[(step * t.d + i) * width]
 
 
-cdef inline void load_rows_backprop(const real* gx, const Transform* t, Py_ssize_t n_rows, int width, real* path_derivs,
-                                    real* last_derivs) noexcept nogil:
-    """Adjoint of `load_rows` for rows in natural order: writes the gradients of all points but the last that the rows touch.
+cdef inline void load_rows_backprop(const real* gx, const Transform* t, Py_ssize_t n_rows, int width,
+                                    real* path_derivs, real* last_derivs) noexcept nogil:
+    """Adjoint of `load_rows` for rows in natural order: writes the gradients of all points but the last that the rows
+    touch.
 
-    path_derivs (n_steps, dimension) starts at the first point of the rows; the last point may belong to the next chunk as well, so its
-    gradient goes to last_derivs (dimension) and is added by the caller. With lead-lag the rows must start and end with whole steps.
+    path_derivs (n_steps, dimension) starts at the first point of the rows; the last point may belong to the next
+    chunk as well, so its gradient goes to last_derivs (dimension) and is added by the caller. With lead-lag the rows
+    must start and end with whole steps.
     """
     cdef Py_ssize_t step, i, n_steps = n_rows // 2 if t.lead_lag else n_rows
     cdef real before, after

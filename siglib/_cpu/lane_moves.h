@@ -2,8 +2,8 @@
  *
  * load_columns_*:  numbers first..first+W-1 of each of the W rows -> W vectors (a W x W transpose in registers).
  * store_columns_*: its inverse (and its adjoint); only the first n_live rows are written.
- * load_words_*:    numbers first..first+n-1 of each row -> n vectors, n a small constant; by pieces of 16 bytes, so up to 12 bytes
- *                  behind the last number are read, too: they must exist.
+ * load_words_*:    numbers first..first+n-1 of each row -> n vectors, n a small constant; by pieces of 16 bytes, so up
+ *                  to 12 bytes behind the last number are read, too: they must exist.
  * gather_*:        number `first` of each row -> one vector.
  * A transpose is log2(W) rounds of interleaving row i with row i + W/2. */
 #ifndef SIGLIB_LANE_MOVES_H
@@ -98,7 +98,12 @@ typedef int vf_mask __attribute__((vector_size(SIGLIB_LANE_BYTES)));
 SIGLIB_DEFINE_MOVES(vd, double, SIGLIB_W_F64, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
 SIGLIB_DEFINE_MOVES(vf, float, SIGLIB_W_F32, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
 
-/* load_words: piece k of a vector of pieces comes from row k * (numbers per piece) + r; then pieces are transposed each in itself. */
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
+
+/* load_words: piece k of a vector of pieces comes from row k * (numbers per piece) + r; then the pieces are transposed,
+ * each in itself. */
 #if __has_builtin(__builtin_shufflevector)
 typedef double vd_piece __attribute__((vector_size(16), aligned(8), may_alias));
 typedef float vf_piece __attribute__((vector_size(16), aligned(4), may_alias));

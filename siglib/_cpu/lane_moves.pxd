@@ -52,7 +52,8 @@ cdef inline void load_columns(const void* const* rows, Py_ssize_t first, Py_ssiz
 
 cdef inline void store_columns(const vec* columns, void* const* rows, Py_ssize_t first, Py_ssize_t n,
                                int n_live) noexcept nogil:
-    """Numbers first..first+n-1 of the first n_live rows = columns[0:n]: the inverse of `load_columns`, and its adjoint."""
+    """Numbers first..first+n-1 of the first n_live rows = columns[0:n]: the inverse of `load_columns`, and its adjoint.
+    """
     cdef Py_ssize_t i = 0, lane, width = lanes(<vec*>columns)
     while i + width <= n:
         if vec is vd:

@@ -1,7 +1,8 @@
 """Lane types and scratch memory shared by all kernels.
 
-Cython believes that `vd` and `vf` are plain numbers; the C compiler sees vectors (simd.h). So `a + x * b` works on all lanes at once, but
-kernels neither index lanes nor cast to a lane type: to reach single lanes, view the memory as `real*` with `lanes(...)` numbers per vector.
+Cython believes that `vd` and `vf` are plain numbers; the C compiler sees vectors (simd.h). So `a + x * b` works on
+all lanes at once, but kernels neither index lanes nor cast to a lane type: to reach single lanes, view the memory as
+`real*` with `lanes(...)` numbers per vector.
 """
 
 from libc.stdint cimport uintptr_t

@@ -1,31 +1,34 @@
 """Log-signatures from signatures, and their gradient.
 
-Design. With S = 1 + p the logarithm is Horner's scheme, t^(k) = c_(k+1) p + p (x) t^(k+1), log S = t^(0) (`tensor_log.pxi`). One `nogil`
-function takes a lane group, 8 float64 or 16 float32 signatures side by side, from rows to rows:
+Design. With S = 1 + p the logarithm is Horner's scheme, t^(k) = c_(k+1) p + p (x) t^(k+1), log S = t^(0)
+(`tensor_log.pxi`). One `nogil` function takes a lane group, 8 float64 or 16 float32 signatures side by side, from rows
+to rows:
 
-    load_columns     lane_moves      levels 1..degree-1 of the signatures: rows -> lanes, by transposes in registers
-    horner_tails     tensor_log.pxi  t^(degree-1), ..., t^(1): the part of the scheme that needs all words, but no words of full length
-    multiply_rows    tensor_log.pxi  t^(0) at the Lyndon words only (`_lyndon.py` lists their prefixes and suffixes)
-    solve_projection tensor_log.pxi  method 2: coordinates in the Lyndon basis, by substitution with a sparse integer matrix
-    store_columns    lane_moves      lanes -> rows of the result
+    load_columns      rows -> lanes: levels 1..degree-1 of the signatures, by transposes in registers (lane_moves.h)
+    horner_tails      t^(degree-1), ..., t^(1): the part of the scheme that needs all words, but none of full length
+    multiply_rows     t^(0) at the Lyndon words only; `_lyndon.py` lists their prefixes and suffixes
+    solve_projection  method 2: coordinates in the Lyndon basis, by substitution with a sparse integer matrix
+    store_columns     lanes -> rows of the result
 
-Why it is fast. The last level is most of a signature: d^degree words, of which one in `degree` is a Lyndon word. It enters the scheme only
-in its last step, so only its Lyndon words are read, and computed. What is left runs at about the speed of reading the signatures. Lanes
-are independent signatures, so no loop has a remainder, whatever the dimension; sums over the cuts of a word stay in registers, for a row
-of words that share their prefixes. For d = 2..5 the functions are compiled with d as a literal.
+Why it is fast. The last level is most of a signature: d^degree words, of which one in `degree` is a Lyndon word. It
+enters the scheme only in its last step, so only its Lyndon words are read, and computed. What is left runs at about the
+speed of reading the signatures. Lanes are independent signatures, so no loop has a remainder, whatever the dimension;
+sums over the cuts of a word stay in registers, for a row of words that share their prefixes. For d = 2..5 the functions
+are compiled with d as a literal.
 
-The gradient runs the same steps backwards. It needs t^(1), ..., t^(degree-1), which it computes anew; the scheme multiplies only, so
-nothing else is stored. From the derivatives z of the Lyndon words (method 2: after the transposed substitution)
+The gradient runs the same steps backwards. It needs t^(1), ..., t^(degree-1), which it computes anew; the scheme
+multiplies only, so nothing else is stored. From the derivatives z of the Lyndon words (method 2: after the transposed
+substitution)
 
-    multiply_rows_backprop     g_p(w_1..w_i) += z(w) t^(1)(w_(i+1)..),  g_t^(1)(w_(i+1)..) += z(w) p(w_1..w_i)
-    horner_tails_backprop      the same for t^(1), t^(2), ...: every level once, each t^(k) when its cotangent is complete
+    multiply_rows_backprop   g_p(w_1..w_i) += z(w) t^(1)(w_(i+1)..),  g_t^(1)(w_(i+1)..) += z(w) p(w_1..w_i)
+    horner_tails_backprop    the same for t^(1), t^(2), ...: each t^(k) when its cotangent is complete
 
-and the gradient on the last level is z at the Lyndon words and 0 elsewhere, which is written directly, without lanes. Nothing is
-approximated, and p may be any tensor: the map is differentiated in all its numbers.
+and the gradient on the last level is z at the Lyndon words and 0 elsewhere, which is written directly, without lanes.
+Nothing is approximated, and p may be any tensor: the map is differentiated in all its numbers.
 
-A batch that does not fill its last lane group computes a few remaining signatures one by one (`tensor_log_single`), more of them in a group with
-dead lanes. Scratch memory is one lane group per thread. What a unit of work computes depends on the batch alone, so the bits are the same
-for every number of threads.
+A batch that does not fill its last lane group computes a few remaining signatures one by one (`tensor_log_single`),
+more of them in a group with dead lanes. Scratch memory is one lane group per thread. What a unit of work computes
+depends on the batch alone, so the bits are the same for every number of threads.
 """
 
 from cython.parallel cimport prange, threadid
@@ -55,7 +58,8 @@ cdef enum:
 
 
 cdef struct Job:
-    # What all units of work of one call share; the tables are those of `_lyndon.LyndonTables` and `_lyndon.SparseMatrix`.
+    # What all units of work of one call share; the tables are those of `_lyndon.LyndonTables` and
+    # `_lyndon.SparseMatrix`.
     Py_ssize_t d
     Py_ssize_t degree
     int method
@@ -77,7 +81,9 @@ cdef struct Job:
 
 cdef inline void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job,
                            Py_ssize_t d) noexcept nogil:
-    """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are written."""
+    """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are
+    written.
+    """
     cdef Py_ssize_t n, i, degree = job.degree, top = level_start(d, degree), length = level_start(d, degree + 1)
     cdef Py_ssize_t n_loaded = top if job.method else length
     cdef vec* c = scratch
@@ -96,7 +102,7 @@ cdef inline void log_group(const void* const* sig, void* const* out, int n_live,
         return
     for i in range(d):
         words[i] = p[i] if degree > 1 else gather(sig, i, words)
-    for i in range(job.n_segments):
+    for _ in range(job.n_segments):
         multiply_rows(p, t, words, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
                       sig if segment[0] == degree else NULL, length)
         segment += 4
@@ -135,7 +141,7 @@ cdef inline void log_group_backprop(const void* const* sig, const void* const* d
             if job.index[i] >= top:
                 break
             g_p[job.index[i]] = words[i]
-        for i in range(job.n_segments):
+        for _ in range(job.n_segments):
             multiply_rows_backprop(words, p, t, g_p, g_t, job.entries + segment[3], segment[2], segment[1], segment[0])
             segment += 4
     if job.t_length:
@@ -175,8 +181,9 @@ cdef inline void log_single(const real* sig, real* out, real* scratch, const Job
         return
     for i in range(d):
         out[i] = sig[i]
-    for i in range(job.n_segments):
-        single.multiply_rows(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0], NULL, 0)
+    for _ in range(job.n_segments):
+        single.multiply_rows(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
+                             NULL, 0)
         segment += 4
     if job.method == 2:
         single.solve_projection(out, job.n_lyndon, job.starts, job.columns, job.values)
@@ -205,7 +212,7 @@ cdef inline void log_single_backprop(const real* sig, const real* derivs, real* 
         memset(out, 0, length * sizeof(real))
         for i in range(job.n_lyndon):
             out[job.index[i]] = words[i]
-        for i in range(job.n_segments):
+        for _ in range(job.n_segments):
             single.multiply_rows_backprop(words, sig, t, out, g_t, job.entries + segment[3], segment[2], segment[1],
                                           segment[0])
             segment += 4
@@ -221,7 +228,8 @@ cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) no
             c[k * width + lane] = (<real>1 if k % 2 else <real>-1) / <real>k
 
 
-cdef void log_group_any(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job) noexcept nogil:
+cdef void log_group_any(const void* const* sig, void* const* out, int n_live, vec* scratch,
+                        const Job* job) noexcept nogil:
     """`log_group` with the dimension as a literal where that pays."""
     if job.d == 2:
         log_group(sig, out, n_live, scratch, job, 2)
@@ -264,7 +272,8 @@ cdef void log_single_any(const real* sig, real* out, real* scratch, const Job* j
         log_single(sig, out, scratch, job, job.d)
 
 
-cdef void log_single_backprop_any(const real* sig, const real* derivs, real* out, real* scratch, const Job* job) noexcept nogil:
+cdef void log_single_backprop_any(const real* sig, const real* derivs, real* out, real* scratch,
+                                  const Job* job) noexcept nogil:
     """Adjoint of `log_single_any`."""
     if job.d == 2:
         log_single_backprop(sig, derivs, out, scratch, job, 2)
@@ -316,8 +325,8 @@ cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* 
             out[first + lane, 0] = 0
 
 
-cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[:, :] out, Py_ssize_t unit, char* memory,
-                            const Job* job) noexcept nogil:
+cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[:, :] out, Py_ssize_t unit,
+                            char* memory, const Job* job) noexcept nogil:
     """Adjoint of `run_unit`."""
     cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
     cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
@@ -336,16 +345,17 @@ cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[
             out_rows[lane] = &out[row, 0] + skip
         fill_constants(scratch, width, job.degree)
         if real is double:
-            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows,
-                                   n_live, <vd*>scratch, job)
+            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows,
+                                   <void* const*>out_rows, n_live, <vd*>scratch, job)
         else:
-            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows, <void* const*>out_rows,
-                                   n_live, <vf*>scratch, job)
+            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows,
+                                   <void* const*>out_rows, n_live, <vf*>scratch, job)
     else:
         first = job.n_groups * width + unit - job.n_groups
         n_live = 1
         fill_constants(scratch, 1, job.degree)
-        log_single_backprop_any(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch, job)
+        log_single_backprop_any(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch,
+                                job)
     if skip:
         for lane in range(n_live):
             out[first + lane, 0] = 0
@@ -390,8 +400,8 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
                    bint scalar_term, int n_jobs):
     """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
 
-    The last axes are contiguous. index, segments, entries: `_lyndon.LyndonTables`; starts, columns, values: `_lyndon.SparseMatrix` for
-    method 2; empty where the method needs none.
+    The last axes are contiguous. index, segments, entries: `_lyndon.LyndonTables`; starts, columns, values:
+    `_lyndon.SparseMatrix` for method 2; empty where the method needs none.
     """
     cdef Py_ssize_t unit, n_units
     cdef void* raw = NULL
@@ -420,7 +430,9 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
                             const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] starts,
                             const int32_t[::1] columns, const real[::1] values, real[:, :] out, Py_ssize_t dimension,
                             Py_ssize_t degree, int method, bint scalar_term, int n_jobs):
-    """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as there."""
+    """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as
+    there.
+    """
     cdef Py_ssize_t unit, n_units
     cdef void* raw = NULL
     cdef char* memory

@@ -1,14 +1,16 @@
 """Signatures of batches of paths, their gradients, and products of signatures.
 
-Design. Work is cut into items (path, suffix) that need nothing from each other; any 8 doubles or 16 floats of them make a lane group
-(`signature_plan.pxd` says which). One `nogil` function takes a unit, a lane group with a range of suffixes, from path to result:
+Design. Work is cut into items (path, suffix) that need nothing from each other; any 8 doubles or 16 floats of them
+make a lane group (`signature_plan.pxd` says which). One `nogil` function takes a unit, a lane group with a range of
+suffixes, from path to result:
 
     load_group    increments.pxd            path -> increments in lanes, transformed on the way
     walk          signature_tree.pxd        all increments through the state of one item per lane
+                  signature_suffix.pxd      ... the part of it that follows the suffix
     store_item    signature_groups.pxd      lanes -> rows of the result
 
-and one `prange` shares the units. Units, and the order of every sum, depend on the shapes alone: the bits are the same for any number of
-threads. Small batches of long paths are cut in time and joined by Chen's identity.
+and one `prange` shares the units. Units, and the order of every sum, depend on the shapes alone: the bits are the
+same for any number of threads. Small batches of long paths are cut in time and joined by Chen's identity.
 """
 
 from cython.parallel cimport prange, threadid
@@ -30,8 +32,9 @@ from .signature_groups cimport (
     suffix_letters,
 )
 from .signature_plan cimport Plan, make_plan, n_copies, n_suffix_sets
-from .signature_tree cimport BLOCK, walk
-from .signature_tree_adjoint cimport PAIR, walk_adjoint
+from .signature_suffix cimport BLOCK, PAIR
+from .signature_tree cimport walk
+from .signature_tree_adjoint cimport walk_adjoint
 from .tensor_algebra cimport product, product_backprop
 
 cdef inline int n_lanes(const real* tag) noexcept nogil:
@@ -71,16 +74,18 @@ cdef inline void fill_inverse(const Plan* plan, real* inverse) noexcept nogil:
 
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
-cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse, real* dx) noexcept nogil:
+cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse,
+               real* dx) noexcept nogil:
     load_group(path, strides, plan, group, reverse, dx)
 
 
-cdef void gather(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters, real* xw) noexcept nogil:
+cdef void gather(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters,
+                 real* xw) noexcept nogil:
     gather_letters(plan, group, suffix_set, dx, letters, xw)
 
 
-cdef void store(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree, const int32_t* order,
-                real* out, Py_ssize_t out_stride) noexcept nogil:
+cdef void store(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree,
+                const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
     store_item(plan, group, suffix_set, ending, tree, order, out, out_stride)
 
 
@@ -89,10 +94,11 @@ cdef void read(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const 
     load_item(plan, group, suffix_set, source, source_stride, order, once, depth, ending, tree)
 
 
-cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order, Py_ssize_t unit,
-                       real* scratch, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers, real* out,
-                       Py_ssize_t out_stride) noexcept nogil:
-    """The signatures' coefficients that belong to one unit; `loaded` is the group whose increments the scratch memory holds."""
+cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order,
+                       Py_ssize_t unit, real* scratch, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers,
+                       real* out, Py_ssize_t out_stride) noexcept nogil:
+    """The signatures' coefficients that belong to one unit; `loaded` is the group whose increments the scratch memory
+    holds."""
     cdef Scratch at = forward_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
     cdef Py_ssize_t suffix_set, size, xw_stride = plan.d
@@ -223,9 +229,9 @@ cdef AdjointScratch adjoint_scratch(const Plan* plan) noexcept nogil:
     return at
 
 
-cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order, Py_ssize_t unit,
-                        const real* sig, const real* derivs, Py_ssize_t row_stride, real* scratch, real* gx, Py_ssize_t* loaded,
-                        Py_ssize_t* letters, void** pointers) noexcept nogil:
+cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order,
+                        Py_ssize_t unit, const real* sig, const real* derivs, Py_ssize_t row_stride, real* scratch,
+                        real* gx, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers) noexcept nogil:
     """gx (padded_rows, d, width) = the part of the increments' gradients that comes from one unit."""
     cdef AdjointScratch at = adjoint_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
@@ -269,7 +275,8 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
             scatter_letters(plan, group, suffix_set, scratch + at.gxw, letters, gx)
 
 
-cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t gx_size, real* out, real* last_derivs) noexcept nogil:
+cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t gx_size, real* out,
+                        real* last_derivs) noexcept nogil:
     """Sum a group's gradient buffers, in their order, and store them."""
     cdef Py_ssize_t block, i
     cdef real* total = gx + group * plan.n_blocks * gx_size
@@ -325,10 +332,12 @@ cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan,
     return 0
 
 
-cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* derivs, real* prefixes, real* cotangents) noexcept nogil:
+cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* derivs, real* prefixes,
+                           real* cotangents) noexcept nogil:
     """Cotangents of one path's chunk signatures S_1, ..., S_K, given that of their product.
 
-    virtual, cotangents (n_chunks, n_words); prefixes (n_chunks + 1, n_words) is scratch memory for S_1 (x) ... (x) S_c.
+    virtual, cotangents (n_chunks, n_words); prefixes (n_chunks + 1, n_words) is scratch memory for S_1 (x) ... (x)
+    S_c.
     """
     cdef Py_ssize_t c, i, n = plan.n_words, last = plan.n_chunks - 1
     cdef real* total = prefixes + plan.n_chunks * n
@@ -339,7 +348,8 @@ cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* de
         product(prefixes + (c - 1) * n, virtual + c * n, prefixes + c * n, plan.d, plan.degree)
     for c in range(last, 0, -1):
         # The cotangent of the prefix takes the place of the next prefix, which is no longer needed.
-        product_backprop(total, prefixes + (c - 1) * n, virtual + c * n, prefixes + c * n, cotangents + c * n, plan.d, plan.degree)
+        product_backprop(total, prefixes + (c - 1) * n, virtual + c * n, prefixes + c * n, cotangents + c * n, plan.d,
+                         plan.degree)
         for i in range(n):
             total[i] = prefixes[c * n + i]
     for i in range(n):
@@ -367,8 +377,8 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     with nogil:
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
         if plan.n_chunks == 1:
-            status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term], sig.shape[1],
-                              &out[0, 0, 0], n_threads)
+            status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],
+                              sig.shape[1], &out[0, 0, 0], n_threads)
         else:
             status = -1
             virtual = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
@@ -378,9 +388,10 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
                 status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
             if status == 0:
                 for b in range(n_paths):
-                    chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term], prefixes,
-                                     cotangents + b * plan.n_chunks * n_words)
-                status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0], n_threads)
+                    chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term],
+                                     prefixes, cotangents + b * plan.n_chunks * n_words)
+                status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0],
+                                  n_threads)
             free(virtual)
             free(cotangents)
             free(prefixes)
@@ -388,7 +399,8 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
         raise MemoryError("not enough memory for the scratch space of sig_backprop")
 
 
-def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
+def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension,
+                Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
     """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""
     cdef Py_ssize_t b
     if out.shape[1] == scalar_term1:
@@ -399,7 +411,10 @@ def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] o
             out[b, 0] = 1
         product(&sig1[b, scalar_term1], &sig2[b, scalar_term2], &out[b, scalar_term1], dimension, degree)
 
-def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] sig1_derivs, real[:, ::1] sig2_derivs, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
+
+def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, const real[:, ::1] sig2, real[:,
+                         ::1] sig1_derivs, real[:, ::1] sig2_derivs, Py_ssize_t dimension, Py_ssize_t degree,
+                         bint scalar_term1, bint scalar_term2, int n_jobs):
     """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
     cdef Py_ssize_t b
     if sig1.shape[1] == scalar_term1:
@@ -411,5 +426,5 @@ def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, con
             sig1_derivs[b, 0] = 0
         if scalar_term2:
             sig2_derivs[b, 0] = 0
-        product_backprop(&derivs[b, scalar_term1], &sig1[b, scalar_term1], &sig2[b, scalar_term2], &sig1_derivs[b, scalar_term1], &sig2_derivs[b, scalar_term2], dimension, degree)
-
+        product_backprop(&derivs[b, scalar_term1], &sig1[b, scalar_term1], &sig2[b, scalar_term2],
+                         &sig1_derivs[b, scalar_term1], &sig2_derivs[b, scalar_term2], dimension, degree)

@@ -1,4 +1,5 @@
-"""Lane groups of the signature kernels: scratch memory, loading increments and suffix letters into lanes, storing coefficients."""
+"""Lane groups of the signature kernels: scratch memory, loading increments and suffix letters into lanes, storing
+coefficients."""
 
 from libc.stdint cimport int32_t
 from libc.string cimport memset
@@ -8,13 +9,15 @@ from .lanes cimport real
 from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
 
 
-cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse,
-                            real* dx) noexcept nogil:
-    """dx (padded_rows, d, width): the increments of a group's virtual paths, last row first if `reverse`; missing rows are zero.
+cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
+                            bint reverse, real* dx) noexcept nogil:
+    """dx (padded_rows, d, width): the increments of a group's virtual paths, last row first if `reverse`; missing
+    rows are zero.
 
     strides: those of path (n_paths, length, dimension), in numbers.
     """
-    cdef Py_ssize_t first, row, i, length, virtual, copy, row_size = plan.d * plan.width, step = -row_size if reverse else row_size
+    cdef Py_ssize_t first, row, i, length, virtual, copy
+    cdef Py_ssize_t row_size = plan.d * plan.width, step = -row_size if reverse else row_size
     cdef int lane
     cdef real* origin = dx + ((plan.padded_rows - 1) * row_size if reverse else 0)
     # A stretch of rows at a time, so that the cache lines that all lanes write to stay close.
@@ -30,7 +33,8 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
                     origin[row * step + i * plan.width + lane] = 0
 
 
-cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t suffix_set) noexcept nogil:
+cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane,
+                                      Py_ssize_t suffix_set) noexcept nogil:
     """The suffix (index of a word of length s) that a lane takes in this set, or -1 for an idle lane."""
     cdef Py_ssize_t virtual, copy, suffix, copies = n_copies(plan, group)
     locate(plan, group, lane, &virtual, &copy)
@@ -46,8 +50,8 @@ cdef inline void suffix_letters(const Plan* plan, Py_ssize_t suffix, Py_ssize_t*
         suffix //= plan.d
 
 
-cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters,
-                                real* xw) noexcept nogil:
+cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx,
+                                Py_ssize_t* letters, real* xw) noexcept nogil:
     """xw (padded_rows, s, width): the increments of each lane's own suffix letters; zero for idle lanes."""
     cdef Py_ssize_t row, suffix
     cdef int k, lane
@@ -61,7 +65,8 @@ cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t s
 
 
 cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
-    """order[t] for the words of length 1..p in the tree: their index among the words of that length (the tree stores them reversed)."""
+    """order[t] for the words of length 1..p in the tree: their index among the words of that length (the tree stores
+    them reversed)."""
     cdef Py_ssize_t t, size = 1, offset = 0, previous = 0
     cdef int r
     for r in range(1, plan.p + 1):
@@ -74,8 +79,8 @@ cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
         offset += size
 
 
-cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* position, Py_ssize_t n, real** rows, const int* lane_of,
-                             int n_items, const Py_ssize_t step) noexcept nogil:
+cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* position, Py_ssize_t n, real** rows,
+                             const int* lane_of, int n_items, const Py_ssize_t step) noexcept nogil:
     """rows[i][t * step] = coefficient position[t] of the tree in lane lane_of[i], t < n."""
     cdef Py_ssize_t t, first
     cdef int i, k
@@ -94,14 +99,14 @@ cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* 
             rows[i][t * step] = tree[position[t] * width + lane_of[i]]
 
 
-cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree,
-                            const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
+cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending,
+                            const real* tree, const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
     """Write the coefficients of every lane's item to out (n_virtual, n_words), rows out_stride apart.
 
     A word of length n <= s ends many suffixes: the one with leading zeros writes it.
     """
     cdef Py_ssize_t n, size, virtual, copy, suffix
-    cdef int i, lane, r, n_items = 0
+    cdef int i, lane, _r, n_items = 0
     cdef real* rows[16]
     cdef int lane_of[16]
     for lane in range(plan.width):
@@ -120,7 +125,7 @@ cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffi
         rows[n_items] = rows[n_items] + suffix
         n_items += 1
     n = plan.d
-    for r in range(1, plan.p + 1):
+    for _r in range(1, plan.p + 1):
         # Reversing a word twice gives it back: `order` leads from the result to the tree as well.
         if plan.n_suffixes == 1:
             store_words(tree, plan.width, order, n, rows, lane_of, n_items, 1)
@@ -133,8 +138,8 @@ cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffi
         n *= plan.d
 
 
-cdef inline void load_words(const real* const* rows, const Py_ssize_t step, const int32_t* position, Py_ssize_t n, int width,
-                            real* tree) noexcept nogil:
+cdef inline void load_words(const real* const* rows, const Py_ssize_t step, const int32_t* position, Py_ssize_t n,
+                            int width, real* tree) noexcept nogil:
     """Coefficient position[t] of the tree in each lane = rows[lane][t * step], t < n; zero in lanes without a row."""
     cdef Py_ssize_t t, first
     cdef int lane, k
@@ -156,20 +161,24 @@ cdef inline void load_words(const real* const* rows, const Py_ssize_t step, cons
             tree[position[t] * width + lane] = 0 if rows[lane] == NULL else rows[lane][t * step]
 
 
-cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source, Py_ssize_t source_stride,
-                           const int32_t* order, bint once, int depth, real* ending, real* tree) noexcept nogil:
-    """Read every lane's item from source (n_virtual, n_words): levels 1..s into `ending`, the first `depth` tree levels into `tree`.
+cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source,
+                           Py_ssize_t source_stride, const int32_t* order, bint once, int depth, real* ending,
+                           real* tree) noexcept nogil:
+    """Read every lane's item from source (n_virtual, n_words): levels 1..s into `ending`, the first `depth` tree
+    levels into `tree`.
 
-    `once`: a word that ends many suffixes is read by the one that writes it in `store_item`, and zero elsewhere. That makes the
-    cotangents of the items add up to those of the signature.
+    `once`: a word that ends many suffixes is read by the one that writes it in `store_item`, and zero elsewhere. That
+    makes the cotangents of the items add up to those of the signature.
     """
     cdef Py_ssize_t n, size, virtual, copy, suffix
-    cdef int lane, r
+    cdef int lane, _r
     cdef const real* rows[16]
     for lane in range(plan.width):
         locate(plan, group, lane, &virtual, &copy)
         suffix = suffix_of_lane(plan, group, lane, suffix_set)
-        rows[lane] = NULL if suffix < 0 else source + virtual * source_stride
+        rows[lane] = NULL
+        if suffix >= 0:
+            rows[lane] = source + virtual * source_stride
         size = 1
         for n in range(1, plan.s + 1):
             size *= plan.d
@@ -181,7 +190,7 @@ cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix
         if suffix >= 0:
             rows[lane] = rows[lane] + suffix
     n = plan.d
-    for r in range(1, depth + 1):
+    for _r in range(1, depth + 1):
         load_words(rows, plan.n_suffixes, order, n, plan.width, tree)
         for lane in range(plan.width):
             if rows[lane] != NULL:
@@ -191,8 +200,8 @@ cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix
         n *= plan.d
 
 
-cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* gxw, Py_ssize_t* letters,
-                                 real* gx) noexcept nogil:
+cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* gxw,
+                                 Py_ssize_t* letters, real* gx) noexcept nogil:
     """Adjoint of `gather_letters`: adds gxw (padded_rows, s, width) to gx."""
     cdef Py_ssize_t row, suffix
     cdef int k, lane
@@ -206,8 +215,10 @@ cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t 
                 gx[(row * plan.d + letters[k]) * plan.width + lane] += gxw[(row * plan.s + k) * plan.width + lane]
 
 
-cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real* out, real* last_derivs) noexcept nogil:
-    """Adjoint of `load_group`: gx (padded_rows, d, width) to the gradients of points, out (n_paths, length, dimension).
+cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real* out,
+                             real* last_derivs) noexcept nogil:
+    """Adjoint of `load_group`: gx (padded_rows, d, width) to the gradients of points, out (n_paths, length,
+    dimension).
 
     The last point of each virtual path goes to last_derivs (n_virtual, dimension): the next chunk touches it as well.
     """

@@ -1,12 +1,14 @@
-"""How one call is laid out: depth of the tree, time chunks, lane groups and units of work. Depends on shapes, dtype and the lanes alone.
+"""How one call is laid out: depth of the tree, time chunks, lane groups and units of work. Depends on shapes, dtype
+and the lanes alone.
 
-A *virtual path* is one time chunk of one path. `width` of them (or fewer: the last group) share a lane group; if at least two copies of
-a group's virtual paths fit into the lanes, the copies take different suffixes. A *unit* is a lane group with a range of its suffix
-sets: what a thread takes at a time.
+A *virtual path* is one time chunk of one path. `width` of them (or fewer: the last group) share a lane group; if at
+least two copies of a group's virtual paths fit into the lanes, the copies take different suffixes. A *unit* is a lane
+group with a range of its suffix sets: what a thread takes at a time.
 """
 
 from .increments cimport Transform
-from .signature_tree cimport BLOCK, MAX_TREE_DEPTH
+from .signature_suffix cimport BLOCK
+from .signature_tree cimport MAX_TREE_DEPTH
 
 
 cdef struct Plan:
@@ -22,8 +24,8 @@ cdef struct Plan:
 
 
 cdef inline Py_ssize_t power(Py_ssize_t base, Py_ssize_t exponent) noexcept nogil:
-    cdef Py_ssize_t i, result = 1
-    for i in range(exponent):
+    cdef Py_ssize_t _i, result = 1
+    for _i in range(exponent):
         result *= base
     return result
 
@@ -47,13 +49,13 @@ cdef inline Py_ssize_t n_suffix_sets(const Plan* plan, Py_ssize_t group) noexcep
     return ceil_div(plan.n_suffixes, n_copies(plan, group))
 
 
-cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width, Py_ssize_t lane_bytes,
-                           bint backward) noexcept nogil:
+cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width,
+                           Py_ssize_t lane_bytes, bint backward) noexcept nogil:
     """The plan of a forward pass (one tree per item) or a backward pass (two trees, one without its top level)."""
     cdef Plan plan
     # What the trees may take of the first-level cache, measured; the rest is for increments and partial results.
     cdef Py_ssize_t tree_bytes = 28 * 1024 if backward else 24 * 1024
-    cdef Py_ssize_t size, chunks, lanes_used, best_used, work
+    cdef Py_ssize_t _level, size, chunks, lanes_used, best_used, work
     plan.transform = transform[0]
     plan.d = transform.d
     plan.degree = degree
@@ -70,11 +72,12 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     plan.s = <int>(degree - plan.p)
     plan.n_suffixes = power(plan.d, plan.s)
     plan.n_words = 0
-    for size in range(degree):
+    for _level in range(degree):
         plan.n_words = (plan.n_words + 1) * plan.d
 
-    # A batch that leaves lanes empty is cut in time, if the chunks are long enough to pay for their products. Suffixes side by side
-    # fill lanes too, but gather their letters and load the increments several times: they count for two thirds.
+    # A batch that leaves lanes empty is cut in time, if the chunks are long enough to pay for their products.
+    # Suffixes side by side fill lanes too, but gather their letters and load the increments several times: they count
+    # for two thirds.
     plan.n_chunks = 1
     if n_paths < width:
         best_used = n_paths * min(width // n_paths, plan.n_suffixes)
@@ -103,7 +106,8 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     return plan
 
 
-cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual, Py_ssize_t* copy) noexcept nogil:
+cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual,
+                        Py_ssize_t* copy) noexcept nogil:
     """The virtual path of a lane and which copy of it: the lane takes suffix set * n_copies + copy."""
     cdef Py_ssize_t size = group_size(plan, group)
     virtual[0] = group * plan.width + lane % size

@@ -1,22 +1,22 @@
-"""Gradient of one lane group's signatures: the adjoint of signature_tree.pxd, which see for the items, the tree and its notation.
+"""Gradient of one lane group's signatures: the adjoint of signature_tree.pxd, which see for the items, the tree and
+its notation.
 
-Nothing of the forward pass is stored but its result. Increments are taken from first to last: S_old = exp(-x) (x) S_new gives back the
-state before each, by the same Horner scheme with -x (partial results C next to B). A cotangent flows the other way through the same
-tree: per increment, with g the cotangent of S_new at the word ju and b^(r) that of B^(r),
+Nothing of the forward pass is stored but its result. Increments are taken from first to last: S_old = exp(-x) (x)
+S_new gives back the state before each, by the same Horner scheme with -x (partial results C next to B). A cotangent
+flows the other way through the same tree: per increment, with g the cotangent of S_new at the word ju and b^(r) that
+of B^(r),
 
     top level        gx_j += g B^(p)[u],   b^(p)[u] += x_j g
     level q + 1      b^(q+1)[ju] = g;  g_old = g + sum_{r > q+1} b^(r)[ju]
                      gx_j += sum_{r > q} b^(r)[ju] B^(r)[u],   b^(r)[u] += x_j b^(r)[ju].
 
-The top level of S is never needed, and the cotangents of the top level never change. `PAIR` increments are taken together. As in the
-forward pass, inverse[k] is 1 / k (and inverse[0] is 0) in all lanes, partial results are kept divided by the (r - q) of their next use, and b is the cotangent of what is kept.
+The top level of S is never needed, and the cotangents of the top level never change. `PAIR` increments are taken
+together. As in the forward pass, inverse[k] is 1 / k (and inverse[0] is 0) in all lanes, partial results are kept
+divided by the (r - q) of their next use, and b is the cotangent of what is kept.
 """
 
 from .lanes cimport vec
-
-cdef enum:
-    PAIR = 2             # increments taken through the tree together
-
+from .signature_suffix cimport PAIR, chains_adjoint, chains_back
 
 cdef inline void leaves_adjoint(const vec* x, vec* gx, const vec* G, const vec* B, vec* b, const int d) noexcept nogil:
     """Top level below one node."""
@@ -30,9 +30,10 @@ cdef inline void leaves_adjoint(const vec* x, vec* gx, const vec* G, const vec* 
         b[1] = b[1] + x[d + j] * g
 
 
-cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const vec* G0, const vec* B, const vec* C, vec* b,
-                               const vec* inverse, const int d) noexcept nogil:
-    """Two levels below one node; B[0:2], b[0:2], C[0:2] belong to the level of S1 and G1, B[2:4] and b[2:4] to the top one."""
+cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const vec* G0, const vec* B, const vec* C,
+                               vec* b, const vec* inverse, const int d) noexcept nogil:
+    """Two levels below one node; B[0:2], b[0:2], C[0:2] belong to the level of S1 and G1, B[2:4] and b[2:4] to the
+    top one."""
     cdef int j, m
     cdef vec t, g
     cdef vec child[2]
@@ -54,8 +55,8 @@ cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const ve
         G1[j] = g
 
 
-cdef inline void node3_adjoint(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2, vec* G1, const vec* G0, const vec* B, const vec* C,
-                               vec* b, const vec* inverse, const int d) noexcept nogil:
+cdef inline void node3_adjoint(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2, vec* G1, const vec* G0, const vec* B,
+                               const vec* C, vec* b, const vec* inverse, const int d) noexcept nogil:
     """Three levels below one node."""
     cdef int j, m
     cdef vec t, g, e
@@ -89,12 +90,13 @@ cdef inline int fused_depth_adjoint(const int d) noexcept nogil:
     return 3 if d <= 3 else 2
 
 
-cdef inline Py_ssize_t upper_levels_down(const vec* x, vec** S, const vec* B, const vec* C, const vec* inverse, vec* work,
-                                         const Py_ssize_t d, int p, int below, vec** levels) noexcept nogil:
+cdef inline Py_ssize_t upper_levels_down(const vec* x, vec** S, const vec* B, const vec* C, const vec* inverse,
+                                         vec* work, const Py_ssize_t d, int p, int below,
+                                         vec** levels) noexcept nogil:
     """All levels but the lowest `below` ones: reconstruct S, keep the partial results of each level.
 
-    levels[k] gets what belongs to the nodes with k levels below them, per node B (k, PAIR), b (k, PAIR, zeroed) and C (k - 1, PAIR);
-    returns their number for k = `below`. S[i], like G[i] elsewhere, is the level i below the top one.
+    levels[k] gets what belongs to the nodes with k levels below them, per node B (k, PAIR), b (k, PAIR, zeroed) and C
+    (k - 1, PAIR); returns their number for k = `below`. S[i], like G[i] elsewhere, is the level i below the top one.
     """
     cdef Py_ssize_t u, j, i, n_nodes = 1
     cdef int k, m
@@ -117,7 +119,8 @@ cdef inline Py_ssize_t upper_levels_down(const vec* x, vec** S, const vec* B, co
                 t = S[k - 1][u * d + j]
                 for m in range(PAIR):
                     for i in range(1, k - 1):
-                        child[(2 * k - 3 + i) * PAIR + m] = (t - x[m * d + j] * node[(2 * k + i) * PAIR + m]) * inverse[i]
+                        child[(2 * k - 3 + i) * PAIR + m] = (
+                            (t - x[m * d + j] * node[(2 * k + i) * PAIR + m]) * inverse[i])
                     t = t - x[m * d + j] * node[2 * k * PAIR + m]
                     for i in range(1, k):
                         child[(i - 1) * PAIR + m] = (x[m * d + j] * node[i * PAIR + m] + t) * inverse[i]
@@ -130,8 +133,8 @@ cdef inline Py_ssize_t upper_levels_down(const vec* x, vec** S, const vec* B, co
     return n_nodes
 
 
-cdef inline void upper_levels_up(const vec* x, vec* gx, vec** G, const vec* inverse, const Py_ssize_t d, int p, int below,
-                                 vec** levels, Py_ssize_t n_nodes) noexcept nogil:
+cdef inline void upper_levels_up(const vec* x, vec* gx, vec** G, const vec* inverse, const Py_ssize_t d, int p,
+                                 int below, vec** levels, Py_ssize_t n_nodes) noexcept nogil:
     """Adjoint of `upper_levels_down`: cotangents from the nodes with `below` levels below them back to the root."""
     cdef Py_ssize_t u, j, i
     cdef int k, m
@@ -159,9 +162,10 @@ cdef inline void upper_levels_up(const vec* x, vec* gx, vec** G, const vec* inve
             node = node + (3 * k - 1) * PAIR
 
 
-cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* node, Py_ssize_t n_nodes, const vec* inverse,
-                               const int d, const int k) noexcept nogil:
-    """The lowest `k` levels below all nodes in turn, in registers; a node is B (k, PAIR), b (k, PAIR), C (k - 1, PAIR)."""
+cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* node, Py_ssize_t n_nodes,
+                               const vec* inverse, const int d, const int k) noexcept nogil:
+    """The lowest `k` levels below all nodes in turn, in registers; a node is B (k, PAIR), b (k, PAIR), C (k - 1,
+    PAIR)."""
     cdef int i
     cdef Py_ssize_t u
     # Copies that the compiler knows to be untouched by the stores to the trees: they stay in registers.
@@ -193,9 +197,10 @@ cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* nod
         gx[i] = letters_g[i]
 
 
-cdef inline void tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b, const vec* inverse,
-                              vec* work, const int d, int p) noexcept nogil:
-    """One pair of increments through the whole tree, for a small d known to the compiler; b (p, PAIR) are the roots' cotangents."""
+cdef inline void tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
+                              const vec* inverse, vec* work, const int d, int p) noexcept nogil:
+    """One pair of increments through the whole tree, for a small d known to the compiler; b (p, PAIR) are the roots'
+    cotangents."""
     cdef int i, k = min(p, fused_depth_adjoint(d))
     cdef vec* levels[16]
     cdef Py_ssize_t n_nodes
@@ -225,7 +230,7 @@ cdef inline void tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec
 cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py_ssize_t n_nodes, Py_ssize_t d,
                               const int width) noexcept nogil:
     """Top level for `width` neighbouring letters below all nodes in turn; a node is B (1, PAIR), b (1, PAIR)."""
-    cdef Py_ssize_t u
+    cdef Py_ssize_t _u
     cdef int j, m
     cdef vec g, B0, B1, b0, b1
     cdef vec letters[8]
@@ -234,7 +239,7 @@ cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py
         for j in range(width):
             letters[m * width + j] = x[m * d + j]
             letters_g[m * width + j] = gx[m * d + j]
-    for u in range(n_nodes):
+    for _u in range(n_nodes):
         B0 = node[0]
         B1 = node[1]
         b0 = node[2]
@@ -254,7 +259,8 @@ cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py
             gx[m * d + j] = letters_g[m * width + j]
 
 
-cdef inline void top_level_adjoint(const vec* x, vec* gx, const vec* G, vec* nodes, Py_ssize_t n_nodes, Py_ssize_t d) noexcept nogil:
+cdef inline void top_level_adjoint(const vec* x, vec* gx, const vec* G, vec* nodes, Py_ssize_t n_nodes,
+                                   Py_ssize_t d) noexcept nogil:
     """Top level in tiles of letters."""
     cdef Py_ssize_t j = 0
     while j + 4 <= d:
@@ -268,8 +274,8 @@ cdef inline void top_level_adjoint(const vec* x, vec* gx, const vec* G, vec* nod
         tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 1)
 
 
-cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, const vec* G0, const vec* B, const vec* C, vec* b,
-                                    const vec* inverse, vec* work, Py_ssize_t d) noexcept nogil:
+cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, const vec* G0, const vec* B, const vec* C,
+                                    vec* b, const vec* inverse, vec* work, Py_ssize_t d) noexcept nogil:
     """A tree of depth 2: `upper_levels_down`, the top level, `upper_levels_up`, with the root in registers."""
     cdef Py_ssize_t i, j, m
     cdef vec t, g, e
@@ -306,8 +312,8 @@ cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, cons
         b[i] = root_b[i]
 
 
-cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b, const vec* inverse,
-                                    vec* work, Py_ssize_t d, int p) noexcept nogil:
+cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
+                                    const vec* inverse, vec* work, Py_ssize_t d, int p) noexcept nogil:
     """One pair of increments through the whole tree, for any d."""
     cdef Py_ssize_t i, n_nodes
     cdef vec* levels[16]
@@ -322,85 +328,17 @@ cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, con
         b[i] = levels[p][p * PAIR + i]
 
 
-cdef inline void chains_back(vec** xw, Py_ssize_t row_stride, vec* ending, vec* old_endings, vec* B, vec* C, const vec* inverse,
-                             const int s, int p) noexcept nogil:
-    """Along the suffix, for one pair: step `ending` back (kept in old_endings (PAIR, s)), and the roots of B (p) and C (p - 1)."""
-    cdef int k, m, n, r
-    cdef vec c
-    for m in range(PAIR):
-        if s == 0:
-            for r in range(1, p + 1):
-                B[(r - 1) * PAIR + m] = inverse[r]
-            for r in range(1, p):
-                C[(r - 1) * PAIR + m] = inverse[r]
-            continue
-        for r in range(1, p):
-            c = ending[0] - xw[0][m * row_stride] * inverse[s + r]
-            for k in range(1, s):
-                c = ending[k] - xw[k][m * row_stride] * inverse[s + r - k] * c
-            C[(r - 1) * PAIR + m] = c * inverse[r]
-        for n in range(s, 1, -1):
-            c = ending[0] - xw[0][m * row_stride] * inverse[n]
-            for k in range(1, n - 1):
-                c = ending[k] - xw[k][m * row_stride] * inverse[n - k] * c
-            ending[n - 1] = ending[n - 1] - xw[n - 1][m * row_stride] * c
-        ending[0] = ending[0] - xw[0][m * row_stride]
-        for k in range(s):
-            old_endings[m * s + k] = ending[k]
-        for r in range(1, p + 1):
-            c = xw[0][m * row_stride] * inverse[s + r] + ending[0]
-            for k in range(1, s):
-                c = xw[k][m * row_stride] * inverse[s + r - k] * c + ending[k]
-            B[(r - 1) * PAIR + m] = c * inverse[r]
+cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw, vec** gxw, Py_ssize_t xw_stride,
+                              vec* ending, vec* ending_g, vec** S, vec** G, const vec* inverse, vec* work,
+                              Py_ssize_t d, int p, int s) noexcept nogil:
+    """Take all increments, first to last, back through the state of one item per lane, adding the gradients of
+    increments to gx.
 
-
-cdef inline void chains_adjoint(vec** xw, vec** gxw, Py_ssize_t row_stride, vec* ending_g, const vec* old_endings, const vec* b,
-                                vec* partial, const vec* inverse, const int s, int p) noexcept nogil:
-    """Adjoint of the suffix's chains: cotangents of the roots and of `ending` to gxw and to the cotangent of the old ending."""
-    cdef int k, m, n, top
-    cdef vec c, g
-    cdef const vec* ending
-    cdef vec y[8]
-    cdef vec gy[8]
-    for m in range(PAIR):
-        ending = old_endings + m * s
-        if s <= 8:
-            for k in range(s):
-                y[k] = xw[k][m * row_stride]
-                gy[k] = inverse[0]
-        for n in range(1, s + p + 1):
-            top = min(n, s)
-            if n <= s:
-                g = ending_g[n - 1]
-            else:
-                g = b[(n - s - 1) * PAIR + m] * inverse[n - s]
-                ending_g[s - 1] = ending_g[s - 1] + g
-            c = inverse[1]
-            for k in range(top):
-                partial[k] = c
-                c = (y[k] if s <= 8 else xw[k][m * row_stride]) * inverse[n - k] * c + ending[k]
-            for k in range(top - 1, -1, -1):
-                g = g * inverse[n - k]
-                if s <= 8:
-                    gy[k] = gy[k] + g * partial[k]
-                else:
-                    gxw[k][m * row_stride] = gxw[k][m * row_stride] + g * partial[k]
-                if k > 0:
-                    g = g * (y[k] if s <= 8 else xw[k][m * row_stride])
-                    ending_g[k - 1] = ending_g[k - 1] + g
-        if s <= 8:
-            for k in range(s):
-                gxw[k][m * row_stride] = gxw[k][m * row_stride] + gy[k]
-
-
-cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw, vec** gxw, Py_ssize_t xw_stride, vec* ending,
-                              vec* ending_g, vec** S, vec** G, const vec* inverse, vec* work, Py_ssize_t d, int p, int s) noexcept nogil:
-    """Take all increments, first to last, back through the state of one item per lane, adding the gradients of increments to gx.
-
-    x, gx (n_rows, d) in natural order, n_rows even; xw[k], gxw[k] point to the increments, and their gradients, of the letter k + 1
-    places from the suffix's end, xw_stride apart (the pointers are moved). ending, S: the signature; ending_g, G: its cotangent.
+    x, gx (n_rows, d) in natural order, n_rows even; xw[k], gxw[k] point to the increments, and their gradients, of
+    the letter k + 1 places from the suffix's end, xw_stride apart (the pointers are moved). ending, S: the signature;
+    ending_g, G: its cotangent.
     """
-    cdef Py_ssize_t pair
+    cdef Py_ssize_t _pair
     cdef int k
     cdef vec* B = work
     cdef vec* C = B + p * PAIR
@@ -408,7 +346,7 @@ cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw
     cdef vec* old_endings = b + p * PAIR
     cdef vec* partial = old_endings + s * PAIR
     work = partial + s
-    for pair in range(n_rows // PAIR):
+    for _pair in range(n_rows // PAIR):
         if s == 0:
             chains_back(xw, xw_stride, ending, old_endings, B, C, inverse, 0, p)
         elif s == 1:

@@ -1,7 +1,7 @@
 """The truncated tensor algebra on flat arrays, one element at a time.
 
-An element is stored as levels 1..degree one after another, level k as d^k words in lexicographic order; its empty word is 1 and not stored.
-Each primitive is followed by its adjoint.
+An element is stored as levels 1..degree one after another, level k as d^k words in lexicographic order; its empty
+word is 1 and not stored. Each primitive is followed by its adjoint.
 """
 
 from .lanes cimport real
@@ -9,12 +9,12 @@ from .lanes cimport real
 
 cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """out = a (x) b. Level n from n = degree down reads only lower levels of a and b, so `out` may be `a`."""
-    cdef Py_ssize_t n, k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size
+    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size
     cdef real factor
     cdef real* row
     cdef const real* suffix
     size = 1
-    for n in range(degree):
+    for _n in range(degree):
         offset_n += size
         size *= d
     offset_n -= 1                     # where level `degree` starts; `size` is its length
@@ -26,7 +26,7 @@ cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, 
         n_v = size // d
         offset_u = 0
         offset_v = offset_n - n_v
-        for k in range(1, n):
+        for _k in range(1, n):
             suffix = b + offset_v
             for u in range(n_u):
                 factor = a[offset_u + u]
@@ -44,14 +44,14 @@ cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, 
 cdef inline void product_backprop(const real* derivs, const real* a, const real* b, real* a_derivs, real* b_derivs,
                                   Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """a_derivs, b_derivs = cotangents of a and b in `product`, given that of its result; neither may alias an input."""
-    cdef Py_ssize_t n, k, u, v, n_u, n_v, offset_n, offset_u, offset_v, size, length
+    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n, offset_u, offset_v, size, length
     cdef real factor, total
     cdef const real* row
     cdef const real* suffix
     cdef real* suffix_derivs
     length = 0
     size = 1
-    for n in range(degree):
+    for _n in range(degree):
         size *= d
         length += size
     for u in range(length):
@@ -63,7 +63,7 @@ cdef inline void product_backprop(const real* derivs, const real* a, const real*
         n_v = size // d
         offset_u = 0
         offset_v = offset_n - n_v
-        for k in range(1, n):
+        for _k in range(1, n):
             suffix = b + offset_v
             suffix_derivs = b_derivs + offset_v
             for u in range(n_u):

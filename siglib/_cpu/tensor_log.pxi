@@ -1,16 +1,18 @@
-# The logarithm of a truncated tensor, for any type `item` of numbers. This text is included by two modules:
-# `tensor_log.pxd` (item: a lane vector, many tensors side by side) and `tensor_log_single.pxd` (item: a number, one tensor).
+# The logarithm of a truncated tensor, for any type `item` of numbers. Two modules include this text: `tensor_log.pxd`
+# (item: a lane vector, many tensors side by side) and `tensor_log_single.pxd` (item: a number, one tensor).
 #
-# Notation. S = 1 + p is the tensor, p_n its level n (d^n vectors, words in lexicographic order); levels follow one another from level 1. With
-# c_k = (-1)^(k-1) / k Horner's scheme for log S = sum_k c_k p^k reads
+# Notation. S = 1 + p is the tensor, p_n its level n (d^n vectors, words in lexicographic order); levels follow one
+# another from level 1. With c_k = (-1)^(k-1) / k Horner's scheme for log S = sum_k c_k p^k reads
 #
 #     t^(k) = c_(k+1) p + p (x) t^(k+1),    t^(degree) = 0,    log S = t^(0),
 #
-# and t^(k) is needed on levels 1..degree-k only. Every level is one call of `multiply_level`; the last step, k = 0, may be done at chosen words
-# only (`multiply_rows`). Each primitive is followed by its adjoint, in which `g_x` is the cotangent of `x`.
+# and t^(k) is needed on levels 1..degree-k only. Every level is one call of `multiply_level`; the last step, k = 0, may
+# be done at chosen words only (`multiply_rows`). Each primitive is followed by its adjoint, in which `g_x` is the
+# cotangent of `x`.
 #
-# A row is the words that agree but for their last letter: they share their prefixes, so a prefix is loaded once for all of them and the sums
-# stay in registers. `width` and (up to 5) `d` are literals where these functions are called: the loops over a row have no branches left.
+# A row is the words that agree but for their last letter: they share their prefixes, so a prefix is loaded once for all
+# of them and the sums stay in registers. `width` and (up to 5) `d` are literals where these functions are called: the
+# loops over a row have no branches left.
 
 cdef inline Py_ssize_t level_start(Py_ssize_t d, Py_ssize_t n) noexcept nogil:
     """Where level n begins: the number of words of length 1..n-1."""
@@ -29,9 +31,10 @@ cdef inline Py_ssize_t level_size(Py_ssize_t d, Py_ssize_t n) noexcept nogil:
     return size
 
 
-cdef inline void _multiply_row(const item* p, const item* t, const item* base, const item* c, item* out, unsigned int u, Py_ssize_t j,
-                               Py_ssize_t width, unsigned int d, Py_ssize_t n, Py_ssize_t start, Py_ssize_t size) noexcept nogil:
-    """`multiply_level` for the words u j..u (j+width-1), u of length n - 1; `start` and `size` belong to level n - 1."""
+cdef inline void _multiply_row(const item* p, const item* t, const item* base, const item* c, item* out,
+                               unsigned int u, Py_ssize_t j, Py_ssize_t width, unsigned int d, Py_ssize_t n,
+                               Py_ssize_t start, Py_ssize_t size) noexcept nogil:
+    """`multiply_level` for words u j..u (j+width-1), u of length n - 1; `start` and `size` belong to level n - 1."""
     cdef item[8] total
     cdef item prefix
     cdef const item* suffix
@@ -57,9 +60,10 @@ cdef inline void _multiply_row(const item* p, const item* t, const item* base, c
         out[u * d + j + a] = total[a]
 
 
-cdef inline void _multiply_square(const item* p, const item* t, const item* base, const item* c, item* out, unsigned int u,
-                                  unsigned int d, Py_ssize_t n, Py_ssize_t start, Py_ssize_t size) noexcept nogil:
-    """`multiply_level` for all words that continue u, of length n - 2, by two letters; `start` and `size` belong to level n - 1."""
+cdef inline void _multiply_square(const item* p, const item* t, const item* base, const item* c, item* out,
+                                  unsigned int u, unsigned int d, Py_ssize_t n, Py_ssize_t start,
+                                  Py_ssize_t size) noexcept nogil:
+    """`multiply_level` for all words u i j, u of length n - 2; `start` and `size` belong to level n - 1."""
     cdef item[25] total
     cdef item prefix
     cdef const item* suffix
@@ -148,8 +152,8 @@ cdef inline void _multiply_block_backprop(const item* g, const item* p, const it
         g_p[a] = total[a]
 
 
-cdef inline void multiply_level_backprop(const item* g, const item* p, const item* t, item* g_p, item* g_t, Py_ssize_t d,
-                                         Py_ssize_t n) noexcept nogil:
+cdef inline void multiply_level_backprop(const item* g, const item* p, const item* t, item* g_p, item* g_t,
+                                         Py_ssize_t d, Py_ssize_t n) noexcept nogil:
     """Adjoint of `multiply_level`: from g, the cotangent of level n, add to g_p_i and g_t_(n-i), 0 < i < n."""
     cdef Py_ssize_t i, a, n_prefixes = 1, n_suffixes = level_size(d, n - 1), start = 0, t_start = level_start(d, n - 1)
     for i in range(1, n):
@@ -207,11 +211,11 @@ cdef inline void _multiply_rows(const item* p, const item* t, item* out, const i
 cdef inline void multiply_rows(const item* p, const item* t, item* out, const int64_t* index, const int32_t* entries,
                                Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
                                Py_ssize_t sig_length) noexcept nogil:
-    """`multiply_level` at chosen rows of words of length n, c = 1: out[r] = p[w] + sum_{0<i<n} p[w_1..w_i] t[w_(i+1)..w_n].
+    """`multiply_level` at chosen words: out[r] = p[w] + sum_{0<i<n} p[w_1..w_i] t[w_(i+1)..w_n], w of length n.
 
-    r is the rank of w, index[r] its position in p. A row of `width` words (at most 8) takes 2n - 1 entries: the rank of its first
-    word, then for each i the positions of the prefix in p and of the first word's suffix in t. If `sig` is not NULL, p[w] is read from
-    these rows, one per lane, instead of p.
+    r is the rank of w, index[r] its position in p. A row of `width` words (at most 8) takes 2n - 1 entries: the rank of
+    its first word, then for each i the positions of the prefix in p and of the first word's suffix in t. If `sig` is
+    not NULL, p[w] is read from these rows, one per lane, instead of p.
     """
     if width == 1:
         _multiply_rows(p, t, out, index, entries, n_rows, 1, n, sig, sig_length)
@@ -297,7 +301,7 @@ cdef inline void horner_tails(const item* p, const item* c, item* t, Py_ssize_t 
 
 cdef inline void horner_tails_backprop(item* g_p, item* g_t, const item* p, const item* c, const item* t, Py_ssize_t d,
                                        Py_ssize_t degree) noexcept nogil:
-    """Adjoint of `horner_tails`: add to g_p. g_t comes in with the cotangent of t^(1), zero elsewhere, and is used up."""
+    """Adjoint of `horner_tails`: add to g_p. g_t holds the cotangent of t^(1), zero elsewhere, and is used up."""
     cdef Py_ssize_t k, n, w, start, size, begin = 0, following
     for k in range(1, degree):
         following = begin + level_start(d, degree - k + 1)
