@@ -111,7 +111,7 @@ def _prepare_on_disk(
 def _load(path: Path, table: Any, dimension: int, degree: int) -> Any:
     """The table in a file, None if there is no file or not a sound one."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             if data["header"].tolist() != [_FORMAT, dimension, degree]:
                 return None
             return table(*(data[name] for name in table._fields))

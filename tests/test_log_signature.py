@@ -68,7 +68,7 @@ def log_of(sig: np.ndarray, d: int, degree: int, method: int, scalar_term: bool 
 def log_derivative(flat: np.ndarray, direction: np.ndarray, d: int, degree: int) -> np.ndarray:
     """Directional derivative of log(1 + x) = sum_k c_k x^k: sum_k c_k sum_j x^j (x) dx (x) x^(k-1-j)."""
     x, dx = (reference.to_levels(v, d, degree, 0.0) for v in (flat, direction))
-    powers = [reference.one(d, degree)]
+    powers = [reference.unit(x)]
     for _ in range(degree):
         powers.append(reference.tensor_product(powers[-1], x))
     total = np.zeros(len(flat))
