@@ -69,18 +69,20 @@ def projection(dimension: int, degree: int) -> SparseMatrix:
 
 def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
     """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where `method` needs none."""
+    found = _cache.get((dimension, degree, method, dtype))
+    if found is not None:
+        return found
 
     def build() -> tuple[Any, ...]:
         empty = np.zeros(0, np.int64)
-        words = (
-            tables(dimension, degree) if method else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
-        )
-        matrix = projection(dimension, degree) if method == 2 else SparseMatrix(empty, empty.astype(np.int32), empty)
+        none = LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        words = tables(dimension, degree) if method and degree else none
+        matrix = SparseMatrix(empty, empty.astype(np.int32), empty)
+        if method == 2 and degree:
+            matrix = projection(dimension, degree)
         return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
 
-    if method == 0 or degree == 0:
-        dimension = degree = method = 0
-    return _once(("kernel", dimension, degree, method, dtype), build)
+    return _once((dimension, degree, method, dtype), build)
 
 
 def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
