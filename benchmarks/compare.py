@@ -90,14 +90,22 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
+def columns_of(results: Results) -> list[tuple[str, int]]:
+    """The measured pairs of precision and number of threads, in the order of tables and plots."""
+    return sorted({(dtype, n_jobs) for _, dtype, n_jobs in results}, key=lambda c: (c[1], c[0] != "float64"))
+
+
+def headings(columns: list[tuple[str, int]]) -> str:
+    return " | ".join(f"{dtype}, {n_jobs} thread{'s' * (n_jobs > 1)}" for dtype, n_jobs in columns)
+
+
 def table(name: str, results: Results, with_times: bool) -> Iterator[str]:
     """Markdown: one row a shape, one column a precision and number of threads."""
-    columns = sorted({(dtype, n_jobs) for _, dtype, n_jobs in results}, key=lambda c: (c[1], c[0] != "float64"))
+    columns = columns_of(results)
     shapes = list(dict.fromkeys(shape for shape, _, _ in results))
     dtypes = list(dict.fromkeys(dtype for dtype, _ in columns))
-    heads = [f"{dtype}, {n_jobs} thread{'s' * (n_jobs > 1)}" for dtype, n_jobs in columns]
     yield f"\n### {name}\n"
-    yield f"| (batch, length, dimension, degree) | {' | '.join(heads)} | deviation |"
+    yield f"| (batch, length, dimension, degree) | {headings(columns)} | deviation |"
     yield "|---|" + "---:|" * (len(columns) + 1)
     for shape in shapes:
         row = [results[(shape, *column)] for column in columns]
@@ -107,6 +115,19 @@ def table(name: str, results: Results, with_times: bool) -> Iterator[str]:
     ratios = [[results[(shape, *column)].ratio for shape in shapes] for column in columns]
     yield f"| **geometric mean** | {' | '.join(f'**{geometric_mean(r):.1f}x**' for r in ratios)} | |"
     yield f"| lowest | {' | '.join(f'{min(r):.1f}x' for r in ratios)} | |"
+
+
+def summary(everything: dict[str, Results]) -> Iterator[str]:
+    """The table of the README: one row an operation; the geometric mean over the shapes, and in brackets the lowest."""
+    columns = columns_of(next(iter(everything.values())))
+    yield "\n### Summary: geometric mean over the shapes (lowest)\n"
+    yield f"| operation | {headings(columns)} |"
+    yield "|---|" + "---:|" * len(columns)
+    for name, results in everything.items():
+        ratios = [[figure.ratio for key, figure in results.items() if key[1:] == column] for column in columns]
+        operation, _, method = name.partition(", ")
+        cells = [f"{geometric_mean(r):.1f}x ({min(r):.1f}x)" for r in ratios]
+        yield f"| `{operation}`{', ' * bool(method)}{method} | {' | '.join(cells)} |"
 
 
 def overhead(budget: float) -> Iterator[str]:
@@ -136,7 +157,7 @@ def plot(file: Path, everything: dict[str, Results]) -> None:
     from matplotlib.ticker import FixedLocator, NullFormatter
 
     names = list(everything)
-    columns = sorted({key[1:] for results in everything.values() for key in results}, key=lambda c: (c[1], c[0]))
+    columns = columns_of(next(iter(everything.values())))
     colours = dict(zip(columns, plt.get_cmap("tab10").colors, strict=False))
     figure, axis = plt.subplots(figsize=(9, 1.4 + 0.55 * len(names)), layout="constrained")
     step = 0.7 / len(columns)
@@ -207,6 +228,7 @@ def main() -> None:
         print(*table(name, everything[name], chosen.times), sep="\n", flush=True)
     if not (chosen.only or chosen.exact):
         print(*overhead(min(budget, 0.5)), sep="\n")
+    print(*summary(everything), sep="\n")
     plot(chosen.plot, everything)
     print(f"\nplot: {chosen.plot}")
 

@@ -75,11 +75,16 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
 
     def build() -> tuple[Any, ...]:
         empty = np.zeros(0, np.int64)
-        none = LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
-        words = tables(dimension, degree) if method and degree else none
-        matrix = SparseMatrix(empty, empty.astype(np.int32), empty)
-        if method == 2 and degree:
-            matrix = projection(dimension, degree)
+        words = (
+            tables(dimension, degree)
+            if method and degree
+            else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+        )
+        matrix = (
+            projection(dimension, degree)
+            if method == 2 and degree
+            else SparseMatrix(empty, empty.astype(np.int32), empty)
+        )
         return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
 
     return _once((dimension, degree, method, dtype), build)
@@ -113,6 +118,7 @@ def _prepare_on_disk(
 def _load(path: Path, table: Any, dimension: int, degree: int) -> Any:
     """The table in a file, None if there is no file or not a sound one."""
     try:
+        # Opened here: NumPy forgets to close a file that is no sound archive.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             if data["header"].tolist() != [_FORMAT, dimension, degree]:
                 return None

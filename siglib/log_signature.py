@@ -210,7 +210,14 @@ def sig_to_log_sig(
     n_threads = as_n_threads(n_jobs)
     out = on.empty((*sig.shape[:-1], length))
     on.kernels.log_signature.sig_to_log_sig(
-        on.rows(sig), *_tables(on, dimension, degree, method), on.rows(out), dimension, degree, method, scalar_term, n_threads
+        on.rows(sig),
+        *_tables(on, dimension, degree, method),
+        on.rows(out),
+        dimension,
+        degree,
+        method,
+        scalar_term,
+        n_threads,
     )
     return on.result(out)
 
@@ -315,16 +322,29 @@ def sig_to_log_sig_backprop(
 def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method: int, scalar_term: bool) -> Array:
     """The derivatives of a log-signature of shape `expected`; for method 0 a superfluous scalar entry is dropped."""
     if method == 0:
-        return derivs[..., 1:] if check_like("log_sig_derivs", derivs.shape, "the log-signature", expected, scalar_term) else derivs
+        return (
+            derivs[..., 1:]
+            if check_like("log_sig_derivs", derivs.shape, "the log-signature", expected, scalar_term)
+            else derivs
+        )
     batch, length = vector_shape("log_sig_derivs", derivs.shape)
     check_batch(name, expected[:-1], "log_sig_derivs", batch)
     if length != expected[-1]:
-        raise ValueError(f"log_sig_derivs must have length {expected[-1]} on its last axis, one for each Lyndon word, got {length}")
+        raise ValueError(
+            f"log_sig_derivs must have length {expected[-1]} on its last axis, one for each Lyndon word, got {length}"
+        )
     return derivs
 
 
 def _path_sizes(
-    path: tuple[int, ...], degree: Any, time_aug: Any, lead_lag: Any, end_time: Any, method: Any, scalar_term: Any, correction: Any
+    path: tuple[int, ...],
+    degree: Any,
+    time_aug: Any,
+    lead_lag: Any,
+    end_time: Any,
+    method: Any,
+    scalar_term: Any,
+    correction: Any,
 ) -> tuple[int, int, int, bool, int]:
     """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
     dimension = path_shape("path", path)[2]
@@ -450,7 +470,9 @@ def log_sig(
         block = slice(start, start + blocks.step)
         sig = sigs[: len(paths[block])]
         on.kernels.signature.sig(paths[block], sig, degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
-        on.kernels.log_signature.sig_to_log_sig(sig, *tables, rows[block], dimension, degree, method, scalar_term, n_threads)
+        on.kernels.log_signature.sig_to_log_sig(
+            sig, *tables, rows[block], dimension, degree, method, scalar_term, n_threads
+        )
     return on.result(out)
 
 
@@ -533,7 +555,7 @@ def log_sig_backprop(
 
 def _check_device(device: Any) -> None:
     if not isinstance(device, str):
-        raise TypeError(f'device must be a string, got {type(device).__name__}')
+        raise TypeError(f"device must be a string, got {type(device).__name__}")
     if device not in ("cpu", "cuda", "both"):
         raise ValueError(f'device must be "cpu", "cuda" or "both", got {device!r}')
 

@@ -1,45 +1,37 @@
 """Path transforms: lead-lag and time augmentation, and their gradient."""
 
-import math
 from typing import Any
 
 from ._autograd import differentiable
-from ._backend import backend_for
-from ._checks import as_bool, as_float, as_n_threads, augmented_dimension
+from ._backend import Array, backend_for
+from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, path_shape
 
 
-def _transformed_shape(
-    path_shape: tuple[int, ...],
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    end_time: float = 1.0,
-    n_jobs: int = 1,
+def _transform_path_shape(
+    path: tuple[int, ...], *, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
 ) -> tuple[int, ...]:
-    """Shape of the transformed path, or ValueError if `path_shape` is not that of paths."""
-    if len(path_shape) < 2:
-        raise ValueError(f"path must have shape (..., length, dimension), got {tuple(path_shape)}")
-    *batch, length, dimension = path_shape
-    if dimension == 0:
-        raise ValueError(f"path must have at least one channel, got shape {tuple(path_shape)}")
+    batch, length, dimension = path_shape("path", path)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    as_float("end_time", end_time)
+    as_n_threads(n_jobs)
     if lead_lag and length > 0:
         length = 2 * length - 1
-    return (*batch, length, augmented_dimension(dimension, time_aug, lead_lag))
+    return (*batch, length, dimension)
 
 
-def _transform_path_vjp(derivs: Any, out: Any, path: Any, **options: Any) -> tuple[Any, ...]:
+def _transform_path_vjp(derivs: Array, out: Array, path: Array, **options: Any) -> tuple[Array]:
     return (transform_path_backprop(derivs, **options),)
 
 
-@differentiable(_transform_path_vjp, _transformed_shape, needs_out=False)
+@differentiable(_transform_path_vjp, _transform_path_shape, needs_out=False)
 def transform_path(
-    path: Any,
+    path: Array,
     *,
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
     n_jobs: int = 1,
-) -> Any:
+) -> Array:
     """Add time to a path as a channel, or make it its lead-lag path, or both.
 
     Row r of the lead-lag path of x_0, ..., x_{L-1} is ``(x[r // 2], x[(r + 1) // 2])`` for r = 0, ..., 2L - 2: the lag
@@ -95,33 +87,21 @@ def transform_path(
            [3., 4., 5., 6., 3.],
            [5., 6., 5., 6., 4.]])
     """
-    time_aug = as_bool("time_aug", time_aug)
-    lead_lag = as_bool("lead_lag", lead_lag)
-    end_time = as_float("end_time", end_time)
-    n_threads = as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    shape = _transformed_shape(path.shape, time_aug=time_aug, lead_lag=lead_lag)
+    shape = _transform_path_shape(path.shape, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
     out = on.empty(shape)
-    n_paths = math.prod(shape[:-2])
-    on.kernels.path.transform_path(
-        on.view(path).reshape(n_paths, *path.shape[-2:]),
-        on.view(out).reshape(n_paths, *shape[-2:]),
-        time_aug,
-        lead_lag,
-        end_time,
-        n_threads,
-    )
+    on.kernels.path.transform_path(on.paths(path), on.paths(out), time_aug, lead_lag, end_time, as_n_threads(n_jobs))
     return on.result(out)
 
 
 def transform_path_backprop(
-    derivs: Any,
+    derivs: Array,
     *,
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
     n_jobs: int = 1,
-) -> Any:
+) -> Array:
     """Gradient of a function of a transformed path with respect to the path: the adjoint of `transform_path`.
 
     Row l of the result is the sum of the cotangents of all copies of point l. Those of the time channel are not used.
@@ -185,11 +165,5 @@ def transform_path_backprop(
         what = "besides time" if time_aug else "to begin with"
         raise ValueError(f"derivs must have at least one channel {what}, got shape {tuple(derivs.shape)}")
     out = on.empty((*batch, length, dimension))
-    n_paths = math.prod(batch)
-    on.kernels.path.transform_path_backprop(
-        on.view(derivs).reshape(n_paths, *derivs.shape[-2:]),
-        on.view(out).reshape(n_paths, length, dimension),
-        lead_lag,
-        n_threads,
-    )
+    on.kernels.path.transform_path_backprop(on.paths(derivs), on.paths(out), lead_lag, n_threads)
     return on.result(out)

@@ -6,10 +6,11 @@ lexicographically; a log-signature in Lyndon coordinates lists Lyndon words in t
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from ._checks import as_bool, as_int
+from ._lyndon import letters_of, lyndon_codes
 
 Word = tuple[int, ...]
 
@@ -121,33 +122,15 @@ def words(alphabet_size: int, max_length: int) -> list[Word]:
     return [word for length in range(max_length + 1) for word in itertools.product(letters, repeat=length)]
 
 
-def _lyndon_words(alphabet_size: int, max_length: int) -> Iterator[Word]:
-    """Lyndon words of length 1 to `max_length` in lexicographic order.
-
-    From one word to the next: repeat it up to `max_length`, drop trailing largest letters, raise the last letter that
-    is left. Source: J.-P. Duval, Génération d'une section des classes de conjugaison et arbre des mots de Lyndon de
-    longueur bornée, 1988.
-    """
-    last = alphabet_size - 1
-    word = [-1]
-    while word:
-        word[-1] += 1
-        yield tuple(word)
-        n = len(word)
-        word = [word[i % n] for i in range(max_length)]
-        while word and word[-1] == last:
-            word.pop()
-
-
-def _checked_lyndon_words(alphabet_size: Any, name: str, max_length: Any) -> list[Word]:
-    alphabet_size = as_int("alphabet_size", alphabet_size, 0)
-    max_length = as_int(name, max_length, 0)
+def _lyndon_words(alphabet_size: int, max_length: int) -> list[list[Word]]:
+    """Lyndon words of each length 1, ..., max_length in lexicographic order."""
     if alphabet_size == 0 or max_length == 0:
         return []
     if alphabet_size == 1:
-        return [(0,)]
+        return [[(0,)]]
     _check_size(alphabet_size, max_length)
-    return list(_lyndon_words(alphabet_size, max_length))
+    levels = enumerate(lyndon_codes(alphabet_size, max_length), 1)
+    return [list(map(tuple, letters_of(codes, alphabet_size, length).tolist())) for length, codes in levels]
 
 
 def lyndon_words_of_length(alphabet_size: int, length: int) -> list[Word]:
@@ -179,7 +162,10 @@ def lyndon_words_of_length(alphabet_size: int, length: int) -> list[Word]:
     >>> siglib.lyndon_words_of_length(2, 4)
     [(0, 0, 0, 1), (0, 0, 1, 1), (0, 1, 1, 1)]
     """
-    return [word for word in _checked_lyndon_words(alphabet_size, "length", length) if len(word) == length]
+    alphabet_size = as_int("alphabet_size", alphabet_size, 0)
+    length = as_int("length", length, 0)
+    levels = _lyndon_words(alphabet_size, length)
+    return levels[-1] if levels and length == len(levels) else []
 
 
 def lyndon_words(alphabet_size: int, max_length: int) -> list[Word]:
@@ -213,8 +199,9 @@ def lyndon_words(alphabet_size: int, max_length: int) -> list[Word]:
     >>> siglib.lyndon_words(2, 3)
     [(0,), (1,), (0, 1), (0, 0, 1), (0, 1, 1)]
     """
-    # Sorting is stable: words of one length stay in lexicographic order.
-    return sorted(_checked_lyndon_words(alphabet_size, "max_length", max_length), key=len)
+    alphabet_size = as_int("alphabet_size", alphabet_size, 0)
+    max_length = as_int("max_length", max_length, 0)
+    return [word for level in _lyndon_words(alphabet_size, max_length) for word in level]
 
 
 def is_lyndon(word: Sequence[int]) -> bool:

@@ -1,5 +1,8 @@
 """Options and fixtures of the whole test suite."""
 
+import os
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from checking import require
@@ -19,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     require([package for option in config.getoption("--require") for package in option.split(",") if package])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A working folder of their own: programs that tests start would import sources without kernels from the project's."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -117,7 +117,8 @@ def test_sources_were_found() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstring(name: str) -> None:
-    doc = inspect.getdoc(getattr(siglib, name))
+    function = getattr(siglib, name)
+    doc = inspect.getdoc(function)
     assert doc
     assert "Examples\n--------\n" in doc
     assert "\n>>> " in doc

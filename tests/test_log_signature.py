@@ -14,7 +14,25 @@ import siglib
 
 FUNCTIONS = ("log_sig", "sig_to_log_sig", "sig_to_log_sig_backprop")
 # (dimension, degree): every specialised dimension, wide rows that are cut, the trivial ones.
-SIZES = [(1, 1), (1, 4), (2, 1), (2, 2), (2, 3), (2, 7), (3, 2), (3, 5), (4, 4), (5, 3), (5, 4), (6, 3), (7, 3), (9, 2), (11, 3), (19, 2), (3, 1)]
+SIZES = [
+    (1, 1),
+    (1, 4),
+    (2, 1),
+    (2, 2),
+    (2, 3),
+    (2, 7),
+    (3, 2),
+    (3, 5),
+    (4, 4),
+    (5, 3),
+    (5, 4),
+    (6, 3),
+    (7, 3),
+    (9, 2),
+    (11, 3),
+    (19, 2),
+    (3, 1),
+]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
 methods = pytest.mark.parametrize("method", [0, 1, 2])
 scalar_terms = pytest.mark.parametrize("scalar_term", [False, True], ids=["", "scalar_term"])
@@ -27,7 +45,10 @@ def golden_cases(file: str) -> list[Any]:
     return cases(file, *FUNCTIONS, accept=accept)
 
 
-@pytest.mark.parametrize("case", golden_cases("04_log_sig") + cases("03_04_iisignature", "log_sig", accept=lambda r: r["kwargs"]["method"] != 3))
+@pytest.mark.parametrize(
+    "case",
+    golden_cases("04_log_sig") + cases("03_04_iisignature", "log_sig", accept=lambda r: r["kwargs"]["method"] != 3),
+)
 def test_golden(case: Case) -> None:
     assert_close(getattr(siglib, case.function)(*case.args, **case.kwargs), case.outputs[0])
 
@@ -41,7 +62,9 @@ def word_index(word: tuple[int, ...], d: int) -> int:
     return sum((letter + 1) * d**i for i, letter in enumerate(reversed(word))) - 1
 
 
-def tensors(rng: np.random.Generator, shape: tuple[int, ...], d: int, degree: int, scalar_term: bool = False) -> np.ndarray:
+def tensors(
+    rng: np.random.Generator, shape: tuple[int, ...], d: int, degree: int, scalar_term: bool = False
+) -> np.ndarray:
     """Any numbers in the place of signatures, of the size that levels have; a stored scalar term is nonsense."""
     levels = [rng.standard_normal((*shape, d**n)) / d ** (n / 2) for n in range(1, degree + 1)]
     if scalar_term:
@@ -82,7 +105,9 @@ def log_derivative(flat: np.ndarray, direction: np.ndarray, d: int, degree: int)
 @methods
 @scalar_terms
 @sizes
-def test_definition(dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], scalar_term: bool, method: int) -> None:
+def test_definition(
+    dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], scalar_term: bool, method: int
+) -> None:
     sig = tensors(rng, (5,), *size, scalar_term).astype(dtype)
     log = siglib.sig_to_log_sig(sig, *size, method=method)
     assert log.dtype == dtype
@@ -109,7 +134,9 @@ def test_backprop_against_the_derivative(
         direction = tensors(rng, (3,), *size)
         change = [log_derivative(*pair, *size) for pair in zip(sig.astype(np.float64), direction, strict=True)]
         change = project(np.array(change), *size, method)
-        assert_close((gradient * direction).sum(axis=1), (derivs * change).sum(axis=1), 1e-11 if dtype == np.float64 else 1e-3)
+        assert_close(
+            (gradient * direction).sum(axis=1), (derivs * change).sum(axis=1), 1e-11 if dtype == np.float64 else 1e-3
+        )
 
 
 @methods
@@ -125,14 +152,21 @@ def test_backprop_against_finite_differences(rng: np.random.Generator, size: tup
 @scalar_terms
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (3, 3), (5, 3), (7, 2)], ids=str)
 def test_every_batch_size(
-    instruction_set: str, dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], scalar_term: bool, method: int
+    instruction_set: str,
+    dtype: np.dtype,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    scalar_term: bool,
+    method: int,
 ) -> None:
     """Full lane groups, dead lanes and signatures on their own: no row disturbs another, all instruction sets agree."""
     tolerance = 1e-13 if dtype == np.float64 else 1e-5
     all_sigs = tensors(rng, (33,), *size, scalar_term).astype(dtype)
     expected = log_of(all_sigs, *size, method, scalar_term)
     all_derivs = rng.standard_normal(expected.shape).astype(dtype)
-    alone = [siglib.sig_to_log_sig_backprop(*row, *size, method=method) for row in zip(all_sigs, all_derivs, strict=True)]
+    alone = [
+        siglib.sig_to_log_sig_backprop(*row, *size, method=method) for row in zip(all_sigs, all_derivs, strict=True)
+    ]
     for batch in [*range(1, 21), 33]:
         sig, derivs = all_sigs[:batch], all_derivs[:batch]
         assert_close(siglib.sig_to_log_sig(sig, *size, method=method), expected[:batch])
@@ -142,7 +176,9 @@ def test_every_batch_size(
 @methods
 @pytest.mark.parametrize("size", [(2, 6), (3, 4), (8, 2)], ids=str)
 @pytest.mark.parametrize("batch", [3, 16, 50])
-def test_threads_do_not_change_a_bit(dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], batch: int, method: int) -> None:
+def test_threads_do_not_change_a_bit(
+    dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], batch: int, method: int
+) -> None:
     sig = tensors(rng, (batch,), *size).astype(dtype)
     log = siglib.sig_to_log_sig(sig, *size, method=method)
     gradient = siglib.sig_to_log_sig_backprop(sig, log, *size, method=method)
@@ -157,14 +193,18 @@ def test_threads_do_not_change_a_bit(dtype: np.dtype, rng: np.random.Generator, 
 
 
 TRANSFORMS = [{}, {"time_aug": True, "end_time": 2.5}, {"lead_lag": True}, {"time_aug": True, "lead_lag": True}]
-transforms = pytest.mark.parametrize("options", TRANSFORMS, ids=lambda o: "+".join(k for k in o if k != "end_time") or "plain")
+transforms = pytest.mark.parametrize(
+    "options", TRANSFORMS, ids=lambda o: "+".join(k for k in o if k != "end_time") or "plain"
+)
 
 
 @methods
 @scalar_terms
 @transforms
 @pytest.mark.parametrize("length", [0, 1, 2, 9])
-def test_log_sig(dtype: np.dtype, rng: np.random.Generator, options: dict[str, Any], length: int, scalar_term: bool, method: int) -> None:
+def test_log_sig(
+    dtype: np.dtype, rng: np.random.Generator, options: dict[str, Any], length: int, scalar_term: bool, method: int
+) -> None:
     paths = (rng.standard_normal((2, 2, length, 2)) / 2).astype(dtype)
     log = siglib.log_sig(paths, 3, method=method, scalar_term=scalar_term, **options)
     d = reference.transform_path(np.zeros((1, 2)), **options).shape[-1]
@@ -198,8 +238,14 @@ def test_log_sig_in_blocks(dtype: np.dtype, rng: np.random.Generator, method: in
     derivs = rng.standard_normal(log.shape).astype(dtype)
     gradient = siglib.log_sig_backprop(paths, derivs, 5, method=method)
     for part in (slice(0, 32), slice(60, 100), slice(640, 700)):
-        assert_close(log[part], log_of(reference.signature(paths[part], 5), 4, 5, method), 1e-11 if dtype == np.float64 else 1e-3)
-        assert_close(siglib.log_sig_backprop(paths[part], derivs[part], 5, method=method), gradient[part], 1e-12 if dtype == np.float64 else 1e-3)
+        assert_close(
+            log[part], log_of(reference.signature(paths[part], 5), 4, 5, method), 1e-11 if dtype == np.float64 else 1e-3
+        )
+        assert_close(
+            siglib.log_sig_backprop(paths[part], derivs[part], 5, method=method),
+            gradient[part],
+            1e-12 if dtype == np.float64 else 1e-3,
+        )
 
 
 def test_log_sig_does_not_store_all_signatures(rng: np.random.Generator) -> None:
@@ -254,7 +300,12 @@ def test_layouts(dtype: np.dtype, rng: np.random.Generator, scalar_term: bool, m
     gradient = siglib.sig_to_log_sig_backprop(sig, log, 3, 3, method=method)
     for (name, laid_sig), laid_log in zip(layouts(sig).items(), layouts(log).values(), strict=True):
         assert_same_bits(siglib.sig_to_log_sig(laid_sig, 3, 3, method=method).astype(dtype), log), name
-        assert_same_bits(siglib.sig_to_log_sig_backprop(laid_sig, laid_log, 3, 3, method=method).astype(dtype), gradient), name
+        (
+            assert_same_bits(
+                siglib.sig_to_log_sig_backprop(laid_sig, laid_log, 3, 3, method=method).astype(dtype), gradient
+            ),
+            name,
+        )
     part = siglib.sig_to_log_sig(sig[1:, :1], 3, 3, method=method)
     assert_same_bits(part, np.ascontiguousarray(log[1:, :1]))
 
@@ -279,7 +330,10 @@ def test_degree_zero(batch: tuple[int, ...], scalar_term: bool, method: int) -> 
     length = int(scalar_term and method == 0)
     paths = np.ones((*batch, 4, 3))
     assert_same_bits(siglib.log_sig(paths, 0, method=method, scalar_term=scalar_term), np.zeros((*batch, length)))
-    assert_same_bits(siglib.log_sig_backprop(paths, np.ones((*batch, length)), 0, method=method, scalar_term=scalar_term), np.zeros(paths.shape))
+    assert_same_bits(
+        siglib.log_sig_backprop(paths, np.ones((*batch, length)), 0, method=method, scalar_term=scalar_term),
+        np.zeros(paths.shape),
+    )
     sig = np.ones((*batch, int(scalar_term)))
     log = siglib.sig_to_log_sig(sig, 3, 0, method=method)
     assert_same_bits(log, np.zeros((*batch, length)))
@@ -300,7 +354,10 @@ def test_nan_stays_in_its_row(rng: np.random.Generator, method: int) -> None:
     derivs = rng.standard_normal(clean.shape)
     clean_gradient = siglib.sig_to_log_sig_backprop(sig, derivs, 3, 3, method=method)
     sig[4, 1] = np.nan
-    log, gradient = siglib.sig_to_log_sig(sig, 3, 3, method=method), siglib.sig_to_log_sig_backprop(sig, derivs, 3, 3, method=method)
+    log, gradient = (
+        siglib.sig_to_log_sig(sig, 3, 3, method=method),
+        siglib.sig_to_log_sig_backprop(sig, derivs, 3, 3, method=method),
+    )
     others = np.arange(9) != 4
     assert_same_bits(log[others], clean[others])
     assert_same_bits(gradient[others], clean_gradient[others])
@@ -358,11 +415,27 @@ REFUSALS = [
     (lambda: siglib.sig_to_log_sig(SIG, 2, 3, time_aug=1), TypeError, "time_aug must be True or False"),
     (lambda: siglib.sig_to_log_sig(SIG, 2, 3, n_jobs=0), ValueError, "n_jobs"),
     (lambda: siglib.sig_to_log_sig(np.zeros(14, complex), 2, 3), TypeError, "real numbers"),
-    (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 6)), 2, 3), ValueError, "log_sig_derivs must have length 5"),
-    (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 14)), 2, 3), ValueError, "log_sig_derivs must have length 5"),
+    (
+        lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 6)), 2, 3),
+        ValueError,
+        "log_sig_derivs must have length 5",
+    ),
+    (
+        lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 14)), 2, 3),
+        ValueError,
+        "log_sig_derivs must have length 5",
+    ),
     (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros(5), 2, 3), ValueError, "same batch shape"),
-    (lambda: siglib.sig_to_log_sig_backprop(np.zeros((200000, 14)), np.zeros(14), 2, 3, method=0), ValueError, "same batch shape"),
-    (lambda: siglib.sig_to_log_sig_backprop(np.zeros((2, 15)), np.zeros((2, 14)), 2, 3, method=0), ValueError, "length 15"),
+    (
+        lambda: siglib.sig_to_log_sig_backprop(np.zeros((200000, 14)), np.zeros(14), 2, 3, method=0),
+        ValueError,
+        "same batch shape",
+    ),
+    (
+        lambda: siglib.sig_to_log_sig_backprop(np.zeros((2, 15)), np.zeros((2, 14)), 2, 3, method=0),
+        ValueError,
+        "length 15",
+    ),
     (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 5), np.float32), 2, 3), TypeError, "dtype"),
     (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 5)), 2, 3, method=3), ValueError, "method 3"),
     (lambda: siglib.log_sig(np.zeros(3), 2), ValueError, "path must have shape"),
@@ -370,7 +443,11 @@ REFUSALS = [
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, method=3), ValueError, "method 3"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, end_time="1"), TypeError, "end_time"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, scalar_term=1), TypeError, "scalar_term"),
-    (lambda: siglib.log_sig(np.zeros((3, 2)), 2, correction=np.zeros((2, 2))), ValueError, "correction is not supported yet"),
+    (
+        lambda: siglib.log_sig(np.zeros((3, 2)), 2, correction=np.zeros((2, 2))),
+        ValueError,
+        "correction is not supported yet",
+    ),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, n_jobs="a"), TypeError, "n_jobs"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 100), ValueError, "2\\*\\*63"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 45), ValueError, "too large"),
@@ -401,7 +478,9 @@ def test_torch(rng: np.random.Generator, method: int) -> None:
     assert_same_bits(log.detach().numpy(), siglib.sig_to_log_sig(sig.detach().numpy(), 2, 3, method=method))
     assert torch.autograd.gradcheck(lambda s: siglib.sig_to_log_sig(s, 2, 3, method=method), sig)
     path = torch.tensor(rng.standard_normal((2, 5, 2)), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda p: siglib.log_sig(p, 3, method=method, time_aug=True, scalar_term=True), path)
+    assert torch.autograd.gradcheck(
+        lambda p: siglib.log_sig(p, 3, method=method, time_aug=True, scalar_term=True), path
+    )
 
 
 @methods

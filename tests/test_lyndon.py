@@ -121,7 +121,12 @@ def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def damaged(content: bytes) -> dict[str, bytes]:
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0xFF
-    return {"flipped": bytes(flipped), "truncated": content[: len(content) // 2], "empty": b"", "text": b"not a table" * 50}
+    return {
+        "flipped": bytes(flipped),
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+        "text": b"not a table" * 50,
+    }
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "text"])

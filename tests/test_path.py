@@ -161,7 +161,7 @@ def test_nan_stays_in_its_point() -> None:
         (
             lambda: siglib.transform_path(np.zeros((3, 0)), lead_lag=True),
             ValueError,
-            r"one channel, got shape \(3, 0\)",
+            r"one channel .*got shape \(3, 0\)",
         ),
         (
             lambda: siglib.transform_path(np.zeros((3, 2)), time_aug=1),

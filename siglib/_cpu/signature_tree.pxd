@@ -167,7 +167,25 @@ cdef inline void tile(const vec* x, vec* T, const vec* B, Py_ssize_t n_nodes, Py
 
 cdef inline void tiled_tree(const vec* x, vec** T, const vec* B, const vec* inverse, vec* work, Py_ssize_t d, int p) noexcept nogil:
     """One block through the whole tree, for any d: the top level in tiles of letters."""
-    cdef Py_ssize_t j = 0, n_nodes = upper_levels(x, T, &B, inverse, work, d, p, 1)
+    cdef Py_ssize_t i, j = 0, n_nodes
+    cdef vec t
+    cdef vec root[8]
+    if p == 2:
+        # By far the most frequent depth here, and simple enough to stay in registers.
+        for i in range(8):
+            root[i] = B[i]
+        B = work
+        for j in range(d):
+            t = T[1][j]
+            for i in range(4):
+                work[i] = x[i * d + j] * root[4 + i] + t
+                t = t + x[i * d + j] * root[i]
+            T[1][j] = t
+            work = work + BLOCK
+        j = 0
+        n_nodes = d
+    else:
+        n_nodes = upper_levels(x, T, &B, inverse, work, d, p, 1)
     while j + 4 <= d:
         tile(x + j, T[0] + j, B, n_nodes, d, 4)
         j += 4

@@ -254,32 +254,70 @@ cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py
             gx[m * d + j] = letters_g[m * width + j]
 
 
+cdef inline void top_level_adjoint(const vec* x, vec* gx, const vec* G, vec* nodes, Py_ssize_t n_nodes, Py_ssize_t d) noexcept nogil:
+    """Top level in tiles of letters."""
+    cdef Py_ssize_t j = 0
+    while j + 4 <= d:
+        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 4)
+        j += 4
+    if d - j == 3:
+        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 3)
+    elif d - j == 2:
+        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 2)
+    elif d - j == 1:
+        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 1)
+
+
+cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, const vec* G0, const vec* B, const vec* C, vec* b,
+                                    const vec* inverse, vec* work, Py_ssize_t d) noexcept nogil:
+    """A tree of depth 2: `upper_levels_down`, the top level, `upper_levels_up`, with the root in registers."""
+    cdef Py_ssize_t i, j, m
+    cdef vec t, g, e
+    cdef vec root[4]
+    cdef vec root_c[2]
+    cdef vec root_b[4]
+    cdef vec* node = work
+    for i in range(4):
+        root[i] = B[i]
+        root_b[i] = inverse[0]
+    for i in range(2):
+        root_c[i] = C[i]
+    for j in range(d):
+        t = S[j]
+        for m in range(2):
+            t = t - x[m * d + j] * root_c[m]
+            node[m] = x[m * d + j] * root[2 + m] + t
+            node[2 + m] = inverse[0]
+        S[j] = t
+        node = node + 4
+    top_level_adjoint(x, gx, G0, work, d, d)
+    node = work
+    for j in range(d):
+        g = G1[j]
+        for m in range(2):
+            e = node[2 + m]
+            gx[m * d + j] = gx[m * d + j] + g * root[m] + e * root[2 + m]
+            root_b[m] = root_b[m] + x[m * d + j] * g
+            root_b[2 + m] = root_b[2 + m] + x[m * d + j] * e
+            g = g + e
+        G1[j] = g
+        node = node + 4
+    for i in range(4):
+        b[i] = root_b[i]
+
+
 cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b, const vec* inverse,
                                     vec* work, Py_ssize_t d, int p) noexcept nogil:
     """One pair of increments through the whole tree, for any d."""
-    cdef Py_ssize_t i, j = 0, n_nodes
+    cdef Py_ssize_t i, n_nodes
     cdef vec* levels[16]
     if p == 2:
-        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 2, 1, levels)
-    elif p == 3:
-        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 3, 1, levels)
-    else:
-        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, 1, levels)
-    while j + 4 <= d:
-        tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 4)
-        j += 4
-    if d - j == 3:
-        tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 3)
-    elif d - j == 2:
-        tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 2)
-    elif d - j == 1:
-        tile_adjoint(x + j, gx + j, G[0] + j, levels[1], n_nodes, d, 1)
-    if p == 2:
-        upper_levels_up(x, gx, G, inverse, d, 2, 1, levels, n_nodes)
-    elif p == 3:
-        upper_levels_up(x, gx, G, inverse, d, 3, 1, levels, n_nodes)
-    else:
-        upper_levels_up(x, gx, G, inverse, d, p, 1, levels, n_nodes)
+        # By far the most frequent depth here, and simple enough to stay in registers.
+        two_levels_adjoint(x, gx, S[1], G[1], G[0], B, C, b, inverse, work, d)
+        return
+    n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, 1, levels)
+    top_level_adjoint(x, gx, G[0], levels[1], n_nodes, d)
+    upper_levels_up(x, gx, G, inverse, d, p, 1, levels, n_nodes)
     for i in range(p * PAIR):
         b[i] = levels[p][p * PAIR + i]
 
