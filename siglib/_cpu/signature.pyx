@@ -31,7 +31,7 @@ from .signature_groups cimport (
     store_last_points,
     suffix_letters,
 )
-from .signature_plan cimport Plan, make_plan, n_copies, n_suffix_sets
+from .signature_plan cimport Plan, fits, make_plan, n_copies, n_suffix_sets
 from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
 from .signature_tree_adjoint cimport walk_adjoint
@@ -163,6 +163,44 @@ cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, 
     return 0
 
 
+cdef void powers(const real[:, :, :] path, real[:, ::1] out, bint scalar_term) noexcept nogil:
+    """Signatures of paths with one channel: the powers X^n / n! of the total increment, whatever the degree."""
+    cdef Py_ssize_t b, n
+    cdef real total, power
+    for b in range(path.shape[0]):
+        total = total_increment(path, b)
+        power = 1
+        for n in range(1, out.shape[1] - scalar_term + 1):
+            power = power * total / <real>n
+            out[b, scalar_term + n - 1] = power
+
+
+cdef void powers_backprop(const real[:, :, :] path, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
+                          bint scalar_term) noexcept nogil:
+    """Adjoint of `powers`: the derivative of X^n / n! is X^(n-1) / (n-1)!, and X is the last point minus the first."""
+    cdef Py_ssize_t b, n
+    cdef real total, power, derivative
+    for b in range(path.shape[0]):
+        total = total_increment(path, b)
+        power = 1
+        derivative = 0
+        for n in range(1, sig_derivs.shape[1] - scalar_term + 1):
+            derivative += sig_derivs[b, scalar_term + n - 1] * power
+            power = power * total / <real>n
+        out[b, :, 0] = 0
+        out[b, path.shape[1] - 1, 0] = derivative
+        out[b, 0, 0] = -derivative
+
+
+cdef inline real total_increment(const real[:, :, :] path, Py_ssize_t b) noexcept nogil:
+    """Last point minus first, as a sum of increments: NaN and infinity on the way count."""
+    cdef Py_ssize_t row
+    cdef real total = 0
+    for row in range(path.shape[1] - 1):
+        total += path[b, row + 1, 0] - path[b, row, 0]
+    return total
+
+
 def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, bint time_aug, bint lead_lag,
         double end_time, int n_threads):
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
@@ -179,11 +217,16 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     if transform.n_rows == 0:
         out[:, scalar_term:] = 0
         return
+    if transform.d == 1:
+        powers(path, out, scalar_term)
+        return
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
-        if plan.n_chunks == 1:
+        if not fits(&plan):
+            status = -1
+        elif plan.n_chunks == 1:
             status = forward(&path[0, 0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
         else:
             status = -1
@@ -372,11 +415,16 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     if n_words == 0 or transform.n_rows == 0:
         out[:, :, :] = 0
         return
+    if transform.d == 1:
+        powers_backprop(path, sig_derivs, out, scalar_term)
+        return
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
-        if plan.n_chunks == 1:
+        if not fits(&plan):
+            status = -1
+        elif plan.n_chunks == 1:
             status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],
                               sig.shape[1], &out[0, 0, 0], n_threads)
         else:

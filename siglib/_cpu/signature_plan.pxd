@@ -106,6 +106,13 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     return plan
 
 
+cdef inline bint fits(const Plan* plan) noexcept nogil:
+    """Whether all sizes of scratch memory can be counted in 64 bits; in floating point, which does not wrap around."""
+    cdef double rows = <double>plan.padded_rows * plan.width * (2 * plan.d + 2 * plan.s)
+    cdef double words = <double>plan.n_virtual * plan.n_words
+    return 8 * rows * plan.n_groups * plan.n_blocks < 4e18 and 8 * words < 4e18
+
+
 cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual,
                         Py_ssize_t* copy) noexcept nogil:
     """The virtual path of a lane and which copy of it: the lane takes suffix set * n_copies + copy."""
