@@ -90,3 +90,12 @@ def test_files_that_the_pages_name_exist(page):
     named = re.findall(r"`((?:siglib|tests|benchmarks|examples|docs|\.ci)/[\w./]+)`", page.read_text(encoding="utf-8"))
     missing = [path for path in named if not (ROOT / path).exists()]
     assert not missing
+
+
+def test_design_lists_every_kernel_file():
+    text = (DOCS / "design.md").read_text(encoding="utf-8")
+    kernels = [path for path in (ROOT / "siglib" / "_cpu").iterdir() if path.suffix in {".pyx", ".pxd", ".pxi"}]
+    missing = [
+        path.name for path in kernels if not path.stem.startswith("_") and f"siglib/_cpu/{path.name}`" not in text
+    ]
+    assert not missing
