@@ -7,9 +7,33 @@ word is 1 and not stored. Each primitive is followed by its adjoint.
 from .lanes cimport real
 
 
+cdef inline void last_letters(const real* a_n, const real* b_n, const real* a_n1, const real* a_n2, const real* b,
+                              real* out, Py_ssize_t size, const int d) noexcept nogil:
+    """What of level n does not need more than two letters of b: out_n = a_n + b_n + a_{n-1} (x) b_1 + a_{n-2} (x) b_2.
+
+    `size` is the length of level n. One pass instead of three, for rows too short for a loop of their own.
+    """
+    cdef Py_ssize_t u, at
+    cdef int i, j
+    cdef real one, two
+    cdef real b1[5]
+    cdef real b2[25]
+    for i in range(d):
+        b1[i] = b[i]
+    for i in range(d * d):
+        b2[i] = b[d + i]
+    for u in range(size // (d * d)):
+        two = a_n2[u]
+        for i in range(d):
+            one = a_n1[u * d + i]
+            at = (u * d + i) * d
+            for j in range(d):
+                out[at + j] = a_n[at + j] + b_n[at + j] + two * b2[i * d + j] + one * b1[j]
+
+
 cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """out = a (x) b. Level n from n = degree down reads only lower levels of a and b, so `out` may be `a`."""
-    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size
+    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size, at_1, at_2
     cdef real factor
     cdef real* row
     cdef const real* suffix
@@ -19,14 +43,25 @@ cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, 
         size *= d
     offset_n -= 1                     # where level `degree` starts; `size` is its length
     for n in range(degree, 0, -1):
-        for u in range(size):
-            out[offset_n + u] = a[offset_n + u] + b[offset_n + u]
+        at_1 = offset_n - size // d
+        at_2 = at_1 - size // d // d
+        if n < 3 or d > 5 or d < 2:
+            for u in range(size):
+                out[offset_n + u] = a[offset_n + u] + b[offset_n + u]
+        elif d == 2:
+            last_letters(a + offset_n, b + offset_n, a + at_1, a + at_2, b, out + offset_n, size, 2)
+        elif d == 3:
+            last_letters(a + offset_n, b + offset_n, a + at_1, a + at_2, b, out + offset_n, size, 3)
+        elif d == 4:
+            last_letters(a + offset_n, b + offset_n, a + at_1, a + at_2, b, out + offset_n, size, 4)
+        else:
+            last_letters(a + offset_n, b + offset_n, a + at_1, a + at_2, b, out + offset_n, size, 5)
         # The inner loop runs along words of b: contiguous, and long where most of the work is.
         n_u = d
         n_v = size // d
         offset_u = 0
         offset_v = offset_n - n_v
-        for _k in range(1, n):
+        for _k in range(1, n if n < 3 or d > 5 or d < 2 else n - 2):
             suffix = b + offset_v
             for u in range(n_u):
                 factor = a[offset_u + u]
