@@ -55,7 +55,7 @@ cdef Scratch forward_scratch(const Plan* plan) noexcept nogil:
     for level in range(plan.p):
         partial += nodes * (plan.p - level) * BLOCK
         nodes *= plan.d
-    at.xw = plan.padded_rows * plan.d * plan.width
+    at.xw = (plan.padded_rows + 1) * plan.d * plan.width
     at.inverse = at.xw + (plan.padded_rows * plan.s * plan.width if n_copies(plan, plan.n_groups - 1) > 1 else 0)
     at.ending = at.inverse + (plan.degree + 1) * plan.width
     at.tree = at.ending + plan.s * plan.width
@@ -74,9 +74,9 @@ cdef inline void fill_inverse(const Plan* plan, real* inverse) noexcept nogil:
 
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
-cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group, bint reverse,
+cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
                real* dx) noexcept nogil:
-    load_group(path, strides, plan, group, reverse, dx)
+    load_group(path, strides, plan, group, dx)
 
 
 cdef void gather(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters,
@@ -106,7 +106,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
     cdef int k
     cdef void** T = pointers + plan.s
     if loaded[0] != group:
-        load(path, strides, plan, group, True, scratch)
+        load(path, strides, plan, group, scratch)
         fill_inverse(plan, scratch + at.inverse)
         loaded[0] = group
     size = 0
@@ -120,7 +120,8 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
         else:
             suffix_letters(plan, suffix_set, letters)
         for k in range(plan.s):
-            pointers[k] = scratch + (at.xw + k * plan.width if gathered else letters[k] * plan.width)
+            pointers[k] = scratch + ((plan.padded_rows - 1) * xw_stride * plan.width
+                                     + (at.xw + k * plan.width if gathered else letters[k] * plan.width))
         memset(scratch + at.ending, 0, (at.work - at.ending) * sizeof(real))
         if real is double:
             walk(<const vd*>scratch, plan.padded_rows, <vd**>pointers, xw_stride, <vd*>(scratch + at.ending), <vd**>T,
@@ -258,7 +259,7 @@ cdef AdjointScratch adjoint_scratch(const Plan* plan) noexcept nogil:
     for level in range(plan.p):
         partial += nodes * (3 * (plan.p - level) - 1) * PAIR
         nodes *= plan.d
-    at.gx = rows * plan.d
+    at.gx = (plan.padded_rows + 1) * plan.d * plan.width
     # With several blocks each unit has a gradient buffer of its own, outside the scratch memory.
     at.xw = at.gx + (rows * plan.d if plan.n_blocks == 1 else 0)
     at.gxw = at.xw + gathered
@@ -285,7 +286,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
     cdef void** S = gxw + plan.s
     cdef void** G = S + plan.p
     if loaded[0] != group:
-        load(path, strides, plan, group, False, scratch)
+        load(path, strides, plan, group, scratch)
         fill_inverse(plan, scratch + at.inverse)
         loaded[0] = group
     size = 0

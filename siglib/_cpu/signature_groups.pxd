@@ -5,21 +5,51 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from .increments cimport load_rows, load_rows_backprop
-from .lanes cimport real
+from .lane_moves cimport load_columns, store_columns
+from .lanes cimport real, vd, vf
 from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
 
 
-cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
-                            bint reverse, real* dx) noexcept nogil:
-    """dx (padded_rows, d, width): the increments of a group's virtual paths, last row first if `reverse`; missing
-    rows are zero.
-
-    strides: those of path (n_paths, length, dimension), in numbers.
-    """
-    cdef Py_ssize_t first, row, i, length, virtual, copy
-    cdef Py_ssize_t row_size = plan.d * plan.width, step = -row_size if reverse else row_size
+cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
+                                 real* dx) noexcept nogil:
+    """`load_group` by transposes in registers, or False where it takes more than that."""
+    cdef Py_ssize_t first, n, i, virtual, d = plan.d, length = chunk_length(plan, group * plan.width)
+    cdef const real* points[16]
     cdef int lane
-    cdef real* origin = dx + ((plan.padded_rows - 1) * row_size if reverse else 0)
+    if (plan.transform.lead_lag or plan.transform.time_aug or n_copies(plan, group) > 1
+            or group_size(plan, group) < plan.width or strides[2] != 1 or strides[1] != d):
+        return False
+    for lane in range(plan.width):
+        virtual = group * plan.width + lane
+        points[lane] = path + virtual // plan.n_chunks * strides[0] + chunk_start(plan, virtual) * d
+        if chunk_length(plan, virtual) != length:
+            return False
+    # A stretch of points at a time, and the one after it, in place of their increments.
+    for first in range(0, length, 64):
+        n = min(<Py_ssize_t>64, length - first)
+        if real is double:
+            load_columns(<const void* const*>points, first * d, (n + 1) * d, <vd*>dx)
+            for i in range(n * d):
+                (<vd*>dx)[i] = (<vd*>dx)[d + i] - (<vd*>dx)[i]
+        else:
+            load_columns(<const void* const*>points, first * d, (n + 1) * d, <vf*>dx)
+            for i in range(n * d):
+                (<vf*>dx)[i] = (<vf*>dx)[d + i] - (<vf*>dx)[i]
+        dx = dx + n * d * plan.width
+    memset(dx, 0, (plan.padded_rows - length) * d * plan.width * sizeof(real))
+    return True
+
+
+cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
+                            real* dx) noexcept nogil:
+    """dx (padded_rows + 1, d, width): the increments of a group's virtual paths; missing rows are zero.
+
+    strides: those of path (n_paths, length, dimension), in numbers. The last row of dx is overwritten by anything.
+    """
+    cdef Py_ssize_t first, row, i, length, virtual, copy, row_size = plan.d * plan.width
+    cdef int lane
+    if transpose_group(path, strides, plan, group, dx):
+        return
     # A stretch of rows at a time, so that the cache lines that all lanes write to stay close.
     for first in range(0, plan.padded_rows, 32):
         for lane in range(plan.width):
@@ -27,10 +57,11 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
             length = max(0, min(<Py_ssize_t>32, chunk_length(plan, virtual) - first))
             if length > 0:
                 load_rows(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
-                          chunk_start(plan, virtual) + first, length, origin + first * step + lane, step, plan.width)
+                          chunk_start(plan, virtual) + first, length, dx + first * row_size + lane, row_size,
+                          plan.width)
             for row in range(first + length, min(first + 32, plan.padded_rows)):
                 for i in range(plan.d):
-                    origin[row * step + i * plan.width + lane] = 0
+                    dx[row * row_size + i * plan.width + lane] = 0
 
 
 cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane,
@@ -86,6 +117,21 @@ cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* 
     cdef int i, k
     cdef const real* source[8]
     cdef real* row
+    cdef vd columns_f64[16]
+    cdef vf columns_f32[16]
+    if step == 1:
+        # One suffix for all: the live lanes come first, and the words of a level stand side by side.
+        for first in range(0, n, 16):
+            for k in range(<int>min(<Py_ssize_t>16, n - first)):
+                if real is double:
+                    columns_f64[k] = (<const vd*>tree)[position[first + k]]
+                else:
+                    columns_f32[k] = (<const vf*>tree)[position[first + k]]
+            if real is double:
+                store_columns(columns_f64, <void* const*>rows, first, k + 1, n_items)
+            else:
+                store_columns(columns_f32, <void* const*>rows, first, k + 1, n_items)
+        return
     # Eight words at a time: they are read from eight cache lines that all lanes share.
     for first in range(0, n - 7, 8):
         for k in range(8):

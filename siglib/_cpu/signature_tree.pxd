@@ -83,17 +83,30 @@ cdef inline void node4(const vec* x, vec* T3, vec* T2, vec* T1, vec* T0, const v
         node3(x, T2 + j * d, T1 + j * d * d, T0 + j * d * d * d, child, inverse, d)
 
 
-cdef inline void fused(const vec* x, vec** T, Py_ssize_t u, const vec* B, const vec* inverse, const int d,
+cdef inline void fused(const vec* x, vec** T, const vec* B, Py_ssize_t n_nodes, const vec* inverse, const int d,
                        const int k) noexcept nogil:
-    """`k` levels below the node u in registers; T[i] is the level i below the top one."""
-    if k == 1:
-        leaves(x, T[0] + u * d, B, d)
-    elif k == 2:
-        node2(x, T[1] + u * d, T[0] + u * d * d, B, d)
-    elif k == 3:
-        node3(x, T[2] + u * d, T[1] + u * d * d, T[0] + u * d * d * d, B, inverse, d)
-    else:
-        node4(x, T[3] + u * d, T[2] + u * d * d, T[1] + u * d * d * d, T[0] + u * d * d * d * d, B, inverse, d)
+    """The lowest `k` levels below all nodes in turn, in registers; T[i] is the level i below the top one."""
+    cdef Py_ssize_t u
+    cdef int i, m
+    # Copies that the compiler knows to be untouched by the stores to the tree: they stay in registers.
+    cdef vec letters[20]
+    cdef vec node[16]
+    for m in range(4):
+        for i in range(d):
+            letters[m * d + i] = x[i - m * d]
+    for u in range(n_nodes):
+        for i in range(4 * k):
+            node[i] = B[i]
+        if k == 1:
+            leaves(letters, T[0] + u * d, node, d)
+        elif k == 2:
+            node2(letters, T[1] + u * d, T[0] + u * d * d, node, d)
+        elif k == 3:
+            node3(letters, T[2] + u * d, T[1] + u * d * d, T[0] + u * d * d * d, node, inverse, d)
+        else:
+            node4(letters, T[3] + u * d, T[2] + u * d * d, T[1] + u * d * d * d, T[0] + u * d * d * d * d, node,
+                  inverse, d)
+        B = B + 4 * k
 
 
 cdef inline int fused_depth(const int d) noexcept nogil:
@@ -115,10 +128,10 @@ cdef inline Py_ssize_t upper_levels(const vec* x, vec** T, const vec** B, const 
             for j in range(d):
                 t = T[k - 1][u * d + j]
                 for m in range(BLOCK):
-                    work[m] = x[m * d + j] * parent[BLOCK + m] + t
+                    work[m] = x[j - m * d] * parent[BLOCK + m] + t
                     for i in range(2, k):
-                        work[(i - 1) * BLOCK + m] = (x[m * d + j] * parent[i * BLOCK + m] + t) * inverse[i]
-                    t = t + x[m * d + j] * parent[m]
+                        work[(i - 1) * BLOCK + m] = (x[j - m * d] * parent[i * BLOCK + m] + t) * inverse[i]
+                    t = t + x[j - m * d] * parent[m]
                 T[k - 1][u * d + j] = t
                 work = work + (k - 1) * BLOCK
             parent = parent + k * BLOCK
@@ -130,25 +143,16 @@ cdef inline Py_ssize_t upper_levels(const vec* x, vec** T, const vec** B, const 
 cdef inline void tree(const vec* x, vec** T, const vec* B, const vec* inverse, vec* work, const int d,
                       int p) noexcept nogil:
     """One block through the whole tree, for a small d known to the compiler."""
-    cdef int i, k = min(p, fused_depth(d))
-    cdef Py_ssize_t u, n_nodes = upper_levels(x, T, &B, inverse, work, d, p, k)
-    # A copy that the compiler knows to be untouched by the stores to the tree: it stays in registers.
-    cdef vec letters[20]
-    cdef vec root[16]
-    for i in range(4 * d):
-        letters[i] = x[i]
-    for u in range(n_nodes):
-        for i in range(BLOCK * fused_depth(d)):
-            root[i] = B[i]
-        if k == 1:
-            fused(letters, T, u, root, inverse, d, 1)
-        elif k == 2:
-            fused(letters, T, u, root, inverse, d, 2)
-        elif k == 3 and fused_depth(d) >= 3:
-            fused(letters, T, u, root, inverse, d, 3)
-        elif fused_depth(d) >= 4:
-            fused(letters, T, u, root, inverse, d, 4)
-        B = B + k * BLOCK
+    cdef int k = min(p, fused_depth(d))
+    cdef Py_ssize_t n_nodes = upper_levels(x, T, &B, inverse, work, d, p, k)
+    if k == 1:
+        fused(x, T, B, n_nodes, inverse, d, 1)
+    elif k == 2:
+        fused(x, T, B, n_nodes, inverse, d, 2)
+    elif k == 3 and fused_depth(d) >= 3:
+        fused(x, T, B, n_nodes, inverse, d, 3)
+    elif fused_depth(d) >= 4:
+        fused(x, T, B, n_nodes, inverse, d, 4)
 
 
 cdef inline void tile(const vec* x, vec* T, const vec* B, Py_ssize_t n_nodes, Py_ssize_t d,
@@ -160,7 +164,7 @@ cdef inline void tile(const vec* x, vec* T, const vec* B, Py_ssize_t n_nodes, Py
     cdef vec letters[16]
     for m in range(4):
         for j in range(width):
-            letters[m * width + j] = x[m * d + j]
+            letters[m * width + j] = x[j - m * d]
     for _u in range(n_nodes):
         b0 = B[0]
         b1 = B[1]
@@ -187,8 +191,8 @@ cdef inline void tiled_tree(const vec* x, vec** T, const vec* B, const vec* inve
         for j in range(d):
             t = T[1][j]
             for i in range(4):
-                work[i] = x[i * d + j] * root[4 + i] + t
-                t = t + x[i * d + j] * root[i]
+                work[i] = x[j - i * d] * root[4 + i] + t
+                t = t + x[j - i * d] * root[i]
             T[1][j] = t
             work = work + BLOCK
         j = 0
@@ -210,29 +214,30 @@ cdef inline void walk(const vec* x, Py_ssize_t n_rows, vec** xw, Py_ssize_t xw_s
                       const vec* inverse, vec* work, Py_ssize_t d, int p, int s) noexcept nogil:
     """Take all increments, last first, through the state of one item per lane.
 
-    x (n_rows, d): increments in the order of the walk, n_rows a multiple of BLOCK; xw[k] points into increments of
-    the letter k + 1 places from the suffix's end, xw_stride apart (the pointers are moved); T[p - r] is level r of
-    the tree.
+    x (n_rows, d): increments, n_rows a multiple of BLOCK; xw[k] points to the last increment of the letter k + 1
+    places from the suffix's end, and they are xw_stride apart (the pointers are moved); T[p - r] is level r of the
+    tree. Everything below gets x at the last increment of the block, the one before it d earlier.
     """
     cdef Py_ssize_t _block
     cdef int k
     cdef vec* roots = work
     work = work + p * BLOCK
+    x = x + (n_rows - 1) * d
     for _block in range(n_rows // BLOCK):
         if s == 0:
-            chains(xw, xw_stride, ending, roots, inverse, 0, p)
+            chains(xw, -xw_stride, ending, roots, inverse, 0, p)
         elif s == 1:
-            chains(xw, xw_stride, ending, roots, inverse, 1, p)
+            chains(xw, -xw_stride, ending, roots, inverse, 1, p)
         elif s == 2:
-            chains(xw, xw_stride, ending, roots, inverse, 2, p)
+            chains(xw, -xw_stride, ending, roots, inverse, 2, p)
         elif s == 3:
-            chains(xw, xw_stride, ending, roots, inverse, 3, p)
+            chains(xw, -xw_stride, ending, roots, inverse, 3, p)
         elif s == 4:
-            chains(xw, xw_stride, ending, roots, inverse, 4, p)
+            chains(xw, -xw_stride, ending, roots, inverse, 4, p)
         else:
-            long_chains(xw, xw_stride, ending, roots, inverse, s, p)
+            long_chains(xw, -xw_stride, ending, roots, inverse, s, p)
         for k in range(s):
-            xw[k] = xw[k] + BLOCK * xw_stride
+            xw[k] = xw[k] - BLOCK * xw_stride
         if d == 2:
             tree(x, T, roots, inverse, work, 2, p)
         elif d == 3:
@@ -243,4 +248,4 @@ cdef inline void walk(const vec* x, Py_ssize_t n_rows, vec** xw, Py_ssize_t xw_s
             tree(x, T, roots, inverse, work, 5, p)
         else:
             tiled_tree(x, T, roots, inverse, work, d, p)
-        x = x + BLOCK * d
+        x = x - BLOCK * d
