@@ -91,6 +91,10 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
             if 10 * lanes_used > 11 * best_used:
                 best_used = lanes_used
                 plan.n_chunks = chunks
+        # A tree of the whole signature is one unit a group: a very long path becomes four groups, for four threads.
+        chunks = 4 * width // n_paths
+        if plan.n_suffixes == 1 and transform.n_rows >= chunks * 32 * degree:
+            plan.n_chunks = chunks
     plan.chunk_rows = ceil_div(transform.n_rows, plan.n_chunks)
     if transform.lead_lag and plan.chunk_rows % 2:
         plan.chunk_rows += 1
