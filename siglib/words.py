@@ -9,6 +9,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
 from ._checks import as_bool, as_int
 from ._lyndon import letters_of, lyndon_codes
 
@@ -28,6 +30,9 @@ def _as_word(word: Iterable[Any]) -> Word:
     except TypeError:
         raise TypeError(refusal) from None
     try:
+        # Old versions of NumPy take its booleans for indices, with a warning; new ones refuse.
+        if any(isinstance(letter, np.bool_) for letter in letters):
+            raise TypeError
         return tuple(map(operator.index, letters))
     except TypeError:
         raise TypeError(f"the letters of a word must be integers, got {letters!r}") from None

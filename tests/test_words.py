@@ -104,6 +104,7 @@ def test_results_are_python_integers() -> None:
         (lambda: siglib.is_lyndon("01"), TypeError, "word must be a sequence of letters"),
         (lambda: siglib.is_lyndon({0, 1}), TypeError, "word must be a sequence of letters"),
         (lambda: siglib.is_lyndon((0.0, 1.0)), TypeError, "letters of a word must be integers"),
+        (lambda: siglib.is_lyndon((np.True_, 1)), TypeError, "letters of a word must be integers"),
         (lambda: siglib.word_to_idx((), 2), ValueError, "empty word"),
         (lambda: siglib.word_to_idx((0, 2), 2), ValueError, r"in \[0, 2\), got \(0, 2\)"),
         (lambda: siglib.word_to_idx((-1,), 2), ValueError, r"in \[0, 2\), got \(-1,\)"),
