@@ -37,7 +37,7 @@ cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t c
                            int width) noexcept nogil:
     """Rows first..first + n_rows - 1 of one path into one lane.
 
-    Strides count numbers. Row l goes to dx + k * dx_stride (negative: the rows in reverse), its letters `width` apart.
+    Strides count numbers. Row first + k goes to dx + k * dx_stride, its letters `width` apart.
     """
     cdef Py_ssize_t _k, k, i, row
     cdef real before, after

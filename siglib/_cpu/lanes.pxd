@@ -32,6 +32,14 @@ cdef inline int lanes(vec* tag) noexcept nogil:
         return LANES_F32
 
 
+cdef inline int n_lanes(const real* tag) noexcept nogil:
+    """Items per vector of `tag`'s type; the pointer itself is not read."""
+    if real is double:
+        return LANES_F64
+    else:
+        return LANES_F32
+
+
 cdef inline void* aligned_malloc(size_t n_bytes, void** raw) noexcept nogil:
     """`n_bytes` of scratch memory aligned for vectors, or NULL; free `raw[0]`."""
     raw[0] = malloc(n_bytes + 64)

@@ -38,7 +38,7 @@ from libc.string cimport memcpy, memset
 
 from . cimport tensor_log_single as single
 from .lane_moves cimport gather, load_columns, store_columns
-from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, real, vd, vec, vf
+from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_log cimport (
     horner_length,
     horner_tails,
@@ -285,13 +285,6 @@ cdef void log_single_backprop_any(const real* sig, const real* derivs, real* out
         log_single_backprop(sig, derivs, out, scratch, job, 5)
     else:
         log_single_backprop(sig, derivs, out, scratch, job, job.d)
-
-
-cdef inline Py_ssize_t n_lanes(const real* tag) noexcept nogil:
-    if real is double:
-        return LANES_F64
-    else:
-        return LANES_F32
 
 
 cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory, const Job* job) noexcept nogil:

@@ -19,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .increments cimport Transform, make_transform
-from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, real, vd, vf
+from .lanes cimport aligned_malloc, n_lanes, real, vd, vf
 from .signature_groups cimport (
     gather_letters,
     load_group,
@@ -36,13 +36,6 @@ from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
 from .signature_tree_adjoint cimport walk_adjoint
 from .tensor_algebra cimport product, product_backprop
-
-cdef inline int n_lanes(const real* tag) noexcept nogil:
-    if real is double:
-        return LANES_F64
-    else:
-        return LANES_F32
-
 
 cdef struct Scratch:
     # One thread's memory, in numbers: dx | xw | inverse | ending | tree | work.
