@@ -103,8 +103,6 @@ class _CpuBackend:
 
 
 class NumpyBackend(_CpuBackend):
-    library = "numpy"
-
     def empty(self, shape: tuple[int, ...]) -> Array:
         _check_memory(shape, self.dtype)
         return np.empty(shape, self.dtype)
@@ -162,8 +160,6 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
 
 
 class TorchCpuBackend(_CpuBackend):
-    library = "torch"
-
     def empty(self, shape: tuple[int, ...]) -> Array:
         _check_memory(shape, self.dtype)
         try:
