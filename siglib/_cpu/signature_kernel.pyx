@@ -26,6 +26,8 @@ from .lane_moves cimport load_columns, store_columns
 from .lanes cimport LANES_F64, aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
+    COLUMNS,
+    FEW_COLUMNS,
     PAIRWISE,
     ROWS,
     SYMMETRIC,
@@ -529,6 +531,20 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
     return 0
 
 
+cdef inline Problem with_few_columns(const Problem* p) noexcept nogil:
+    """The same problem in smaller tiles, for cells so large that numbers leave their range within a tile."""
+    return make_problem(p.n1, p.n2, p.d, p.order1, p.order2, p.order, p.kind, p.parameters, FEW_COLUMNS)
+
+
+cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        # False for infinities and NaN.
+        if not numbers[i] - numbers[i] == 0:
+            return False
+    return True
+
+
 cdef inline Arrays make_arrays(const real[:, ::1] path1, const real[:, ::1] path2):
     cdef Arrays arrays
     memset(&arrays, 0, sizeof(Arrays))
@@ -548,7 +564,7 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     For given cells, path1 is (batch1, (length1 - 1) * (length2 - 1)) and path2 (0, 0).
     """
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0])
+                                  &parameters[0], COLUMNS)
     cdef StaticKernel s
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
@@ -559,6 +575,9 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     with nogil:
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
         status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
+        if status == 0 and not all_finite(&out[0], out.shape[0]):
+            p = with_few_columns(&p)
+            status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
 
@@ -568,7 +587,7 @@ def sig_kernel_grid(const real[:, ::1] path1, const real[:, ::1] path2, real[:, 
                     int static_kernel, int layout, int order1, int order2, int order, int n_threads):
     """Paths as in `sig_kernel`; out (pairs, rows + 1, columns + 1): the kernel at all nodes of the refined grid."""
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0])
+                                  &parameters[0], COLUMNS)
     cdef StaticKernel s
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
@@ -605,11 +624,13 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
     """
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0])
+                                  &parameters[0], COLUMNS)
     cdef StaticKernel s
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
     cdef int status
+    cdef real* to_path1
+    cdef real* to_path2
     cdef double* for_parameters = &d_parameters[0] if d_parameters.shape[0] > 0 else NULL
     if pairs.n == 0:
         if left_deriv:
@@ -624,8 +645,15 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     arrays.row_length = derivs.shape[1]
     with nogil:
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
-        status = backward(&p, &s, &arrays, &pairs, &d_path1[0, 0] if left_deriv else NULL,
-                          &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL, for_parameters, log_derivs,
-                          n_threads)
+        to_path1 = &d_path1[0, 0] if left_deriv else NULL
+        to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
+        status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, n_threads)
+        if status == 0 and not (
+            (to_path1 == NULL or all_finite(to_path1, d_path1.shape[0] * d_path1.shape[1]))
+            and (to_path2 == NULL or all_finite(to_path2, d_path2.shape[0] * d_path2.shape[1]))
+            and (for_parameters == NULL or all_finite(for_parameters, 3))
+        ):
+            p = with_few_columns(&p)
+            status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, n_threads)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")

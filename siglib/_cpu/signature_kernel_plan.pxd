@@ -12,6 +12,7 @@ cdef enum:
     ROWS = 4
     COLUMNS = 32
     TILE = 128              # ROWS * COLUMNS
+    FEW_COLUMNS = 4
 
     PAIRWISE = 0            # pair p is (p, p)
     GRAM = 1                # all pairs, row by row
@@ -42,7 +43,8 @@ cdef struct Problem:
 
 
 cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order, int kind,
-                                 const double* parameters) noexcept nogil:
+                                 const double* parameters, Py_ssize_t tile_columns) noexcept nogil:
+    """`tile_columns`: COLUMNS, or fewer where numbers would leave their range within a tile."""
     cdef Problem p
     cdef int i
     p.n1, p.n2, p.d = n1, n2, d
@@ -55,7 +57,7 @@ cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int
     p.shift = min(order1, 2)
     p.block_cells = ROWS >> p.shift
     p.n_blocks = (p.rows + ROWS - 1) // ROWS
-    p.tile_cells = max(COLUMNS >> order2, 1) if order2 < 6 else 1
+    p.tile_cells = max(tile_columns >> order2, 1) if order2 < 6 else 1
     p.tile_columns = p.tile_cells << order2
     p.n_tiles = (n2 + p.tile_cells - 1) // p.tile_cells
     return p
