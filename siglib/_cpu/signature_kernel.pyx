@@ -44,7 +44,7 @@ from .signature_kernel_plan cimport (
 )
 from .signature_kernel_scale cimport enter_tile, leave_tile
 from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, sweep_tile, sweep_tile_adjoint, times
-from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells, make_static_kernel, pull_cells
+from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells, finish_increments, make_static_kernel, pull_cells
 
 cdef enum:
     # Blocks of rows in a segment of the backward pass: few enough for its cells and slopes to stay in the cache.
@@ -63,7 +63,8 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
     cdef Scratch at
     cdef Py_ssize_t n_segments = (p.n_blocks + SEGMENT - 1) // SEGMENT
     at.x = 0
-    at.y = at.x + (p.n1 + 1) * p.d
+    # Blocks are read, and their gradients written, as if they had all their rows.
+    at.y = at.x + (p.n1 + ROWS) * p.d
     at.columns = at.y + (p.n2 + 1) * p.d
     at.exponents = at.columns + p.columns
     # With so many rows to a row of cells that they fill several blocks, all tiles' coefficients are kept.
@@ -77,7 +78,7 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
     at.size = at.result + 2
     if backward:
         at.gx = at.size
-        at.gy = at.gx + (p.n1 + 1) * p.d
+        at.gy = at.gx + (p.n1 + ROWS) * p.d
         at.gp = at.gy + (p.n2 + 1) * p.d
         at.seed = at.gp + 3
         at.checkpoints = at.seed + 1
@@ -97,6 +98,7 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
 
 cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
                const Scratch* at, vec* memory) noexcept nogil:
+    memset(memory + at.x, 0, (at.y - at.x) * sizeof(vec))
     if p.kind == LINEAR:
         load_increments(paths1, p.n1, p.d, cell_factor(p) * p.parameters[0] * p.parameters[0], memory + at.x)
         load_increments(paths2, p.n2, p.d, 1, memory + at.y)
@@ -313,6 +315,8 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
                            memory + at.used + (block - first) * p.n_tiles, final_exponent, grid_derivs, given, n_live,
                            parameters)
     if p.kind == LINEAR:
+        finish_increments(s, memory + at.y, p.n2, memory + at.gx, memory + at.gy, p.n1,
+                          memory + at.gp if parameters else NULL)
         increments_adjoint(memory + at.gx, p.n1, p.d)
         increments_adjoint(memory + at.gy, p.n2, p.d)
 
