@@ -1,0 +1,167 @@
+"""How a call for signature kernels is cut into cells, tiles and pairs.
+
+Two paths of n1 + 1 and n2 + 1 points span a grid of n1 x n2 cells. Dyadic orders cut every cell into 2^order1 rows
+and 2^order2 columns, all with the same coefficient: *rows* and *columns* below count the refined ones. They are
+walked in blocks of ROWS rows, each in tiles of about COLUMNS columns: what a tile reads and writes stays in the
+first-level cache, and numbers are rescaled at the edges of tiles only.
+"""
+
+from libc.math cimport sqrt
+
+cdef enum:
+    ROWS = 4
+    COLUMNS = 32
+    TILE = 128              # ROWS * COLUMNS
+    FEW_COLUMNS = 4
+
+    PAIRWISE = 0            # pair p is (p, p)
+    GRAM = 1                # all pairs, row by row
+    SYMMETRIC = 2           # all pairs (a, b) with a <= b of one batch
+
+
+cdef struct Pairs:
+    # Pairs of path a from `batch1` paths from `first1` on, and path b from `batch2` paths from `first2` on.
+    int layout
+    Py_ssize_t batch1, batch2, first1, first2
+    Py_ssize_t n
+
+
+cdef struct Problem:
+    Py_ssize_t n1, n2            # cells
+    Py_ssize_t d                 # channels
+    int order1, order2           # dyadic orders
+    int order                    # of the polynomial method; 0 for finite differences
+    int kind                     # static kernel
+    double[3] parameters         # of the static kernel
+    Py_ssize_t rows, columns     # of the refined grid
+    int shift                    # rows q of a block has the coefficients of row q >> shift of its tile
+    Py_ssize_t block_cells       # rows of cells in a block of ROWS rows
+    Py_ssize_t n_blocks
+    Py_ssize_t tile_cells        # columns of cells in a tile
+    Py_ssize_t tile_columns
+    Py_ssize_t n_tiles
+
+
+cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order, int kind,
+                                 const double* parameters, Py_ssize_t tile_columns) noexcept nogil:
+    """`tile_columns`: COLUMNS, or fewer where numbers would leave their range within a tile."""
+    cdef Problem p
+    cdef int i
+    p.n1, p.n2, p.d = n1, n2, d
+    p.order1, p.order2, p.order = order1, order2, order
+    p.kind = kind
+    for i in range(3):
+        p.parameters[i] = parameters[i]
+    p.rows = n1 << order1
+    p.columns = n2 << order2
+    p.shift = min(order1, 2)
+    p.block_cells = ROWS >> p.shift
+    p.n_blocks = (p.rows + ROWS - 1) // ROWS
+    p.tile_cells = max(tile_columns >> order2, 1) if order2 < 6 else 1
+    p.tile_columns = p.tile_cells << order2
+    p.n_tiles = (n2 + p.tile_cells - 1) // p.tile_cells
+    return p
+
+
+cdef inline double cell_factor(const Problem* p) noexcept nogil:
+    """What double increments are multiplied by: see `signature_kernel_sweep.pxd`."""
+    if p.order > 0:
+        return 1
+    return 1 / (sqrt(12.0) * <double>(<Py_ssize_t>1 << p.order1) * <double>(<Py_ssize_t>1 << p.order2))
+
+
+cdef inline Pairs make_pairs(int layout, Py_ssize_t first1, Py_ssize_t batch1, Py_ssize_t first2,
+                             Py_ssize_t batch2) noexcept nogil:
+    cdef Pairs p
+    p.layout = layout
+    p.first1, p.batch1, p.first2, p.batch2 = first1, batch1, first2, batch2
+    if layout == PAIRWISE:
+        p.n = batch1
+    elif layout == GRAM:
+        p.n = batch1 * batch2
+    else:
+        p.n = batch1 * (batch1 + 1) // 2
+    return p
+
+
+cdef inline Py_ssize_t triangle_row(Py_ssize_t i) noexcept nogil:
+    """The largest r with r (r + 1) / 2 <= i."""
+    cdef Py_ssize_t row = <Py_ssize_t>((sqrt(8.0 * <double>i + 1) - 1) / 2)
+    while row * (row + 1) // 2 > i:
+        row -= 1
+    while (row + 1) * (row + 2) // 2 <= i:
+        row += 1
+    return row
+
+
+cdef inline void pair_of(const Pairs* p, Py_ssize_t pair, Py_ssize_t* a, Py_ssize_t* b) noexcept nogil:
+    """The paths that make up a pair."""
+    cdef Py_ssize_t row, rest
+    if p.layout == PAIRWISE:
+        a[0] = p.first1 + pair
+        b[0] = p.first2 + pair
+    elif p.layout == GRAM:
+        a[0] = p.first1 + pair // p.batch2
+        b[0] = p.first2 + pair % p.batch2
+    else:
+        # Rows of the upper triangle grow towards its beginning: counted from the end they are 1, 2, 3, ... long.
+        rest = p.n - 1 - pair
+        row = triangle_row(rest)
+        a[0] = p.first1 + p.batch1 - 1 - row
+        b[0] = p.first2 + p.batch1 - 1 - (rest - row * (row + 1) // 2)
+
+
+cdef struct Units:
+    # The cut of all pairs into units that sum gradients on their own: blocks of paths against blocks of paths.
+    Pairs pairs
+    Py_ssize_t size1, size2      # paths in a block
+    Py_ssize_t blocks1, blocks2
+    Py_ssize_t n
+
+
+cdef inline Units make_units(const Pairs* pairs, Py_ssize_t path_bytes1, Py_ssize_t path_bytes2,
+                             int width) noexcept nogil:
+    """Units as many as threads may want, as large as lanes want, and so few that their sums fit into memory."""
+    cdef Units u
+    cdef Py_ssize_t parts = 8
+    cdef double n_bytes
+    u.pairs = pairs[0]
+    if pairs.layout == PAIRWISE:
+        u.size1 = u.size2 = width
+        u.blocks1 = u.n = (pairs.n + width - 1) // width
+        u.blocks2 = 1
+        return u
+    while True:
+        u.size1 = max((pairs.batch1 + parts - 1) // parts, min(4, pairs.batch1))
+        u.size2 = max((pairs.batch2 + parts - 1) // parts, 16 // max(u.size1, 1))
+        u.size1 = max(u.size1, min(16 // max(min(u.size2, pairs.batch2), 1), pairs.batch1))
+        if pairs.layout == SYMMETRIC:
+            u.size2 = u.size1
+        u.blocks1 = (pairs.batch1 + u.size1 - 1) // u.size1
+        u.blocks2 = (pairs.batch2 + u.size2 - 1) // u.size2
+        n_bytes = (<double>u.blocks2 * <double>pairs.batch1 * <double>path_bytes1
+                   + <double>u.blocks1 * <double>pairs.batch2 * <double>path_bytes2)
+        if n_bytes < 268435456.0 or parts == 1:
+            break
+        parts -= 1
+    u.n = u.blocks1 * u.blocks2 if pairs.layout == GRAM else u.blocks1 * (u.blocks1 + 1) // 2
+    return u
+
+
+cdef inline Pairs unit_pairs(const Units* u, Py_ssize_t unit, Py_ssize_t* block1, Py_ssize_t* block2) noexcept nogil:
+    """The pairs of one unit, and the two blocks that it belongs to."""
+    cdef Pairs blocks, p
+    cdef Py_ssize_t size1, size2
+    if u.pairs.layout == PAIRWISE:
+        block1[0] = block2[0] = 0
+        size1 = min(u.size1, u.pairs.n - unit * u.size1)
+        return make_pairs(PAIRWISE, unit * u.size1, size1, unit * u.size1, size1)
+    blocks = make_pairs(u.pairs.layout, 0, u.blocks1, 0, u.blocks2)
+    pair_of(&blocks, unit, block1, block2)
+    size1 = min(u.size1, u.pairs.batch1 - block1[0] * u.size1)
+    size2 = min(u.size2, u.pairs.batch2 - block2[0] * u.size2)
+    if u.pairs.layout == SYMMETRIC and block1[0] == block2[0]:
+        p = make_pairs(SYMMETRIC, block1[0] * u.size1, size1, block1[0] * u.size1, size1)
+    else:
+        p = make_pairs(GRAM, block1[0] * u.size1, size1, block2[0] * u.size2, size2)
+    return p
