@@ -106,11 +106,12 @@ def test_every_length(dtype: np.dtype, length1: int, method: str) -> None:
         check(pairs, dtype, length1, length2, 20 - batch, batch, **METHODS[method])
 
 
+@methods
 @pytest.mark.parametrize("batch", range(1, 21))
 @pytest.mark.parametrize("lengths", [(2, 2), (5, 7), (9, 34), (66, 6), (33, 65)], ids=str)
-def test_every_batch_size(dtype: np.dtype, batch: int, lengths: tuple[int, int]) -> None:
-    for method in METHODS:
-        check(pool(20, 70, 3, order=METHODS[method].get("order")), dtype, *lengths, 0, batch, **METHODS[method])
+def test_every_batch_size(dtype: np.dtype, batch: int, lengths: tuple[int, int], method: str) -> None:
+    pairs = pool(20, 70, 3, order=METHODS[method].get("order"))
+    check(pairs, dtype, *lengths, 0, batch, **METHODS[method])
 
 
 @methods
