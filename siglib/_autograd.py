@@ -31,7 +31,10 @@ def differentiable(
     vjp: Callable[..., tuple[Any, ...]],
     shape: Callable[..., tuple[int, ...]],
     n_arrays: int = 1,
-    needs_out: bool = True,
+    needs_out: bool | str = True,
+    n_numbers: int = 0,
+    n_batched: int | None = None,
+    selective: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a public operation differentiable for torch tensors.
 
@@ -39,14 +42,23 @@ def differentiable(
 
     * `vjp(derivs, out, *arrays, **options)` gives a tuple: for each array the gradient of `sum(derivs * out)`, a new
       array of its shape. `out` is the result of the operation, or None unless `needs_out`: then torch need not keep it.
+      `needs_out` may be the name of an option: `out` is empty where that option is False.
     * `shape(*array_shapes, **options)` gives the shape of the result, or raises what the operation raises for such
       shapes and options. torch.compile calls it with symbolic sizes.
 
     `options` are all parameters after the arrays by name, also those that were left at their default.
+
+    * The last `n_numbers` of the arrays are parameters: tuples of numbers, or float64 tensors whatever the dtype of the
+      other arrays.
+    * The first `n_batched` arrays (None: all) have their batch axes in common, so that torch.func.vmap may add one. A
+      call that maps any other array, or has none that may be batched, is computed element by element.
+    * If `selective`, `vjp` gets one more option, `needs`: for each array whether its gradient is wanted. It gives None
+      for those that are not.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        operation = TorchOperation(function, vjp, shape, n_arrays, needs_out)
+        operation = TorchOperation(function, vjp, shape, n_arrays, needs_out, n_numbers, n_batched, selective)
+        n_shared = n_arrays - n_numbers
         operator_name = operation.operator_name
 
         @functools.wraps(function)
@@ -55,9 +67,13 @@ def differentiable(
             if torch is None:
                 return function(*args, **kwargs)
             if torch.compiler.is_compiling():
-                dtypes = {v.dtype for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)}
+                shared = args[:n_shared] if n_numbers else (*args, *kwargs.values())
+                dtypes = {v.dtype for v in shared if isinstance(v, torch.Tensor)}
                 if not dtypes:
                     return function(*args, **kwargs)
+                if n_numbers:
+                    numbers = [_as_tensor(torch, v) for v in args[n_shared:n_arrays]]
+                    args = (*shared, *numbers, *args[n_arrays:])  # type: ignore[assignment]
                 operator = getattr(torch.ops.siglib, operator_name())
                 if dtypes == {torch.float16} or dtypes == {torch.bfloat16}:
                     return _in_single_precision(torch, operator, dtypes.pop(), args, kwargs)
@@ -75,9 +91,35 @@ def _in_single_precision(torch: Any, operator: Any, dtype: Any, args: tuple[Any,
     """Half precision in compiled programs: the operator sees float32, so that its gradient needs no rounded result."""
 
     def single(value: Any) -> Any:
-        return value.float() if isinstance(value, torch.Tensor) else value
+        return value.float() if isinstance(value, torch.Tensor) and value.dtype is dtype else value
 
     return operator(*map(single, args), **{name: single(value) for name, value in kwargs.items()}).to(dtype)
+
+
+def _as_tensor(torch: Any, numbers: Any) -> Any:
+    """Parameters as torch wants them: a float64 tensor."""
+    if isinstance(numbers, torch.Tensor):
+        return numbers
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
+
+
+def stacked_numbers(values: tuple[Any, ...]) -> Any:
+    """One float64 tensor of numbers, some of which are tensors of one element; with their graph."""
+    torch = sys.modules["torch"]
+    return torch.stack(
+        [
+            value.reshape(()).to(torch.float64)
+            if isinstance(value, torch.Tensor)
+            else torch.tensor(value, dtype=torch.float64, device="cpu")
+            for value in values
+        ]
+    )
+
+
+def is_compiling() -> bool:
+    """Whether torch.compile is tracing this call."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.compiler.is_compiling()
 
 
 def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
@@ -114,9 +156,23 @@ class TorchOperation:
     Torch passes `inputs`: all parameters by position, where trailing options that have their default may be missing.
     """
 
-    def __init__(self, function: Callable[..., Any], vjp: Any, shape: Any, n_arrays: int, needs_out: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        vjp: Any,
+        shape: Any,
+        n_arrays: int,
+        needs_out: bool | str,
+        n_numbers: int,
+        n_batched: int | None,
+        selective: bool,
+    ) -> None:
         self.name = function.__name__
         self.function, self.vjp, self.shape = function, vjp, shape
+        self.selective = selective
+        self.n_shared = n_arrays - n_numbers
+        self.n_batched = n_arrays if n_batched is None else n_batched
+        self.out_option = needs_out if isinstance(needs_out, str) else None
         self.signature = inspect.signature(function, eval_str=True)
         parameters = list(self.signature.parameters.values())
         self.n_arrays = n_arrays
@@ -149,7 +205,8 @@ class TorchOperation:
         """The operation, watched by torch."""
         torch = sys.modules["torch"]
         inputs = self._bind(args, kwargs)
-        arrays, result_dtype = torch_tensors(dict(zip(self.array_names, inputs, strict=False)))
+        arrays, result_dtype = torch_tensors(dict(zip(self.array_names[: self.n_shared], inputs, strict=False)))
+        arrays.extend(_as_tensor(torch, numbers) for numbers in inputs[self.n_shared : self.n_arrays])
         options = inputs[self.n_arrays :]
         if any(_is_traced(torch, array) for array in arrays):
             # Wrong options and shapes raise here what the operation would raise, instead of torch's complaint.
@@ -177,23 +234,44 @@ class TorchOperation:
         return self.function(*inputs[: self.n_arrays], **self.named(inputs[self.n_arrays :]))
 
     def backprop(self, derivs: Any, *inputs: Any) -> Any:
-        """`inputs` are what was saved, and the options."""
+        """`inputs` are what was saved, which gradients are wanted (if `selective`), and the options."""
         saved, options = inputs[: len(self.saved_names)], inputs[len(self.saved_names) :]
         out = saved[0] if len(saved) > self.n_arrays else None
-        return self.one_or_all(self.vjp(derivs, out, *saved[-self.n_arrays :], **self.named(options)))
+        arrays = saved[-self.n_arrays :]
+        if not self.selective:
+            return self.one_or_all(self.vjp(derivs, out, *arrays, **self.named(options)))
+        needs = self.wanted(options[0])
+        results = self.vjp(derivs, out, *arrays, needs=needs, **self.named(options[1:]))
+        # Operators give tensors only: an empty one stands for no gradient.
+        return tuple(
+            gradient if wanted else array.new_empty(0)
+            for gradient, wanted, array in zip(results, needs, arrays, strict=True)
+        )
+
+    def wanted(self, needs: int) -> tuple[bool, ...]:
+        """Which gradients are wanted, from one bit for each array."""
+        return tuple(bool(needs >> i & 1) for i in range(self.n_arrays))
 
     def one_or_all(self, gradients: tuple[Any, ...]) -> Any:
         return gradients[0] if self.n_arrays == 1 else tuple(gradients)
 
     def save(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         arrays = inputs[: self.n_arrays]
-        ctx.save_for_backward(*((output, *arrays) if len(self.saved_names) > self.n_arrays else arrays))
         ctx.options = inputs[self.n_arrays :]
+        if self.out_option is not None and not self.named(ctx.options)[self.out_option]:
+            output = output.detach().new_empty(0)
+        ctx.save_for_backward(*((output, *arrays) if len(self.saved_names) > self.n_arrays else arrays))
 
     def gradients(self, ctx: Any, backprop: Callable[..., Any], derivs: Any) -> tuple[Any, ...]:
         """Gradients of all inputs: None for the options."""
-        results = backprop(derivs, *ctx.saved_tensors, *ctx.options)
-        return (*((results,) if self.n_arrays == 1 else results), *(None for _ in ctx.options))
+        none = (None for _ in ctx.options)
+        if not self.selective:
+            results = backprop(derivs, *ctx.saved_tensors, *ctx.options)
+            return (*((results,) if self.n_arrays == 1 else results), *none)
+        wanted = ctx.needs_input_grad[: self.n_arrays]
+        needs = sum(1 << i for i, want in enumerate(wanted) if want)
+        results = backprop(derivs, *ctx.saved_tensors, needs, *ctx.options)
+        return (*(result if want else None for result, want in zip(results, wanted, strict=True)), *none)
 
     def no_second_derivative(self, *_: Any) -> Any:
         raise RuntimeError(f"second derivatives of siglib.{self.name} are not implemented")
@@ -202,16 +280,53 @@ class TorchOperation:
         raise RuntimeError(f"forward-mode derivatives of siglib.{self.name} are not implemented")
 
     def batched(self, call: Any, info: Any, in_dims: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
-        """torch.func.vmap: an operation takes any leading batch axes, so the mapped axis becomes the first of them."""
-        n = self.n_arrays
-        arrays = _batch_first(info, in_dims[:n], inputs[:n])
-        self.shape(*(tuple(array.shape[1:]) for array in arrays), **self.named(inputs[n:]))
+        """torch.func.vmap: the mapped axis becomes the first batch axis where arrays may have any number of them."""
+        n, k = self.n_arrays, self.n_batched
+        if k == 0 or any(axis is not None for axis in in_dims[k:n]):
+            return _one_by_one(call, info, in_dims[:n], inputs, self._empty_result), 0
+        arrays = [*_batch_first(info, in_dims[:k], inputs[:k]), *inputs[k:n]]
+        shapes = [tuple(array.shape[1 if i < k else 0 :]) for i, array in enumerate(arrays)]
+        self.shape(*shapes, **self.named(inputs[n:]))
         return call(*arrays, *inputs[n:]), 0
 
     def batched_backprop(self, call: Any, info: Any, in_dims: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         n = 1 + len(self.saved_names)
-        gradients = call(*_batch_first(info, in_dims[:n], inputs[:n]), *inputs[n:])
-        return gradients, self.one_or_all((0,) * self.n_arrays)
+        k = n - (self.n_arrays - self.n_batched)
+        # Gradients of arrays without batch axes are sums over a batch, but wanted for each element.
+        sums = self.selective and inputs[n] >> self.n_batched
+        if self.n_batched == 0 or sums or any(axis is not None for axis in in_dims[k:n]):
+            return _one_by_one(call, info, in_dims[:n], inputs, self._empty_gradients), self.one_or_all(
+                (0,) * self.n_arrays
+            )
+        gradients = call(*_batch_first(info, in_dims[:k], inputs[:k]), *inputs[k:])
+        return gradients, self.one_or_all((0,) * self.n_batched + (None,) * (self.n_arrays - self.n_batched))
+
+    def _empty_result(self, shapes: list[tuple[int, ...]], inputs: tuple[Any, ...]) -> Any:
+        shape = self.shape(*shapes, **self.named(inputs[self.n_arrays :]))
+        return inputs[0].new_empty((0, *shape))
+
+    def _empty_gradients(self, shapes: list[tuple[int, ...]], inputs: tuple[Any, ...]) -> Any:
+        arrays = zip(shapes[-self.n_arrays :], inputs[1 + len(self.saved_names) - self.n_arrays :], strict=False)
+        return self.one_or_all(tuple(array.new_empty((0, *shape)) for shape, array in arrays))
+
+
+def _one_by_one(call: Any, info: Any, in_dims: tuple[int | None, ...], inputs: Any, empty: Any) -> Any:
+    """The results of all elements of a mapped axis, stacked."""
+    torch: Any = sys.modules["torch"]
+    if info.batch_size == 0:
+        shapes = [
+            tuple(n for i, n in enumerate(array.shape) if axis is None or i != axis % array.ndim)
+            for axis, array in zip(in_dims, inputs, strict=False)
+        ]
+        return empty(shapes, inputs)
+    arrays, options = inputs[: len(in_dims)], inputs[len(in_dims) :]
+    results = [
+        call(*(a if axis is None else a.select(axis, i) for axis, a in zip(in_dims, arrays, strict=True)), *options)
+        for i in range(info.batch_size)
+    ]
+    if isinstance(results[0], torch.Tensor):
+        return torch.stack(results)
+    return tuple(map(torch.stack, zip(*results, strict=True)))
 
 
 def _batch_first(info: Any, in_dims: tuple[int | None, ...], arrays: tuple[Any, ...]) -> list[Any]:

@@ -71,6 +71,41 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
     raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
 
 
+def widened(**arrays: Array) -> tuple[Any, ...]:
+    """A function that makes a result what the caller's arrays were, and the arrays in the dtype that kernels use.
+
+    For operations made of others, which must not round in between. Tensors keep their graph.
+    """
+    if any(library_of(array) == "torch" for array in arrays.values()):
+        tensors, dtype = torch_tensors(arrays)
+        return (lambda result: result.to(dtype), *tensors)
+    on, *given = backend_for(**arrays)
+    return (lambda result: on.result(np.asarray(result, on.dtype)), *given)
+
+
+def namespace_of(array: Array) -> Any:
+    """The module with the functions for this array: numpy, or torch."""
+    return sys.modules[library_of(array)]
+
+
+def as_tensor(array: Array) -> Any:
+    """The array as a tensor; TypeError where torch is not loaded."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        raise TypeError("a static kernel with tensors_only=True needs torch: import it first")
+    if isinstance(array, torch.Tensor):
+        return array
+    array = np.ascontiguousarray(array)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def host_numbers(numbers: Any) -> Any:
+    """A tuple of numbers, or a tensor of them, as a NumPy array of float64."""
+    if type(numbers) is tuple:
+        return np.array(numbers, np.float64)
+    return numbers.detach().numpy() if library_of(numbers) == "torch" else numbers
+
+
 class _CpuBackend:
     """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host."""
 
@@ -88,10 +123,13 @@ class _CpuBackend:
         """What kernels read or write: a NumPy view of the same memory."""
         raise NotImplementedError
 
-    def rows(self, array: Array) -> Any:
-        """`array` for kernels, C-contiguous and its batch axes made one; the same memory if it was C-contiguous."""
+    def rows(self, array: Array, n_axes: int = 1) -> Any:
+        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+
+        The same memory if it was C-contiguous.
+        """
         shape = array.shape
-        return np.ascontiguousarray(self.view(array)).reshape(math.prod(shape[:-1]), shape[-1])
+        return np.ascontiguousarray(self.view(array)).reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Array) -> Any:
         """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""

@@ -43,8 +43,8 @@ def register(operation: Any) -> Operators:
     library = torch.library.Library("siglib", "FRAGMENT")
     n = operation.n_arrays
 
-    def define(name: str, tensors: list[str], results: str, body: Any, fake: Any, batched: Any) -> Any:
-        parameters = [f"Tensor {tensor}" for tensor in tensors] + [_schema(option) for option in operation.options]
+    def define(name: str, inputs: list[str], results: str, body: Any, fake: Any, batched: Any) -> Any:
+        parameters = inputs + [_schema(option) for option in operation.options]
         library.define(f"{name}({', '.join(parameters)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
         library.impl(name, body, "CompositeExplicitAutograd")
         operator = getattr(torch.ops.siglib, name).default
@@ -57,18 +57,26 @@ def register(operation: Any) -> Operators:
         return operator
 
     def fake(*inputs: Any) -> Any:
-        _, dtype = torch_tensors(dict(zip(operation.array_names, inputs, strict=False)))
+        _, dtype = torch_tensors(dict(zip(operation.array_names[: operation.n_shared], inputs, strict=False)))
         shape = operation.shape(*(array.shape for array in inputs[:n]), **operation.named(inputs[n:]))
         return torch.empty(shape, dtype=dtype, device=inputs[0].device)
 
     def fake_backprop(derivs: Any, *inputs: Any) -> Any:
         arrays = inputs[: len(operation.saved_names)][-n:]
-        return operation.one_or_all(tuple(array.new_empty(array.shape) for array in arrays))
+        wanted = operation.wanted(inputs[len(operation.saved_names)]) if operation.selective else (True,) * n
+        return operation.one_or_all(
+            tuple(a.new_empty(a.shape if want else 0) for a, want in zip(arrays, wanted, strict=True))
+        )
 
-    forward = define(operation.name, operation.array_names, "Tensor", operation.forward, fake, operation.batched)
+    def tensors(names: list[str]) -> list[str]:
+        return [f"Tensor {name}" for name in names]
+
+    forward = define(
+        operation.name, tensors(operation.array_names), "Tensor", operation.forward, fake, operation.batched
+    )
     backprop = define(
         f"{operation.name}_backprop",
-        ["derivs", *operation.saved_names],
+        tensors(["derivs", *operation.saved_names]) + ["int needs"] * operation.selective,
         "Tensor" if n == 1 else f"({', '.join(['Tensor'] * n)})",
         operation.backprop,
         fake_backprop,
