@@ -43,10 +43,11 @@ from .signature_kernel_plan cimport (
     unit_pairs,
 )
 from .signature_kernel_polynomial cimport (
+    HANKEL,
+    N_CONSTANTS,
     corner,
     corner_adjoint,
     make_constants,
-    n_constants,
     sweep_polynomial,
     sweep_polynomial_adjoint,
 )
@@ -78,7 +79,7 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
     at.kept = at.rows + max(p.rows_state, 3 * ROWS)
     at.result = at.kept + ROWS * (p.segment * p.columns * p.kept if backward else p.tile_columns if grid else 0)
     at.constants = at.result + 2
-    at.size = at.constants + (n_constants(p.order) if p.order > 0 else 0)
+    at.size = at.constants + (N_CONSTANTS if p.order > 0 else 0)
     if backward:
         at.gx = at.size
         at.gy = at.gx + (p.n1 + 1) * p.d
@@ -167,21 +168,115 @@ cdef void sweep_back_seeded(const vec* cells, int shift, Py_ssize_t n_cells, Py_
     sweep_tile_adjoint(cells, shift, n_cells, repeat, slopes, seeds, True, factor, columns, rows, d_cells, accumulate)
 
 
+# Small orders are known to the compiler: then coefficients stay in registers (order 8: 1.8 times as fast, order 4: 3).
+
 cdef void sweep_order(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants, vec* columns,
-                      vec* rows, vec* kept, int order, Kept keep) noexcept nogil:
-    if keep == NOTHING:
-        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, order, NOTHING)
-    elif keep == SLOPES:
-        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, order, SLOPES)
+                      vec* rows, vec* kept, Py_ssize_t stride, int order) noexcept nogil:
+    if order == 2:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 2, NOTHING)
+    elif order == 3:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 3, NOTHING)
+    elif order == 4:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 4, NOTHING)
+    elif order == 5:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 5, NOTHING)
+    elif order == 6:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 6, NOTHING)
+    elif order == 7:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 7, NOTHING)
+    elif order == 8:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 8, NOTHING)
+    elif order == 9:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 9, NOTHING)
+    elif order == 10:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 10, NOTHING)
+    elif order == 11:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 11, NOTHING)
+    elif order == 12:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 12, NOTHING)
     else:
-        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, order, VALUES)
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, order, NOTHING)
+
+
+cdef void sweep_order_slopes(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
+                             vec* columns, vec* rows, vec* kept, Py_ssize_t stride, int order) noexcept nogil:
+    if order == 2:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 2, SLOPES)
+    elif order == 3:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 3, SLOPES)
+    elif order == 4:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 4, SLOPES)
+    elif order == 5:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 5, SLOPES)
+    elif order == 6:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 6, SLOPES)
+    elif order == 7:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 7, SLOPES)
+    elif order == 8:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 8, SLOPES)
+    elif order == 9:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 9, SLOPES)
+    elif order == 10:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 10, SLOPES)
+    elif order == 11:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 11, SLOPES)
+    elif order == 12:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, 12, SLOPES)
+    else:
+        sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, order, SLOPES)
+
+
+cdef void sweep_order_values(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
+                             vec* columns, vec* rows, vec* kept, Py_ssize_t stride, int order) noexcept nogil:
+    sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, order, VALUES)
 
 
 cdef void sweep_order_back(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
-                           const vec* slopes, const vec* seeds, bint seeded, vec factor, vec* columns, vec* rows,
-                           vec* d_cells, int order) noexcept nogil:
-    sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, seeds, seeded, factor, columns, rows, d_cells,
-                             order)
+                           const vec* slopes, vec factor, vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
+                           int order) noexcept nogil:
+    if order == 2:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 2)
+    elif order == 3:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 3)
+    elif order == 4:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 4)
+    elif order == 5:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 5)
+    elif order == 6:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 6)
+    elif order == 7:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 7)
+    elif order == 8:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 8)
+    elif order == 9:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 9)
+    elif order == 10:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 10)
+    elif order == 11:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 11)
+    elif order == 12:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, 12)
+    else:
+        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                 d_cells, stride, order)
+
+
+cdef void sweep_order_back_seeded(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
+                                  const vec* slopes, const vec* seeds, vec factor, vec* columns, vec* rows,
+                                  vec* d_cells, Py_ssize_t stride, int order) noexcept nogil:
+    sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, seeds, True, factor, columns, rows, d_cells,
+                             stride, order)
 
 
 cdef inline bint starts_cells(const Problem* p, Py_ssize_t block) noexcept nogil:
@@ -220,9 +315,15 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
         if keep == SLOPES:
             used[tile] = rows_exponent
             slopes = kept + ROWS * column * p.kept
-        if p.order > 0:
+        if p.order > 0 and keep == NOTHING:
             sweep_order(cells + tile * at.cells_stride, n_rows, n_cells, memory + at.constants, columns, rows, slopes,
-                        p.order, keep)
+                        p.state, p.order)
+        elif p.order > 0 and keep == SLOPES:
+            sweep_order_slopes(cells + tile * at.cells_stride, n_rows, n_cells, memory + at.constants, columns, rows,
+                               slopes, p.state, p.order)
+        elif p.order > 0:
+            sweep_order_values(cells + tile * at.cells_stride, n_rows, n_cells, memory + at.constants, columns, rows,
+                               slopes, p.state, p.order)
         elif keep == NOTHING:
             sweep(cells + tile * at.cells_stride, p.shift, n_cells, <Py_ssize_t>1 << p.order2, columns, rows)
         elif keep == SLOPES:
@@ -252,8 +353,7 @@ cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept n
     if p.order > 0:
         make_constants(p.order, power_of_two(columns[0]), memory + at.constants)
         for column in range(p.columns):
-            # The first constant is 1.
-            columns[column * p.state] = memory[at.constants]
+            columns[column * p.state] = memory[at.constants + HANKEL]
 
 
 cdef void forward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
@@ -298,10 +398,13 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
         if grid_derivs != NULL:
             load_seeds(grid_derivs, block * ROWS + 1, n_rows, column + 1, n_columns, p.columns + 1,
                        power_of_two(-rows_exponent), memory + at.seeds)
-        if p.order > 0:
+        if p.order > 0 and grid_derivs == NULL:
             sweep_order_back(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
-                             slopes + ROWS * column * p.kept, memory + at.seeds, grid_derivs != NULL, factor, columns,
-                             rows, d_cells, p.order)
+                             slopes + ROWS * column * p.kept, factor, columns, rows, d_cells, p.state, p.order)
+        elif p.order > 0:
+            sweep_order_back_seeded(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
+                                    slopes + ROWS * column * p.kept, memory + at.seeds, factor, columns, rows, d_cells,
+                                    p.state, p.order)
         elif grid_derivs == NULL:
             sweep_back(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes + ROWS * column,
                        times(factor, 1.7320508075688772), columns, rows, d_cells, several and not last)

@@ -29,29 +29,28 @@ cdef enum:
     MAX_COEFFICIENTS = 65        # of an edge
     AT_ONCE = 4                  # powers that are computed together
 
-
-cdef inline Py_ssize_t n_constants(Py_ssize_t order) noexcept nogil:
-    return 5 * order + 4
+    # Constants, in vectors so that one code serves both types.
+    Z = 0                        # z / n
+    SLOPE = 65                   # n z^2
+    CORNER = 130                 # weights of a corner's value, 1 / (2 w_n)
+    HANKEL = 195                 # h_n, n up to twice the order
+    N_CONSTANTS = 324
 
 
 cdef inline void make_constants(int order, vec one, vec* c) noexcept nogil:
-    """c (5 order + 4): h_0 .. h_2N; then z / n, n z^2, and the weights of a corner's value 1 / (2 w_n), n = 0 .. N.
-
-    They are vectors, made from `one`, so that one code serves both types.
-    """
+    """c (N_CONSTANTS): what the sweeps of this order and all lower ones need, made from a vector of ones."""
     cdef double z = 1, h = 1, weight = 1
     cdef int n
     # About e / N, so that N! z^N is about 1.
     while z * (order + 1) > 3.5:
         z *= 0.5
     for n in range(2 * order + 1):
-        c[n] = times(one, h)
+        c[HANKEL + n] = times(one, h)
         h /= z * (n + 1)
-    c = c + 2 * order + 1
     for n in range(order + 1):
-        c[n] = times(one, z / max(n, 1))
-        c[order + 1 + n] = times(one, n * z * z)
-        c[2 * order + 2 + n] = times(one, 0.5 / weight)
+        c[Z + n] = times(one, z / max(n, 1))
+        c[SLOPE + n] = times(one, n * z * z)
+        c[CORNER + n] = times(one, 0.5 / weight)
         weight *= z * (n + 1)
 
 
@@ -91,7 +90,7 @@ cdef inline void edges(const vec* A, const vec* B, const vec* e, const vec* c, v
     cdef vec u[AT_ONCE]
     cdef vec v[AT_ONCE]
     cdef vec s, t
-    hankel(A, B, c + p, order + 1, a, b, width)
+    hankel(A, B, c + HANKEL + p, order + 1, a, b, width)
     for i in range(width):
         u[i] = A[p + i]
         v[i] = B[p + i]
@@ -114,15 +113,15 @@ cdef inline void edges(const vec* A, const vec* B, const vec* e, const vec* c, v
     for i in range(width):
         if p + i > 0:
             if keep:
-                s = carry[0] * c[3 * order + 2 + p + i]
+                s = carry[0] * c[SLOPE + p + i]
                 slopes[2 * (p + i) - 2] = carry[1] + s * b[i]
                 slopes[2 * (p + i) - 1] = carry[2] + s * a[i]
             carry[0] = carry[0] * x
         right[p + i] = u[i] + carry[0] * b[i]
         lower[p + i] = v[i] + carry[0] * a[i]
         if keep:
-            carry[1] = u[i] * c[2 * order + 2]
-            carry[2] = v[i] * c[2 * order + 2]
+            carry[1] = u[i] * c[Z + 1]
+            carry[2] = v[i] * c[Z + 1]
 
 
 cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const int order, const bint keep) noexcept nogil:
@@ -131,13 +130,13 @@ cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const in
     cdef vec b[MAX_COEFFICIENTS]
     cdef vec e[MAX_COEFFICIENTS]
     cdef vec carry[3]
-    cdef vec x = r * c[3 * order + 3]
+    cdef vec x = r * c[SLOPE + 1]
     cdef int p
     for p in range(order + 1):
         a[p] = A[p]
         b[p] = B[p]
-    powers(r, c + 2 * order + 1, e, order)
-    carry[0] = c[0]
+    powers(r, c + Z, e, order)
+    carry[0] = c[HANKEL]
     for p in range((order + 1) // AT_ONCE):
         edges(a, b, e, c, x, carry, p * AT_ONCE, A, B, slopes, order, AT_ONCE, keep)
     p = (order + 1) // AT_ONCE * AT_ONCE
@@ -151,7 +150,7 @@ cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const in
 
 cdef inline vec corner(const vec* A, const vec* B, const vec* c, const int order) noexcept nogil:
     """Value at the last corner, from the right and the lower edge of a cell."""
-    cdef const vec* weights = c + 4 * order + 3
+    cdef const vec* weights = c + CORNER
     cdef vec value = (A[0] + B[0]) * weights[0]
     cdef int p
     for p in range(1, order + 1):
@@ -160,20 +159,21 @@ cdef inline vec corner(const vec* A, const vec* B, const vec* c, const int order
 
 
 cdef inline void sweep_polynomial(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* c, vec* columns,
-                                  vec* rows, vec* kept, const int order, const Kept keep) noexcept nogil:
+                                  vec* rows, vec* kept, Py_ssize_t stride, const int order,
+                                  const Kept keep) noexcept nogil:
     """`n_rows` rows over one tile.
 
-    cells (ROWS, COLUMNS). c: `make_constants`. columns (n_columns, order + 1): upper edges of the tile, then the lower
-    ones. rows (ROWS, order + 1): left edges, then right ones. kept: slopes (n_columns, ROWS, order, 2) or values
+    cells (ROWS, COLUMNS). c: `make_constants`. columns (n_columns, stride): upper edges of the tile, then the lower
+    ones. rows (ROWS, stride): left edges, then right ones. kept: slopes (n_columns, ROWS, order, 2) or values
     (n_columns, ROWS).
     """
     cdef Py_ssize_t t, q
     for t in range(n_columns):
         for q in range(n_rows):
-            cell(rows + q * (order + 1), columns + t * (order + 1), cells[q * COLUMNS + t], c,
+            cell(rows + q * stride, columns + t * stride, cells[q * COLUMNS + t], c,
                  kept + 2 * order * (ROWS * t + q), order, keep == SLOPES)
             if keep == VALUES:
-                kept[ROWS * t + q] = corner(rows + q * (order + 1), columns + t * (order + 1), c, order)
+                kept[ROWS * t + q] = corner(rows + q * stride, columns + t * stride, c, order)
 
 
 cdef inline void edges_adjoint(const vec* A, const vec* B, const vec* U, const vec* V, const vec* e, const vec* c,
@@ -186,7 +186,7 @@ cdef inline void edges_adjoint(const vec* A, const vec* B, const vec* U, const v
     cdef vec a[AT_ONCE]
     cdef vec b[AT_ONCE]
     cdef vec s, t
-    hankel(U, V, c + p, order + 1, b, a, width)
+    hankel(U, V, c + HANKEL + p, order + 1, b, a, width)
     for i in range(width):
         if p + i > 0:
             a[i] = a[i] + A[p + i]
@@ -215,7 +215,7 @@ cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec
     cdef vec u[MAX_COEFFICIENTS]
     cdef vec v[MAX_COEFFICIENTS]
     cdef vec e[MAX_COEFFICIENTS]
-    cdef vec x = r * c[3 * order + 3], power = c[0], d_r = A[1] * slopes[0], other = B[1] * slopes[1]
+    cdef vec x = r * c[SLOPE + 1], power = c[HANKEL], d_r = A[1] * slopes[0], other = B[1] * slopes[1]
     cdef int p
     for p in range(order + 1):
         a[p] = A[p]
@@ -226,7 +226,7 @@ cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec
     for p in range(2, order + 1):
         d_r = d_r + a[p] * slopes[2 * p - 2]
         other = other + b[p] * slopes[2 * p - 1]
-    powers(r, c + 2 * order + 1, e, order)
+    powers(r, c + Z, e, order)
     for p in range((order + 1) // AT_ONCE):
         edges_adjoint(a, b, u, v, e, c, p * AT_ONCE, A, B, order, AT_ONCE)
     p = (order + 1) // AT_ONCE * AT_ONCE
@@ -241,7 +241,7 @@ cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec
 
 cdef inline void corner_adjoint(vec seed, vec* A, vec* B, const vec* c, const int order) noexcept nogil:
     """Adjoint of `corner`, added to A and B."""
-    cdef const vec* weights = c + 4 * order + 3
+    cdef const vec* weights = c + CORNER
     cdef int p
     for p in range(order + 1):
         A[p] = A[p] + seed * weights[p]
@@ -250,7 +250,8 @@ cdef inline void corner_adjoint(vec seed, vec* A, vec* B, const vec* c, const in
 
 cdef inline void sweep_polynomial_adjoint(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* c,
                                           const vec* slopes, const vec* seeds, const bint seeded, vec factor,
-                                          vec* columns, vec* rows, vec* d_cells, const int order) noexcept nogil:
+                                          vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
+                                          const int order) noexcept nogil:
     """Adjoint of `sweep_polynomial`, from the last cell to the first.
 
     columns, rows: derivatives with respect to lower and right edges, then upper and left ones. seeds (n_columns, ROWS):
@@ -260,7 +261,7 @@ cdef inline void sweep_polynomial_adjoint(const vec* cells, Py_ssize_t n_rows, P
     for t in range(n_columns - 1, -1, -1):
         for q in range(n_rows - 1, -1, -1):
             if seeded:
-                corner_adjoint(seeds[ROWS * t + q], rows + q * (order + 1), columns + t * (order + 1), c, order)
+                corner_adjoint(seeds[ROWS * t + q], rows + q * stride, columns + t * stride, c, order)
             d_cells[q * COLUMNS + t] = factor * cell_adjoint(
-                rows + q * (order + 1), columns + t * (order + 1), cells[q * COLUMNS + t],
+                rows + q * stride, columns + t * stride, cells[q * COLUMNS + t],
                 slopes + 2 * order * (ROWS * t + q), c, order)
