@@ -23,7 +23,7 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
     ("PolynomialKernel", {"degree": 1.0, "gamma": 1.0, "scale": 0.5}),
     ("PolynomialKernel", {"degree": 2.0, "gamma": 0.0, "scale": 0.3}),
     ("PolynomialKernel", {"degree": 6.0, "gamma": 0.1, "scale": 0.02}),
-    ("PolynomialKernel", {"degree": 7.0, "gamma": -0.2, "scale": 0.001}),
+    ("PolynomialKernel", {"degree": 7.0, "gamma": -0.2, "scale": 1e-5}),
     ("PolynomialKernel", {"degree": 2.5, "gamma": 6.0, "scale": 0.1}),
     ("Matern12Kernel", {"sigma": 0.8}),
     ("Matern32Kernel", {"sigma": 1.1}),
