@@ -25,6 +25,17 @@ class Shape(NamedTuple):
         return f"({', '.join(map(str, self))})"
 
 
+class KernelShape(NamedTuple):
+    """Two batches of paths; every path of one meets every path of the other in a Gram matrix."""
+
+    batch: int
+    length: int
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self))})"
+
+
 # Long and short, wide and narrow, deep and shallow; one long path alone, and a batch smaller than a vector.
 SHAPES = (
     Shape(64, 1000, 5, 5),
@@ -40,10 +51,22 @@ SHAPES = (
 SIG_SHAPES = tuple(shape._replace(length=min(shape.length, 50)) for shape in SHAPES)
 TINY = Shape(1, 4, 2, 2)
 
+KERNEL_SHAPES = (
+    KernelShape(16, 100, 5),
+    KernelShape(16, 500, 5),
+    KernelShape(8, 1000, 8),
+    KernelShape(32, 200, 3),
+    KernelShape(16, 256, 32),
+)
+# For what others need very long for, or much memory.
+FEW_KERNEL_SHAPES = (KernelShape(16, 100, 5), KernelShape(32, 200, 3))
+# One pair: all that runs side by side must be found within its grid.
+PAIR_SHAPES = (KernelShape(1, 2000, 2), KernelShape(1, 2000, 5), KernelShape(1, 2000, 8), KernelShape(1, 500, 3))
 
-def brownian(shape: Shape, dtype: Any) -> np.ndarray:
+
+def brownian(shape: Shape | KernelShape, dtype: Any, seed: int = 2024) -> np.ndarray:
     """Random walks whose end is at a distance of about one: signatures of a sensible size."""
-    rng = np.random.default_rng(2024)
+    rng = np.random.default_rng(seed)
     steps = rng.standard_normal((shape.batch, shape.length, shape.dimension)) / np.sqrt(shape.length)
     return steps.cumsum(axis=1).astype(dtype)
 
@@ -83,13 +106,30 @@ def two_sigs_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
     return like(sig1), sig1, sig2
 
 
+def two_batches(shape: KernelShape, dtype: Any) -> tuple[np.ndarray, ...]:
+    return brownian(shape, dtype), brownian(shape, dtype, seed=2025)
+
+
+def two_batches_and_derivs(shape: KernelShape, dtype: Any) -> tuple[np.ndarray, ...]:
+    return like(np.empty((shape.batch, shape.batch), dtype)), *two_batches(shape, dtype)
+
+
+def pairs_and_derivs(shape: KernelShape, dtype: Any) -> tuple[np.ndarray, ...]:
+    return like(np.empty(shape.batch, dtype)), *two_batches(shape, dtype)
+
+
 @dataclass(frozen=True)
 class Operation:
     """`call(library, shape, n_jobs, *arrays)` with the arrays that `arrays(shape, dtype)` makes."""
 
-    arrays: Callable[[Shape, Any], tuple[np.ndarray, ...]]
+    arrays: Callable[..., tuple[np.ndarray, ...]]
     call: Callable[..., Any]
-    shapes: tuple[Shape, ...] = SHAPES
+    shapes: tuple[Any, ...] = SHAPES
+
+    @property
+    def group(self) -> str:
+        """Signatures and kernels have tables of their own."""
+        return "kernels" if isinstance(self.shapes[0], KernelShape) else "signatures"
 
 
 OPERATIONS = {
@@ -133,3 +173,50 @@ for _method in (1, 2):
         path_of,
         lambda lib, s, n_jobs, path, method=_method: lib.log_sig(path, s.degree, method=method, n_jobs=n_jobs),
     )
+
+STATIC_KERNELS: dict[str, Callable[..., Any]] = {
+    "linear": lambda lib, s: None,
+    "RBF": lambda lib, s: lib.RBFKernel(float(s.dimension)),
+    "polynomial": lambda lib, s: lib.PolynomialKernel(2.0),
+    "Matern 1/2": lambda lib, s: lib.Matern12Kernel(float(s.dimension)),
+    "Matern 3/2": lambda lib, s: lib.Matern32Kernel(float(s.dimension)),
+    "Matern 5/2": lambda lib, s: lib.Matern52Kernel(float(s.dimension)),
+    "rational quadratic": lambda lib, s: lib.RationalQuadraticKernel(float(s.dimension)),
+}
+FINITE_DIFFERENCE = {"dyadic_order": 0}
+POLYNOMIAL = {"method": "polynomial", "order": 6}
+
+
+def _add_gram(name: str, kernel: Callable[..., Any], shapes: tuple[KernelShape, ...], **scheme: Any) -> None:
+    """Gram matrices of two batches, and their gradients for both."""
+    OPERATIONS[f"sig_kernel_gram, {name}"] = Operation(
+        two_batches,
+        lambda lib, s, n_jobs, x, y: lib.sig_kernel_gram(x, y, static_kernel=kernel(lib, s), n_jobs=n_jobs, **scheme),
+        shapes,
+    )
+    OPERATIONS[f"sig_kernel_gram_backprop, {name}"] = Operation(
+        two_batches_and_derivs,
+        lambda lib, s, n_jobs, derivs, x, y: lib.sig_kernel_gram_backprop(
+            derivs, x, y, right_deriv=True, static_kernel=kernel(lib, s), n_jobs=n_jobs, **scheme
+        ),
+        shapes,
+    )
+
+
+for _name, _kernel in STATIC_KERNELS.items():
+    _add_gram(_name, _kernel, KERNEL_SHAPES if _name in ("linear", "RBF") else FEW_KERNEL_SHAPES, **FINITE_DIFFERENCE)
+_add_gram("linear, polynomial method", STATIC_KERNELS["linear"], FEW_KERNEL_SHAPES, **POLYNOMIAL)
+
+OPERATIONS["sig_kernel_gram, linear, one batch"] = Operation(
+    path_of, lambda lib, s, n_jobs, x: lib.sig_kernel_gram(x, x, n_jobs=n_jobs, **FINITE_DIFFERENCE), KERNEL_SHAPES
+)
+OPERATIONS["sig_kernel, one pair"] = Operation(
+    two_batches, lambda lib, s, n_jobs, x, y: lib.sig_kernel(x, y, n_jobs=n_jobs, **FINITE_DIFFERENCE), PAIR_SHAPES
+)
+OPERATIONS["sig_kernel_backprop, one pair"] = Operation(
+    pairs_and_derivs,
+    lambda lib, s, n_jobs, derivs, x, y: lib.sig_kernel_backprop(
+        derivs, x, y, right_deriv=True, n_jobs=n_jobs, **FINITE_DIFFERENCE
+    ),
+    PAIR_SHAPES,
+)

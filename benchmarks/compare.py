@@ -2,21 +2,23 @@
 
     pip install ".[bench]" && python benchmarks/compare.py
 
-prints a table for every operation and saves a plot. A figure is pysiglib's time divided by siglib's: both libraries
-take turns, round by round, and each is judged by its fastest round, so that whatever else the machine does hits both
-alike. Ratios carry over to other machines much better than times. `SIGLIB_CPU=avx2` measures another instruction set.
+prints a table for every operation and saves a plot; `--group kernels` or `--group signatures` measures a part of them.
+A figure is pysiglib's time divided by siglib's: both libraries take turns, round by round, and each is judged by its
+fastest round, so that whatever else the machine does hits both alike. Ratios carry over to other machines much better
+than times. `SIGLIB_CPU=avx2` measures another instruction set.
 """
 
 import argparse
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from cases import OPERATIONS, TINY, Operation, Shape
+from cases import OPERATIONS, TINY, KernelShape, Operation, Shape
 
 import siglib
 
@@ -46,17 +48,24 @@ def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
 
 
 def fastest_rounds(ours: Callable[[], Any], theirs: Callable[[], Any], budget: float) -> tuple[float, float]:
-    """The shortest time per call of each in alternating rounds: at least three, then as many as fit into `budget` s."""
-    first = seconds_per_call(ours, 1), seconds_per_call(theirs, 1)
+    """The shortest time per call of each in alternating rounds: at least three, then as many as fit into `budget` s.
+
+    A call that takes more than a second is timed twice and no more.
+    """
+    functions = ours, theirs
+    best = [seconds_per_call(function, 1) for function in functions]
     # Rounds of at least a millisecond: the clock and the loop must not count.
-    calls = [max(1, math.ceil(1e-3 / seconds)) for seconds in first]
-    best = [math.inf, math.inf]
-    start = time.perf_counter()
-    rounds = 0
-    while rounds < 3 or (time.perf_counter() - start < budget and rounds < 200):
-        for i, function in enumerate((ours, theirs)):
-            best[i] = min(best[i], seconds_per_call(function, calls[i]))
-        rounds += 1
+    calls = [max(1, math.ceil(1e-3 / seconds)) for seconds in best]
+    least = [3 if seconds < 1 else 1 for seconds in best]
+    spent = [0.0, 0.0]
+    for rounds in range(200):
+        turns = [i for i in range(2) if rounds < least[i] or (spent[i] < budget / 2 and best[i] < 1)]
+        for i in turns:
+            seconds = seconds_per_call(functions[i], calls[i])
+            best[i] = min(best[i], seconds)
+            spent[i] += calls[i] * seconds
+        if not turns:
+            break
     return best[0], best[1]
 
 
@@ -69,8 +78,16 @@ def deviation(ours: Any, theirs: Any) -> float:
     return float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
 
 
-def measure(operation: Operation, shape: Shape, dtype: str, n_jobs: int, budget: float) -> Figure:
-    pysiglib.prepare_log_sig(shape.dimension, shape.degree, 2)
+def prepare(shape: Shape | KernelShape, n_jobs: int) -> None:
+    """What pysiglib wants to be told: tables of log-signatures, and threads of torch, which it uses for kernels."""
+    if isinstance(shape, Shape):
+        pysiglib.prepare_log_sig(shape.dimension, shape.degree, 2)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(n_jobs)
+
+
+def measure(operation: Operation, shape: Shape | KernelShape, dtype: str, n_jobs: int, budget: float) -> Figure:
+    prepare(shape, n_jobs)
     arrays = operation.arrays(shape, np.dtype(dtype))
 
     def ours() -> Any:
@@ -83,7 +100,7 @@ def measure(operation: Operation, shape: Shape, dtype: str, n_jobs: int, budget:
     return Figure(*fastest_rounds(ours, theirs, budget), apart)
 
 
-Results = dict[tuple[Shape, str, int], Figure]
+Results = dict[tuple[Shape | KernelShape, str, int], Figure]
 
 
 def geometric_mean(values: list[float]) -> float:
@@ -105,7 +122,7 @@ def table(name: str, results: Results, with_times: bool) -> Iterator[str]:
     shapes = list(dict.fromkeys(shape for shape, _, _ in results))
     dtypes = list(dict.fromkeys(dtype for dtype, _ in columns))
     yield f"\n### {name}\n"
-    yield f"| (batch, length, dimension, degree) | {headings(columns)} | deviation |"
+    yield f"| ({', '.join(shapes[0]._fields)}) | {headings(columns)} | deviation |"
     yield "|---|" + "---:|" * (len(columns) + 1)
     for shape in shapes:
         row = [results[(shape, *column)] for column in columns]
@@ -118,7 +135,7 @@ def table(name: str, results: Results, with_times: bool) -> Iterator[str]:
 
 
 def summary(everything: dict[str, Results]) -> Iterator[str]:
-    """The table of the README: one row an operation; the geometric mean over the shapes, and in brackets the lowest."""
+    """A table of the README: one row an operation; the geometric mean over the shapes, and in brackets the lowest."""
     columns = columns_of(next(iter(everything.values())))
     yield "\n### Summary: geometric mean over the shapes (lowest)\n"
     yield f"| operation | {headings(columns)} |"
@@ -136,10 +153,12 @@ def overhead(budget: float) -> Iterator[str]:
     yield "| operation | siglib | pysiglib |"
     yield "|---|---:|---:|"
     for name, operation in OPERATIONS.items():
+        if operation.group != "signatures":
+            continue
         arrays = [array[0] for array in operation.arrays(TINY, np.float64)]
         # Fresh arrays: pysiglib copies views, which is not what is measured here.
         arrays = [array.copy() for array in arrays]
-        pysiglib.prepare_log_sig(TINY.dimension, TINY.degree, 2)
+        prepare(TINY, 1)
         times = fastest_rounds(
             lambda call=operation.call, arrays=arrays: call(siglib, TINY, 1, *arrays),
             lambda call=operation.call, arrays=arrays: call(pysiglib, TINY, 1, *arrays),
@@ -157,16 +176,20 @@ def plot(file: Path, everything: dict[str, Results]) -> None:
     from matplotlib.ticker import FixedLocator, NullFormatter
 
     names = list(everything)
-    columns = columns_of(next(iter(everything.values())))
+    columns = columns_of({key: figure for results in everything.values() for key, figure in results.items()})
     colours = dict(zip(columns, plt.get_cmap("tab10").colors, strict=False))
     figure, axis = plt.subplots(figsize=(9, 1.4 + 0.55 * len(names)), layout="constrained")
     step = 0.7 / len(columns)
+    labelled: set[tuple[str, int]] = set()
     for row, name in enumerate(names):
         for k, column in enumerate(columns):
             ratios = [figure.ratio for key, figure in everything[name].items() if key[1:] == column]
+            if not ratios:
+                continue
             y = row + step * (k - (len(columns) - 1) / 2)
             axis.scatter(ratios, [y] * len(ratios), s=14, color=colours[column], alpha=0.6, linewidths=0)
-            label = f"{column[0]}, n_jobs={column[1]}" if row == 0 else None
+            label = f"{column[0]}, n_jobs={column[1]}" if column not in labelled else None
+            labelled.add(column)
             axis.scatter([geometric_mean(ratios)], [y], s=90, marker="|", color=colours[column], label=label)
     axis.axvline(1, color="black", linewidth=1)
     axis.set_yticks(range(len(names)), names)
@@ -197,8 +220,9 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only operations whose name contains TEXT")
     parser.add_argument("--exact", default="", metavar="NAME", help="only the operation NAME")
+    parser.add_argument("--group", choices=["signatures", "kernels"], help="only these operations")
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"], choices=["float64", "float32"])
-    parser.add_argument("--n-jobs", nargs="+", type=int, default=[1, 2], help="numbers of threads")
+    parser.add_argument("--n-jobs", nargs="+", type=int, help="numbers of threads (default: 1 2, for kernels 1)")
     parser.add_argument("--seconds", type=float, default=2.0, help="time to spend on one case")
     parser.add_argument("--quick", action="store_true", help="three rounds a case: for a look, not for a report")
     parser.add_argument("--times", action="store_true", help="show milliseconds beside the ratios")
@@ -209,7 +233,11 @@ def options() -> argparse.Namespace:
 def main() -> None:
     chosen = options()
     budget = 0.0 if chosen.quick else chosen.seconds
-    names = [name for name in OPERATIONS if chosen.only in name and chosen.exact in ("", name)]
+    names = [
+        name
+        for name, operation in OPERATIONS.items()
+        if chosen.only in name and chosen.exact in ("", name) and chosen.group in (None, operation.group)
+    ]
     if not names:
         raise SystemExit(f"no such operation; there are: {', '.join(OPERATIONS)}")
     ours = f"siglib {siglib.__version__} ({siglib._cpu.instruction_set})"
@@ -223,12 +251,13 @@ def main() -> None:
             (shape, dtype, n_jobs): measure(operation, shape, dtype, n_jobs, budget)
             for shape in operation.shapes
             for dtype in chosen.dtypes
-            for n_jobs in chosen.n_jobs
+            for n_jobs in chosen.n_jobs or ([1, 2] if operation.group == "signatures" else [1])
         }
         print(*table(name, everything[name], chosen.times), sep="\n", flush=True)
-    if not (chosen.only or chosen.exact):
+    if not (chosen.only or chosen.exact or chosen.group == "kernels"):
         print(*overhead(min(budget, 0.5)), sep="\n")
-    print(*summary(everything), sep="\n")
+    for group in dict.fromkeys(OPERATIONS[name].group for name in names):
+        print(*summary({n: results for n, results in everything.items() if OPERATIONS[n].group == group}), sep="\n")
     plot(chosen.plot, everything)
     print(f"\nplot: {chosen.plot}")
 

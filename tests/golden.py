@@ -2,7 +2,8 @@
 
 Every `data/*.npz` holds, besides its arrays, `meta`: a JSON text with the list of cases
 `{"function", "args", "kwargs", "outputs", "returns_tuple", "source", ...}`. Arguments are plain JSON values,
-`{"array": key}`, `{"tuple": [...]}`, `{"list": [...]}` or `{"value": ...}`.
+`{"array": key}`, `{"tuple": [...]}`, `{"list": [...]}`, `{"value": ...}` or
+`{"static_kernel": class, "params": {...}}`.
 """
 
 import json
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
+import siglib
 
 DATA = Path(__file__).parent / "data"
 TOLERANCE = 1e-11
@@ -43,6 +46,8 @@ def _decode(file: str, value: Any) -> Any:
         return [_decode(file, item) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.keys() == {"static_kernel", "params"}:
+        return getattr(siglib, value["static_kernel"])(**value["params"])
     (kind, content), *others = value.items()
     if others:
         raise ValueError(f"unknown encoding {value}")

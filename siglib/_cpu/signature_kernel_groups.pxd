@@ -16,6 +16,8 @@ cdef inline void load_increments(const void* const* paths, Py_ssize_t n, Py_ssiz
     load_columns(paths, 0, (n + 1) * d, x)
     for i in range(n * d):
         x[i] = times(x[i + d] - x[i], factor)
+    for i in range(n * d, (n + 1) * d):
+        x[i] = times(x[i], 0)
 
 
 cdef inline void increments_adjoint(vec* gx, Py_ssize_t n, Py_ssize_t d) noexcept nogil:

@@ -40,6 +40,10 @@ cdef struct Problem:
     Py_ssize_t tile_cells        # columns of cells in a tile
     Py_ssize_t tile_columns
     Py_ssize_t n_tiles
+    Py_ssize_t state             # vectors of the state of a column: its difference, or the polynomial on its edge
+    Py_ssize_t rows_state        # vectors of the state of a block's rows
+    Py_ssize_t kept              # vectors that the backward pass keeps for each node
+    Py_ssize_t segment           # blocks in a segment of the backward pass
 
 
 cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order, int kind,
@@ -60,6 +64,14 @@ cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int
     p.tile_cells = max(tile_columns >> order2, 1) if order2 < 6 else 1
     p.tile_columns = p.tile_cells << order2
     p.n_tiles = (n2 + p.tile_cells - 1) // p.tile_cells
+    if order == 0:
+        p.state, p.rows_state, p.kept = 1, ROWS + 1, 1
+        # Few enough for a segment's cells and slopes to stay in the cache.
+        p.segment = 2
+    else:
+        p.state, p.rows_state, p.kept = order + 1, ROWS * (order + 1), 2 * order
+        # A state for each segment, and ROWS * kept vectors for each block of one: least memory in all.
+        p.segment = <Py_ssize_t>max(sqrt(<double>p.n_blocks / 8.0) + 0.5, 1.0)
     return p
 
 

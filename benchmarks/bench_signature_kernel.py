@@ -1,0 +1,47 @@
+"""asv: signature kernels over the history of the project. Shapes and calls are those of `cases.py`."""
+
+from cases import FEW_KERNEL_SHAPES, KERNEL_SHAPES, OPERATIONS, PAIR_SHAPES, STATIC_KERNELS
+
+import siglib
+
+
+class _Timed:
+    """Times one operation for every variant, shape, precision and number of threads."""
+
+    operation = ""
+    params = (("linear", "RBF", "linear, one batch"), KERNEL_SHAPES, ("float64", "float32"), (1, 2))
+    param_names = ("variant", "shape", "dtype", "n_jobs")
+
+    def setup(self, variant, shape, dtype, n_jobs):
+        self.chosen = OPERATIONS[f"{self.operation}, {variant}"]
+        self.arrays = self.chosen.arrays(shape, dtype)
+
+    def time_call(self, variant, shape, dtype, n_jobs):
+        self.chosen.call(siglib, shape, n_jobs, *self.arrays)
+
+
+class SigKernelGram(_Timed):
+    operation = "sig_kernel_gram"
+
+
+class SigKernelGramBackprop(_Timed):
+    operation = "sig_kernel_gram_backprop"
+    params = (("linear", "RBF"), *_Timed.params[1:])
+
+
+class SigKernelGramVariants(_Timed):
+    operation = "sig_kernel_gram"
+    params = ((*list(STATIC_KERNELS)[2:], "linear, polynomial method"), FEW_KERNEL_SHAPES, *_Timed.params[2:])
+
+
+class SigKernelGramBackpropVariants(SigKernelGramVariants):
+    operation = "sig_kernel_gram_backprop"
+
+
+class SigKernelPair(_Timed):
+    operation = "sig_kernel"
+    params = (("one pair",), PAIR_SHAPES, *_Timed.params[2:])
+
+
+class SigKernelPairBackprop(SigKernelPair):
+    operation = "sig_kernel_backprop"

@@ -1,0 +1,141 @@
+"""Static kernels: definitions, exact gradients, shifts, coinciding points, awkward parameters."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import reference_kernels as reference
+from cases import random_paths
+from checking import assert_close
+from reference import numeric_gradient
+
+import siglib
+
+KERNELS: list[tuple[str, dict[str, Any]]] = [
+    ("LinearKernel", {}),
+    ("ScaledLinearKernel", {"scale": 0.7}),
+    ("ScaledLinearKernel", {"scale": 0.0}),
+    ("RBFKernel", {"sigma": 0.9}),
+    ("RBFKernel", {"sigma": 20.0}),
+    ("PolynomialKernel", {}),
+    ("PolynomialKernel", {"degree": 0.0, "gamma": 1.0, "scale": 2.0}),
+    ("PolynomialKernel", {"degree": 1.0, "gamma": 1.0, "scale": 0.5}),
+    ("PolynomialKernel", {"degree": 2.0, "gamma": 0.0, "scale": 0.3}),
+    ("PolynomialKernel", {"degree": 6.0, "gamma": 0.1, "scale": 0.02}),
+    ("PolynomialKernel", {"degree": 7.0, "gamma": -0.2, "scale": 0.001}),
+    ("PolynomialKernel", {"degree": 2.5, "gamma": 6.0, "scale": 0.1}),
+    ("Matern12Kernel", {"sigma": 0.8}),
+    ("Matern32Kernel", {"sigma": 1.1}),
+    ("Matern52Kernel", {"sigma": 0.6}),
+    ("RationalQuadraticKernel", {"sigma": 0.8}),
+    ("RationalQuadraticKernel", {"sigma": 1.5, "alpha": 0.3}),
+]
+SCHEMES: list[dict[str, Any]] = [{"dyadic_order": 0}, {"dyadic_order": (1, 2)}, {"method": "polynomial", "order": 5}]
+SHIFT_INVARIANT = [(name, parameters) for name, parameters in KERNELS if "Polynomial" not in name]
+
+
+def name_of(value: Any) -> str:
+    return value if isinstance(value, str) else "-".join(map(str, value.values()))
+
+
+kernels = pytest.mark.parametrize(("name", "parameters"), KERNELS, ids=name_of)
+shift_invariant_kernels = pytest.mark.parametrize(("name", "parameters"), SHIFT_INVARIANT, ids=name_of)
+schemes = pytest.mark.parametrize("scheme", SCHEMES, ids=name_of)
+
+
+def paths_of(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Paths around the origin, rounded to single precision."""
+    return (0.6 * rng.standard_normal((shape[0], 1, shape[-1])) + random_paths(rng, *shape)).astype(np.float32)
+
+
+@schemes
+@kernels
+def test_values_and_gradients(
+    dtype: np.dtype, rng: np.random.Generator, name: str, parameters: dict[str, float], scheme: dict[str, Any]
+) -> None:
+    """Every entry of a Gram matrix, and of the gradients of a weighted sum of them."""
+    x, y = paths_of(rng, 3, 6, 3), paths_of(rng, 4, 5, 3)
+    static_kernel = getattr(siglib, name)(**parameters)
+    options = {key: value for key, value in scheme.items() if key != "method"}
+    options |= {"static_kernel": name, "parameters": parameters}
+    exact_x, exact_y = x.astype(np.float64), y.astype(np.float64)
+    x, y = x.astype(dtype), y.astype(dtype)
+    matrix = siglib.sig_kernel_gram(x, y, static_kernel=static_kernel, **scheme)
+    assert matrix.dtype == dtype
+    assert_close(matrix, reference.gram(exact_x, exact_y, **options), 1e-12 if dtype == np.float64 else 2e-5)
+    assert_close(siglib.sig_kernel(x, y[:3], static_kernel=static_kernel, **scheme), np.diag(matrix), 1e-6)
+    derivs = rng.standard_normal((3, 4)).astype(dtype)
+    left, right = siglib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, static_kernel=static_kernel, **scheme)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-4
+    for i in range(3):
+        expected = reference.exact_gradient(
+            lambda path, i=i: reference.kernel(path[:, None], exact_y, **options) @ derivs[i], exact_x[i]
+        )
+        assert_close(left[i], expected, tolerance)
+    for j in range(4):
+        expected = reference.exact_gradient(
+            lambda path, j=j: reference.kernel(exact_x, path[:, None], **options) @ derivs[:, j], exact_y[j]
+        )
+        assert_close(right[j], expected, tolerance)
+
+
+@pytest.mark.parametrize("shift", [10.0, 1000.0])
+@shift_invariant_kernels
+def test_shifting_both_paths_changes_nothing(
+    dtype: np.dtype, rng: np.random.Generator, name: str, parameters: dict[str, float], shift: float
+) -> None:
+    """Distances are those of the points, not differences of large squares."""
+    # Multiples of 2^-8: exact in single precision also when shifted.
+    x, y = (np.round(path * 256.0) / 256.0 for path in (paths_of(rng, 9, 8, 2), paths_of(rng, 9, 8, 2)))
+    x, y = x.astype(dtype), y.astype(dtype)
+    options: dict[str, Any] = {"dyadic_order": 0, "static_kernel": getattr(siglib, name)(**parameters)}
+    expected = siglib.sig_kernel(x, y, **options)
+    assert_close(siglib.sig_kernel(x + shift, y + shift, **options), expected, 1e-12 if dtype == np.float64 else 2e-5)
+    ones = np.ones(9, dtype)
+    gradient, _ = siglib.sig_kernel_backprop(ones, x, y, **options)
+    shifted, _ = siglib.sig_kernel_backprop(ones, x + shift, y + shift, **options)
+    assert_close(shifted, gradient, 1e-11 if dtype == np.float64 else 1e-4)
+
+
+@shift_invariant_kernels
+def test_coinciding_points(rng: np.random.Generator, name: str, parameters: dict[str, float]) -> None:
+    """A path with itself: the gradient is finite, and symmetric in its two arguments."""
+    path = paths_of(rng, 3, 6, 2).astype(np.float64)
+    options: dict[str, Any] = {"dyadic_order": 1, "static_kernel": getattr(siglib, name)(**parameters)}
+    left, right = siglib.sig_kernel_backprop(np.ones(3), path, path.copy(), right_deriv=True, **options)
+    assert np.all(np.isfinite(left))
+    assert_close(left, right, 1e-12)
+    if name != "Matern12Kernel":  # which has a kink there
+        numeric = numeric_gradient(lambda x: float(np.sum(siglib.sig_kernel(x, path, **options))), path)
+        assert_close(left, numeric, 1e-5)
+
+
+def test_the_exponential_kernel_has_gradient_zero_at_its_kink(rng: np.random.Generator) -> None:
+    """Both paths have one cell; two of its four corners coincide and contribute nothing."""
+    x = rng.standard_normal((2, 2))
+    (gradient, _) = siglib.sig_kernel_backprop(
+        np.array(1.0), x, x.copy(), dyadic_order=0, static_kernel=siglib.Matern12Kernel(1.0)
+    )
+    distance = np.linalg.norm(x[1] - x[0])
+    cell = 2.0 - 2.0 * np.exp(-distance)
+    # d k / d cell = 1 + cell / 2 for one cell; kappa(x_1, y_0) and kappa(x_0, y_1) count negatively.
+    weight = (1.0 + cell / 2.0) * np.exp(-distance) / distance
+    assert_close(gradient, weight * np.stack([x[0] - x[1], x[1] - x[0]]), 1e-13)
+
+
+def test_powers_of_negative_numbers(rng: np.random.Generator) -> None:
+    """Integer powers are taken as they are, others of negative numbers count as 0, with one warning for each kernel."""
+    x, y = np.array([[-2.0], [1.0]]), np.array([[3.0], [1.0]])
+    for degree in range(9):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            value = siglib.sig_kernel(x, y, dyadic_order=0, static_kernel=siglib.PolynomialKernel(degree, 0.0, 1e-3))
+        g = 1e-3 * (1.0**degree - 3.0**degree - (-2.0) ** degree + (-6.0) ** degree)
+        assert_close(value, np.array(2 * (1 + g / 2 + g * g / 12) - (1 - g * g / 12)), 1e-12)
+    kernel = siglib.PolynomialKernel(1.5, 0.0, 0.1)
+    g = 0.1 * (1.0**1.5 - 3.0**1.5)
+    with pytest.warns(RuntimeWarning) as issued:
+        values = [siglib.sig_kernel(x, y, dyadic_order=0, static_kernel=kernel) for _ in range(2)]
+    assert len(issued) == 1
+    assert_close(np.array(values), np.full(2, 2 * (1 + g / 2 + g * g / 12) - (1 - g * g / 12)), 1e-12)
