@@ -21,6 +21,8 @@ PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 FUNCTIONS = [name for name, value in vars(siglib).items() if inspect.isfunction(value) and not name.startswith("_")]
 
+CLASSES = [name for name, value in vars(siglib).items() if inspect.isclass(value) and not name.startswith("_")]
+
 
 def fenced(page: Path, language: str) -> list[tuple[int, str]]:
     """First line number and text of the page's code blocks in this language, without their indentation."""
@@ -70,6 +72,11 @@ def test_example_of_the_readme():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_reference_lists_every_function(name):
     assert re.search(rf"function:: siglib\.{name}$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_reference_lists_every_class(name):
+    assert re.search(rf"class:: siglib\.{name}$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

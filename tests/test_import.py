@@ -19,6 +19,8 @@ import siglib.torch_api
 PACKAGE = Path(siglib.signature.__wrapped__.__code__.co_filename).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PUBLIC = sorted(name for name in vars(siglib) if not name.startswith("_") and not inspect.ismodule(vars(siglib)[name]))
+CLASSES = [name for name in PUBLIC if inspect.isclass(vars(siglib)[name])]
+FUNCTIONS = [name for name in PUBLIC if name not in CLASSES]
 MODULES = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE)]) if not m.name.startswith("_"))
 
 
@@ -115,7 +117,7 @@ def test_sources_were_found() -> None:
     assert {"sig", "transform_path", "words", "show_config"} <= set(PUBLIC)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstring(name: str) -> None:
     function = getattr(siglib, name)
     doc = inspect.getdoc(function)
@@ -128,7 +130,24 @@ def test_docstring(name: str) -> None:
         assert "Raises\n------\n" in doc
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", CLASSES)
+def test_docstring_of_class(name: str) -> None:
+    cls = getattr(siglib, name)
+    doc = inspect.getdoc(cls)
+    assert doc
+    assert "Examples\n--------\n" in doc
+    assert "\n>>> " in doc
+    parameters = inspect.signature(cls).parameters
+    assert ("Parameters\n----------\n" in doc) == bool(parameters)
+    for parameter in parameters.values():
+        assert parameter.annotation is not parameter.empty
+        assert f"\n{parameter.name} : " in doc
+    for method, value in vars(cls).items():
+        if callable(value) and not method.startswith("_"):
+            assert any(inspect.getdoc(getattr(base, method, None)) for base in cls.__mro__)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_parameter_is_documented_and_typed(name: str) -> None:
     function = getattr(siglib, name)
     doc = inspect.getdoc(function)
