@@ -43,11 +43,7 @@
   SIGLIB_MOVE void store_at_##vec(vec *base, ptrdiff_t i, vec v) { *(vec##_unaligned *)((real *)base + i) = v; } \
   SIGLIB_MOVE real number_at_##vec(const vec *base, ptrdiff_t i) { return ((const vec##_number *)base)[i]; }   \
   SIGLIB_MOVE void set_number_##vec(vec *base, ptrdiff_t i, real x) { ((vec##_number *)base)[i] = x; }         \
-  SIGLIB_MOVE vec copies_of_##vec(real x) {                                                                    \
-    vec r;                                                                                                     \
-    _Pragma("GCC unroll 16") for (int i = 0; i < W; i++) r[i] = x;                                             \
-    return r;                                                                                                  \
-  }                                                                                                            \
+  SIGLIB_MOVE vec copies_of_##vec(real x) { return x - (vec){0}; }                                              \
   SIGLIB_MOVE vec shift_up_##vec(vec v, vec from) { return SIGLIB_SHUFFLE(vec##_mask, from, v, UP); }          \
   SIGLIB_MOVE vec shift_down_##vec(vec v, vec from) { return SIGLIB_SHUFFLE(vec##_mask, v, from, DOWN); }      \
   SIGLIB_MOVE vec repeat_lanes_##vec(vec v, int order) {                                                       \
