@@ -18,11 +18,13 @@ its own, which are added in a fixed order: the bits are the same for any number 
 """
 
 from cython.parallel cimport prange, threadid
+from libc.math cimport ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from .lane_exponents cimport power_of_two
 from .lane_moves cimport load_columns, store_columns
+from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at
 from .lanes cimport LANES_F64, aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
@@ -53,7 +55,35 @@ from .signature_kernel_polynomial cimport (
 )
 from .signature_kernel_scale cimport enter_tile, leave_tile
 from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, sweep_tile, sweep_tile_adjoint, times
+from .signature_kernel_wavefront cimport (
+    CHUNK,
+    STRIPS,
+    add_up,
+    excess_of,
+    largest_exponent,
+    read_row,
+    scale_state,
+    set_exponents,
+    sweep_strips,
+    sweep_strips_adjoint,
+)
+from .signature_kernel_wavefront_cells cimport (
+    add_first,
+    add_second,
+    fill_given,
+    fill_products,
+    load_first,
+    load_second,
+    pull_given,
+    pull_products,
+    slant,
+    spread,
+    spread_adjoint,
+    straighten,
+    sum_rows,
+)
 from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells, finish_increments, make_static_kernel, pull_cells
+
 
 cdef struct Scratch:
     # One thread's memory, in vectors.
@@ -493,6 +523,9 @@ cdef inline vec* segment_cells(const Problem* p, Py_ssize_t first, Py_ssize_t bl
     return cells + (block - first) * p.n_tiles * TILE
 
 
+include "signature_kernel_wavefront.pxi"
+
+
 cdef struct Arrays:
     # What the units of a call read and write; paths are rows of row_bytes1 and row_bytes2 bytes.
     const char* path1
@@ -553,6 +586,41 @@ cdef void forward_unit(const Problem* p, const StaticKernel* s, const Arrays* ar
 cdef inline Py_ssize_t out_index(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     """Where the kernel of paths a and b is in the result."""
     return a if pairs.layout == PAIRWISE else a * pairs.batch2 + b
+
+
+cdef void forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
+                       Py_ssize_t pair, const Wave* at, real* memory, real* out, real* exponent) noexcept nogil:
+    """The kernel of one pair, along anti-diagonals."""
+    cdef Py_ssize_t a, b
+    cdef double mantissa = 1, power = 0
+    pair_of(pairs, pair, &a, &b)
+    if real is double:
+        wave_forward(p, s, arrays.path1 + a * arrays.row_bytes1, arrays.path2 + b * arrays.row_bytes2, at, <vd*>memory,
+                     &mantissa, &power)
+    else:
+        wave_forward(p, s, arrays.path1 + a * arrays.row_bytes1, arrays.path2 + b * arrays.row_bytes2, at, <vf*>memory,
+                     &mantissa, &power)
+    out[out_index(pairs, a, b)] = <real>mantissa
+    exponent[out_index(pairs, a, b)] = <real>power
+    if pairs.layout == SYMMETRIC:
+        out[out_index(pairs, b, a)] = <real>mantissa
+        exponent[out_index(pairs, b, a)] = <real>power
+
+
+cdef int forward_wave(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, real* out,
+                      real* exponent, int n_threads) noexcept nogil:
+    """Kernels of all pairs, each along anti-diagonals; -1 if memory is short."""
+    cdef Wave at = make_wave(p, False, n_lanes(<real*>NULL))
+    cdef Py_ssize_t pair
+    n_threads = <int>min(<Py_ssize_t>n_threads, pairs.n)
+    cdef void* raw = NULL
+    cdef real* memory = <real*>aligned_malloc(n_threads * at.size * sizeof(real), &raw)
+    if memory == NULL:
+        return -1
+    for pair in prange(pairs.n, schedule="dynamic", num_threads=n_threads):
+        forward_pair(p, s, arrays, pairs, pair, &at, memory + threadid() * at.size, out, exponent)
+    free(raw)
+    return 0
 
 
 cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, real* out,
@@ -714,6 +782,11 @@ cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
     return True
 
 
+cdef inline bint can_wave(const Problem* p) noexcept nogil:
+    """Whether pairs can be swept along anti-diagonals."""
+    return p.order == 0 and (p.kind == LINEAR or p.kind == GIVEN)
+
+
 cdef inline Arrays make_arrays(const real[:, ::1] path1, const real[:, ::1] path2):
     cdef Arrays arrays
     memset(&arrays, 0, sizeof(Arrays))
@@ -743,7 +816,10 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     arrays = make_arrays(path1, path2)
     with nogil:
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
-        status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
+        if wavefront and can_wave(&p):
+            status = forward_wave(&p, &s, &arrays, &pairs, &out[0], &exponent[0], n_threads)
+        else:
+            status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
         if status == 0 and not all_finite(&out[0], out.shape[0]):
             p = with_few_columns(&p)
             status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)

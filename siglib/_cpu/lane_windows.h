@@ -1,0 +1,69 @@
+/* Neighbouring lanes: vectors at any number of an array, and moves of vectors by one lane.
+ *
+ * Arrays of numbers are passed as pointers to vectors, and addressed by the position i of a number.
+ * load_at_*, store_at_*:   the vector that starts at number i.
+ * number_at_*, set_number_*: number i.
+ * copies_of_*:     a vector with the same number in all lanes.
+ * shift_up_*:      lane q = v[q - 1]; the last lane of `from` enters at lane 0.
+ * shift_down_*:    lane q = v[q + 1]; lane 0 of `from` enters at the last lane.
+ * repeat_lanes_*:  lane q = v[q >> order].
+ * sum_lanes_*, largest_lane_*: the sum of all lanes, and the largest one (lanes that are NaN are passed over). */
+#ifndef SIGLIB_LANE_WINDOWS_H
+#define SIGLIB_LANE_WINDOWS_H
+
+#include "lane_moves.h"
+
+#if SIGLIB_LANE_BYTES == 64
+#define SIGLIB_UP_F64 7, 8, 9, 10, 11, 12, 13, 14
+#define SIGLIB_DOWN_F64 1, 2, 3, 4, 5, 6, 7, 8
+#define SIGLIB_TWICE_F64 0, 0, 1, 1, 2, 2, 3, 3
+#define SIGLIB_UP_F32 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+#define SIGLIB_DOWN_F32 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+#define SIGLIB_TWICE_F32 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
+#elif SIGLIB_LANE_BYTES == 32
+#define SIGLIB_UP_F64 3, 4, 5, 6
+#define SIGLIB_DOWN_F64 1, 2, 3, 4
+#define SIGLIB_TWICE_F64 0, 0, 1, 1
+#define SIGLIB_UP_F32 7, 8, 9, 10, 11, 12, 13, 14
+#define SIGLIB_DOWN_F32 1, 2, 3, 4, 5, 6, 7, 8
+#define SIGLIB_TWICE_F32 0, 0, 1, 1, 2, 2, 3, 3
+#else
+#define SIGLIB_UP_F64 1, 2
+#define SIGLIB_DOWN_F64 1, 2
+#define SIGLIB_TWICE_F64 0, 0
+#define SIGLIB_UP_F32 3, 4, 5, 6
+#define SIGLIB_DOWN_F32 1, 2, 3, 4
+#define SIGLIB_TWICE_F32 0, 0, 1, 1
+#endif
+
+#define SIGLIB_DEFINE_WINDOWS(vec, real, W, UP, DOWN, TWICE)                                                   \
+  SIGLIB_MOVE vec load_at_##vec(const vec *base, ptrdiff_t i) {                                                \
+    return *(const vec##_unaligned *)((const real *)base + i);                                                 \
+  }                                                                                                            \
+  SIGLIB_MOVE void store_at_##vec(vec *base, ptrdiff_t i, vec v) { *(vec##_unaligned *)((real *)base + i) = v; } \
+  SIGLIB_MOVE real number_at_##vec(const vec *base, ptrdiff_t i) { return ((const vec##_number *)base)[i]; }   \
+  SIGLIB_MOVE void set_number_##vec(vec *base, ptrdiff_t i, real x) { ((vec##_number *)base)[i] = x; }         \
+  SIGLIB_MOVE vec copies_of_##vec(real x) { return x - (vec){0}; }                                              \
+  SIGLIB_MOVE vec shift_up_##vec(vec v, vec from) { return SIGLIB_SHUFFLE(vec##_mask, from, v, UP); }          \
+  SIGLIB_MOVE vec shift_down_##vec(vec v, vec from) { return SIGLIB_SHUFFLE(vec##_mask, v, from, DOWN); }      \
+  SIGLIB_MOVE vec repeat_lanes_##vec(vec v, int order) {                                                       \
+    for (int i = 0; i < order && i < 4; i++) v = SIGLIB_SHUFFLE(vec##_mask, v, v, TWICE);                      \
+    return v;                                                                                                  \
+  }                                                                                                            \
+  SIGLIB_MOVE double sum_lanes_##vec(vec v) {                                                                  \
+    double sum = v[0];                                                                                         \
+    for (int i = 1; i < W; i++) sum += v[i];                                                                   \
+    return sum;                                                                                                \
+  }                                                                                                            \
+  SIGLIB_MOVE double largest_lane_##vec(vec v) {                                                               \
+    double largest = 0;                                                                                        \
+    for (int i = 0; i < W; i++) largest = v[i] > largest ? v[i] : largest;                                     \
+    return largest;                                                                                            \
+  }
+
+typedef double vd_number __attribute__((may_alias));
+typedef float vf_number __attribute__((may_alias));
+SIGLIB_DEFINE_WINDOWS(vd, double, SIGLIB_W_F64, SIGLIB_UP_F64, SIGLIB_DOWN_F64, SIGLIB_TWICE_F64)
+SIGLIB_DEFINE_WINDOWS(vf, float, SIGLIB_W_F32, SIGLIB_UP_F32, SIGLIB_DOWN_F32, SIGLIB_TWICE_F32)
+
+#endif
