@@ -137,14 +137,21 @@ cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const in
         b[p] = B[p]
     powers(r, c + Z, e, order)
     carry[0] = c[HANKEL]
-    for p in range((order + 1) // AT_ONCE):
+    # One by one, so that each is compiled for its place when the order is known.
+    if order >= 3:
+        edges(a, b, e, c, x, carry, 0, A, B, slopes, order, AT_ONCE, keep)
+    if order >= 7:
+        edges(a, b, e, c, x, carry, 4, A, B, slopes, order, AT_ONCE, keep)
+    if order >= 11:
+        edges(a, b, e, c, x, carry, 8, A, B, slopes, order, AT_ONCE, keep)
+    for p in range(3, (order + 1) // AT_ONCE):
         edges(a, b, e, c, x, carry, p * AT_ONCE, A, B, slopes, order, AT_ONCE, keep)
     p = (order + 1) // AT_ONCE * AT_ONCE
-    if (order + 1) % AT_ONCE == 1:
+    if order % AT_ONCE == 0:
         edges(a, b, e, c, x, carry, p, A, B, slopes, order, 1, keep)
-    elif (order + 1) % AT_ONCE == 2:
+    elif order % AT_ONCE == 1:
         edges(a, b, e, c, x, carry, p, A, B, slopes, order, 2, keep)
-    elif (order + 1) % AT_ONCE == 3:
+    elif order % AT_ONCE == 2:
         edges(a, b, e, c, x, carry, p, A, B, slopes, order, 3, keep)
 
 
@@ -227,14 +234,20 @@ cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec
         d_r = d_r + a[p] * slopes[2 * p - 2]
         other = other + b[p] * slopes[2 * p - 1]
     powers(r, c + Z, e, order)
-    for p in range((order + 1) // AT_ONCE):
+    if order >= 3:
+        edges_adjoint(a, b, u, v, e, c, 0, A, B, order, AT_ONCE)
+    if order >= 7:
+        edges_adjoint(a, b, u, v, e, c, 4, A, B, order, AT_ONCE)
+    if order >= 11:
+        edges_adjoint(a, b, u, v, e, c, 8, A, B, order, AT_ONCE)
+    for p in range(3, (order + 1) // AT_ONCE):
         edges_adjoint(a, b, u, v, e, c, p * AT_ONCE, A, B, order, AT_ONCE)
     p = (order + 1) // AT_ONCE * AT_ONCE
-    if (order + 1) % AT_ONCE == 1:
+    if order % AT_ONCE == 0:
         edges_adjoint(a, b, u, v, e, c, p, A, B, order, 1)
-    elif (order + 1) % AT_ONCE == 2:
+    elif order % AT_ONCE == 1:
         edges_adjoint(a, b, u, v, e, c, p, A, B, order, 2)
-    elif (order + 1) % AT_ONCE == 3:
+    elif order % AT_ONCE == 2:
         edges_adjoint(a, b, u, v, e, c, p, A, B, order, 3)
     return d_r + other
 
