@@ -283,7 +283,8 @@ class PolynomialKernel(StaticKernel):
 
     def _may_clamp(self) -> bool:
         """Whether a negative base would be worth a warning."""
-        return not self._has_warned and float(self.degree) % 1 != 0
+        degree = self.degree.detach() if hasattr(self.degree, "detach") else self.degree
+        return not self._has_warned and float(degree) % 1 != 0
 
     def _warn_if_negative(self, base: Array) -> None:
         if not self._has_warned and bool((base < 0).any()):
