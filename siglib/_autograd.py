@@ -122,6 +122,18 @@ def is_compiling() -> bool:
     return torch is not None and torch.compiler.is_compiling()
 
 
+def without_compiler(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which torch.compile leaves to Python: a call of it breaks the graph."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+        if is_compiling():
+            return sys.modules["torch"].compiler.disable(function)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether torch wants more than values from these arrays."""
     for array in arrays:

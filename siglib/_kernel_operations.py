@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._autograd import differentiable
+from ._autograd import differentiable, without_compiler
 from ._backend import Array
 from ._given_kernels import GivenProblem
 from ._kernel_options import kernel_shape
@@ -28,7 +28,8 @@ def make_problem(gram: bool, *arrays: Any, given: Any, **options: Any) -> Proble
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=6)
+    # At the line of the caller of the public function, unless torch stands between.
+    warnings.warn(message, RuntimeWarning, stacklevel=7)
 
 
 # Values
@@ -52,19 +53,13 @@ def _forward(problem: Problem, return_grid: bool, normalize: bool, log: bool) ->
     elif log:
         view[:] = _logarithm(view, exponent)
     else:
-        _plain(problem, view, exponent)
+        mantissa = view
+        if exponent.any():
+            mantissa = view.copy()
+            with np.errstate(over="ignore", under="ignore"):
+                np.ldexp(mantissa, exponent.astype(np.intc), out=view)
+        _warn_if_not_finite(problem, mantissa, view)
     return on.result(out)
-
-
-def _plain(problem: Problem, mantissa: Any, exponent: Any) -> None:
-    """Make mantissas kernels, in place."""
-    if exponent.any():
-        before = mantissa.copy()
-        with np.errstate(over="ignore", under="ignore"):
-            np.ldexp(mantissa, exponent.astype(np.intc), out=mantissa)
-        _warn_if_not_finite(problem, before, mantissa)
-    else:
-        _warn_if_not_finite(problem, mantissa, mantissa)
 
 
 def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any) -> None:
@@ -125,11 +120,11 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         product = m1 * m2 * (1 + (both & 1))
         power = np.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
         value = np.ldexp(m.reshape(shape) / np.sqrt(product), power)
-    not_positive = product <= 0
+    not_positive = (m1 <= 0) | (m2 <= 0)
     if not_positive.any():
         value[not_positive] = np.nan
         _warn(
-            f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) k(y, y) is not positive: "
+            f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
             f"{_TOO_COARSE}"
         )
     tolerance = 1e-6 if mantissa.dtype == np.float64 else 1e-3
@@ -354,15 +349,5 @@ def sig_kernel_gram(
     return _forward(problem, return_grid, normalize, log)
 
 
-def _without_compiler(function: Any) -> Any:
-    """torch.compile leaves calls of the result to Python: they break the graph."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    call._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return call
-
-
-given_sig_kernel = _without_compiler(sig_kernel)
-given_sig_kernel_gram = _without_compiler(sig_kernel_gram)
+given_sig_kernel = without_compiler(sig_kernel)
+given_sig_kernel_gram = without_compiler(sig_kernel_gram)

@@ -11,7 +11,7 @@ from ._backend import Array, backend_for
 from ._checks import as_bool
 from ._kernel_options import as_max_batch, as_static_kernel, solver_orders
 from .path import transform_path
-from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, numbers_of
+from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, _value, numbers_of
 
 
 def _options(
@@ -63,13 +63,14 @@ def _warn_if_clamped(
     if points1.shape[1] != points2.shape[1]:
         return
     for start in range(0, len(points1), 1024):
-        kernel._warn_if_negative(points1[start : start + 1024] @ points2.T + float(kernel.gamma))
+        kernel._warn_if_negative(points1[start : start + 1024] @ points2.T + _value(kernel.gamma))
 
 
 def _check_scaling(return_grid: bool, normalize: bool, log: bool) -> None:
-    if as_bool("normalize", normalize) and as_bool("log", log):
+    normalize, log = as_bool("normalize", normalize), as_bool("log", log)
+    if normalize and log:
         raise ValueError("normalize and log do not go together: a normalised kernel needs no logarithm")
-    if return_grid and (normalize or as_bool("log", log)):
+    if return_grid and (normalize or log):
         raise ValueError(f"return_grid and {'normalize' if normalize else 'log'} do not go together")
 
 
@@ -130,7 +131,7 @@ def sig_kernel(
         Give the kernel at all nodes of the grid, of the paths up to any two times, instead of its last value.
     normalize : bool, default False
         Divide by ``sqrt(k(x, x) k(y, y))``. Right also where the kernels themselves overflow, and exactly 1 for equal
-        paths. NaN where k(x, x) k(y, y) is not positive.
+        paths. NaN where k(x, x) or k(y, y) is not positive, which only an order too low can make them.
     log : bool, default False
         Give the logarithm of the kernel, also where the kernel itself overflows. NaN where it is not positive.
 

@@ -8,7 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._autograd import stacked_numbers
+from ._autograd import is_compiling, stacked_numbers
 from ._backend import Array, namespace_of
 from ._checks import as_float
 
@@ -136,6 +136,11 @@ def numbers_of(kernel: StaticKernel) -> Any:
     return values
 
 
+def _value(parameter: Any) -> float:
+    """The number that a parameter is."""
+    return parameter if isinstance(parameter, float) else float(parameter.detach())
+
+
 def _parameter(name: str, value: Any, *, positive: bool) -> Any:
     """A parameter as a float, or as the tensor of one element that it is; ValueError if it is out of range."""
     number = value
@@ -145,9 +150,11 @@ def _parameter(name: str, value: Any, *, positive: bool) -> Any:
                 f"{name} must be a number or a tensor of one, got shape {tuple(value.shape)}, {value.dtype}"
             )
         try:
+            if is_compiling():
+                return value
             number = float(value.detach())
         except RuntimeError:
-            # Traced, or mapped by vmap: it has no value yet.
+            # Mapped by vmap: it has no single value.
             return value
     else:
         number = value = as_float(name, value)
@@ -283,14 +290,13 @@ class PolynomialKernel(StaticKernel):
 
     def _may_clamp(self) -> bool:
         """Whether a negative base would be worth a warning."""
-        degree = self.degree.detach() if hasattr(self.degree, "detach") else self.degree
-        return not self._has_warned and float(degree) % 1 != 0
+        return not self._has_warned and _value(self.degree) % 1 != 0
 
     def _warn_if_negative(self, base: Array) -> None:
         if not self._has_warned and bool((base < 0).any()):
             self._has_warned = True
             warnings.warn(
-                f"PolynomialKernel: <x, y> + gamma is negative somewhere and degree={float(self.degree)} is no "
+                f"PolynomialKernel: <x, y> + gamma is negative somewhere and degree={_value(self.degree)} is no "
                 "integer: such values count as 0. Take an integer degree, or a larger gamma",
                 RuntimeWarning,
                 stacklevel=3,
@@ -298,7 +304,7 @@ class PolynomialKernel(StaticKernel):
 
     def __call__(self, ctx: Context, x: Array, y: Array) -> Array:
         base = x @ y.swapaxes(1, 2) + self.gamma
-        if float(self.degree) % 1:
+        if _value(self.degree) % 1:
             self._warn_if_negative(base)
             base = base * (base > 0)
         ctx.save_for_backward(x, y, base)
@@ -306,13 +312,13 @@ class PolynomialKernel(StaticKernel):
 
     def _slopes(self, ctx: Context, derivs: Array) -> Array:
         """Derivatives with respect to the inner products."""
-        xp, base, degree = namespace_of(derivs), ctx.saved_tensors[2], float(self.degree)
+        xp, base, degree = namespace_of(derivs), ctx.saved_tensors[2], _value(self.degree)
         slope = xp.zeros_like(base)
         if degree % 1:
             slope[base > 0] = base[base > 0] ** (degree - 1)
         elif degree:
             slope = base ** (degree - 1)
-        return _of_points(xp, derivs) * (float(self.scale) * degree * slope)
+        return _of_points(xp, derivs) * (_value(self.scale) * degree * slope)
 
     def grad_x(self, ctx: Context, derivs: Array) -> Array:
         return self._slopes(ctx, derivs) @ ctx.saved_tensors[1]

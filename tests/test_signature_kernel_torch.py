@@ -119,4 +119,6 @@ def test_kernels_of_the_user(solver: dict[str, Any]) -> None:
     expected = siglib.sig_kernel_gram(x, y, static_kernel=built_in, **solver)
     actual = siglib.sig_kernel_gram(x, y, static_kernel=Tripled(), max_batch=2, **solver)
     assert_close(actual, expected.detach().numpy(), 1e-12)
-    assert torch.autograd.gradcheck(lambda a, b: siglib.sig_kernel_gram(a, b, static_kernel=Tripled(), **solver), (x, y))
+    assert torch.autograd.gradcheck(
+        lambda a, b: siglib.sig_kernel_gram(a, b, static_kernel=Tripled(), **solver), (x, y)
+    )
