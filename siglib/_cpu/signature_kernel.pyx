@@ -6,7 +6,8 @@ symmetric ones, and batches of pairs. One `nogil` function takes a group from pa
     load                  signature_kernel_groups.pxd   paths -> points or increments in lanes
     fill                  static_kernels.pxd            ... -> coefficients of the cells of one tile of the grid
     enter_tile            signature_kernel_scale.pxd    powers of two
-    sweep                 signature_kernel_sweep.pxd    the tile: from its upper and left edge to the lower and right one
+    sweep                 signature_kernel_sweep.pxd    the tile: from its upper and left edge to the lower and right
+    one
     leave_tile
 
 block of rows by block of rows, tile by tile. Nothing but one row of the grid is kept. The backward pass keeps one row
@@ -24,8 +25,8 @@ from libc.string cimport memcpy, memset
 
 from .lane_exponents cimport power_of_two
 from .lane_moves cimport load_columns, store_columns
-from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at
-from .lanes cimport LANES_F64, aligned_malloc, lanes, n_lanes, real, vd, vec, vf
+from .lane_windows cimport copies_of, load_at, number_at, store_at
+from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
     COLUMNS,
@@ -68,19 +69,12 @@ from .signature_kernel_wavefront cimport (
     sweep_strips_adjoint,
 )
 from .signature_kernel_wavefront_cells cimport (
-    add_first,
-    add_second,
     fill_given,
     fill_products,
     load_first,
     load_second,
-    pull_given,
-    pull_products,
     slant,
     spread,
-    spread_adjoint,
-    straighten,
-    sum_rows,
 )
 from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells, finish_increments, make_static_kernel, pull_cells
 
@@ -144,7 +138,8 @@ cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths
 
 cdef void fill(const Problem* p, const StaticKernel* s, const void* const* paths1, Py_ssize_t start, Py_ssize_t row,
                Py_ssize_t tile, const Scratch* at, vec* memory, vec* cells) noexcept nogil:
-    """Coefficients of a tile, in the block that starts at row `row` of cells, of a sweep that started at row `start`."""
+    """Coefficients of a tile, in the block that starts at row `row` of cells, of a sweep that started at row
+    `start`."""
     cdef Py_ssize_t column = tile * p.tile_cells, n_columns = min(p.tile_cells, p.n2 - column)
     cdef Py_ssize_t n_rows = min(p.block_cells, p.n1 - row)
     if p.kind == GIVEN:
@@ -470,8 +465,9 @@ cdef void pull(const Problem* p, const StaticKernel* s, Py_ssize_t row, Py_ssize
 cdef void backward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
                          const Scratch* at, vec* memory, const void* const* grid_derivs, bint log_derivs,
                          void** given, int n_live, bint parameters) noexcept nogil:
-    """Gradients of one lane group, whose derivatives are at `at.seed` or in `grid_derivs`, left at `at.gx`, `at.gy` and `at.gp`."""
-    cdef Py_ssize_t block, first, stop, segment, row, base, n_segments = (p.n_blocks + p.segment - 1) // p.segment
+    """Gradients of one lane group, whose derivatives are at `at.seed` or in `grid_derivs`, left at `at.gx`, `at.gy`
+    and `at.gp`."""
+    cdef Py_ssize_t block, first, stop, segment, row, n_segments = (p.n_blocks + p.segment - 1) // p.segment
     cdef Py_ssize_t checkpoint = p.columns * p.state + p.n_tiles
     cdef vec* cells = memory + at.cells
     cdef vec final_exponent, seed = memory[at.seed]
@@ -801,7 +797,8 @@ cdef inline Arrays make_arrays(const real[:, ::1] path1, const real[:, ::1] path
 def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out, real[::1] exponent,
                const double[::1] parameters, Py_ssize_t length1, Py_ssize_t length2, Py_ssize_t dimension,
                int static_kernel, int layout, int order1, int order2, int order, bint wavefront, int n_threads):
-    """path1 (batch1, length1 * dimension), path2 (batch2, length2 * dimension); out, exponent (pairs): out * 2^exponent.
+    """path1 (batch1, length1 * dimension), path2 (batch2, length2 * dimension); out, exponent (pairs): out *
+    2^exponent.
 
     For given cells, path1 is (batch1, (length1 - 1) * (length2 - 1)) and path2 (0, 0).
     """

@@ -65,7 +65,8 @@ cdef inline void add_row(const real* numbers, Py_ssize_t n, real* row) noexcept 
 cdef inline void store_values(vec* values, vec exponent, void** grids, Py_ssize_t row, Py_ssize_t n_rows,
                               Py_ssize_t column, Py_ssize_t n_columns, Py_ssize_t grid_columns,
                               int n_live) noexcept nogil:
-    """Values (n_columns, ROWS) times 2^exponent to the grids' nodes (row + q, column + j), q < n_rows, j < n_columns."""
+    """Values (n_columns, ROWS) times 2^exponent to the grids' nodes (row + q, column + j), q < n_rows, j <
+    n_columns."""
     cdef Py_ssize_t i
     cdef int lane
     # In two steps: the power alone may be beyond the range when the value is not.

@@ -46,7 +46,8 @@ cdef struct Problem:
     Py_ssize_t segment           # blocks in a segment of the backward pass
 
 
-cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order, int kind,
+cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order,
+                                 int kind,
                                  const double* parameters, Py_ssize_t tile_columns) noexcept nogil:
     """`tile_columns`: COLUMNS, or fewer where numbers would leave their range within a tile."""
     cdef Problem p

@@ -78,7 +78,8 @@ cdef inline void hankel(const vec* A, const vec* B, const vec* h, const int n, v
             b[i] = b[i] + h[i + q] * y
 
 
-cdef inline void edges(const vec* A, const vec* B, const vec* e, const vec* c, vec x, vec* carry, const int p, vec* right,
+cdef inline void edges(const vec* A, const vec* B, const vec* e, const vec* c, vec x, vec* carry, const int p,
+                       vec* right,
                        vec* lower, vec* slopes, const int order, const int width, const bint keep) noexcept nogil:
     """Powers p .. p + width - 1 of both edges, and if `keep` their derivatives with respect to r: slopes (order, 2).
 
@@ -124,7 +125,8 @@ cdef inline void edges(const vec* A, const vec* B, const vec* e, const vec* c, v
             carry[2] = v[i] * c[Z + 1]
 
 
-cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const int order, const bint keep) noexcept nogil:
+cdef inline void cell(vec* A, vec* B, vec r, const vec* c, vec* slopes, const int order,
+                      const bint keep) noexcept nogil:
     """From the left and the upper edge of a cell to the right and the lower one, in place."""
     cdef vec a[MAX_COEFFICIENTS]
     cdef vec b[MAX_COEFFICIENTS]

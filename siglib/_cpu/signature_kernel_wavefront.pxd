@@ -1,10 +1,12 @@
 """Finite differences along anti-diagonals: the signature kernel of a single pair of long paths.
 
-Few pairs leave most lanes empty if lanes hold pairs. Here the lanes hold rows of one grid: at step `tau`, lane q works on
+Few pairs leave most lanes empty if lanes hold pairs. Here the lanes hold rows of one grid: at step `tau`, lane q
+works on
 row `row + q` at column `tau - q`. What a cell needs from the row above was computed one step before, one lane further
 down; so each step moves two vectors up by one lane. Recurrences are those of `signature_kernel_sweep.pxd`.
 
-A *strip* is one vector of rows. Up to STRIPS strips, one below the other, form a *pass*: they take their steps together,
+A *strip* is one vector of rows. Up to STRIPS strips, one below the other, form a *pass*: they take their steps
+together,
 which hides that each step has to wait for the one before. A strip receives the last lane of the strip above, the first
 strip the row of the grid that the pass before has left in memory; the last strip leaves its own.
 
@@ -169,7 +171,8 @@ cdef inline void read_row(const vec* row, Py_ssize_t last, const int* exponents,
             set_number(out, t, ldexp(number_at(out, t), exponents[first + t] - <int>exponent))
 
 
-cdef inline void set_exponents(int* exponents, Py_ssize_t first, Py_ssize_t n_columns, Py_ssize_t exponent) noexcept nogil:
+cdef inline void set_exponents(int* exponents, Py_ssize_t first, Py_ssize_t n_columns,
+                               Py_ssize_t exponent) noexcept nogil:
     cdef Py_ssize_t c
     for c in range(max(first, 0), min(first + CHUNK, n_columns)):
         exponents[c] = <int>exponent

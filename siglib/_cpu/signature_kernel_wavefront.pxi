@@ -83,7 +83,8 @@ cdef inline vec* numbers_at(vec* memory, Py_ssize_t i) noexcept nogil:
 
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
-cdef void wave_steps(const vec* cells, const vec* top, vec* state, vec* row, Py_ssize_t place, int strips) noexcept nogil:
+cdef void wave_steps(const vec* cells, const vec* top, vec* state, vec* row, Py_ssize_t place,
+                     int strips) noexcept nogil:
     if strips == 1:
         sweep_strips(cells, top, state, row, place, state, 1, False)
     elif strips == 2:

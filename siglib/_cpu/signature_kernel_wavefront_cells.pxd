@@ -184,7 +184,8 @@ cdef inline void spread(const vec* coarse, Py_ssize_t coarse_stride, Py_ssize_t 
         j = 0
         while j < CHUNK:
             store_at(out, place + r * stride + j,
-                     repeat_lanes(load_at(coarse, r * coarse_stride + ((column + j) >> order) - (column >> order)), order))
+                     repeat_lanes(load_at(coarse, r * coarse_stride + ((column + j) >> order) - (column >> order)),
+                                  order))
             j += width
 
 
