@@ -56,7 +56,7 @@ def sig_score(
     ----------
     sample : array of shape (..., length1, dimension)
         The sample, at least two paths; all batch axes count as one.
-    y : array of shape (*batch, length2, dimension)
+    y : array of shape ``(*batch, length2, dimension)``
         The paths to judge.
     method, dyadic_order, order : str, int or pair of int, int
         As in `sig_kernel`.
@@ -69,7 +69,7 @@ def sig_score(
 
     Returns
     -------
-    array of shape (*batch), or (1,) if `y` is a single path
+    array of shape ``(*batch)``, or (1,) if `y` is a single path
         The score of every path of `y`.
 
     Raises

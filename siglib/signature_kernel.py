@@ -225,9 +225,9 @@ def sig_kernel_gram(
 
     Parameters
     ----------
-    path1 : array of shape (*batch1, length1, dimension)
+    path1 : array of shape ``(*batch1, length1, dimension)``
         One path or a batch of them.
-    path2 : array of shape (*batch2, length2, dimension)
+    path2 : array of shape ``(*batch2, length2, dimension)``
         One path or a batch of them, of any size and length.
     method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
         As in `sig_kernel`.
@@ -239,7 +239,7 @@ def sig_kernel_gram(
 
     Returns
     -------
-    array of shape (*batch1, *batch2), or (*batch1, *batch2, rows, columns) with `return_grid`
+    array of shape ``(*batch1, *batch2)``, or ``(*batch1, *batch2, rows, columns)`` with `return_grid`
         Of the library, dtype and device of the paths; without axes for two single paths.
 
     Raises
@@ -397,13 +397,13 @@ def sig_kernel_gram_backprop(
 
     Parameters
     ----------
-    derivs : array of shape (*batch1, *batch2), or (*batch1, *batch2, rows, columns) with `return_grid`
+    derivs : array of shape ``(*batch1, *batch2)``, or ``(*batch1, *batch2, rows, columns)`` with `return_grid`
         Derivatives of a function F with respect to the Gram matrix.
     path1, path2, method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time
         As they were given to `sig_kernel_gram`.
     left_deriv, right_deriv : bool, default True, False
         Whether to compute the gradient with respect to `path1`, and to `path2`.
-    k_grid : array of shape (*batch1, *batch2, rows, columns), optional
+    k_grid : array of shape ``(*batch1, *batch2, rows, columns)``, optional
         The grids of the kernels. Not needed; only its shape is looked at. Kept for code written for other libraries.
     n_jobs, return_grid, max_batch
         As in `sig_kernel_gram`.

@@ -366,7 +366,7 @@ def _difference(x: Array, y: Array, channel: int) -> Array:
 
 
 class RBFKernel(_DistanceKernel):
-    """The Gaussian kernel, kappa(x, y) = exp(-|x - y|**2 / sigma): sigma neither squared nor doubled.
+    """The Gaussian kernel, ``exp(-|x - y|**2 / sigma)``: sigma neither squared nor doubled.
 
     Parameters
     ----------
@@ -394,7 +394,7 @@ class RBFKernel(_DistanceKernel):
 
 
 class Matern12Kernel(_DistanceKernel):
-    """The exponential kernel, kappa(x, y) = exp(-|x - y| / sigma).
+    """The exponential kernel, ``exp(-|x - y| / sigma)``.
 
     It has a kink where x = y: its gradient is taken to be 0 there.
 
@@ -426,7 +426,7 @@ class Matern12Kernel(_DistanceKernel):
 
 
 class Matern32Kernel(_DistanceKernel):
-    """The Matern kernel of smoothness 3/2: kappa(x, y) = (1 + u) exp(-u), u = sqrt(3) |x - y| / sigma.
+    """The Matern kernel of smoothness 3/2: ``(1 + u) exp(-u)``, ``u = sqrt(3) |x - y| / sigma``.
 
     Parameters
     ----------
@@ -455,7 +455,7 @@ class Matern32Kernel(_DistanceKernel):
 
 
 class Matern52Kernel(_DistanceKernel):
-    """The Matern kernel of smoothness 5/2: kappa(x, y) = (1 + u + u**2 / 3) exp(-u), u = sqrt(5) |x - y| / sigma.
+    """The Matern kernel of smoothness 5/2: ``(1 + u + u**2 / 3) exp(-u)``, ``u = sqrt(5) |x - y| / sigma``.
 
     Parameters
     ----------
@@ -484,7 +484,7 @@ class Matern52Kernel(_DistanceKernel):
 
 
 class RationalQuadraticKernel(_DistanceKernel):
-    """A mixture of Gaussian kernels of all widths: kappa(x, y) = (1 + |x - y|**2 / (2 alpha sigma**2))**(-alpha).
+    """A mixture of Gaussian kernels of all widths: ``(1 + |x - y|**2 / (2 alpha sigma**2))**(-alpha)``.
 
     Parameters
     ----------
