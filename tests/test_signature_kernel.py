@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import random_paths
 from checking import assert_close, assert_same_bits, optional
 
 import siglib
@@ -508,6 +509,24 @@ def test_user_kernels(layout: str, solver: dict, max_batch: int, rng: np.random.
         np.ones(3, dtype), x[:3], y, static_kernel=BUILT_IN, left_deriv=False, right_deriv=True, **solver
     )
     assert_close(right, wanted)
+
+
+@pytest.mark.parametrize("dyadic_order", [0, (1, 2)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_user_kernels_on_long_paths(dyadic_order: Any, batch: int, rng: np.random.Generator, dtype: np.dtype) -> None:
+    x, y = random_paths(rng, batch, 90, 2, dtype=dtype) / 2, random_paths(rng, batch, 75, 2, dtype=dtype) / 2
+    (value, gradient), (wanted_value, wanted_gradient) = (
+        (
+            siglib.sig_kernel(x, y, static_kernel=kernel, dyadic_order=dyadic_order),
+            siglib.sig_kernel_backprop(
+                np.ones(batch, dtype), x, y, static_kernel=kernel, dyadic_order=dyadic_order, right_deriv=True
+            ),
+        )
+        for kernel in (Quadratic(), BUILT_IN)
+    )
+    assert_close(value, wanted_value)
+    for a, b in zip(gradient, wanted_gradient, strict=True):
+        assert_close(a, b)
 
 
 def test_pairs_come_in_chunks() -> None:

@@ -25,7 +25,7 @@ from libc.string cimport memcpy, memset
 
 from .lane_exponents cimport power_of_two
 from .lane_moves cimport load_columns, store_columns
-from .lane_windows cimport copies_of, load_at, number_at, store_at
+from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at
 from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
@@ -69,12 +69,19 @@ from .signature_kernel_wavefront cimport (
     sweep_strips_adjoint,
 )
 from .signature_kernel_wavefront_cells cimport (
+    add_first,
+    add_second,
     fill_given,
     fill_products,
     load_first,
     load_second,
+    pull_given,
+    pull_products,
     slant,
     spread,
+    spread_adjoint,
+    straighten,
+    sum_rows,
 )
 from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells, finish_increments, make_static_kernel, pull_cells
 
@@ -691,6 +698,36 @@ cdef void backward_unit(const Problem* p, const StaticKernel* s, const Arrays* a
                     arrays.parameters[3 * unit + k] += memory[(at.gp + k) * width + lane]
 
 
+cdef void backward_unit_wave(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
+                             Py_ssize_t unit, const Wave* at, real* memory, bint log_derivs) noexcept nogil:
+    """The same, one pair after the other along anti-diagonals."""
+    cdef Py_ssize_t a, b, pair, block1, block2
+    cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
+    cdef const real* numbers = <const real*>arrays.derivs
+    cdef const char* path1
+    cdef const char* path2
+    cdef char* sums1
+    cdef char* sums2
+    cdef double seed
+    for pair in range(pairs.n):
+        pair_of(&pairs, pair, &a, &b)
+        seed = numbers[out_index(&units.pairs, a, b)]
+        if units.pairs.layout == SYMMETRIC and a != b:
+            seed += numbers[out_index(&units.pairs, b, a)]
+        path1 = arrays.path1 + a * arrays.row_bytes1
+        path2 = arrays.path2 + b * arrays.row_bytes2
+        sums1 = NULL
+        if arrays.sums1 != NULL:
+            sums1 = arrays.sums1 + (block2 * units.pairs.batch1 + a) * arrays.row_bytes1
+        sums2 = NULL
+        if arrays.sums2 != NULL:
+            sums2 = arrays.sums2 + (block1 * units.pairs.batch2 + b) * arrays.row_bytes2
+        if real is double:
+            wave_backward(p, s, path1, path2, at, <vd*>memory, seed, log_derivs, sums1, sums2)
+        else:
+            wave_backward(p, s, path1, path2, at, <vf*>memory, seed, log_derivs, sums1, sums2)
+
+
 cdef void add_sums(const real* sums, Py_ssize_t n_sums, Py_ssize_t row, Py_ssize_t n_rows, Py_ssize_t length,
                    real* out) noexcept nogil:
     """Row `row` of out = the sum of that row of all sums (n_sums, n_rows, length), in their order."""
@@ -703,12 +740,13 @@ cdef void add_sums(const real* sums, Py_ssize_t n_sums, Py_ssize_t row, Py_ssize
 
 
 cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const Pairs* pairs, real* d_path1,
-                  real* d_path2, double* d_parameters, bint log_derivs, int n_threads) noexcept nogil:
+                  real* d_path2, double* d_parameters, bint log_derivs, bint wavefront, int n_threads) noexcept nogil:
     """Gradients of all pairs; d_path1, d_path2, d_parameters may be NULL. -1 if memory is short."""
     cdef int width = n_lanes(<real*>NULL), k
     cdef Scratch at = make_scratch(p, False, True, arrays.row_length > 1, width)
-    cdef Units units = make_units(pairs, arrays.row_bytes1, arrays.row_bytes2, width)
-    cdef Py_ssize_t unit, row, size = at.size * width
+    cdef Wave wave = make_wave(p, True, width)
+    cdef Units units = make_units(pairs, arrays.row_bytes1, arrays.row_bytes2, 1 if wavefront else width)
+    cdef Py_ssize_t unit, row, size = wave.size if wavefront else at.size * width
     cdef Py_ssize_t bytes1 = units.pairs.batch1 * arrays.row_bytes1, bytes2 = units.pairs.batch2 * arrays.row_bytes2
     cdef bint symmetric = pairs.layout == SYMMETRIC
     n_threads = <int>min(<Py_ssize_t>n_threads, units.n)
@@ -743,7 +781,10 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
     if arrays.sums2 != NULL and not symmetric:
         memset(arrays.sums2, 0, (units.blocks1 if own2 != NULL else 1) * bytes2)
     for unit in prange(units.n, schedule="dynamic", num_threads=n_threads):
-        backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size, log_derivs)
+        if wavefront:
+            backward_unit_wave(p, s, arrays, &units, unit, &wave, memory + threadid() * size, log_derivs)
+        else:
+            backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size, log_derivs)
     if own1 != NULL:
         for row in prange(units.pairs.batch1, num_threads=n_threads):
             add_sums(<real*>own1, units.blocks2, row, units.pairs.batch1, arrays.row_bytes1 // <Py_ssize_t>sizeof(real),
@@ -889,13 +930,14 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
-        status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, n_threads)
+        status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
+                          wavefront and can_wave(&p) and for_parameters == NULL and arrays.row_length == 1, n_threads)
         if status == 0 and not (
             (to_path1 == NULL or all_finite(to_path1, d_path1.shape[0] * d_path1.shape[1]))
             and (to_path2 == NULL or all_finite(to_path2, d_path2.shape[0] * d_path2.shape[1]))
             and (for_parameters == NULL or all_finite(for_parameters, 3))
         ):
             p = with_few_columns(&p)
-            status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, n_threads)
+            status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, False, n_threads)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")
