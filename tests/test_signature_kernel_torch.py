@@ -97,6 +97,17 @@ def test_gradients_of_parameters(name: str, values: list[float]) -> None:
     assert torch.autograd.gradcheck(normalised, (x, *parameters))
 
 
+@kernels
+def test_gradients_of_parameters_for_a_single_long_pair(name: str, values: list[float]) -> None:
+    x, y = (paths(1, 70, 2, size=0.1, seed=seed).detach().cumsum(1) for seed in (0, 1))
+
+    def k(*parameters: Any) -> Any:
+        return siglib.sig_kernel(x, y, dyadic_order=0, static_kernel=getattr(siglib, name)(*parameters))
+
+    parameters = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values]
+    assert torch.autograd.gradcheck(k, parameters)
+
+
 def test_gradients_of_metrics() -> None:
     x, y = paths(3, 5, 2), paths(4, 5, 2, seed=1)
     for metric in (siglib.sig_mmd, siglib.sig_score, siglib.expected_sig_score):
