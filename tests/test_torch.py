@@ -16,6 +16,11 @@ import siglib
 torch: Any = optional("torch")
 
 
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    torch.manual_seed(0)
+
+
 class Differentiable(NamedTuple):
     """A differentiable function with options, and shapes of the arrays it takes."""
 
