@@ -43,7 +43,7 @@ def make_plan(d: int, degree: int, dtype: str) -> Plan:
         return Plan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
     T1, T2 = min(
         ((t1, t2) for t1 in range(1, _LONGEST_TILE + 1) for t2 in range(1, _LONGEST_TILE + 1)),
-        key=lambda tile: _cost(d, *tile, dtype),
+        key=lambda tile: _cost(d, tile[0], tile[1], dtype),
     )
     n_roots, n_tops = -(-d // T1), -(-d // T2)
     return Plan(0, degree - 2, 2, T1, T2, n_roots, n_tops, d ** (degree - 2) * n_roots * n_tops)

@@ -7,6 +7,8 @@ from ._launch import c_type, empty, launch
 _BLOCK = 256
 # Up to this many numbers of all chunks of a path, one block multiplies them: fewer launches.
 _TREE_SIZE = 1 << 15
+# A warp shares sums of so many terms.
+_LONG_SUM = 48
 
 
 def template(array: Any, d: int, n_words: int) -> str:
@@ -20,15 +22,17 @@ def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: b
     types = template(chunks, d, n_words)
     if n_chunks * n_words <= _TREE_SIZE:
         work = empty((n_paths * ((n_chunks + 1) // 2), n_words), chunks)
-        args = (chunks, work, out, n_paths, n_chunks, d, n_words, out.shape[1], int(scalar_term))
+        arrays = (chunks, work, out)
+        args = (*arrays, n_paths, n_chunks, d, n_words, out.shape[1], int(scalar_term))
         launch("tensor.cu", f"chen_tree<{types}>", n_paths, _BLOCK, args)
         return
     while n_chunks > 1:
         n_out = (n_chunks + 1) // 2
         last = n_out == 1
         products = out if last else empty((n_paths * n_out, n_words), chunks)
-        args = (chunks, products, n_paths, n_chunks, d, n_words, products.shape[1], int(last and scalar_term))
-        launch("tensor.cu", f"chen_round<{types}>", n_paths * n_out * -(-n_words // _BLOCK), _BLOCK, args)
+        sizes = (n_paths, n_chunks, d, n_words, products.shape[1], int(last and scalar_term))
+        n_blocks = n_paths * n_out * -(-n_words // _BLOCK)
+        launch("tensor.cu", f"chen_round<{types}>", n_blocks, _BLOCK, (chunks, products, *sizes))
         chunks, n_chunks = products, n_out
 
 
@@ -58,4 +62,26 @@ def sig_combine_backprop(
     n_jobs: int,
 ) -> None:
     """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
-    raise NotImplementedError
+    n_rows, n_words = sig1.shape[0], sig1.shape[1] - scalar_term1
+    if n_words == 0:
+        sig1_derivs[...] = 0
+        sig2_derivs[...] = 0
+        return
+    n_long = n_long_words(dimension, degree)
+    arrays = (derivs, sig1, sig2, sig1_derivs, sig2_derivs)
+    tiles = -(-2 * n_long // (_BLOCK // 32)) + -(-2 * (n_words - n_long) // _BLOCK)
+    name = f"sig_combine_backprop<{template(sig1, dimension, n_words)}>"
+    args = (*arrays, n_rows, dimension, degree, n_words, n_long, int(scalar_term1), int(scalar_term2))
+    launch("tensor.cu", name, n_rows * tiles, _BLOCK, args)
+
+
+def n_long_words(d: int, degree: int) -> int:
+    """Number of words that so many words can follow that a warp should share their sum: all of the lowest levels."""
+    n_words, size, n_following = 0, 1, sum(d**n for n in range(1, degree + 1))
+    for n in range(1, degree + 1):
+        size *= d
+        n_following -= d ** (degree - n + 1)  # words of length degree - n at most
+        if n_following < _LONG_SUM:
+            break
+        n_words += size
+    return n_words

@@ -30,12 +30,11 @@ __device__ __forceinline__ void store_below(const T* tree, int u, long long word
 // Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
 // lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed.
 template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED>
-__global__ void __launch_bounds__(128)
-    sig_forward(const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride,
-                long long point_stride, long long channel_stride, long long length, long long dimension,
-                long long time_aug, long long lead_lag, double end_time, long long n_chunks, long long chunk,
-                long long n_roots, long long n_tops, long long n_staged, long long width, long long shared_stride,
-                long long out_stride, long long scalar_term) {
+__global__ void __launch_bounds__(128) sig_forward(
+    const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
+    long long channel_stride, long long length, long long dimension, long long time_aug, long long lead_lag,
+    double end_time, long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long n_staged,
+    long long width, long long shared_stride, long long out_stride, long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int ALL = D > 0 ? D : 1;
     Paths<T> paths;
@@ -171,7 +170,8 @@ __global__ void __launch_bounds__(128) sig_powers(const T* __restrict__ path, T*
     if (b >= n_paths) return;
     const T* points = path + b * path_stride;
     T total = 0;  // a sum of increments: NaN and infinity on the way count
-    for (long long k = lane; k + 1 < length; k += 32) total += points[(k + 1) * point_stride] - points[k * point_stride];
+    for (long long k = lane; k + 1 < length; k += 32)
+        total += points[(k + 1) * point_stride] - points[k * point_stride];
 #pragma unroll
     for (int by = 16; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
     if (lane > 0) return;

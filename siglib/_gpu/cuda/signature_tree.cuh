@@ -1,7 +1,7 @@
 // The state of one item (path, suffix w) in the registers of one thread, and how an increment changes it.
 //
-// Increments are taken from last to first and multiplied from the left, S <- exp(x) (x) S. That leaves the ends of words
-// alone: all words that end in the same suffix w, of `SUFFIX` letters, are a sub-problem that needs nothing else.
+// Increments are taken from last to first and multiplied from the left, S <- exp(x) (x) S. That leaves the ends of
+// words alone: all words that end in the same suffix w, of `SUFFIX` letters, are a sub-problem that needs nothing else.
 //
 //   ending[k - 1]   the coefficient of the last k letters of w
 //   tree            the coefficients of the words u w, |u| = 1..P. A node's children are the words with one more letter
