@@ -30,7 +30,7 @@ __device__ __forceinline__ void store_below(const T* tree, int u, long long word
 // Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
 // lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed.
 template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED>
-__global__ void __launch_bounds__(128) sig_forward(
+__global__ void __launch_bounds__(128, 1) sig_forward(
     const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
     long long channel_stride, long long length, long long dimension, long long time_aug, long long lead_lag,
     double end_time, long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long n_staged,
