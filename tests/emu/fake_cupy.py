@@ -317,6 +317,8 @@ class RawKernel:
                 raise TypeError(f"{what} must be a tuple of int, got {sizes!r}")
             if not all(0 < n <= limit for n, limit in zip(sizes, limits, strict=False)):
                 raise ValueError(f"{what} {sizes} is outside of 1..{limits}")
+        if not isinstance(args, tuple):
+            raise TypeError(f"args must be a tuple, got {type(args).__name__}")
         if np.prod(block) > 1024:
             raise ValueError(f"block {block} has more than 1024 threads")
         if shared_mem > min(_MOST_SHARED, self.max_dynamic_shared_size_bytes):
@@ -346,6 +348,8 @@ def _argument(value: Any) -> Any:
 
 class _Device:
     def __init__(self, number: int | None = None) -> None:
+        if number is not None and type(number) is not int:
+            raise TypeError(f"the number of a device must be an int, got {type(number).__name__}")
         self.id = _device if number is None else number
         if not 0 <= self.id < _N_DEVICES:
             raise ValueError(f"there is no device {number}")
@@ -376,7 +380,10 @@ class _Stream:
 
     @staticmethod
     def from_external(stream: Any) -> "_Stream":
-        return _Stream(stream.cuda_stream)
+        version, ptr = stream.__cuda_stream__()
+        if version != 0:
+            raise TypeError("an unknown version of the protocol")
+        return _Stream(ptr)
 
     def __enter__(self) -> "_Stream":
         global _stream
