@@ -66,7 +66,8 @@ static uint32_t block_epoch, warp_epoch[MOST_THREADS / 32];
 
 static void new_block_shadow();
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMU_UCONTEXT)
+#define EMU_SWITCH
 extern "C" void emu_switch(void** from, void* to);
 asm(R"(
     .text
@@ -140,7 +141,7 @@ static void run() {
 static void start(int rank) {
     Runner& r = runners[rank];
     char* top = stacks + (rank + 1) * (STACK + PAGE);
-#if defined(__x86_64__)
+#ifdef EMU_SWITCH
     void** frame = reinterpret_cast<void**>(top) - 8;  // six registers, where to go, and nowhere to return to
     for (int i = 0; i < 8; i++) frame[i] = nullptr;
     frame[6] = reinterpret_cast<void*>(run);
