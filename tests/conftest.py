@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from checking import require
+from gpu import Gpu, real_gpu, use_gpu
 
 from siglib import _cpu
 
@@ -16,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="fail if this optional package (torch, cupy, sklearn) is missing instead of skipping; may be repeated",
+        help="fail if this optional package (torch, cupy, nvrtc, sklearn) is missing instead of skipping; may be repeated",
     )
 
 
@@ -52,3 +53,23 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         for stem, functions in vars(modules).items():
             monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
     return request.param
+
+
+@pytest.fixture(params=["emulator", "cupy"] if real_gpu() else ["emulator"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy: on the emulator, and on a GPU where there is one."""
+    yield from use_gpu(request.param, monkeypatch)
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy on the emulator: for what only the emulator can tell."""
+    yield from use_gpu("emulator", monkeypatch)
+
+
+@pytest.fixture(params=["exact", "check"])
+def checked_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy on the emulator, in the build that follows the source and in the one that reports what is wrong with it."""
+    for made in use_gpu("emulator", monkeypatch):
+        made.cupy.MODE = request.param
+        yield made
