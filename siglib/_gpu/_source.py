@@ -1,0 +1,36 @@
+"""The text of the CUDA sources: a file of `cuda/` with its headers put in place of their `#include` lines.
+
+The compiler is given one text, because CuPy's cache of compiled kernels looks at that text and not at what it includes.
+"""
+
+import re
+from functools import cache
+from importlib import resources
+
+_INCLUDE = re.compile(r'\s*#include "([\w.]+)"\s*')
+
+
+@cache
+def read(name: str) -> str:
+    """The file `cuda/<name>`, each header it needs once, with `#line` marks so that messages name the file and line."""
+    return _inlined(name, set())
+
+
+def _inlined(name: str, seen: set[str]) -> str:
+    lines = [f'#line 1 "{name}"']
+    text = (resources.files(__package__) / "cuda" / name).read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        included = _INCLUDE.fullmatch(line)
+        if included is None:
+            if line.strip() != "#pragma once":
+                lines.append(line)
+            else:
+                lines.append("")
+            continue
+        header = included[1]
+        if header in seen:
+            lines.append("")
+            continue
+        seen.add(header)
+        lines += [_inlined(header, seen), f'#line {number + 1} "{name}"']
+    return "\n".join(lines)

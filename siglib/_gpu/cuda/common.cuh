@@ -1,0 +1,22 @@
+// Small things that every kernel needs. No header of CUDA or of C++ is included: NVRTC has the words built in.
+#pragma once
+
+template <typename T>
+__device__ __forceinline__ T smaller(T a, T b) {
+    return b < a ? b : a;
+}
+
+template <typename T>
+__device__ __forceinline__ T larger(T a, T b) {
+    return a < b ? b : a;
+}
+
+// The block's dynamic shared memory.
+template <typename T>
+__device__ __forceinline__ T* dyn_smem() {
+    extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[];
+    return reinterpret_cast<T*>(dynamic_shared_bytes);
+}
+
+// This thread's number in the grid, of blocks of one dimension.
+__device__ __forceinline__ long long thread_number() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }

@@ -1,0 +1,497 @@
+// Run-time of the emulator: fibers, barriers, and in the check build a record of who touched which number when.
+//
+// One block runs at a time, on one thread of the system. Its warps run one after another, each until all of its lanes
+// wait at a barrier of the block; lanes of a warp likewise until they meet in a shuffle. Threads that should meet and
+// do not, or meet in different places, end the launch with a report; so does everything below.
+//
+// Check build (EMU_CHECK). The kernels are compiled with -fsanitize=thread and -fsanitize=undefined, but neither
+// library is linked: the functions that the compiler calls are ours. Each 4 bytes of the arrays and of shared memory
+// have a record of their last write and last reads: block, thread, and how many barriers of its block and its warp had
+// passed. Two accesses, one of them a write, by two threads, without a barrier between, are a race. Shuffles order
+// nothing. Every access must lie in an array of the launch, in shared memory or on the thread's stack, and what is read
+// there must have been written.
+#include "cuda_emu.h"
+
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <vector>
+
+namespace emu {
+
+constexpr size_t STACK = 256 << 10, PAGE = 4096, MOST_SHARED = 256 << 10;
+constexpr int MOST_THREADS = 1024;
+
+enum State { READY, AT_WARP, AT_BLOCK, DONE };
+
+struct Runner : Fiber {
+    void* stack_pointer;
+    State state;
+    Meeting kind;
+    const char* word;
+    int line;
+    unsigned predicate;
+};
+
+// An array that a kernel may touch; `written` has a byte for each 4 bytes from `base` on, or is null: all is written.
+struct Region {
+    uintptr_t first, end, base;
+    uint8_t* written;
+    int argument;
+};
+
+Fiber* current;
+uint3 block;
+dim3 block_dim, grid_dim;
+unsigned block_sum, block_and;
+
+static Runner runners[MOST_THREADS];
+static uint64_t slots[MOST_THREADS / 32][2][32];
+static char* stacks;
+static char* shared_end;
+static size_t shared_size;
+static void* scheduler;
+static int n_threads, falling;
+static bool failed;
+static char message[2000];
+static const Kernel* kernel;
+static void** arguments;
+static char *static_first, *static_end;      // static shared arrays: this library's thread_local memory
+static uintptr_t library_first, library_end;
+static uint32_t block_epoch, warp_epoch[MOST_THREADS / 32];
+
+static void new_block_shadow();
+
+#if defined(__x86_64__)
+extern "C" void emu_switch(void** from, void* to);
+asm(R"(
+    .text
+    .hidden emu_switch
+    .globl emu_switch
+    .type emu_switch, @function
+emu_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+    .size emu_switch, .-emu_switch
+)");
+#else
+}  // namespace emu
+#include <ucontext.h>
+namespace emu {
+static ucontext_t contexts[MOST_THREADS + 1];
+static void emu_switch(void** from, void* to) {
+    ucontext_t* self = *from ? static_cast<ucontext_t*>(*from) : &contexts[MOST_THREADS];
+    *from = self;
+    swapcontext(self, static_cast<ucontext_t*>(to));
+}
+#endif
+
+static void to_scheduler() { emu_switch(&static_cast<Runner*>(current)->stack_pointer, scheduler); }
+
+static void vfail(const char* format, va_list rest) {
+    int n = 0;
+    if (current)
+        n = snprintf(message, sizeof message, "block (%u, %u, %u), thread (%u, %u, %u): ", block.x, block.y, block.z,
+                     threadIdx.x, threadIdx.y, threadIdx.z);
+    vsnprintf(message + n, sizeof message - n, format, rest);
+    failed = true;
+}
+
+void fail(const char* format, ...) {
+    va_list rest;
+    va_start(rest, format);
+    vfail(format, rest);
+    va_end(rest);
+    to_scheduler();  // for good
+    abort();
+}
+
+static void report(const char* format, ...) {
+    va_list rest;
+    va_start(rest, format);
+    current = nullptr;
+    vfail(format, rest);
+    va_end(rest);
+}
+
+static void run() {
+    kernel->call(kernel->function, arguments);
+    static_cast<Runner*>(current)->state = DONE;
+    to_scheduler();
+}
+
+static void start(int rank) {
+    Runner& r = runners[rank];
+    char* top = stacks + (rank + 1) * (STACK + PAGE);
+#if defined(__x86_64__)
+    void** frame = reinterpret_cast<void**>(top) - 8;  // six registers, where to go, and nowhere to return to
+    for (int i = 0; i < 8; i++) frame[i] = nullptr;
+    frame[6] = reinterpret_cast<void*>(run);
+    r.stack_pointer = frame;
+#else
+    ucontext_t* context = &contexts[rank];
+    getcontext(context);
+    context->uc_stack.ss_sp = top - STACK;
+    context->uc_stack.ss_size = STACK;
+    context->uc_link = nullptr;
+    makecontext(context, run, 0);
+    r.stack_pointer = context;
+#endif
+    r.rank = rank;
+    r.lane = rank % 32;
+    r.thread = {rank % block_dim.x, rank / block_dim.x % block_dim.y, rank / block_dim.x / block_dim.y};
+    r.slots = slots[rank / 32];
+    r.n_meetings = 0;
+    r.state = READY;
+}
+
+void meet(Meeting kind, const char* word, int line, unsigned predicate) {
+    Runner* r = static_cast<Runner*>(current);
+    r->kind = kind;
+    r->word = word;
+    r->line = line;
+    r->predicate = predicate;
+    r->state = kind == SYNC_BLOCK ? AT_BLOCK : AT_WARP;
+    to_scheduler();
+}
+
+void* dynamic_shared() { return shared_end - (shared_size + 15) / 16 * 16; }
+
+void check_block(long long most, const char* name) {
+    if (n_threads > most) fail("%s has launch bounds of %lld threads and runs with %d", name, most, n_threads);
+}
+
+// All of them wait in the same place, or the launch has failed.
+static bool together(int first, int end, State state) {
+    const Runner& a = runners[first];
+    for (int i = first; i < end; i++) {
+        const Runner& b = runners[i];
+        if (b.state != state || a.state != state) {
+            const Runner& waits = b.state == DONE ? a : b;
+            const int other = b.state == DONE ? i : first;
+            report("thread %d waits at %s in line %d, thread %d %s", waits.rank, waits.word, waits.line, other,
+                   runners[other].state == DONE ? "has left the kernel" : "waits for others than it");
+            return false;
+        }
+        if (a.line != b.line || strcmp(a.word, b.word)) {
+            report("thread %d waits at %s in line %d, thread %d at %s in line %d", a.rank, a.word, a.line, b.rank, b.word,
+                   b.line);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_warp(int first, int end) {
+    for (;;) {
+        for (int k = first; k < end; k++) {
+            Runner& r = runners[falling ? end - 1 - (k - first) : k];
+            if (r.state != READY) continue;
+            current = &r;
+            emu_switch(&scheduler, r.stack_pointer);
+            if (failed) return false;
+        }
+        bool meets = false;
+        for (int k = first; k < end; k++) meets |= runners[k].state == AT_WARP;
+        if (!meets) return true;
+        if (!together(first, end, AT_WARP)) return false;
+        if (end - first < 32) {
+            report("%s in line %d in a warp of %d threads", runners[first].word, runners[first].line, end - first);
+            return false;
+        }
+        if (runners[first].kind == SYNC_WARP) warp_epoch[first / 32]++;
+        for (int k = first; k < end; k++) runners[k].state = READY;
+    }
+}
+
+static bool run_block() {
+    const int n_warps = (n_threads + 31) / 32;
+    memset(static_first, 0xff, static_end - static_first);
+    memset(dynamic_shared(), 0xff, shared_size);
+    new_block_shadow();
+    for (int t = 0; t < n_threads; t++) start(t);
+    for (;;) {
+        for (int k = 0; k < n_warps; k++) {
+            const int w = falling ? n_warps - 1 - k : k;
+            if (!run_warp(32 * w, 32 * w + 32 < n_threads ? 32 * w + 32 : n_threads)) return false;
+        }
+        bool done = true;
+        for (int t = 0; t < n_threads; t++) done &= runners[t].state == DONE;
+        if (done) return true;
+        if (!together(0, n_threads, AT_BLOCK)) return false;
+        block_sum = 0;
+        for (int t = 0; t < n_threads; t++) {
+            block_sum += runners[t].predicate;
+            runners[t].state = READY;
+        }
+        block_and = int(block_sum) == n_threads;
+        block_epoch++;
+    }
+}
+
+static thread_local volatile char touch_static;  // so that this library's thread_local memory exists
+
+static int find_library(dl_phdr_info* info, size_t, void*) {
+    const uintptr_t here = reinterpret_cast<uintptr_t>(&find_library);
+    uintptr_t first = UINTPTR_MAX, end = 0, size = 0;
+    bool mine = false;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr)& p = info->dlpi_phdr[i];
+        const uintptr_t at = info->dlpi_addr + p.p_vaddr;
+        if (p.p_type == PT_TLS) size = p.p_memsz;
+        if (p.p_type != PT_LOAD) continue;
+        mine |= at <= here && here < at + p.p_memsz;
+        first = at < first ? at : first;
+        end = at + p.p_memsz > end ? at + p.p_memsz : end;
+    }
+    if (!mine) return 0;
+    library_first = first;
+    library_end = end;
+    static_first = static_cast<char*>(info->dlpi_tls_data);
+    static_end = static_first + size;
+    return 1;
+}
+
+static void prepare() {
+    if (!stacks) {
+        const size_t size = MOST_THREADS * (STACK + PAGE);
+        void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        stacks = static_cast<char*>(memory);
+        for (int t = 0; t < MOST_THREADS; t++) mprotect(stacks + t * (STACK + PAGE), PAGE, PROT_NONE);
+        memory = mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        shared_end = static_cast<char*>(memory) + MOST_SHARED;
+        mprotect(shared_end, PAGE, PROT_NONE);
+    }
+    touch_static = 0;
+    dl_iterate_phdr(find_library, nullptr);  // each time: another thread has its own thread_local memory
+}
+
+static void set_regions(const Region* regions, int n_regions);
+
+extern const Kernel kernels[];
+extern const int n_kernels;
+
+}  // namespace emu
+
+extern "C" {
+int emu_n_kernels() { return emu::n_kernels; }
+const char* emu_kernel_name(int k) { return emu::kernels[k].name; }
+int emu_n_types(int k) { return emu::kernels[k].n_types; }
+const char* emu_type(int k, int i) { return emu::kernels[k].types[i]; }
+const char* emu_message() { return emu::message; }
+uintptr_t emu_address() { return emu::library_first; }
+
+// 0, or 1 with a message.
+int emu_launch(int k, const unsigned* grid, const unsigned* block, size_t shared, void** args,
+               const emu::Region* regions, int n_regions, int falling) {
+    using namespace emu;
+    prepare();
+    kernel = &kernels[k];
+    arguments = args;
+    grid_dim = {grid[0], grid[1], grid[2]};
+    block_dim = {block[0], block[1], block[2]};
+    n_threads = block[0] * block[1] * block[2];
+    shared_size = shared;
+    emu::falling = falling;
+    failed = false;
+    set_regions(regions, n_regions);
+    for (unsigned z = 0; z < grid[2] && !failed; z++)
+        for (unsigned y = 0; y < grid[1] && !failed; y++)
+            for (unsigned x = 0; x < grid[0] && !failed; x++) {
+                emu::block = {x, y, z};
+                if (!run_block()) failed = true;
+            }
+    current = nullptr;
+    return failed;
+}
+}
+
+#ifndef EMU_CHECK
+
+namespace emu {
+static void set_regions(const Region*, int) {}
+static void new_block_shadow() {}
+}  // namespace emu
+
+#else
+
+namespace emu {
+
+struct Access {
+    uint32_t block;  // its number + 1; 0: there was none
+    uint32_t thread, block_epoch, warp_epoch;
+    uint32_t place;  // of the instruction, in the library
+};
+
+struct Cell {
+    Access write;
+    Access read, read_in_warp, read_elsewhere;  // the last one; by another thread of its warp; of another warp
+};
+
+struct Shadow {
+    Region region;
+    const char* name;
+    std::vector<Cell> cells;
+};
+
+static std::vector<Shadow> shadows;  // shared memory first, dynamic and static, then arrays
+static std::vector<uint8_t> shared_written[2];
+static size_t last_found;
+
+static void set_regions(const Region* regions, int n_regions) {
+    shadows.clear();
+    shadows.resize(2 + n_regions);
+    const uintptr_t first[2] = {uintptr_t(dynamic_shared()), uintptr_t(static_first)};
+    const uintptr_t end[2] = {first[0] + shared_size, uintptr_t(static_end)};
+    for (int i = 0; i < 2; i++) {
+        shared_written[i].resize((end[i] - first[i]) / 4 + 2);
+        shadows[i].region = {first[i], end[i], first[i], shared_written[i].data(), -1};
+        shadows[i].name = i ? "static shared memory" : "dynamic shared memory";
+    }
+    for (int i = 0; i < n_regions; i++) {
+        shadows[2 + i].region = regions[i];
+        shadows[2 + i].name = "argument";
+    }
+    for (Shadow& s : shadows) s.cells.resize((s.region.end - s.region.first) / 4 + 2);
+    last_found = 0;
+}
+
+static void new_block_shadow() {
+    for (int i = 0; i < 2; i++) {
+        std::fill(shadows[i].cells.begin(), shadows[i].cells.end(), Cell());
+        std::fill(shared_written[i].begin(), shared_written[i].end(), 0);
+    }
+    block_epoch = 0;
+    memset(warp_epoch, 0, sizeof warp_epoch);
+}
+
+static bool ordered(const Access& before, const Access& now) {
+    if (before.block == 0) return true;
+    if (before.block != now.block) return false;
+    if (before.thread == now.thread || before.block_epoch < now.block_epoch) return true;
+    return before.thread / 32 == now.thread / 32 && before.warp_epoch < now.warp_epoch;
+}
+
+// The `@` numbers are places in the library; emulator.py turns them into lines.
+static void race(const Shadow& s, uintptr_t at, const Access& now, bool writes, const Access& before, bool wrote) {
+    fail("race: %s byte %zu of %s %d @%x@, %s by thread %u of block number %u @%x@ without a barrier between",
+         writes ? "writes" : "reads", size_t(at - s.region.first), s.name, s.region.argument, now.place,
+         wrote ? "written" : "read", before.thread, before.block - 1, before.place);
+}
+
+static void access(uintptr_t at, size_t size, bool writes, void* from) {
+    if (!current) return;
+    const char* stack = stacks + current->rank * (STACK + PAGE);
+    if (at - uintptr_t(stack) < STACK + PAGE) return;
+    const uint32_t place = uintptr_t(from) - 1 - library_first;
+    Shadow* s = &shadows[last_found];
+    if (at < s->region.first || at >= s->region.end) {
+        if (at >= library_first && at < library_end) return;  // constants, and the variables of the run-time
+        size_t k = 0;
+        while (k < shadows.size() && (at < shadows[k].region.first || at >= shadows[k].region.end)) k++;
+        if (k == shadows.size()) {
+            for (const Shadow& near : shadows) {
+                if (at < near.region.end + 4096 && at + 4096 >= near.region.first && near.region.end > near.region.first)
+                    fail("%s outside of all arrays @%x@: byte %lld of %s %d, which has %zu bytes",
+                         writes ? "writes" : "reads", place, (long long)(at - near.region.first), near.name,
+                         near.region.argument, size_t(near.region.end - near.region.first));
+            }
+            fail("%s outside of all arrays, at %p @%x@", writes ? "writes" : "reads", (void*)at, place);
+        }
+        last_found = k;
+        s = &shadows[k];
+    }
+    if (at + size > s->region.end)
+        fail("%s outside of all arrays @%x@: byte %zu of %s %d", writes ? "writes" : "reads", place,
+             size_t(s->region.end - s->region.first), s->name, s->region.argument);
+    const uint32_t number = 1 + block.x + grid_dim.x * (block.y + grid_dim.y * block.z);
+    const Access now = {number, uint32_t(current->rank), block_epoch, warp_epoch[current->rank / 32], place};
+    for (uintptr_t p = at; p < at + size; p += 4) {
+        Cell& cell = s->cells[(p - s->region.first) / 4];
+        uint8_t* written = s->region.written ? s->region.written + (p - s->region.base) / 4 : nullptr;
+        if (!ordered(cell.write, now)) race(*s, p, now, writes, cell.write, true);
+        if (writes) {
+            if (!ordered(cell.read, now)) race(*s, p, now, writes, cell.read, false);
+            if (!ordered(cell.read_in_warp, now)) race(*s, p, now, writes, cell.read_in_warp, false);
+            if (!ordered(cell.read_elsewhere, now)) race(*s, p, now, writes, cell.read_elsewhere, false);
+            cell = Cell();
+            cell.write = now;
+            if (written) *written = 1;
+        } else {
+            if (written && !*written)
+                fail("reads byte %zu of %s %d, which nobody has written @%x@", size_t(p - s->region.first), s->name,
+                     s->region.argument, place);
+            if (cell.read.block == 0 || (cell.read.block == now.block && cell.read.thread == now.thread)) {
+                cell.read = now;
+            } else if (cell.read.block == now.block && cell.read.thread / 32 == now.thread / 32) {
+                cell.read_in_warp = cell.read;
+                cell.read = now;
+            } else {
+                cell.read_elsewhere = cell.read;
+                cell.read_in_warp = Access();
+                cell.read = now;
+            }
+        }
+    }
+}
+
+}  // namespace emu
+
+#define HOOK(name, size, writes) \
+    extern "C" void name(void* p) { emu::access(uintptr_t(p), size, writes, __builtin_return_address(0)); }
+#define HOOKS(size)                              \
+    HOOK(__tsan_read##size, size, false)         \
+    HOOK(__tsan_write##size, size, true)         \
+    HOOK(__tsan_unaligned_read##size, size, false) \
+    HOOK(__tsan_unaligned_write##size, size, true)
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+extern "C" void __tsan_read_range(void* p, size_t n) {
+    emu::access(uintptr_t(p), n, false, __builtin_return_address(0));
+}
+extern "C" void __tsan_write_range(void* p, size_t n) {
+    emu::access(uintptr_t(p), n, true, __builtin_return_address(0));
+}
+extern "C" void __tsan_init() {}
+extern "C" void __tsan_func_entry(void*) {}
+extern "C" void __tsan_func_exit() {}
+
+// What -fsanitize=undefined calls. The first thing that it hands over is a place in the source.
+struct Place {
+    const char* file;
+    uint32_t line, column;
+};
+#define UNDEFINED(name, what)                                                                          \
+    extern "C" void __ubsan_handle_##name(const Place* at, ...) {                                      \
+        emu::fail("undefined behaviour: " what " (%s:%u:%u)", at->file, at->line, at->column);         \
+    }
+UNDEFINED(type_mismatch_v1, "a misaligned or null pointer")
+UNDEFINED(out_of_bounds, "an index outside of its array")
+UNDEFINED(shift_out_of_bounds, "a shift by too much")
+UNDEFINED(divrem_overflow, "division by zero, or overflow")
+UNDEFINED(add_overflow, "overflow of a sum")
+UNDEFINED(sub_overflow, "overflow of a difference")
+UNDEFINED(mul_overflow, "overflow of a product")
+UNDEFINED(negate_overflow, "overflow of a negation")
+UNDEFINED(float_cast_overflow, "a number too large for its integer type")
+
+#endif

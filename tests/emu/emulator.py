@@ -1,0 +1,284 @@
+"""CUDA kernels on the CPU: builds a source with g++, launches its kernels through ctypes.
+
+    library = build(source, ("fill<float>", "fill<double>"))          # cached by content, on disk
+    library.launch("fill<float>", grid, block, (array, 3, 1.5), shared=0)
+
+Two builds of every source. "exact" follows the source operation by operation, nothing fused. "check" is slower and
+reports races, accesses outside of arrays, reads of what nobody wrote, misaligned accesses, indices outside of local
+arrays, and integer overflow, with the lines that did it (see cuda_emu.cpp). Both report threads that wait for each
+other in vain, and compare the types of arguments with those of the kernel's parameters.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_HERE = Path(__file__).parent
+_RUN_TIME = ("cuda_emu.h", "cuda_emu.cpp")
+# -fno-ipa-icf: g++ 12 gives functions that differ one body otherwise.
+_FLAGS = (
+    *("-std=c++17", "-g", "-fPIC", "-ffp-contract=off", "-fno-ipa-icf", "-fno-gnu-unique", "-fno-strict-aliasing"),
+    *("-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-attributes"),
+)
+_KERNEL_FLAGS = {
+    "exact": ("-O2",),
+    "check": (
+        *("-O1", "-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"),
+        "-fsanitize=alignment,null,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,float-cast-overflow",
+    ),
+}
+_RUN_TIME_FLAGS = {"exact": ("-O2",), "check": ("-O2", "-DEMU_CHECK")}
+_DTYPES = {
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
+    "int": np.dtype(np.int32),
+    "unsigned": np.dtype(np.uint32),
+    "long long": np.dtype(np.int64),
+    "unsigned long long": np.dtype(np.uint64),
+    "unsigned char": np.dtype(np.uint8),
+}
+_lock = threading.Lock()
+
+
+class EmulatorError(Exception):
+    """A kernel did what it must not do."""
+
+
+class BuildError(Exception):
+    """The compiler refused a source."""
+
+
+class _Region(ctypes.Structure):
+    _fields_ = [
+        ("first", ctypes.c_size_t),
+        ("end", ctypes.c_size_t),
+        ("base", ctypes.c_size_t),
+        ("written", ctypes.c_void_p),
+        ("argument", ctypes.c_int),
+    ]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array as argument, and which of its memory has been written: a byte for each 4 bytes from `base` on."""
+
+    array: np.ndarray
+    written: np.ndarray | None = None
+    base: int = 0
+
+
+def available() -> bool:
+    """Whether there is a compiler to build kernels with."""
+    return shutil.which("g++") is not None
+
+
+@functools.lru_cache(maxsize=512)
+def build(source: str, names: tuple[str, ...], mode: str = "exact") -> "Library":
+    """The kernels called `names`, "fill<float>" and so on, of a CUDA source without `#include`."""
+    with _lock:
+        return Library(_compiled(_prepared(source, names), mode), mode)
+
+
+def _prepared(source: str, names: Sequence[str]) -> str:
+    """The source as g++ takes it, and the table of its kernels."""
+    source = re.sub(
+        r"extern\s+__shared__\s+(?:__align__\s*\(\d+\)\s*)?([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;",
+        r"\1* const \2 = static_cast<\1*>(emu::dynamic_shared());",
+        source,
+    )
+    source = _check_launch_bounds(source)
+    table = "".join(f'    emu::entry("{name}", {name}),\n' for name in names)
+    return (
+        f'#include "cuda_emu.h"\n{source}\n#line 1 "table"\n'
+        f"namespace emu {{\nextern const Kernel kernels[];\nextern const int n_kernels;\n"
+        f"const Kernel kernels[] = {{\n{table}}};\nconst int n_kernels = {len(names)};\n}}\n"
+    )
+
+
+def _check_launch_bounds(source: str) -> str:
+    """`__launch_bounds__(n, ...)` becomes a check at the start of the kernel's body."""
+    pieces, done = [], 0
+    for match in re.finditer(r"__launch_bounds__\s*\(", source):
+        end = _closing(source, match.end())
+        bound = source[match.end() : end - 1]
+        name = re.compile(r"\s*(\w+)\s*\(").match(source, end)
+        if name is None:
+            continue
+        body = source.index("{", _closing(source, name.end())) + 1
+        pieces += [source[done:body], f" emu::check_block(emu_first({bound}), \"{name[1]}\");"]
+        done = body
+    helper = "template <typename T, typename... R>\nstatic constexpr long long emu_first(T first, R...) { return first; }\n"
+    return f'{helper}#line 1 "kernel.cu"\n{"".join(pieces)}{source[done:]}'
+
+
+def _closing(text: str, start: int) -> int:
+    """Behind the parenthesis that closes the one before `start`."""
+    depth = 1
+    while depth:
+        depth += {"(": 1, ")": -1}.get(text[start], 0)
+        start += 1
+    return start
+
+
+def _compiled(source: str, mode: str) -> Path:
+    """The shared library: from the cache, or built."""
+    kernel_flags = (*_FLAGS, *_KERNEL_FLAGS[mode])
+    run_time = _object(_RUN_TIME[1], (_HERE / _RUN_TIME[1]).read_text(), (*_FLAGS, *_RUN_TIME_FLAGS[mode]))
+    kernels = _object("kernel.cpp", source, kernel_flags)
+    library = run_time.parent / f"{run_time.stem[:12]}{kernels.stem}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=library.parent) as work:
+            built = Path(work, "library.so")
+            _gxx(["-shared", "-Wl,-Bsymbolic", str(kernels), str(run_time), "-o", str(built)])
+            built.replace(library)
+    return library
+
+
+def _object(name: str, source: str, flags: tuple[str, ...]) -> Path:
+    header = (_HERE / "cuda_emu.h").read_text()
+    key = hashlib.sha256("\0".join([source, header, _compiler_version(), *flags]).encode()).hexdigest()
+    compiled = _cache() / f"{key[:32]}.o"
+    if not compiled.exists():
+        with tempfile.TemporaryDirectory(dir=compiled.parent) as work:
+            (Path(work) / name).write_text(source)
+            built = Path(work) / "built.o"
+            _gxx([*flags, f"-I{_HERE}", "-c", str(Path(work) / name), "-o", str(built)])
+            built.replace(compiled)
+    return compiled
+
+
+def _gxx(arguments: list[str]) -> None:
+    done = subprocess.run(["g++", *arguments], capture_output=True, text=True)
+    if done.returncode or done.stderr.strip():
+        raise BuildError(done.stderr)
+
+
+@functools.cache
+def _compiler_version() -> str:
+    return subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+
+
+@functools.cache
+def _cache() -> Path:
+    folder = os.environ.get("SIGLIB_EMULATOR_CACHE") or os.path.join(
+        tempfile.gettempdir(), f"siglib-emulator-{os.getuid()}"
+    )
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(folder)
+
+
+class Library:
+    """Kernels that were built together."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self.path, self.mode = path, mode
+        self._c = ctypes.CDLL(str(path))
+        for function in ("emu_kernel_name", "emu_type", "emu_message"):
+            getattr(self._c, function).restype = ctypes.c_char_p
+        self._c.emu_address.restype = ctypes.c_size_t
+        self._numbers = {self._c.emu_kernel_name(k).decode(): k for k in range(self._c.emu_n_kernels())}
+        self.types = {
+            name: [self._c.emu_type(k, i).decode() for i in range(self._c.emu_n_types(k))]
+            for name, k in self._numbers.items()
+        }
+
+    def launch(
+        self,
+        name: str,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: Sequence[Any],
+        shared: int = 0,
+        falling: bool = False,
+    ) -> None:
+        """Run the kernel. Arguments are arrays or `Buffer`s, 0 for no array, and numbers of the parameter's size.
+
+        `falling`: the threads run from the last to the first instead of from the first to the last.
+        """
+        types = self.types[name]
+        if len(args) != len(types):
+            raise EmulatorError(f"{name} has {len(types)} parameters, got {len(args)} arguments")
+        regions: list[_Region] = []
+        values = [
+            _argument(f"{name}, argument {i}", value, c_type, i, regions)
+            for i, (value, c_type) in enumerate(zip(args, types, strict=True))
+        ]
+        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+        regions = _joined(regions)
+        with _lock:
+            status = self._c.emu_launch(
+                self._numbers[name],
+                (ctypes.c_uint * 3)(*grid),
+                (ctypes.c_uint * 3)(*block),
+                ctypes.c_size_t(shared),
+                pointers,
+                (_Region * len(regions))(*regions),
+                len(regions),
+                int(falling),
+            )
+            message = self._c.emu_message().decode() if status else ""
+        if status:
+            raise EmulatorError(f"{name}: {self._with_lines(message)}")
+
+    def _with_lines(self, message: str) -> str:
+        """@1a2b@ -> (kernel.cu:12)."""
+        places = re.findall(r"@([0-9a-f]+)@", message)
+        if places and shutil.which("addr2line"):
+            found = subprocess.run(
+                ["addr2line", "-s", "-e", str(self.path), *places], capture_output=True, text=True
+            ).stdout.splitlines()
+            for place, line in zip(places, found, strict=True):
+                message = message.replace(f"@{place}@", f"({line.split(' ')[0]})")
+        return message
+
+
+def _argument(what: str, value: Any, c_type: str, index: int, regions: list[_Region]) -> Any:
+    """The value as ctypes holds it; arrays are added to `regions`."""
+    if c_type.endswith("*"):
+        if isinstance(value, int) and value == 0:
+            return ctypes.c_void_p(0)
+        buffer = value if isinstance(value, Buffer) else Buffer(value)
+        element = c_type.removesuffix("*").removeprefix("const ")
+        if not isinstance(buffer.array, np.ndarray) or buffer.array.dtype != _DTYPES[element]:
+            got = getattr(buffer.array, "dtype", type(value).__name__)
+            raise EmulatorError(f"{what} must be an array of {_DTYPES[element]} for {c_type}, got {got}")
+        if not c_type.startswith("const ") and not buffer.array.flags.writeable:
+            raise EmulatorError(f"{what} is read-only and the kernel takes it as {c_type}")
+        first, end = np.lib.array_utils.byte_bounds(buffer.array) if buffer.array.size else (0, 0)
+        if buffer.array.size:
+            written = None if buffer.written is None else buffer.written.ctypes.data
+            regions.append(_Region(first, end, buffer.base or first, written, index))
+        return ctypes.c_void_p(buffer.array.ctypes.data)
+    if c_type not in _DTYPES:
+        raise EmulatorError(f"{what}: parameters are pointers to numbers, or numbers, not {c_type}")
+    dtype = _DTYPES[c_type]
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.generic)):
+        raise EmulatorError(f"{what} must be a number for {c_type}, got {type(value).__name__}")
+    # What CuPy makes of them: an int has 8 bytes, a float is a double, a NumPy scalar is what its dtype says.
+    given = value.dtype if isinstance(value, np.generic) else np.dtype(np.float64 if isinstance(value, float) else int)
+    if given != dtype:
+        raise EmulatorError(f"{what} is a {given} and the kernel takes {c_type}")
+    return np.ctypeslib.as_ctypes_type(dtype)(value)
+
+
+def _joined(regions: list[_Region]) -> list[_Region]:
+    """Regions without overlap: those that share memory become one."""
+    joined: list[_Region] = []
+    for region in sorted(regions, key=lambda r: r.first):
+        if joined and region.first < joined[-1].end:
+            joined[-1].end = max(joined[-1].end, region.end)
+        else:
+            joined.append(region)
+    return joined
