@@ -274,7 +274,9 @@ static void prepare() {
         void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         stacks = static_cast<char*>(memory);
         for (int t = 0; t < MOST_THREADS; t++) mprotect(stacks + t * (STACK + PAGE), PAGE, PROT_NONE);
-        memory = mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    if (!shared_end) {
+        void* memory = mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         shared_end = static_cast<char*>(memory) + MOST_SHARED;
         mprotect(shared_end, PAGE, PROT_NONE);
     }
@@ -296,6 +298,14 @@ int emu_n_types(int k) { return emu::kernels[k].n_types; }
 const char* emu_type(int k, int i) { return emu::kernels[k].types[i]; }
 const char* emu_message() { return emu::message; }
 uintptr_t emu_address() { return emu::library_first; }
+
+// The memory for the threads' stacks: `given` by another library, or its own. Each guard page is a mapping, and a process
+// may have 65530 of them: libraries share.
+void* emu_stacks(void* given) {
+    emu::stacks = static_cast<char*>(given);
+    emu::prepare();
+    return emu::stacks;
+}
 
 // 0, or 1 with a message.
 int emu_launch(int k, const unsigned* grid, const unsigned* block, size_t shared, void** args,

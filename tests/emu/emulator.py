@@ -182,12 +182,16 @@ def _cache() -> Path:
 class Library:
     """Kernels that were built together."""
 
+    _stacks: int | None = None
+
     def __init__(self, path: Path, mode: str) -> None:
         self.path, self.mode = path, mode
         self._c = ctypes.CDLL(str(path))
         for function in ("emu_kernel_name", "emu_type", "emu_message"):
             getattr(self._c, function).restype = ctypes.c_char_p
         self._c.emu_address.restype = ctypes.c_size_t
+        self._c.emu_stacks.restype = ctypes.c_void_p
+        Library._stacks = self._c.emu_stacks(ctypes.c_void_p(Library._stacks))
         self._numbers = {self._c.emu_kernel_name(k).decode(): k for k in range(self._c.emu_n_kernels())}
         self.types = {
             name: [self._c.emu_type(k, i).decode() for i in range(self._c.emu_n_types(k))]
