@@ -15,10 +15,11 @@ from .tensors import SCRATCH_BYTES, check_words, words_up_to
 _THREADS = 128
 _POINT_THREADS = 256
 _USUAL_SHARED = 48 << 10
-# Levels of the tree, and letters at its root, for a dimension known at compile time: what fits into 255 registers.
-_TREES = {
-    4: {2: (5, 2), 3: (3, 3), 4: (3, 4), 5: (3, 5)},
-    8: {2: (4, 2), 3: (3, 3), 4: (3, 2), 5: (2, 5)},
+# For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
+# What fits into 255 registers, which the suffix needs some of, too.
+_TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
+    4: {2: (((14, 5), (99, 4)), 2), 3: (((99, 3),), 3), 4: (((99, 3),), 4), 5: (((99, 3),), 5)},
+    8: {2: (((10, 4), (12, 3), (99, 2)), 2), 3: (((10, 3), (99, 2)), 3), 4: (((99, 3),), 2), 5: (((99, 2),), 5)},
 }
 # Numbers that the tile of a run-time dimension may hold.
 _TILE_NUMBERS = {4: 200, 8: 112}
@@ -36,18 +37,18 @@ class Plan(NamedTuple):
     n_items: int  # of a row
     padded: int  # letters of a staged increment
 
-    def name(self, c_type: str) -> str:
-        return (
-            f"sig_backward<{c_type}, {self.literal}, {self.s}, {self.p}, {self.t1}, {self.t2}, {self.group}>"
-        )
+    def name(self, c_type: str, staged: bool = True) -> str:
+        """The kernel, which stages the increments itself or reads them from an array."""
+        sizes = (self.literal, self.s, self.p, self.t1, self.t2, self.group)
+        return f"sig_backward<{c_type}, {', '.join(map(str, sizes))}, {str(staged).lower()}>"
 
 
 @lru_cache(maxsize=1024)
 def make_plan(d: int, degree: int, itemsize: int) -> Plan:
     """For d > 1 and degree > 1; depends on nothing else, so neither do the bits of a gradient."""
     if d in _TREES[itemsize]:
-        p, t1 = _TREES[itemsize][d]
-        p = min(p, degree)
+        levels, t1 = _TREES[itemsize][d]
+        p = min(degree, next(p for most, p in levels if degree <= most))
         t2 = literal = d
         n_values, s = d, degree - p
         n_items = d**s * -(-d // t1)
@@ -59,7 +60,7 @@ def make_plan(d: int, degree: int, itemsize: int) -> Plan:
         n_items = d**s * -(-d // t1) * -(-d // t2)
         padded = max(-(-d // t1) * t1, -(-d // t2) * t2)
     group = 8
-    while group > 1 and group * n_values * (_THREADS + 1) * itemsize > 28 << 10:
+    while group > 1 and group * n_values * (_THREADS + 1) * itemsize > 36 << 10:
         group //= 2
     return Plan(literal, s, p, t1, t2, group, n_items, padded)
 
@@ -210,7 +211,7 @@ def _backward(
     gx = empty((rows, n_parts, chunk, d), path)
     launch(
         "signature_backprop.cu",
-        plan.name(c_type(path)),
+        plan.name(c_type(path), staged > 0),
         -(-rows // per_block) * n_parts,
         _THREADS,
         (

@@ -52,7 +52,7 @@ __device__ __forceinline__ T sum_letter(const T* red, int letter, int d, int n_s
 // staged, else 0. sig, derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term.
 // gx (rows, n_parts, chunk, d): sums over the items of each part. Row number r is chunk r % n_chunks of path
 // r / n_chunks, `chunk` increments each.
-template <typename T, int D, int S, int P, int T1, int T2, int MG>
+template <typename T, int D, int S, int P, int T1, int T2, int MG, bool STAGED>
 __global__ void __launch_bounds__(THREADS) sig_backward(
     const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
     long long n_rows, long long time_aug, long long lead_lag, double time_step, const T* __restrict__ dx,
@@ -66,15 +66,15 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     const int n_items = (int)n_suffixes * n_roots * n_tops;
     const int per_row = smaller(n_items, THREADS), per_block = THREADS / per_row;
     const int tid = threadIdx.x, part = (int)(blockIdx.x % n_parts);
-    const long long first_row = blockIdx.x / n_parts * per_block;
+    const int first_row = (int)(blockIdx.x / n_parts) * per_block, n_all = (int)rows, end = (int)chunk;
     const int slot = tid / per_row, q = part * THREADS + tid % per_row;
-    const long long row = first_row + slot;
-    const bool live = slot < per_block && row < rows && q < n_items;
+    const int row = first_row + slot;
+    const bool live = slot < per_block && row < n_all && q < n_items;
     const Paths<T> paths = {path, path_stride, point, channel, n_rows, n_chunks, chunk, (int)n_channels, d,
                             time_aug != 0, lead_lag != 0, (T)time_step};
     const int slot_size = n_steps * dp + 1;
     T* const staged = dyn_smem<T>();
-    T* const red = staged + (dx ? 0 : per_block * slot_size);
+    T* const red = staged + (STAGED ? per_block * slot_size : 0);
 
     // The item: its letters, and its part of the signature and of the cotangent. What several items have is the
     // cotangent of one of them only.
@@ -83,8 +83,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     const int w = q % (int)n_suffixes, root_tile = q / (int)n_suffixes % n_roots, top_tile = q / (int)n_suffixes / n_roots;
     const int first_root = root_tile * T1, first_top = top_tile * T2;
     {
-        const T* s = sig + (live ? row : 0) * stride;
-        const T* g = derivs + (live ? row : 0) * stride;
+        const T* s = sig + (live ? row : 0ll) * stride;
+        const T* g = derivs + (live ? row : 0ll) * stride;
         int size = 1, start = 0;
 #pragma unroll
         for (int n = 1; n <= S; ++n) {
@@ -110,12 +110,12 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
                                });
     }
 
-    for (int step = 0; step < chunk; step += n_steps) {
-        if (!dx) {
+    for (int step = 0; step < end; step += n_steps) {
+        if (STAGED) {
             const int team = per_block < 4 ? THREADS : 32;
             for (int place = tid / team; place < per_block; place += THREADS / team) {
-                const long long r = first_row + place;
-                load_increments(paths, r, r < rows, step, n_steps, dp, staged + place * slot_size, tid % team, team);
+                const int r = first_row + place;
+                load_increments(paths, r, r < n_all, step, n_steps, dp, staged + place * slot_size, tid % team, team);
             }
             __syncthreads();
         }
@@ -123,7 +123,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
 #pragma unroll 1
             for (int m = 0; m < MG; ++m) {
                 const int k = group + m;
-                const T* x = dx ? dx + ((live ? row : 0) * padded + step + k) * dp : staged + (live ? slot : 0) * slot_size + k * dp;
+                const T* x = STAGED ? staged + (live ? slot : 0) * slot_size + k * dp
+                                    : dx + ((live ? row : 0ll) * padded + step + k) * dp;
 #pragma unroll
                 for (int i = 0; i < T1; ++i) item.root[i] = x[D == T1 ? i : first_root + i];
 #pragma unroll
@@ -173,9 +174,9 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
                     }
                 }
                 for (int mask = lanes / 2; mask > 0; mask /= 2) total += __shfl_xor_sync(0xffffffffu, total, mask);
-                const long long r = first_row + place, k = step + group + m;
-                if (sum < n_sums && lane == 0 && r < rows && k < chunk) {
-                    gx[((r * n_parts + part) * chunk + k) * d + letter] = total;
+                const int r = first_row + place, k = step + group + m;
+                if (sum < n_sums && lane == 0 && r < n_all && k < end) {
+                    gx[((r * n_parts + part) * end + k) * d + letter] = total;
                 }
             }
             __syncthreads();
