@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._launch import c_type, empty, launch
-from .tensors import literal
+from .tensor import template
 
 _THREADS = 256
 
@@ -20,21 +20,20 @@ def join(chunks: Any, dimension: int) -> list[Any]:
     """
     rounds = [chunks]
     while rounds[-1].shape[1] > 2:
-        rounds.append(join_neighbours(rounds[-1], dimension))
+        rounds.append(_neighbours(rounds[-1], dimension))
     return rounds
 
 
-def join_neighbours(before: Any, dimension: int) -> Any:
+def _neighbours(before: Any, dimension: int) -> Any:
     """Products of the chunks 0 and 1, 2 and 3, and so on."""
     n_paths, n_chunks, length = before.shape
     after = empty((n_paths, (n_chunks + 1) // 2, length), before)
-    n_blocks = _n_blocks(length)
     launch(
-        "chen.cu",
-        f"chen_round<{c_type(before)}, {literal(dimension)}>",
-        n_paths * after.shape[1] * n_blocks,
+        "tensor.cu",
+        f"chen_round<{template(before, dimension, length)}>",
+        n_paths * after.shape[1] * -(-length // _THREADS),
         _THREADS,
-        (before, after, dimension, length, n_chunks, n_blocks),
+        (before, after, n_paths, n_chunks, dimension, length, length, 0),
     )
     return after
 

@@ -10,7 +10,7 @@ into slabs of bounded memory, with a launch for each step. Sums are the same eit
 from typing import Any
 
 from ._launch import c_type, empty, launch, most_shared, n_processors
-from .tensors import check_words, literal, pieces, words_up_to
+from .sizes import check_words, literal, pieces, words_up_to
 
 _THREADS = 256
 _MOST_SHARED = 96 << 10

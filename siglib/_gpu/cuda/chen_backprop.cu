@@ -1,8 +1,7 @@
-// Products of neighbouring signatures, and their adjoint: one round of the tree that joins the time chunks of paths.
+// The adjoint of one round of the tree that joins the time chunks of paths, see chen_round in tensor.cu.
 //
-// Out of place, a thread or a few lanes for each number of the result (tensor_words.cuh): no barriers, coalesced. Rows
-// of `before` are (path, chunk), those of `after` (path, pair of chunks); a last chunk without partner is copied. The
-// tree's shape depends on the number of chunks alone.
+// Rows of `before` are (path, chunk), those of `after` (path, pair of chunks); a last chunk without partner was copied. A
+// few lanes for each number of the result (tensor_words.cuh), so no barriers; the sums of short words are shared.
 #include "tensor_words.cuh"
 
 struct Pair {
@@ -15,24 +14,8 @@ __device__ __forceinline__ Pair pair_of(long long row, long long n_chunks) {
     return {path * n_chunks + 2 * pair, 2 * pair + 1 == n_chunks};
 }
 
-// before (n_paths, n_chunks, length) -> after (n_paths, (n_chunks + 1) / 2, length); n_blocks blocks for each product.
-template <typename T, int D>
-__global__ void __launch_bounds__(256) chen_round(const T* __restrict__ before, T* __restrict__ after,
-                                                  long long dimension, long long length, long long n_chunks,
-                                                  long long n_blocks) {
-    const unsigned d = D > 0 ? D : (unsigned)dimension;
-    const long long row = blockIdx.x / n_blocks;
-    const Pair pair = pair_of(row, n_chunks);
-    const T* a = before + pair.first * length;
-    const T* b = a + length;
-    T* c = after + row * length;
-    const unsigned stride = (unsigned)n_blocks * blockDim.x;
-    for (unsigned w = (unsigned)(blockIdx.x % n_blocks) * blockDim.x + threadIdx.x; w < length; w += stride) {
-        c[w] = pair.alone ? a[w] : add_cuts<T, D>(a[w] + b[w], a, b, w, d);
-    }
-}
-
-// Adjoint: g_after, the cotangents of the products, and `before` give the cotangents of the factors.
+// before, g_before (n_paths, n_chunks, length), g_after (n_paths, (n_chunks + 1) / 2, length): the cotangents of the
+// products, and the factors, give the cotangents of the factors. n_blocks blocks share a product.
 template <typename T>
 __global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__ before, const T* __restrict__ g_after,
                                                            T* __restrict__ g_before, long long dimension,
