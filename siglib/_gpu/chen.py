@@ -45,7 +45,7 @@ def join_backprop(rounds: list[Any], derivs: Any, dimension: int, degree: int) -
         n_paths, n_chunks, length = before.shape
         found = empty(before.shape, before)
         launch(
-            "chen.cu",
+            "chen_backprop.cu",
             f"chen_round_backprop<{c_type(before)}>",
             n_paths * derivs.shape[1] * n_blocks,
             _THREADS,

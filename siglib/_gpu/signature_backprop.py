@@ -7,7 +7,7 @@ computed anew, the adjoint of their product gives the cotangent of each, and all
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from . import chen, signature
+from . import chen
 from ._launch import c_type, empty, launch, most_shared
 from .path import strides
 from .sizes import SCRATCH_BYTES, check_words, words_up_to
@@ -164,9 +164,11 @@ def _chunk_cotangents(
     path: Any, derivs: Any, d: int, degree: int, n_chunks: int, chunk: int, transform: tuple[bool, bool, float]
 ) -> tuple[Any, Any]:
     """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
+    from .signature import sig_of_chunks  # which has our `sig_backprop` among its functions
+
     length = derivs.shape[1]
     chunks = empty((path.shape[0], n_chunks, length), path)
-    signature.sig_of_chunks(path, chunks.reshape(-1, length), degree, chunk, *transform)
+    sig_of_chunks(path, chunks.reshape(-1, length), degree, chunk, *transform)
     top = empty((path.shape[0], 1, length), path)
     top[:, 0] = derivs
     return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
