@@ -110,8 +110,8 @@ def level_tables(dimension: int, degree: int, method: int, dtype: str, transpose
     return _once((dimension, degree, method, dtype, transposed), build)
 
 
-def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
-    """Build, or load, what `method` needs for this dimension and degree."""
+def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bool) -> None:
+    """Build, or load, what `method` needs for this dimension and degree; with `levels`, what it needs on a GPU, too."""
     if method == 0 or degree == 0:
         return
     if use_disk:
@@ -120,6 +120,8 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
             _prepare_on_disk("projection", SparseMatrix, _check_projection, _lyndon.build_projection, dimension, degree)
     for dtype in ("float64", "float32"):
         kernel_tables(dimension, degree, method, dtype)
+        for transposed in (False, True) if levels else ():
+            level_tables(dimension, degree, method, dtype, transposed)
 
 
 def _prepare_on_disk(
