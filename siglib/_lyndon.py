@@ -46,8 +46,8 @@ class SparseMatrix(NamedTuple):
 
 
 class LevelMatrix(NamedTuple):
-    """The rows of a strictly triangular matrix that are not empty, so ordered that whole levels of them can be solved at
-    once: a row has entries only in columns that belong to earlier levels, or to empty rows.
+    """The rows of a strictly triangular matrix that are not empty, in levels that can be solved at once: a row has
+    entries only in columns that belong to earlier levels, or to empty rows.
 
     Level l is ends[l - 1] <= e < ends[l] (the first from 0); row `rows[e]` has `values[k]` in `columns[k]`,
     starts[e] <= k < starts[e + 1].
@@ -342,7 +342,7 @@ def transposed(matrix: SparseMatrix) -> SparseMatrix:
     size = len(matrix.starts) - 1
     rows = np.repeat(np.arange(size), np.diff(matrix.starts))
     order = np.argsort(matrix.columns, kind="stable")
-    columns = matrix.columns[order]
+    columns = matrix.columns[order].astype(np.int64)
     return SparseMatrix(_starts(columns, size), rows[order].astype(np.int32), matrix.values[order])
 
 

@@ -1,12 +1,11 @@
 """Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
 
-The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from `_lyndon.py` and are prepared on first
-use.
+The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
+`_lyndon.py` and are prepared on first use.
 """
 
 from pathlib import Path
 from typing import Any
-
 
 from . import _lyndon, _lyndon_cache
 from ._autograd import differentiable

@@ -14,7 +14,7 @@ def _n_blocks(length: int) -> int:
 
 
 def join(chunks: Any, dimension: int) -> list[Any]:
-    """Every round of the tree over `chunks` (paths, n_chunks, length), down to two factors; the chunks themselves first.
+    """The rounds of the tree over `chunks` (paths, n_chunks, length), the chunks first, down to two factors.
 
     The product of the last two, which is the whole signature, is not formed.
     """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from . import chen
 from ._launch import c_type, empty, launch, most_shared
 from .path import strides
-from .sizes import SCRATCH_BYTES, check_words, words_up_to
+from .sizes import SCRATCH_BYTES, check_words
 
 _THREADS = 128
 _POINT_THREADS = 256
@@ -187,7 +187,7 @@ def _backward(
     chunk: int,
     transform: tuple[int, int, float],
 ) -> Any:
-    """Gradients of the increments, (rows, n_parts, chunk, d), to be added over the parts; a row is a chunk of a path."""
+    """Gradients of the increments: (rows, n_parts, chunk, d), to be added over parts; a row is a chunk of a path."""
     rows, itemsize = path.shape[0] * n_chunks, path.itemsize
     per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
     n_values = plan.literal or plan.t1 + plan.t2 + plan.s
