@@ -1,7 +1,7 @@
 // The adjoint of one round of the tree that joins the time chunks of paths, see chen_round in tensor.cu.
 //
-// Rows of `before` are (path, chunk), those of `after` (path, pair of chunks); a last chunk without partner was copied. A
-// few lanes for each number of the result (tensor_words.cuh), so no barriers; the sums of short words are shared.
+// Rows of `before` are (path, chunk), those of `after` (path, pair of chunks); a last chunk without partner was copied.
+// A few lanes for each number of the result (tensor_words.cuh), so no barriers; the sums of short words are shared.
 #include "tensor_words.cuh"
 
 struct Pair {

@@ -13,8 +13,8 @@ __global__ void __launch_bounds__(256) path_increments(const T* __restrict__ pat
     const long long index = thread_number();
     if (index >= size) return;
     const int d = (int)((lead_lag ? 2 * n_channels : n_channels) + time_aug), letter = (int)(index % n_padded);
-    const Paths<T> paths = {path,           path_stride,   point,         channel,      n_rows, n_chunks, chunk,
-                            (int)n_channels, d, time_aug != 0, lead_lag != 0, (T)time_step};
+    const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
+                            chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
     const long long k = index / n_padded % padded, chunk_number = index / n_padded / padded;
     const long long row = chunk_number % n_chunks * chunk + k;
     const T* points = path + chunk_number / n_chunks * path_stride;
@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__
         return total;
     };
     const auto step_gradient = [&](long long step) {
-        return lead_lag ? row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i) : row_gradient(step, i);
+        return lead_lag ? row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)
+                        : row_gradient(step, i);
     };
     T total = 0;
     if (k > 0) total += step_gradient(k - 1);
@@ -49,9 +50,8 @@ __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__
 // The same if all increments of a path have one gradient, g (n_paths, stride): all but the first and last point cancel.
 template <typename T>
 __global__ void __launch_bounds__(256) equal_increments_backprop(const T* __restrict__ g, T* __restrict__ out,
-                                                                 long long size, long long length,
-                                                                 long long n_channels, long long stride,
-                                                                 long long lead_lag) {
+                                                                 long long size, long long length, long long n_channels,
+                                                                 long long stride, long long lead_lag) {
     const long long index = thread_number();
     if (index >= size) return;
     const long long i = index % n_channels, k = index / n_channels % length, b = index / n_channels / length;

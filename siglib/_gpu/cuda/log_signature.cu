@@ -1,4 +1,5 @@
-// Logarithms of signatures, at all words (method 0), at Lyndon words (1), or in the Lyndon basis (2); and their adjoint.
+// Logarithms of signatures, at all words (method 0), at Lyndon words (1), or in the Lyndon basis (2); and their
+// adjoint.
 //
 // One thread for each word, one team of threads for each signature (tensor_log.cuh). Suffixes of neighbouring words are
 // neighbours and prefixes are the same, so the natural layout is coalesced: nothing is transposed, and lanes that work
@@ -65,8 +66,8 @@ __global__ void __launch_bounds__(256) log_sig(const T* __restrict__ sig, const 
 }
 
 // Adjoint: derivs as `out` of log_sig; out as `sig`. The rows, starts, columns and values are those of the transpose.
-// Shared memory, for each signature of the block `t_size` numbers: t^(1), t^(2), ..; from `g` on the cotangents of p, of
-// t^(1), t^(3), .. and, after `n_shorter` numbers each, of t^(2), .. . With method 2 the derivatives after the
+// Shared memory, for each signature of the block `t_size` numbers: t^(1), t^(2), ..; from `g` on the cotangents of p,
+// of t^(1), t^(3), .. and, after `n_shorter` numbers each, of t^(2), .. . With method 2 the derivatives after the
 // substitution stand at the start, before anything else is there.
 template <typename T, int D, int METHOD>
 __global__ void __launch_bounds__(256) log_sig_backprop(
@@ -187,8 +188,8 @@ __global__ void __launch_bounds__(256) log_seed(const T* __restrict__ derivs, co
     for (unsigned r = threadIdx.x; r < n_lyndon; r += blockDim.x) result[index[r]] = z[r];
 }
 
-// Adjoint of log_step and log_last_step, k >= 0. In the row of t: t^(k+1) at `next`, the cotangent of p at `g_p`, those of
-// t^(k) and t^(k+1) at `g` and `g_next`; the cotangent of t^(0) is in `out`.
+// Adjoint of log_step and log_last_step, k >= 0. In the row of t: t^(k+1) at `next`, the cotangent of p at `g_p`, those
+// of t^(k) and t^(k+1) at `g` and `g_next`; the cotangent of t^(0) is in `out`.
 template <typename T>
 __global__ void __launch_bounds__(256) log_step_backprop(const T* __restrict__ sig, const T* __restrict__ out, T* t,
                                                          long long dimension, long long degree, long long length,

@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     const int slot = tid / per_row, q = part * THREADS + tid % per_row;
     const int row = first_row + slot;
     const bool live = slot < per_block && row < n_all && q < n_items;
-    const Paths<T> paths = {path, path_stride, point, channel, n_rows, n_chunks, chunk, (int)n_channels, d,
-                            time_aug != 0, lead_lag != 0, (T)time_step};
+    const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
+                            chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
     const int slot_size = n_steps * dp + 1;
     T* const staged = dyn_smem<T>();
     T* const red = staged + (STAGED ? per_block * slot_size : 0);
@@ -80,7 +80,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     // cotangent of one of them only.
     MyItem item;
     int letters[MyItem::SUFFIX];
-    const int w = q % (int)n_suffixes, root_tile = q / (int)n_suffixes % n_roots, top_tile = q / (int)n_suffixes / n_roots;
+    const int w = q % (int)n_suffixes, root_tile = q / (int)n_suffixes % n_roots,
+              top_tile = q / (int)n_suffixes / n_roots;
     const int first_root = root_tile * T1, first_top = top_tile * T2;
     {
         const T* s = sig + (live ? row : 0ll) * stride;
@@ -169,8 +170,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
                         values += letter * (THREADS + 1);
                         for (int i = lane; i < last - first; i += lanes) total += values[i];
                     } else {
-                        total = sum_letter<T, S, T1, T2>(values, letter, d, (int)n_suffixes, n_roots, n_tops, first, last,
-                                                         lane, lanes);
+                        total = sum_letter<T, S, T1, T2>(values, letter, d, (int)n_suffixes, n_roots, n_tops, first,
+                                                         last, lane, lanes);
                     }
                 }
                 for (int mask = lanes / 2; mask > 0; mask /= 2) total += __shfl_xor_sync(0xffffffffu, total, mask);

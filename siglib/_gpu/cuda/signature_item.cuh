@@ -24,14 +24,16 @@ __device__ __forceinline__ constexpr T inverse(int k) {
     return (T)1 / (T)k;
 }
 
-constexpr __device__ int at_least_one(int n) { return n > 0 ? n : 1; }
+constexpr __device__ int at_least_one(int n) {
+    return n > 0 ? n : 1;
+}
 
 // D: the dimension, or 0 where it is not known (then P = 2); S, P, T1, T2 as above.
 template <typename T, int D, int S, int P, int T1, int T2>
 struct Item {
     static_assert(P >= 2 && (D == 0 ? P == 2 : T2 == D));
-    static constexpr bool WHOLE = D > 0 && T1 == D;       // root and top have the same letters
-    static constexpr int INNER = D > 0 ? D : T2;           // letters above the root
+    static constexpr bool WHOLE = D > 0 && T1 == D;  // root and top have the same letters
+    static constexpr int INNER = D > 0 ? D : T2;     // letters above the root
     static constexpr int SUFFIX = S > 0 ? S : 1;
 
     // Nodes of level r of the tree, and of all levels below r.
@@ -46,14 +48,14 @@ struct Item {
         return n;
     }
 
-    T a[SUFFIX], g_a[SUFFIX];  // endings of the suffix, and their cotangent
-    T s[before(P)];            // tree, levels 1..P-1
-    T g[before(P + 1)];        // its cotangent, levels 1..P
-    T root[T1], inner[INNER], suffix[SUFFIX];          // the increment's letters
-    T g_root[T1], g_inner[INNER], g_suffix[SUFFIX];    // its gradient; if WHOLE, all of the tree's is in g_inner
+    T a[SUFFIX], g_a[SUFFIX];                        // endings of the suffix, and their cotangent
+    T s[before(P)];                                  // tree, levels 1..P-1
+    T g[before(P + 1)];                              // its cotangent, levels 1..P
+    T root[T1], inner[INNER], suffix[SUFFIX];        // the increment's letters
+    T g_root[T1], g_inner[INNER], g_suffix[SUFFIX];  // its gradient; if WHOLE, all of the tree's is in g_inner
 
-    // Level LEVEL of the tree from or to memory: visit(coefficient, cotangent, word, live) for every word of the tree, where
-    // word is its position within the words u, and live says whether this item's words exist at all.
+    // Level LEVEL of the tree from or to memory: visit(coefficient, cotangent, word, live) for every word of the tree,
+    // where word is its position within the words u, and live says whether this item's words exist at all.
     template <int Q, typename Visit>
     __device__ __forceinline__ void visit(int u, int word, int power, int first_root, int first_top, int d, bool live,
                                           Visit visit_word) {

@@ -4,8 +4,9 @@
 //
 //     t^(k) = c_(k+1) p + p (x) t^(k+1),    t^(degree) = 0,    log S = t^(0),
 //
-// and t^(k) is needed for words up to length degree - k. Tensors are arrays over words as in tensor_words.cuh, and so is
-// `index`, the list of Lyndon words. A team is the block's threads that share a signature, or those of several blocks.
+// and t^(k) is needed for words up to length degree - k. Tensors are arrays over words as in tensor_words.cuh, and so
+// is `index`, the list of Lyndon words. A team is the block's threads that share a signature, or those of several
+// blocks.
 #pragma once
 
 #include "tensor_words.cuh"
@@ -33,8 +34,8 @@ __device__ __forceinline__ void horner_step(const T* p, const T* next, T c, T* t
 
 // The same with c = 1, the last step, at Lyndon words only: x[r] for the word index[r].
 template <typename T, int D>
-__device__ __forceinline__ void horner_step_at(const T* p, const T* next, const long long* index, T* x, unsigned n_words,
-                                               unsigned d, const Team& team) {
+__device__ __forceinline__ void horner_step_at(const T* p, const T* next, const long long* index, T* x,
+                                               unsigned n_words, unsigned d, const Team& team) {
     for (unsigned r = team.thread; r < n_words; r += team.n_threads) {
         const unsigned w = (unsigned)index[r];
         x[r] = add_cuts<T, D>(p[w], p, next, w, d);
@@ -56,9 +57,9 @@ __device__ __forceinline__ void horner_step_backprop(const T* g, const T* p, con
 
 // A sparse triangular system with unit diagonal. Rows are listed in levels: a row reads results of earlier levels only.
 struct Levels {
-    const long long* ends;     // (n_levels,) level l is rows[ends[l-1]:ends[l]], the first from 0
-    const int* rows;           // the rows that have entries off the diagonal
-    const long long* starts;   // the entries of row number e of `rows`: starts[e] <= i < starts[e+1]
+    const long long* ends;    // (n_levels,) level l is rows[ends[l-1]:ends[l]], the first from 0
+    const int* rows;          // the rows that have entries off the diagonal
+    const long long* starts;  // the entries of row number e of `rows`: starts[e] <= i < starts[e+1]
     const int* columns;
     int n_levels;
 };

@@ -5,9 +5,9 @@
 //
 //     value(u v) = value(u) d^|v| + value(v),
 //
-// the word without its last letter has value position / d, and no length or start of a level is needed to find the parts
-// of a word. Everything is a gather: one thread, or a few lanes of a warp, own each number of the result, and the order
-// of their sum depends on d and the degree alone.
+// the word without its last letter has value position / d, and no length or start of a level is needed to find the
+// parts of a word. Everything is a gather: one thread, or a few lanes of a warp, own each number of the result, and the
+// order of their sum depends on d and the degree alone.
 //
 // D is the dimension where it is known at compile time (divisions become multiplications), else 0.
 #pragma once
@@ -64,8 +64,8 @@ __device__ __forceinline__ Share share_prefixes(unsigned n_terms, unsigned warp,
 
 // This lane's share of the sum of g[u v] t[v], u = `word`, over all v with u v among the first `end` words.
 template <typename T>
-__device__ __forceinline__ T sum_suffixes(const T* g, const T* t, unsigned word, unsigned end, unsigned d, unsigned part,
-                                          unsigned parts) {
+__device__ __forceinline__ T sum_suffixes(const T* g, const T* t, unsigned word, unsigned end, unsigned d,
+                                          unsigned part, unsigned parts) {
     T total = 0;
     unsigned size = d, start = 0;
     for (unsigned long long first = (word + 1ull) * d; first < end; first = (first + 1) * d) {
