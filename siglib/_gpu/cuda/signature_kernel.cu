@@ -104,11 +104,11 @@ __global__ void __launch_bounds__(512) signature_kernel(
             const int row = (band * 32 + lane) * R, cell = (int)(((long long)band * 32 * R) >> p.order1);
             if (tile == 0) {
                 first_column(state);
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, -1, 1, lane, room);
+                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, -1, 1, true, lane, room);
             }
             if ((tile & ((1 << smaller(p.order2, 30)) - 1)) == 0) {
                 const int filled = tile >> p.order2;
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, filled, filled & 1, lane, room);
+                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, filled, filled & 1, false, lane, room);
             }
             sweep<T, R, GRIDS>(p, state, room.window,
                                band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr,

@@ -127,14 +127,14 @@ __device__ __forceinline__ T add_argument(T a, const T* x, const T* y) {
 }
 
 // The window's rows of cells 0 ... band_cells - 1 of the band that starts in row `first` of cells, for the columns of
-// tile `tile` of 32 columns: coefficients times `factor`, 0 outside of the grid. For tile -1 (or, leftwards, the one
-// behind the last) this is only a beginning: zeros, and the kernel at the edge of the next one.
+// tile `tile` of 32 columns: coefficients times `factor`, 0 outside of the grid.
 //
-// RIGHTWARDS: tiles come from left to right, else from right to left. `parity` is another for each of two consecutive
-// tiles. Cells are the same, to the last bit, both ways.
+// RIGHTWARDS: tiles come from left to right, else from right to left; cells are the same, to the last bit, both ways.
+// `parity` is that of the tile's number. A sweep `begins` with tile -1 or the one behind the last: that gives zeros, and
+// the kernel at the edge of the next tile.
 template <typename T, int SOURCE, int C, bool RIGHTWARDS>
 __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor, int first,
-                     int tile, int parity, int lane, const Room<T>& at) {
+                     int tile, int parity, bool begins, int lane, const Room<T>& at) {
     const int j = 32 * tile + lane, n = p.band_cells;
     const bool inside = j >= 0 && j < p.n2;
     T* column = at.window + (j & (WINDOW - 1));
@@ -174,7 +174,7 @@ __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1,
             if constexpr (POINTS) {
                 const T kappa = kappa_of<T, SOURCE>(s, v);
                 T other = RIGHTWARDS ? __shfl_up_sync(ALL_LANES, kappa, 1) : __shfl_down_sync(ALL_LANES, kappa, 1);
-                if (lane == (RIGHTWARDS ? 0 : 31)) other = edge[row];
+                if (lane == (RIGHTWARDS ? 0 : 31) && !begins) other = edge[row];
                 if (lane == (RIGHTWARDS ? 31 : 0)) next_edge[row] = kappa;
                 const T difference = RIGHTWARDS ? kappa - other : other - kappa;
                 if (row > 0) {

@@ -1,0 +1,214 @@
+"""Launchers of signature kernels and their gradients; arguments as in `siglib/_cpu/signature_kernel.pyx`.
+
+A plan is a function of the sizes of a call, the dtype and the device: how many rows a lane takes, how many warps work
+on a pair, how many blocks run at a time. Memory that blocks need of their own bounds their number; more pairs than
+blocks go through the blocks one after another.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._launch import c_type, empty, launch, most_shared, n_processors
+
+# The codes of `_kernel_problem.py` and `static_kernels.py`.
+_PAIRWISE, _GRAM, _SYMMETRIC = 0, 1, 2
+_GIVEN, _LINEAR, _POLYNOMIAL = -1, 0, 2
+# Those of `signature_kernel_points.cuh`: what cells are made of.
+_FROM_CELLS, _FROM_INCREMENTS, _FROM_PRODUCTS, _FROM_DISTANCES = range(4)
+_SOURCES = {_GIVEN: _FROM_CELLS, _LINEAR: _FROM_INCREMENTS, _POLYNOMIAL: _FROM_PRODUCTS}
+# Numbers from one row of the window to the next.
+_STRIDE = 66
+# Steps between two looks at the range of numbers.
+_LOOK = {"float": 4, "double": 8}
+# Warps that a multiprocessor should have to work on, and bytes that blocks may have of their own, all together.
+_WARPS, _SCRATCH_BYTES = 16, 2**28
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of the grids of one call."""
+
+    type: str
+    n1: int
+    n2: int
+    dimension: int
+    kind: int
+    order1: int
+    order2: int
+    factor: float
+
+    @property
+    def source(self) -> int:
+        return _SOURCES.get(self.kind, _FROM_DISTANCES)
+
+    @property
+    def itemsize(self) -> int:
+        return 4 if self.type == "float" else 8
+
+    @property
+    def letters(self) -> int:
+        """Letters that are multiplied at a time."""
+        return 2 if self.dimension <= 2 else 4 if self.dimension <= 4 else 8
+
+    @property
+    def rows(self) -> int:
+        return self.n1 << self.order1
+
+    def rows_of_lane(self, most: int) -> int:
+        """Rows that a lane takes: `most`, or as many as fill the lanes."""
+        while most > 1 and self.rows < 32 * most:
+            most //= 2
+        return most
+
+    def n_bands(self, per_lane: int) -> int:
+        return -(-self.rows // (32 * per_lane))
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of 32 steps that a warp takes over a band."""
+        return ((self.n2 << self.order2) + 30) // 32 + 1
+
+    def band_cells(self, per_lane: int) -> int:
+        """Rows of cells in a band."""
+        return max((32 * per_lane) >> self.order1, 1)
+
+    def carry_numbers(self) -> int:
+        """Numbers that one band gives to the next: differences, and exponents."""
+        n = 32 * self.n_tiles + 32
+        return n + n // _LOOK[self.type]
+
+    def shared_numbers(self, per_lane: int, window_rows: int) -> int:
+        """Numbers of a warp's shared memory; see `make_room` of `signature_kernel_cells.cuh`."""
+        n = self.band_cells(per_lane) + 1
+        letters = 0 if self.source == _FROM_CELLS else _padded(n * self.letters)
+        edges = 2 * n if self.source in (_FROM_PRODUCTS, _FROM_DISTANCES) else 0
+        return letters + _padded(window_rows * _STRIDE + edges)
+
+
+def _padded(n: int) -> int:
+    return -(-n // 4) * 4
+
+
+def _n_pairs(layout: int, batch1: int, batch2: int) -> int:
+    if layout == _PAIRWISE:
+        return batch1
+    return batch1 * batch2 if layout == _GRAM else batch1 * (batch1 + 1) // 2
+
+
+def _numbers(parameters: Any) -> tuple[Any, float, float, float]:
+    """The static kernel's parameters as kernels take them: from the device, or by value."""
+    if isinstance(parameters, np.ndarray):
+        return (0, *(float(number) for number in parameters))
+    return parameters, 0.0, 0.0, 0.0
+
+
+def _cells(
+    path: Any, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int, order: int
+) -> _Cells:
+    factor = 1.0 if order else 1.0 / (math.sqrt(12.0) * 2.0**order1 * 2.0**order2)
+    return _Cells(c_type(path), length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
+
+
+def _n_warps(n_pairs: int, n_bands: int, bytes_of_warp: int) -> int:
+    """Warps for each pair: more than one where pairs are too few to fill the device."""
+    wanted = -(-_WARPS * n_processors() // n_pairs)
+    return max(1, min(wanted, 16, n_bands, most_shared() // bytes_of_warp))
+
+
+def sig_kernel(
+    path1: Any,
+    path2: Any,
+    out: Any,
+    exponent: Any,
+    parameters: Any,
+    length1: int,
+    length2: int,
+    dimension: int,
+    static_kernel: int,
+    layout: int,
+    order1: int,
+    order2: int,
+    order: int,
+    wavefront: bool,
+    n_threads: int,
+) -> None:
+    """path1 (batch1, length1 * dimension), path2 (batch2, length2 * dimension); out, exponent (pairs): out *
+    2^exponent.
+
+    For given cells, path1 is (batch1, (length1 - 1) * (length2 - 1)) and path2 is not read.
+    """
+    cells = _cells(path1, length1, length2, dimension, static_kernel, order1, order2, order)
+    _forward(cells, path1, path2, out, exponent, parameters, layout, order, False)
+
+
+def sig_kernel_grid(
+    path1: Any,
+    path2: Any,
+    out: Any,
+    parameters: Any,
+    length1: int,
+    length2: int,
+    dimension: int,
+    static_kernel: int,
+    layout: int,
+    order1: int,
+    order2: int,
+    order: int,
+    n_threads: int,
+) -> None:
+    """Paths as in `sig_kernel`; out (pairs, rows + 1, columns + 1): the kernel at all nodes of the refined grid."""
+    cells = _cells(path1, length1, length2, dimension, static_kernel, order1, order2, order)
+    _forward(cells, path1, path2, out, out, parameters, layout, order, True)
+
+
+def _forward(
+    cells: _Cells,
+    path1: Any,
+    path2: Any,
+    out: Any,
+    exponent: Any,
+    parameters: Any,
+    layout: int,
+    order: int,
+    grids: bool,
+) -> None:
+    batch1, batch2 = path1.shape[0], path2.shape[0]
+    n_pairs = _n_pairs(layout, batch1, batch2)
+    if n_pairs == 0:
+        return
+    per_lane = cells.rows_of_lane(min(8, (2 if cells.type == "float" else 1) << cells.order1))
+    bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane, cells.band_cells(per_lane) + 1)
+    n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
+    own = (n_warps + 1) * cells.carry_numbers()
+    n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
+    launch(
+        "signature_kernel.cu",
+        f"signature_kernel<{cells.type}, {cells.source}, {cells.letters}, {per_lane}, {str(grids).lower()}>",
+        n_blocks,
+        32 * n_warps,
+        (
+            path1,
+            path2 if path2.size else path1,
+            out,
+            exponent,
+            empty(n_blocks * own, out),
+            *_numbers(parameters)[:1],
+            0,
+            n_pairs,
+            batch1,
+            batch2,
+            layout,
+            cells.n1,
+            cells.n2,
+            cells.dimension,
+            cells.order1,
+            cells.order2,
+            cells.kind,
+            *_numbers(parameters)[1:],
+            cells.factor,
+        ),
+        shared=n_warps * bytes_of_warp,
+    )
