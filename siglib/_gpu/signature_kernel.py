@@ -19,8 +19,8 @@ _GIVEN, _LINEAR, _POLYNOMIAL = -1, 0, 2
 # Those of `signature_kernel_points.cuh`: what cells are made of.
 _FROM_CELLS, _FROM_INCREMENTS, _FROM_PRODUCTS, _FROM_DISTANCES = range(4)
 _SOURCES = {_GIVEN: _FROM_CELLS, _LINEAR: _FROM_INCREMENTS, _POLYNOMIAL: _FROM_PRODUCTS}
-# Numbers from one row of the window to the next.
-_STRIDE = 66
+# Numbers from one row of the window to the next, and from one row of slopes.
+_STRIDE, _SLOPE_STRIDE = 66, 33
 # Steps between two looks at the range of numbers.
 _LOOK = {"float": 4, "double": 8}
 # Warps that a multiprocessor should have to work on, and bytes that blocks may have of their own, all together.
@@ -80,12 +80,22 @@ class _Cells:
         n = 32 * self.n_tiles + 32
         return n + n // _LOOK[self.type]
 
-    def shared_numbers(self, per_lane: int, window_rows: int) -> int:
-        """Numbers of a warp's shared memory; see `make_room` of `signature_kernel_cells.cuh`."""
+    @property
+    def points(self) -> bool:
+        """Whether cells come from a kernel at points, the nodes between cells."""
+        return self.source in (_FROM_PRODUCTS, _FROM_DISTANCES)
+
+    def shared_numbers(self, per_lane: int, *, backward: bool = False) -> int:
+        """Numbers of a warp's shared memory; see `make_room` of `signature_kernel_cells.cuh`, and who calls it."""
         n = self.band_cells(per_lane) + 1
         letters = 0 if self.source == _FROM_CELLS else _padded(n * self.letters)
-        edges = 2 * n if self.source in (_FROM_PRODUCTS, _FROM_DISTANCES) else 0
-        return letters + _padded(window_rows * _STRIDE + edges)
+        edges = 2 * n if self.points else 0
+        if not backward:
+            return letters + _padded(n * _STRIDE + edges)
+        n_rows = 32 * per_lane + 1
+        slopes = n_rows * _SLOPE_STRIDE + 1024 // _LOOK[self.type]
+        own = 0 if self.source == _FROM_CELLS else 32 * self.letters
+        return own + letters + _padded(n_rows * _STRIDE + edges + slopes + edges)
 
 
 def _padded(n: int) -> int:
@@ -180,10 +190,11 @@ def _forward(
     if n_pairs == 0:
         return
     per_lane = cells.rows_of_lane(min(8, (2 if cells.type == "float" else 1) << cells.order1))
-    bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane, cells.band_cells(per_lane) + 1)
+    bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane)
     n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
     own = (n_warps + 1) * cells.carry_numbers()
     n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
+    device_numbers, *numbers = _numbers(parameters)
     launch(
         "signature_kernel.cu",
         f"signature_kernel<{cells.type}, {cells.source}, {cells.letters}, {per_lane}, {str(grids).lower()}>",
@@ -195,7 +206,7 @@ def _forward(
             out,
             exponent,
             empty(n_blocks * own, out),
-            *_numbers(parameters)[:1],
+            device_numbers,
             0,
             n_pairs,
             batch1,
@@ -207,8 +218,149 @@ def _forward(
             cells.order1,
             cells.order2,
             cells.kind,
-            *_numbers(parameters)[1:],
+            *numbers,
             cells.factor,
         ),
         shared=n_warps * bytes_of_warp,
     )
+
+
+def sig_kernel_backprop(
+    derivs: Any,
+    path1: Any,
+    path2: Any,
+    d_path1: Any,
+    d_path2: Any,
+    d_parameters: Any,
+    parameters: Any,
+    length1: int,
+    length2: int,
+    dimension: int,
+    static_kernel: int,
+    layout: int,
+    order1: int,
+    order2: int,
+    order: int,
+    log_derivs: bool,
+    left_deriv: bool,
+    right_deriv: bool,
+    wavefront: bool,
+    n_threads: int,
+) -> None:
+    """derivs (pairs, 1) or (pairs, nodes of the refined grid); d_path1, d_path2 as path1, path2; d_parameters (3).
+
+    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
+    """
+    cells = _cells(path1, length1, length2, dimension, static_kernel, order1, order2, order)
+    batch1, batch2 = path1.shape[0], path2.shape[0]
+    n_pairs = _n_pairs(layout, batch1, batch2)
+    outs = (d_path1 if left_deriv else None, d_path2 if right_deriv and layout != _SYMMETRIC else None)
+    if n_pairs == 0:
+        for out in (*outs, d_parameters):
+            if out is not None:
+                out.fill(0)
+        return
+    _backward(cells, derivs, path1, path2, outs, d_parameters, parameters, layout, order, log_derivs)
+
+
+def _backward(
+    cells: _Cells,
+    derivs: Any,
+    path1: Any,
+    path2: Any,
+    outs: tuple[Any, Any],
+    d_parameters: Any,
+    parameters: Any,
+    layout: int,
+    order: int,
+    log_derivs: bool,
+) -> None:
+    batch1, batch2 = path1.shape[0], path2.shape[0]
+    n_pairs = _n_pairs(layout, batch1, batch2)
+    given = cells.source == _FROM_CELLS
+    per_lane = cells.rows_of_lane(2 if cells.type == "float" else 1)
+    n_bands, points = cells.n_bands(per_lane), int(cells.points)
+    # Gradients of pairs: those of the first paths have a part for each band.
+    size1 = n_bands * (cells.band_cells(per_lane) + points) * cells.dimension
+    size2 = (cells.n2 + points) * cells.dimension
+    wants1 = outs[0] is not None
+    wants2 = (wants1 and layout == _SYMMETRIC) or outs[1] is not None
+    wants2 = wants2 or (d_parameters.size > 0 and cells.kind == _LINEAR)
+    bytes_of_pair = cells.itemsize * (size1 * wants1 + size2 * wants2) + 24
+    slab = n_pairs if given else max(1, min(n_pairs, _SCRATCH_BYTES // bytes_of_pair))
+    gradient1 = outs[0] if given else empty(slab * size1, path1) if wants1 else 0
+    gradient2 = empty(slab * size2, path1) if wants2 and not given else 0
+    gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
+    # What blocks need of their own: rows that bands carry on, and states of all tiles.
+    states = n_bands * cells.n_tiles * (per_lane + 5) * 32
+    most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + 2 * cells.carry_numbers())))
+    n_blocks = min(slab, 32 * n_processors(), most)
+    bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane, backward=True)
+    n_warps = _n_warps(n_blocks, n_bands, bytes_of_warp)
+    carry = empty(n_blocks * (n_warps + 1) * cells.carry_numbers(), path1)
+    states = empty(n_blocks * states, path1)
+    grids = str(derivs.shape[1] > 1).lower()
+    device_numbers, *numbers = _numbers(parameters)
+    for first in range(0, n_pairs, slab):
+        n = min(slab, n_pairs - first)
+        launch(
+            "signature_kernel_backprop.cu",
+            f"signature_kernel_backprop<{cells.type}, {cells.source}, {cells.letters}, {per_lane}, {grids}>",
+            min(n_blocks, n),
+            32 * n_warps,
+            (
+                derivs,
+                path1,
+                path2 if path2.size else path1,
+                gradient1,
+                gradient2,
+                gradient_numbers,
+                carry,
+                states,
+                device_numbers,
+                first,
+                n,
+                batch1,
+                batch2,
+                layout,
+                cells.n1,
+                cells.n2,
+                cells.dimension,
+                cells.order1,
+                cells.order2,
+                cells.kind,
+                int(log_derivs),
+                *numbers,
+                cells.factor,
+            ),
+            shared=n_warps * bytes_of_warp,
+        )
+        if not given:
+            for out, second in zip(outs, ("false", "true"), strict=True):
+                if out is not None:
+                    launch(
+                        "signature_kernel_sums.cu",
+                        f"sum_of_pairs<{cells.type}, {points}, {per_lane}, {second}>",
+                        -(-out.size // 256),
+                        256,
+                        (
+                            gradient1,
+                            gradient2,
+                            out,
+                            out.size,
+                            int(first == 0),
+                            first,
+                            n,
+                            batch1,
+                            batch2,
+                            layout,
+                            cells.n1,
+                            cells.n2,
+                            cells.dimension,
+                            cells.order1,
+                        ),
+                    )
+        if d_parameters.size:
+            launch(
+                "signature_kernel_sums.cu", "sum_of_numbers", 1, 32, (gradient_numbers, d_parameters, n, int(first == 0))
+            )

@@ -6,59 +6,6 @@
 // the grid is kept. Every cell is computed by the same operations whatever the number of warps.
 #include "signature_kernel_sweep.cuh"
 
-// Where the nodes of one pair's grid go: (rows + 1, columns + 1), and transposed to the grid of the mirrored pair.
-template <typename T>
-struct Grid {
-    T* nodes;
-    T* mirrored;
-};
-
-template <typename T>
-__device__ __forceinline__ void first_nodes(const Problem& p, const Grid<T>& grid) {
-    for (int i = threadIdx.x; i <= p.rows; i += blockDim.x) grid.nodes[(long long)i * (p.columns + 1)] = 1;
-    for (int j = 1 + threadIdx.x; j <= p.columns; j += blockDim.x) grid.nodes[j] = 1;
-    if (!grid.mirrored) return;
-    for (int j = threadIdx.x; j <= p.columns; j += blockDim.x) grid.mirrored[(long long)j * (p.rows + 1)] = 1;
-    for (int i = 1 + threadIdx.x; i <= p.rows; i += blockDim.x) grid.mirrored[i] = 1;
-}
-
-template <typename T, int R>
-__device__ __forceinline__ void store_nodes(const Problem& p, const Lane<T, R>& s, int row, int column,
-                                            const Grid<T>& grid) {
-    if (column < 0 || column >= p.columns) return;
-#pragma unroll
-    for (int r = 0; r < R; r++) {
-        if (row + r >= p.rows) return;
-        const T v = scaled(s.k[r + 1], s.exponent);
-        grid.nodes[(long long)(row + r + 1) * (p.columns + 1) + column + 1] = v;
-        if (grid.mirrored) grid.mirrored[(long long)(column + 1) * (p.rows + 1) + row + r + 1] = v;
-    }
-}
-
-// 32 steps of one band, of rows `row` ... of this lane.
-template <typename T, int R, bool GRIDS>
-__device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const T* carry_in, T* carry_out, int row,
-                      int tile, int lane, const Grid<T>& grid) {
-    constexpr int LOOK = Range<T>::LOOK;
-    const Carry<T> carry = load_carry(p, carry_in, tile, lane);
-    int row_offset[R];
-    window_rows<R>(p, lane, row_offset);
-    for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
-        const T carried = rescale(s, carry, first, lane);
-        if (lane == 31) carry_out[p.carry + first / LOOK] = (T)s.exponent;
-#pragma unroll
-        for (int i = 0; i < LOOK; i++) {
-            const int step = first + i, column = step - lane;
-            const T start = __shfl_sync(ALL_LANES, carried, step & 31);
-            T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
-            if (lane == 0) D = start;
-            advance<T, R, false>(s, D, window + ((column >> p.order2) & (WINDOW - 1)), row_offset, (T*)nullptr);
-            if (lane == 31) carry_out[step] = s.D;
-            if constexpr (GRIDS) store_nodes<T, R>(p, s, row, column, grid);
-        }
-    }
-}
-
 // path1 (batch1, n1 + 1, d), or the cells (batch1, n1, n2) if SOURCE is FROM_CELLS; path2 (batch2, n2 + 1, d). Pairs
 // first_pair ... first_pair + n_pairs - 1. out, exponent: out * 2^exponent by place of the pair in the result; with
 // GRIDS out has the nodes of all grids. carry (blocks, warps + 1, carry + carry / LOOK). parameters: those of the static
@@ -110,8 +57,8 @@ __global__ void __launch_bounds__(512) signature_kernel(
                 const int filled = tile >> p.order2;
                 fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, filled, filled & 1, false, lane, room);
             }
-            sweep<T, R, GRIDS>(p, state, room.window,
-                               band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr,
+            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
+            sweep<T, R, GRIDS>(p, state, room.window, load_carry(p, above, tile, lane),
                                carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);
             if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1) {
 #pragma unroll

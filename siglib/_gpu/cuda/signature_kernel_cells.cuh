@@ -62,35 +62,38 @@ __device__ __forceinline__ void pair_of(int layout, long long pair, long long ba
     }
 }
 
-// A warp's shared memory. The order matters: `letters` is read 16 bytes at a time.
+// A warp's shared memory.
 template <typename T>
 struct Room {
+    T* own;      // what a kernel needs besides; like `letters` it is read 16 bytes at a time
     T* letters;  // (band_cells + 1, C): of the band's points or increments
-    T* window;   // (rows of the window, STRIDE)
+    T* window;   // (n_rows, STRIDE)
     T* edges;    // (2, band_cells + 1): the kernel at the nodes between two fills, read and written in turn
 };
 
-// That of warp `warp`, whose window has `n_rows` rows; see `shared_numbers` of signature_kernel.py.
+// That of warp `warp`, whose window has `n_rows` rows. Sizes as in `shared_numbers` of signature_kernel.py: first what a
+// kernel needs of its own at the beginning, last at the end.
 template <typename T, int SOURCE, int C>
-__device__ __forceinline__ Room<T> make_room(const Problem& p, int n_rows, int warp) {
+__device__ __forceinline__ Room<T> make_room(const Problem& p, int n_rows, int warp, int first = 0, int last = 0) {
     const int n = p.band_cells + 1, letters = SOURCE == FROM_CELLS ? 0 : (n * C + 3) / 4 * 4;
     const int edges = SOURCE == FROM_CELLS || SOURCE == FROM_INCREMENTS ? 0 : 2 * n;
     Room<T> room;
-    room.letters = dyn_smem<T>() + (long long)warp * (letters + (n_rows * STRIDE + edges + 3) / 4 * 4);
+    room.own = dyn_smem<T>() + (long long)warp * (first + letters + (n_rows * STRIDE + edges + last + 3) / 4 * 4);
+    room.letters = room.own + first;
     room.window = room.letters + letters;
     room.edges = room.window + n_rows * STRIDE;
     return room;
 }
 
 // Numbers of a band's part of a path to shared memory: letters c0 ... c0 + C - 1 of rows first ... first + n - 1, points
-// or increments times `factor`, and 0 beyond the path's `n_valid` rows and d letters.
+// or increments times `factor`, and 0 outside of the path's `n_valid` rows and d letters.
 template <typename T, int SOURCE, int C>
 __device__ __forceinline__ void stage(const T* path, int d, int c0, int first, int n, int n_valid, T factor, int lane,
                                       T* letters) {
     for (int i = lane; i < n * C; i += 32) {
         const int row = i / C, c = c0 + i % C;
         T v = 0;
-        if (first + row < n_valid && c < d) {
+        if (first + row >= 0 && first + row < n_valid && c < d) {
             const T* at = path + (long long)(first + row) * d + c;
             v = SOURCE == FROM_INCREMENTS ? (at[d] - at[0]) * factor : at[0];
         }

@@ -112,3 +112,55 @@ __device__ __forceinline__ void window_rows(const Problem& p, int lane, int* row
 #pragma unroll
     for (int r = 0; r < R; r++) row_offset[r] = smaller((lane * R + r) >> p.order1, p.band_cells - 1) * STRIDE;
 }
+
+// Where the nodes of one pair's grid go: (rows + 1, columns + 1), and transposed to the grid of the mirrored pair.
+template <typename T>
+struct Grid {
+    T* nodes;
+    T* mirrored;
+};
+
+template <typename T>
+__device__ __forceinline__ void first_nodes(const Problem& p, const Grid<T>& grid) {
+    for (int i = threadIdx.x; i <= p.rows; i += blockDim.x) grid.nodes[(long long)i * (p.columns + 1)] = 1;
+    for (int j = 1 + threadIdx.x; j <= p.columns; j += blockDim.x) grid.nodes[j] = 1;
+    if (!grid.mirrored) return;
+    for (int j = threadIdx.x; j <= p.columns; j += blockDim.x) grid.mirrored[(long long)j * (p.rows + 1)] = 1;
+    for (int i = 1 + threadIdx.x; i <= p.rows; i += blockDim.x) grid.mirrored[i] = 1;
+}
+
+template <typename T, int R>
+__device__ __forceinline__ void store_nodes(const Problem& p, const Lane<T, R>& s, int row, int column,
+                                            const Grid<T>& grid) {
+    if (column < 0 || column >= p.columns) return;
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        if (row + r >= p.rows) return;
+        const T v = scaled(s.k[r + 1], s.exponent);
+        grid.nodes[(long long)(row + r + 1) * (p.columns + 1) + column + 1] = v;
+        if (grid.mirrored) grid.mirrored[(long long)(column + 1) * (p.rows + 1) + row + r + 1] = v;
+    }
+}
+
+// 32 steps of one band, of rows `row` ... of this lane.
+template <typename T, int R, bool GRIDS>
+__device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, T* carry_out, int row,
+                      int tile, int lane, const Grid<T>& grid) {
+    constexpr int LOOK = Range<T>::LOOK;
+    int row_offset[R];
+    window_rows<R>(p, lane, row_offset);
+    for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
+        const T carried = rescale(s, carry, first, lane);
+        if (lane == 31) carry_out[p.carry + first / LOOK] = (T)s.exponent;
+#pragma unroll
+        for (int i = 0; i < LOOK; i++) {
+            const int step = first + i, column = step - lane;
+            const T start = __shfl_sync(ALL_LANES, carried, step & 31);
+            T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
+            if (lane == 0) D = start;
+            advance<T, R, false>(s, D, window + ((column >> p.order2) & (WINDOW - 1)), row_offset, (T*)nullptr);
+            if (lane == 31) carry_out[step] = s.D;
+            if constexpr (GRIDS) store_nodes<T, R>(p, s, row, column, grid);
+        }
+    }
+}
