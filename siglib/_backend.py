@@ -67,7 +67,7 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
     if libraries == {"torch"}:
         return _torch_backend_for(arrays)
     if libraries == {"cupy"}:
-        _refuse_gpu(arrays)
+        return _cupy_backend_for(arrays)
     raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
 
 
@@ -80,11 +80,11 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
         tensors, dtype = torch_tensors(arrays)
         return (lambda result: result.to(dtype), *tensors)
     on, *given = backend_for(**arrays)
-    return (lambda result: on.result(np.asarray(result, on.dtype)), *given)
+    return (lambda result: on.result(on.xp.asarray(result, on.dtype)), *given)
 
 
 def namespace_of(array: Array) -> Any:
-    """The module with the functions for this array: numpy, or torch."""
+    """The module with the functions for this array: numpy, cupy or torch."""
     return sys.modules[library_of(array)]
 
 
@@ -95,6 +95,8 @@ def as_tensor(array: Array) -> Any:
         raise TypeError("a static kernel with tensors_only=True needs torch: import it first")
     if isinstance(array, torch.Tensor):
         return array
+    if library_of(array) == "cupy":
+        return torch.from_dlpack(array)
     array = np.ascontiguousarray(array)
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
@@ -107,7 +109,12 @@ def host_numbers(numbers: Any) -> Any:
 
 
 class _CpuBackend:
-    """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host."""
+    """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host.
+
+    The backends for arrays on a GPU, with the same methods, are in `_gpu/backends.py`.
+    """
+
+    xp = np  # the module whose arrays `view` gives
 
     def __init__(self, dtype: Any, result_dtype: Any) -> None:
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
@@ -220,8 +227,16 @@ def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
 
 def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     tensors, result_dtype = torch_tensors(arrays)
-    on = _torch_cpu_backend(tensors[0].dtype, result_dtype)
+    if _is_on_gpu(tensors[0]):
+        cupy = _gpu_package().require_cupy(_describe(arrays))
+        on = _gpu_package().torch_backend(cupy, tensors[0].device, tensors[0].dtype, result_dtype)
+    else:
+        on = _torch_cpu_backend(tensors[0].dtype, result_dtype)
     return (on, *(_readable(tensor.detach()) for tensor in tensors))
+
+
+def _is_on_gpu(tensor: Any) -> bool:
+    return tensor.is_cuda
 
 
 def _readable(tensor: Any) -> Any:
@@ -248,9 +263,8 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
         devices = {str(tensor.device) for tensor in arrays.values()}
         if len(devices) > 1:
             raise TypeError(f"tensors of one call must be on one device, got {_describe(arrays)}")
-        if "cuda" in devices.pop():
-            _refuse_gpu(arrays)
-        raise TypeError(f"siglib computes on the CPU, got {_describe(arrays)}")
+        if not devices.pop().startswith("cuda"):
+            raise TypeError(f"siglib computes on the CPU and on CUDA devices, got {_describe(arrays)}")
     own = {name: tensor.dtype for name, tensor in arrays.items() if tensor.dtype.is_floating_point}
     result_dtype = _common_dtype(own, default=torch.get_default_dtype())
     if result_dtype is torch.float64 or result_dtype is torch.float32:
@@ -279,10 +293,33 @@ def _describe(arrays: dict[str, Array]) -> str:
     return ", ".join(words)
 
 
-def _refuse_gpu(arrays: dict[str, Array]) -> None:
-    from . import _gpu
+def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
+    gpu = _gpu_package()
+    cupy = gpu.require_cupy(_describe(arrays))
+    devices = {array.device.id for array in arrays.values()}
+    if len(devices) > 1:
+        raise TypeError(f"arrays of one call must be on one device, got {_describe(arrays)}")
+    for name, array in arrays.items():
+        if not (array.dtype.kind in "iub" or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)):
+            raise TypeError(f"{name} must be an array of real numbers, at most float64, got dtype {array.dtype}")
+    own = {name: array.dtype for name, array in arrays.items() if array.dtype.kind == "f"}
+    result_dtype = _common_dtype(own, default=_FLOAT64)
+    dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
+    on = gpu.cupy_backend(cupy, devices.pop(), dtype, result_dtype)
+    with on.current():
+        return (on, *(_aligned(array.astype(dtype, copy=False)) for array in arrays.values()))
 
-    _gpu.refuse(_describe(arrays))
+
+def _aligned(array: Any) -> Any:
+    """The CuPy array, or a copy if its memory does not hold numbers as kernels read them."""
+    return array.copy() if array.data.ptr % array.itemsize else array
+
+
+def _gpu_package() -> Any:
+    """`_gpu.backends`, which is only loaded when arrays on a GPU come in."""
+    from ._gpu import backends
+
+    return backends
 
 
 def _memory_of_machine() -> int:

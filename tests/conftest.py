@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from checking import require
+from gpu import Gpu, real_gpu, use_gpu
 
 from siglib import _cpu
 
@@ -21,7 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    require([package for option in config.getoption("--require") for package in option.split(",") if package])
+    required = [package for option in config.getoption("--require") for package in option.split(",") if package]
+    require(required)
+    if "cupy" in required and not real_gpu():
+        raise pytest.UsageError("--require=cupy: there is no GPU")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,3 +56,23 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         for stem, functions in vars(modules).items():
             monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
     return request.param
+
+
+@pytest.fixture(params=["emulator", "cupy"] if real_gpu() else ["emulator"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy: on the emulator, and on a GPU where there is one."""
+    yield from use_gpu(request.param, monkeypatch)
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy on the emulator: for what only the emulator can tell."""
+    yield from use_gpu("emulator", monkeypatch)
+
+
+@pytest.fixture(params=["exact", "check"])
+def checked_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """CuPy on the emulator, in the build that follows the source and in the one that reports what is wrong with it."""
+    for made in use_gpu("emulator", monkeypatch):
+        made.cupy.MODE = request.param
+        yield made

@@ -1,15 +1,50 @@
-"""The CUDA backend: not part of this version. Arrays on a GPU are refused, and never moved to the CPU."""
+"""The CUDA kernels, for CuPy arrays and for PyTorch's tensors on a GPU.
 
-import importlib.util
-from typing import NoReturn
+Imported by `_backend.py` when the first such array comes in; nothing here is loaded before. `backends.py` has the two
+backends; `path.py`, `signature.py` and so on launch the kernels that lie in `cuda/`, and have the functions of
+`siglib/_cpu/*.pyx`, name for name and argument for argument.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
 
 
-def refuse(described: str) -> NoReturn:
-    """Raise what a user with arrays on a GPU needs to know; `described` names the arguments and where they are."""
-    advice = f"Copy the data to main memory to compute there; got {described}"
-    if importlib.util.find_spec("cupy") is None:
+def require_cupy(described: str) -> Any:
+    """The module `cupy`; `described` names the arguments of a call and where they are, for the error without it."""
+    try:
+        import cupy
+    except ImportError as error:
         raise ImportError(
-            "arrays on a GPU need CuPy: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', to match your CUDA "
-            f"version. The CUDA kernels themselves are not part of this version yet. {advice}"
-        )
-    raise TypeError(f"the CUDA kernels are not part of this version of siglib. {advice}")
+            "arrays on a GPU need CuPy, 14.2 or newer: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', "
+            f"to match your CUDA version; got {described}"
+        ) from error
+    return cupy
+
+
+class Kernels:
+    """`kernels.<topic>.<name>(...)`: the launchers, each called through `call(function, *args)`."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __getattr__(self, topic: str) -> "_Topic":
+        if topic.startswith("_"):
+            raise AttributeError(topic)
+        found = _Topic(importlib.import_module(f"{__name__}.{topic}"), self._call)
+        setattr(self, topic, found)
+        return found
+
+
+class _Topic:
+    def __init__(self, module: Any, call: Callable[..., Any]) -> None:
+        self._module, self._call = module, call
+
+    def __getattr__(self, name: str) -> Any:
+        function, call = getattr(self._module, name), self._call
+
+        def kernel(*args: Any) -> Any:
+            return call(function, *args)
+
+        setattr(self, name, kernel)
+        return kernel

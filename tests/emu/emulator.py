@@ -117,9 +117,11 @@ def _check_launch_bounds(source: str) -> str:
         if name is None:
             continue
         body = source.index("{", _closing(source, name.end())) + 1
-        pieces += [source[done:body], f" emu::check_block(emu_first({bound}), \"{name[1]}\");"]
+        pieces += [source[done:body], f' emu::check_block(emu_first({bound}), "{name[1]}");']
         done = body
-    helper = "template <typename T, typename... R>\nstatic constexpr long long emu_first(T first, R...) { return first; }\n"
+    helper = (
+        "template <typename T, typename... R>\nstatic constexpr long long emu_first(T first, R...) { return first; }\n"
+    )
     return f'{helper}#line 1 "kernel.cu"\n{"".join(pieces)}{source[done:]}'
 
 

@@ -1,0 +1,158 @@
+"""The backends for arrays on a GPU: CuPy's arrays, and PyTorch's CUDA tensors.
+
+Kernels see CuPy arrays in both cases. For a tensor that is a second name for the same memory: nothing is copied, and
+nobody waits. Everything is launched on the device of the arrays: for tensors on PyTorch's current stream, with scratch
+memory from PyTorch's allocator, so that a call can be captured into a CUDA graph; for CuPy arrays on CuPy's.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import Any
+
+from . import Kernels, require_cupy
+
+__all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
+
+_constants: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+
+class _GpuBackend:
+    """What both have in common. `device` is the number of the GPU."""
+
+    def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
+        self.xp = cupy  # the module whose arrays `view` gives
+        self.device = device
+        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.result_dtype = result_dtype  # what the caller gets
+        self.dtype_name = str(dtype).removeprefix("torch.")
+        self.kernels = Kernels(self._call)
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        with self.current():
+            return function(*args)
+
+    def current(self) -> Any:
+        """A context in which CuPy computes where, and in the order, that the caller's library does."""
+        raise NotImplementedError
+
+    def constant(self, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once.
+
+        `function` caches what it returns: new tables replace the copy.
+        """
+        tables = function(*args)
+        key = (self.device, function, *args)
+        known = _constants.get(key)
+        if known is None or known[0] is not tables:
+            with self.current():
+                known = _constants[key] = (tables, tuple(map(self.xp.asarray, tables)))
+        return known[1]
+
+
+class CupyBackend(_GpuBackend):
+    def current(self) -> Any:
+        return self.xp.cuda.Device(self.device)
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        with self.current():
+            return self.xp.empty(shape, self.dtype)
+
+    def view(self, array: Any) -> Any:
+        """What kernels read or write: the array itself."""
+        return array
+
+    def rows(self, array: Any, n_axes: int = 1) -> Any:
+        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+
+        The same memory if it was C-contiguous.
+        """
+        shape = array.shape
+        with self.current():
+            return self.xp.ascontiguousarray(array).reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
+
+    def paths(self, array: Any) -> Any:
+        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        if array.ndim == 3:
+            return array
+        shape = array.shape
+        with self.current():
+            return array.reshape(math.prod(shape[:-2]), shape[-2], shape[-1])
+
+    def result(self, array: Any) -> Any:
+        """The array in the dtype that the caller's arrays had."""
+        if self.dtype == self.result_dtype:
+            return array
+        with self.current():
+            return array.astype(self.result_dtype)
+
+
+class TorchCudaBackend(_GpuBackend):
+    def __init__(self, cupy: Any, torch_device: Any, dtype: Any, result_dtype: Any) -> None:
+        super().__init__(cupy, torch_device.index or 0, dtype, result_dtype)
+        self.torch_device = torch_device
+        self._streams: dict[int, Any] = {}
+
+    def current(self) -> Any:
+        cuda = self.xp.cuda
+        stack = ExitStack()
+        stack.enter_context(cuda.Device(self.device))
+        stack.enter_context(self._stream())
+        stack.enter_context(cuda.using_allocator(self._allocate))
+        return stack
+
+    def _stream(self) -> Any:
+        """PyTorch's current stream, as CuPy knows streams."""
+        stream = sys.modules["torch"].cuda.current_stream(self.torch_device)
+        known = self._streams.get(stream.cuda_stream)
+        if known is None:
+            known = self._streams[stream.cuda_stream] = self.xp.cuda.Stream.from_external(stream)
+        return known
+
+    def _allocate(self, size: int) -> Any:
+        """Memory from PyTorch's allocator, for CuPy. PyTorch has it back when no array of CuPy's uses it any more."""
+        torch = sys.modules["torch"]
+        return self._pointer(torch.empty(size, dtype=torch.uint8, device=self.torch_device), size)
+
+    def _pointer(self, tensor: Any, size: int) -> Any:
+        cuda = self.xp.cuda
+        return cuda.MemoryPointer(cuda.UnownedMemory(tensor.data_ptr(), size, tensor, self.device), 0)
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        return sys.modules["torch"].empty(shape, dtype=self.dtype, device=self.torch_device)
+
+    def view(self, array: Any) -> Any:
+        """What kernels read or write: a CuPy array of the same memory."""
+        itemsize, shape = array.element_size(), tuple(array.shape)
+        strides = tuple(stride * itemsize for stride in array.stride())
+        size = (
+            itemsize + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) if array.numel() else 0
+        )
+        return self.xp.ndarray(shape, self.dtype_of(array), self._pointer(array, size), strides)
+
+    @staticmethod
+    def dtype_of(array: Any) -> str:
+        return str(array.dtype).removeprefix("torch.")
+
+    def rows(self, array: Any, n_axes: int = 1) -> Any:
+        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+
+        The same memory if it was C-contiguous.
+        """
+        shape = array.shape
+        return self.view(array.contiguous().view(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:])))
+
+    def paths(self, array: Any) -> Any:
+        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        shape = array.shape
+        return self.view(array if len(shape) == 3 else array.reshape(math.prod(shape[:-2]), shape[-2], shape[-1]))
+
+    def result(self, array: Any) -> Any:
+        """The tensor in the dtype that the caller's tensors had."""
+        return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+
+
+cupy_backend = lru_cache(maxsize=64)(CupyBackend)
+torch_backend = lru_cache(maxsize=64)(TorchCudaBackend)

@@ -1,0 +1,118 @@
+"""From arrays on a GPU to kernels: devices, streams, memory, dtypes, and what is refused."""
+
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+from checking import assert_same_bits, optional
+from gpu import Gpu, tensors_on_gpu
+
+import siglib
+from siglib._backend import backend_for
+from siglib._gpu import _launch
+
+
+def test_result_is_of_the_callers_library(gpu: Gpu) -> None:
+    for dtype in (np.float16, np.float32, np.float64):
+        out = siglib.transform_path(gpu.array(np.ones((3, 2), dtype)), time_aug=True)
+        assert type(out) is gpu.cupy.ndarray
+        assert out.dtype == dtype
+    assert siglib.transform_path(gpu.array(np.ones((3, 2), int))).dtype == np.float64
+
+
+def test_the_arrays_device_is_used(emulated: Gpu) -> None:
+    """Whatever device is the current one."""
+    with emulated.cupy.cuda.Device(1):
+        path = emulated.array(np.ones((3, 2)))
+    out = siglib.transform_path(path)
+    assert out.device.id == 1
+    assert [launch.device for launch in emulated.cupy.LOG] == [1]
+    siglib.transform_path(emulated.array(np.ones((3, 2))))
+    assert [launch.device for launch in emulated.cupy.LOG] == [1, 0]
+
+
+def test_what_is_refused(gpu: Gpu) -> None:
+    path = gpu.array(np.ones(2))
+    for other in (np.ones(2), [1.0, 2.0]):
+        with pytest.raises(TypeError, match="one library, got sig1: .*ndarray on <CUDA Device 0>, sig2: "):
+            siglib.sig_combine(path, other, 2, 1)
+    with pytest.raises(TypeError, match=r"share a dtype, got sig1: float64, sig2: float32"):
+        siglib.sig_combine(path, path.astype(np.float32), 2, 1)
+    with pytest.raises(TypeError, match="path must be an array of real numbers, .* complex128"):
+        siglib.transform_path(gpu.array(np.ones((3, 2), complex)))
+
+
+def test_one_device_for_a_call(emulated: Gpu) -> None:
+    with emulated.cupy.cuda.Device(1):
+        other = emulated.array(np.ones(2))
+    with pytest.raises(TypeError, match="one device, got sig1: .* on <CUDA Device 0>, sig2: .* on <CUDA Device 1>"):
+        siglib.sig_combine(emulated.array(np.ones(2)), other, 2, 1)
+
+
+def test_nothing_is_launched_for_empty_batches(emulated: Gpu) -> None:
+    siglib.transform_path(emulated.array(np.ones((0, 3, 2))))
+    assert emulated.cupy.LOG == []
+
+
+def test_grids_beyond_the_limit(emulated: Gpu) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        _launch.launch("path.cu", "transform_path<float>", 2**31, 1, ())
+    with pytest.raises(ValueError, match="too large"):
+        _launch.launch("path.cu", "transform_path<float>", (1, 2**16), 1, ())
+
+
+def test_constants_are_copied_once(emulated: Gpu) -> None:
+    known = {n: (np.arange(n), np.ones(2)) for n in (2, 3)}
+    on, _ = backend_for(path=emulated.array(np.ones((3, 2))))
+    first = on.constant(known.get, 3)
+    assert_same_bits(emulated.numpy(first[0]), known[3][0])
+    assert on.constant(known.get, 3)[1] is first[1]
+    assert on.constant(known.get, 2)[0].shape == (2,)
+    known[3] = (np.arange(4),)
+    assert_same_bits(emulated.numpy(on.constant(known.get, 3)[0]), np.arange(4))
+
+
+@pytest.fixture
+def torch(emulated: Gpu) -> Any:
+    return optional("torch")
+
+
+def test_tensors(emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """On the stream of PyTorch's; results are tensors."""
+    stream = tensors_on_gpu(monkeypatch, torch)
+    path = rng.standard_normal((4, 5, 3))
+    for given in (torch.from_numpy(path), torch.from_numpy(path)[:, :, ::2], torch.from_numpy(path).mT):
+        out = siglib.transform_path(given, time_aug=True, lead_lag=True)
+        assert type(out) is torch.Tensor
+        assert_same_bits(out.numpy(), siglib.transform_path(given.numpy(), time_aug=True, lead_lag=True))
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}
+    half = siglib.transform_path(torch.from_numpy(path).to(torch.bfloat16))
+    assert half.dtype is torch.bfloat16
+
+
+def test_gradients_of_tensors(emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors_on_gpu(monkeypatch, torch)
+    path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: siglib.transform_path(x, time_aug=True, lead_lag=True), path)
+    assert emulated.cupy.LOG
+
+
+def test_tensors_need_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = optional("torch")
+    tensors_on_gpu(monkeypatch, torch)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(ImportError, match=r"pathsiglib\[cuda12\].*pathsiglib\[cuda13\].*got path: torch.Tensor on cpu"):
+        siglib.transform_path(torch.ones(3, 2))
+
+
+def test_numpy_arrays_load_nothing_of_it() -> None:
+    code = """
+        import sys, siglib
+        siglib.transform_path([[0, 0], [1, 2]])
+        print([name for name in sys.modules if name.startswith("siglib._gpu") or name == "cupy"])
+        """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
