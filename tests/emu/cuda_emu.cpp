@@ -54,7 +54,7 @@ static char* stacks;
 static char* shared_end;
 static size_t shared_size;
 static void* scheduler;
-static int n_threads, falling;
+static int n_threads, n_guarded, falling;
 static bool failed;
 static char message[2000];
 static const Kernel* kernel;
@@ -273,11 +273,12 @@ static void prepare() {
         const size_t size = MOST_THREADS * (STACK + PAGE);
         void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         stacks = static_cast<char*>(memory);
-        for (int t = 0; t < MOST_THREADS; t++) mprotect(stacks + t * (STACK + PAGE), PAGE, PROT_NONE);
         memory = mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         shared_end = static_cast<char*>(memory) + MOST_SHARED;
         mprotect(shared_end, PAGE, PROT_NONE);
     }
+    // Only those in use: each is a mapping of its own, and a process may have 65530 of them.
+    for (; n_guarded < n_threads; n_guarded++) mprotect(stacks + n_guarded * (STACK + PAGE), PAGE, PROT_NONE);
     touch_static = 0;
     dl_iterate_phdr(find_library, nullptr);  // each time: another thread has its own thread_local memory
 }
@@ -301,12 +302,12 @@ uintptr_t emu_address() { return emu::library_first; }
 int emu_launch(int k, const unsigned* grid, const unsigned* block, size_t shared, void** args,
                const emu::Region* regions, int n_regions, int falling) {
     using namespace emu;
-    prepare();
     kernel = &kernels[k];
     arguments = args;
     grid_dim = {grid[0], grid[1], grid[2]};
     block_dim = {block[0], block[1], block[2]};
     n_threads = block[0] * block[1] * block[2];
+    prepare();
     shared_size = shared;
     emu::falling = falling;
     failed = false;
