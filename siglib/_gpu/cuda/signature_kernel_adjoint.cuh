@@ -66,6 +66,12 @@ __device__ __forceinline__ T rescale_adjoint(const Problem& p, AdjointLane<T, R>
         if (lane < started) shift = larger(shift, theirs - s.exponent);
     }
     if (__any_sync(ALL_LANES, shift > 0)) {
+        int exponent = s.exponent + shift;
+        for (int k = 1; k < 32; k *= 2) {
+            const int other = __shfl_down_sync(ALL_LANES, exponent, k) - k * Range<T>::MARGIN;
+            if (lane < 32 - k) exponent = larger(exponent, other);
+        }
+        shift = exponent - s.exponent;
         const T factor = power_of_two<T>(-shift);
 #pragma unroll
         for (int r = 0; r < R; r++) s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
@@ -135,7 +141,7 @@ __device__ void sweep_adjoint(const Problem& p, AdjointLane<T, R>& s, T* window,
                 s.hL[r] = h * s.L[r];
                 E = (E + s.gL[r]) + s.hL[r];
                 s.gL[r] = g * s.L[r];
-                const T d = s.L[r] * slopes[((first + i) * R + r) * SLOPE_STRIDE + lane] * factor;
+                const T d = s.L[r] * factor * slopes[((first + i) * R + r) * SLOPE_STRIDE + lane];
                 s.sums[r] = (column & parts) == parts ? d : s.sums[r] + d;
                 if ((column & parts) == 0) *cell = s.sums[r];
             }

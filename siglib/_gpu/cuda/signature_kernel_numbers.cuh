@@ -3,21 +3,21 @@
 #include "common.cuh"
 
 // A kernel far beyond the range of T is carried as stored * 2^exponent. Every LOOK steps a lane whose numbers have
-// grown above BOUND scales them down: far enough from the end of the range for LOOK more steps, whose products may be
-// as large as squares.
+// grown above bound() scales them down: far enough from the end of the range for LOOK more steps, whose products may be
+// as large as squares. Exponents fall by MARGIN at most from a lane to the next: in LOOK steps numbers pass as many lanes.
 template <typename T>
 struct Range;
 
 template <>
 struct Range<float> {
-    static constexpr int LOOK = 4;
+    static constexpr int LOOK = 4, MARGIN = 12;
     __device__ static constexpr float bound() { return 4096.0f; }
     __device__ static constexpr float most() { return 3.402823e38f; }
 };
 
 template <>
 struct Range<double> {
-    static constexpr int LOOK = 8;
+    static constexpr int LOOK = 8, MARGIN = 64;
     __device__ static constexpr double bound() { return 1.6069380442589903e60; }
     __device__ static constexpr double most() { return 1.7976931348623157e308; }
 };

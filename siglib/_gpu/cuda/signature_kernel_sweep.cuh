@@ -74,6 +74,12 @@ __device__ __forceinline__ T rescale(Lane<T, R>& s, const Carry<T>& carry, int s
         if (lane > started) shift = larger(shift, theirs - s.exponent);
     }
     if (__any_sync(ALL_LANES, shift > 0)) {
+        int exponent = s.exponent + shift;
+        for (int k = 1; k < 32; k *= 2) {
+            const int other = __shfl_up_sync(ALL_LANES, exponent, k) - k * Range<T>::MARGIN;
+            if (lane >= k) exponent = larger(exponent, other);
+        }
+        shift = exponent - s.exponent;
         const T factor = power_of_two<T>(-shift);
 #pragma unroll
         for (int r = 0; r <= R; r++) s.k[r] *= factor;
