@@ -22,6 +22,8 @@ _constants: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 class _GpuBackend:
     """What both have in common. `device` is the number of the GPU."""
 
+    on_gpu = True
+
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
         self.device = device
@@ -63,6 +65,11 @@ class CupyBackend(_GpuBackend):
     def view(self, array: Any) -> Any:
         """What kernels read or write: the array itself."""
         return array
+
+    def from_torch(self, tensor: Any) -> Any:
+        """A CuPy array of the memory of a tensor on the same device, ready for CuPy's current stream."""
+        with self.current():
+            return self.xp.from_dlpack(tensor)
 
     def rows(self, array: Any, n_axes: int = 1) -> Any:
         """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
@@ -131,6 +138,8 @@ class TorchCudaBackend(_GpuBackend):
             itemsize + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) if array.numel() else 0
         )
         return self.xp.ndarray(shape, self.dtype_of(array), self._pointer(array, size), strides)
+
+    from_torch = view
 
     @staticmethod
     def dtype_of(array: Any) -> str:

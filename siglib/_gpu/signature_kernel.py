@@ -111,7 +111,8 @@ def _n_pairs(layout: int, batch1: int, batch2: int) -> int:
 def _numbers(parameters: Any) -> tuple[Any, float, float, float]:
     """The static kernel's parameters as kernels take them: from the device, or by value."""
     if isinstance(parameters, np.ndarray):
-        return (0, *(float(number) for number in parameters))
+        p0, p1, p2 = (float(number) for number in parameters)
+        return 0, p0, p1, p2
     return parameters, 0.0, 0.0, 0.0
 
 
@@ -362,5 +363,21 @@ def _backward(
                     )
         if d_parameters.size:
             launch(
-                "signature_kernel_sums.cu", "sum_of_numbers", 1, 32, (gradient_numbers, d_parameters, n, int(first == 0))
+                "signature_kernel_sums.cu",
+                "sum_of_numbers",
+                1,
+                32,
+                (gradient_numbers, d_parameters, n, int(first == 0)),
             )
+
+
+def add_paths(out: Any, index: Any, paths: Any) -> None:
+    """out[index[i]] += paths[i], in the order of i; out (n, size), paths (m, size), index (m) of int64."""
+    n, size = out.shape
+    launch(
+        "signature_kernel_sums.cu",
+        f"add_paths<{c_type(out)}>",
+        -(-out.size // 256),
+        256,
+        (out, index, paths, n, index.size, size),
+    )

@@ -80,3 +80,16 @@ __global__ void __launch_bounds__(32) sum_of_numbers(const double* numbers, doub
         if (threadIdx.x == 0) out[k] = starts ? sum : out[k] + sum;
     }
 }
+
+// out (n, size): row index[i] of it gets row i of values (m, size) added, in the order of i.
+template <typename T>
+__global__ void __launch_bounds__(256) add_paths(T* out, const long long* index, const T* values, long long n,
+                                                 long long m, long long size) {
+    const long long at = thread_number();
+    if (at >= n * size) return;
+    const long long row = at / size, c = at - row * size;
+    T sum = out[at];
+    for (long long i = 0; i < m; i++)
+        if (index[i] == row) sum += values[i * size + c];
+    out[at] = sum;
+}
