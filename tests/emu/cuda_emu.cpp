@@ -54,13 +54,14 @@ static char* stacks;
 static char* shared_end;
 static size_t shared_size;
 static void* scheduler;
-static int n_threads, n_guarded, falling;
+static int n_threads, falling;
 static bool failed;
 static char message[2000];
 static const Kernel* kernel;
 static void** arguments;
-static char *static_first, *static_end;      // static shared arrays: this library's thread_local memory
-static uintptr_t library_first, library_end;
+static char *static_first, *static_end;        // static shared arrays: the library's thread_local memory
+static uintptr_t library_first, library_end;   // the library of the kernel
+static uintptr_t run_time_first, run_time_end;  // this one
 static uint32_t block_epoch, warp_epoch[MOST_THREADS / 32];
 
 static void new_block_shadow();
@@ -245,26 +246,27 @@ static bool run_block() {
     }
 }
 
-static thread_local volatile char touch_static;  // so that this library's thread_local memory exists
+struct Library {
+    uintptr_t inside, first, end;  // an address in it, and where it begins and ends
+    char *local_first, *local_end;
+};
 
-static int find_library(dl_phdr_info* info, size_t, void*) {
-    const uintptr_t here = reinterpret_cast<uintptr_t>(&find_library);
+static int find_library(dl_phdr_info* info, size_t, void* data) {
+    Library& library = *static_cast<Library*>(data);
     uintptr_t first = UINTPTR_MAX, end = 0, size = 0;
-    bool mine = false;
+    bool found = false;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr)& p = info->dlpi_phdr[i];
         const uintptr_t at = info->dlpi_addr + p.p_vaddr;
         if (p.p_type == PT_TLS) size = p.p_memsz;
         if (p.p_type != PT_LOAD) continue;
-        mine |= at <= here && here < at + p.p_memsz;
+        found |= at <= library.inside && library.inside < at + p.p_memsz;
         first = at < first ? at : first;
         end = at + p.p_memsz > end ? at + p.p_memsz : end;
     }
-    if (!mine) return 0;
-    library_first = first;
-    library_end = end;
-    static_first = static_cast<char*>(info->dlpi_tls_data);
-    static_end = static_first + size;
+    if (!found) return 0;
+    char* local = static_cast<char*>(info->dlpi_tls_data);
+    library = {library.inside, first, end, local, local + size};
     return 1;
 }
 
@@ -273,41 +275,40 @@ static void prepare() {
         const size_t size = MOST_THREADS * (STACK + PAGE);
         void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         stacks = static_cast<char*>(memory);
+        for (int t = 0; t < MOST_THREADS; t++) mprotect(stacks + t * (STACK + PAGE), PAGE, PROT_NONE);
         memory = mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         shared_end = static_cast<char*>(memory) + MOST_SHARED;
         mprotect(shared_end, PAGE, PROT_NONE);
     }
-    // Only those in use: each is a mapping of its own, and a process may have 65530 of them.
-    for (; n_guarded < n_threads; n_guarded++) mprotect(stacks + n_guarded * (STACK + PAGE), PAGE, PROT_NONE);
-    touch_static = 0;
-    dl_iterate_phdr(find_library, nullptr);  // each time: another thread has its own thread_local memory
+    Library library = {reinterpret_cast<uintptr_t>(kernel->function), 0, 0, nullptr, nullptr};
+    dl_iterate_phdr(find_library, &library);  // each time: another thread has its own thread_local memory
+    library_first = library.first;
+    library_end = library.end;
+    static_first = library.local_first;
+    static_end = library.local_end;
+    library.inside = reinterpret_cast<uintptr_t>(&find_library);
+    dl_iterate_phdr(find_library, &library);
+    run_time_first = library.first;
+    run_time_end = library.end;
 }
 
 static void set_regions(const Region* regions, int n_regions);
 
-extern const Kernel kernels[];
-extern const int n_kernels;
-
 }  // namespace emu
 
 extern "C" {
-int emu_n_kernels() { return emu::n_kernels; }
-const char* emu_kernel_name(int k) { return emu::kernels[k].name; }
-int emu_n_types(int k) { return emu::kernels[k].n_types; }
-const char* emu_type(int k, int i) { return emu::kernels[k].types[i]; }
 const char* emu_message() { return emu::message; }
-uintptr_t emu_address() { return emu::library_first; }
 
 // 0, or 1 with a message.
-int emu_launch(int k, const unsigned* grid, const unsigned* block, size_t shared, void** args,
+int emu_launch(const emu::Kernel* k, const unsigned* grid, const unsigned* block, size_t shared, void** args,
                const emu::Region* regions, int n_regions, int falling) {
     using namespace emu;
-    kernel = &kernels[k];
+    kernel = k;
+    prepare();
     arguments = args;
     grid_dim = {grid[0], grid[1], grid[2]};
     block_dim = {block[0], block[1], block[2]};
     n_threads = block[0] * block[1] * block[2];
-    prepare();
     shared_size = shared;
     emu::falling = falling;
     failed = false;
@@ -403,7 +404,7 @@ static void access(uintptr_t at, size_t size, bool writes, void* from) {
     const uint32_t place = uintptr_t(from) - 1 - library_first;
     Shadow* s = &shadows[last_found];
     if (at < s->region.first || at >= s->region.end) {
-        if (at >= library_first && at < library_end) return;  // constants, and the variables of the run-time
+        if ((at >= library_first && at < library_end) || (at >= run_time_first && at < run_time_end)) return;
         size_t k = 0;
         while (k < shadows.size() && (at < shadows[k].region.first || at >= shadows[k].region.end)) k++;
         if (k == shadows.size()) {

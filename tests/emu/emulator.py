@@ -12,13 +12,14 @@ other in vain, and compare the types of arguments with those of the kernel's par
 import ctypes
 import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from typing import Any
 import numpy as np
 
 _HERE = Path(__file__).parent
-_RUN_TIME = ("cuda_emu.h", "cuda_emu.cpp")
 # -fno-ipa-icf: g++ 12 gives functions that differ one body otherwise.
 _FLAGS = (
     *("-std=c++17", "-g", "-fPIC", "-ffp-contract=off", "-fno-ipa-icf", "-fno-gnu-unique", "-fno-strict-aliasing"),
@@ -88,7 +88,7 @@ def available() -> bool:
 def build(source: str, names: tuple[str, ...], mode: str = "exact") -> "Library":
     """The kernels called `names`, "fill<float>" and so on, of a CUDA source without `#include`."""
     with _lock:
-        return Library(_compiled(_prepared(source, names), mode), mode)
+        return Library(_compiled(_prepared(source, names), mode), names)
 
 
 def _prepared(source: str, names: Sequence[str]) -> str:
@@ -102,8 +102,10 @@ def _prepared(source: str, names: Sequence[str]) -> str:
     table = "".join(f'    emu::entry("{name}", {name}),\n' for name in names)
     return (
         f'#include "cuda_emu.h"\n{source}\n#line 1 "table"\n'
-        f"namespace emu {{\nextern const Kernel kernels[];\nextern const int n_kernels;\n"
-        f"const Kernel kernels[] = {{\n{table}}};\nconst int n_kernels = {len(names)};\n}}\n"
+        f"static volatile thread_local char emu_touched;\n"  # so that this library has thread_local memory
+        f"static const emu::Kernel emu_table[] = {{\n{table}}};\n"
+        f'extern "C" const emu::Kernel* emu_kernel(int k) {{ emu_touched = 0; return &emu_table[k]; }}\n'
+        f'extern "C" const char* emu_type(int k, int i) {{ return i < emu_table[k].n_types ? emu_table[k].types[i] : ""; }}\n'
     )
 
 
@@ -137,28 +139,24 @@ def _closing(text: str, start: int) -> int:
 def _compiled(source: str, mode: str) -> Path:
     """The shared library: from the cache, or built."""
     kernel_flags = (*_FLAGS, *_KERNEL_FLAGS[mode])
-    run_time = _object(_RUN_TIME[1], (_HERE / _RUN_TIME[1]).read_text(), (*_FLAGS, *_RUN_TIME_FLAGS[mode]))
-    kernels = _object("kernel.cpp", source, kernel_flags)
-    library = run_time.parent / f"{run_time.stem[:12]}{kernels.stem}.so"
+    # One library has the run-time, and its stacks, for all kernels of a mode.
+    run_time = _library("cuda_emu.cpp", (_HERE / "cuda_emu.cpp").read_text(), (*_FLAGS, *_RUN_TIME_FLAGS[mode]))
+    return _library("kernel.cpp", source, kernel_flags, str(run_time))
+
+
+def _library(name: str, source: str, flags: tuple[str, ...], *libraries: str) -> Path:
+    header = (_HERE / "cuda_emu.h").read_text()
+    key = hashlib.sha256("\0".join([source, header, _compiler_version(), *flags, *libraries]).encode()).hexdigest()
+    library = _cache() / f"{key[:32]}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=library.parent) as work:
-            built = Path(work, "library.so")
-            _gxx(["-shared", "-Wl,-Bsymbolic", str(kernels), str(run_time), "-o", str(built)])
-            built.replace(library)
-    return library
-
-
-def _object(name: str, source: str, flags: tuple[str, ...]) -> Path:
-    header = (_HERE / "cuda_emu.h").read_text()
-    key = hashlib.sha256("\0".join([source, header, _compiler_version(), *flags]).encode()).hexdigest()
-    compiled = _cache() / f"{key[:32]}.o"
-    if not compiled.exists():
-        with tempfile.TemporaryDirectory(dir=compiled.parent) as work:
             (Path(work) / name).write_text(source)
-            built = Path(work) / "built.o"
-            _gxx([*flags, f"-I{_HERE}", "-c", str(Path(work) / name), "-o", str(built)])
-            built.replace(compiled)
-    return compiled
+            # Linked without the flags: the sanitizers' own libraries must stay away.
+            compiled, linked = str(Path(work) / "compiled.o"), Path(work) / "linked.so"
+            _gxx([*flags, f"-I{_HERE}", "-c", str(Path(work) / name), "-o", compiled])
+            _gxx(["-shared", "-Wl,-Bsymbolic", compiled, *libraries, "-o", str(linked)])
+            linked.replace(library)
+    return library
 
 
 def _gxx(arguments: list[str]) -> None:
@@ -184,17 +182,19 @@ def _cache() -> Path:
 class Library:
     """Kernels that were built together."""
 
-    def __init__(self, path: Path, mode: str) -> None:
-        self.path, self.mode = path, mode
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path = path
         self._c = ctypes.CDLL(str(path))
-        for function in ("emu_kernel_name", "emu_type", "emu_message"):
-            getattr(self._c, function).restype = ctypes.c_char_p
-        self._c.emu_address.restype = ctypes.c_size_t
-        self._numbers = {self._c.emu_kernel_name(k).decode(): k for k in range(self._c.emu_n_kernels())}
+        self._c.emu_message.restype = self._c.emu_type.restype = ctypes.c_char_p
+        self._c.emu_kernel.restype = ctypes.c_void_p
+        self._numbers = {name: k for k, name in enumerate(names)}
         self.types = {
-            name: [self._c.emu_type(k, i).decode() for i in range(self._c.emu_n_types(k))]
-            for name, k in self._numbers.items()
+            name: [kind.decode() for kind in iter(functools.partial(self._type_after, k, itertools.count()), b"")]
+            for k, name in enumerate(names)
         }
+
+    def _type_after(self, k: int, counter: Iterator[int]) -> bytes:
+        return self._c.emu_type(k, next(counter))
 
     def launch(
         self,
@@ -221,7 +221,7 @@ class Library:
         regions = _joined(regions)
         with _lock:
             status = self._c.emu_launch(
-                self._numbers[name],
+                ctypes.c_void_p(self._c.emu_kernel(self._numbers[name])),
                 (ctypes.c_uint * 3)(*grid),
                 (ctypes.c_uint * 3)(*block),
                 ctypes.c_size_t(shared),

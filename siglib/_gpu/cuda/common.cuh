@@ -19,4 +19,6 @@ __device__ __forceinline__ T* dyn_smem() {
 }
 
 // This thread's number in the grid, of blocks of one dimension.
-__device__ __forceinline__ long long thread_number() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ long long thread_number() {
+    return (long long)blockIdx.x * blockDim.x + threadIdx.x;
+}

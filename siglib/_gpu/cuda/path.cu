@@ -33,7 +33,8 @@ __global__ void __launch_bounds__(256) transform_path(const T* __restrict__ path
     out[index] = path[b * path_stride + k * point + (j < d ? j : j - d) * channel];
 }
 
-// Adjoint: derivs (batch, rows, width) of strides `derivs_stride`, `row`, `channel`; out (batch, length, d), contiguous.
+// Adjoint: derivs (batch, rows, width) of strides `derivs_stride`, `row`, `channel`; out (batch, length, d),
+// contiguous.
 template <typename T>
 __global__ void __launch_bounds__(256) transform_path_backprop(const T* __restrict__ derivs, T* __restrict__ out,
                                                                long long size, long long length, long long d,

@@ -1,0 +1,90 @@
+// The increment loader: the one place where a path becomes increments, in shared memory. Time augmentation, lead-lag,
+// strides and the cutting into time chunks happen here; no kernel behind it knows of them.
+//
+// The increments of the transformed path are its rows: with lead-lag, row 2k moves the lead block and row 2k + 1 the
+// lag block from point k to point k + 1. A virtual path is one time chunk of one path.
+#pragma once
+#include "common.cuh"
+
+// A batch of paths and what becomes of them. Strides count numbers.
+template <typename T>
+struct Paths {
+    const T* points;
+    long long path, point, channel;  // strides
+    long long n_rows;                // increments of the transformed path
+    long long n_chunks, chunk;       // time chunks of a path; increments in each, fewer in the last one
+    int dimension;                   // channels of the path
+    int d;                           // channels of the transformed path
+    bool time_aug, lead_lag;
+    T time_step;  // increment of the time channel in every row
+};
+
+// Channel c of increment `row` of the path that starts at `points`.
+template <typename T>
+__device__ __forceinline__ T increment_at(const Paths<T>& paths, const T* points, long long row, int c) {
+    if (paths.time_aug && c == paths.d - 1) return paths.time_step;
+    if (paths.lead_lag) {
+        const bool lead = c >= paths.dimension;
+        if (lead == bool(row & 1)) return T(0);
+        row >>= 1;
+        c -= lead ? paths.dimension : 0;
+    }
+    const T* x = points + row * paths.point + c * paths.channel;
+    return x[paths.point] - x[0];
+}
+
+// Increments first..first + n - 1 of virtual path v to x, each `width` numbers wide; zeros behind the chunk's end, in
+// channels d..width - 1, and everywhere if `exists` is false. The `n_team` threads of a team share the work: thread
+// `rank` takes every n_team-th number, and finds its place without dividing again.
+template <typename T>
+__device__ __forceinline__ void load_increments(const Paths<T>& paths, long long v, bool exists, long long first, int n,
+                                                int width, T* x, int rank, int n_team) {
+    const long long b = exists ? v / paths.n_chunks : 0;
+    const long long start = (exists ? v - b * paths.n_chunks : 0) * paths.chunk;
+    const long long rest = smaller(paths.chunk, paths.n_rows - start) - first;
+    const T* points = paths.points + b * paths.path;
+    const int n_there = exists ? (int)smaller((long long)n, larger(rest, 0LL)) : 0;
+    int k = rank / width, c = rank - k * width;
+    const int k_step = n_team / width, c_step = n_team - k_step * width;
+    for (int i = rank; i < n * width; i += n_team) {
+        x[i] = k < n_there && c < paths.d ? increment_at(paths, points, start + first + k, c) : T(0);
+        k += k_step;
+        c += c_step;
+        if (c >= width) {
+            c -= width;
+            k++;
+        }
+    }
+}
+
+// The N numbers at x, which lies at a multiple of N numbers, in as few loads as that allows.
+template <typename T, int N>
+__device__ __forceinline__ void load_letters(const T* x, T* letters) {
+    if constexpr (sizeof(T) == 4 && N % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < N; i += 4) {
+            const float4 four = *reinterpret_cast<const float4*>(x + i);
+            letters[i] = four.x;
+            letters[i + 1] = four.y;
+            letters[i + 2] = four.z;
+            letters[i + 3] = four.w;
+        }
+    } else if constexpr (sizeof(T) == 4 && N % 2 == 0) {
+#pragma unroll
+        for (int i = 0; i < N; i += 2) {
+            const float2 two = *reinterpret_cast<const float2*>(x + i);
+            letters[i] = two.x;
+            letters[i + 1] = two.y;
+        }
+    } else if constexpr (sizeof(T) == 8 && N % 2 == 0) {
+#pragma unroll
+        for (int i = 0; i < N; i += 2) {
+            const double2 two = *reinterpret_cast<const double2*>(x + i);
+            letters[i] = two.x;
+            letters[i + 1] = two.y;
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < N; i++) letters[i] = x[i];
+    }
+}

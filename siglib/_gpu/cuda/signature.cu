@@ -1,0 +1,185 @@
+// Signatures of a batch of paths.
+//
+// Work is cut into items (virtual path, suffix, tile) that need nothing from each other; one thread computes an item,
+// with its coefficients in registers (signature_tree.cuh), while it walks over the increments, which a block keeps in
+// shared memory, a few at a time. Consecutive threads have consecutive suffixes, so what they write is consecutive too.
+// Long paths are cut in time; chunks are virtual paths, joined by Chen's identity afterwards (tensor.cu). Where a path
+// is cut depends on the length of the path and the size of a signature only, never on the batch.
+#include "increments.cuh"
+#include "signature_tree.cuh"
+#include "tensor.cuh"
+
+// Write the coefficients below node u of level Q to the levels' `rows`; `word` is the place of the node's word.
+template <typename T, int D, int P, int T1, int T2, int Q>
+__device__ __forceinline__ void store_below(const T* tree, int u, long long word, T* const* rows,
+                                            const long long* weights, int c0, int j0, int d) {
+    constexpr int FAN = fan<D, P, T1, T2>(Q), AT = level_at<D, P, T1, T2>(Q + 1);
+#pragma unroll
+    for (int j = 0; j < FAN; j++) {
+        const int letter = D > 0 ? j : j + (Q == 0 ? c0 : j0);
+        if (D == 0 && letter >= d) continue;
+        const long long next = word + letter * weights[Q];
+        // Several top tiles have the same words of level 1.
+        if (Q + 1 == P || D > 0 || j0 == 0) rows[Q][next] = tree[AT + u * FAN + j];
+        if constexpr (Q + 1 < P) store_below<T, D, P, T1, T2, Q + 1>(tree, u * FAN + j, next, rows, weights, c0, j0, d);
+    }
+}
+
+// path: points of the batch; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
+// word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
+// Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
+// lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed.
+template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED>
+__global__ void __launch_bounds__(128) sig_forward(
+    const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
+    long long channel_stride, long long length, long long dimension, long long time_aug, long long lead_lag,
+    double end_time, long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long n_staged,
+    long long width, long long shared_stride, long long out_stride, long long scalar_term) {
+    constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
+    constexpr int ALL = D > 0 ? D : 1;
+    Paths<T> paths;
+    paths.points = path;
+    paths.path = path_stride;
+    paths.point = point_stride;
+    paths.channel = channel_stride;
+    paths.n_rows = lead_lag ? 2 * (length - 1) : length - 1;
+    paths.n_chunks = n_chunks;
+    paths.chunk = chunk;
+    paths.dimension = (int)dimension;
+    paths.d = (int)(lead_lag ? 2 * dimension : dimension) + (time_aug ? 1 : 0);
+    paths.time_aug = time_aug != 0;
+    paths.lead_lag = lead_lag != 0;
+    paths.time_step = (T)(end_time / paths.n_rows);
+    const long long d = D > 0 ? D : paths.d;
+
+    // This thread's item, and the virtual paths of the block.
+    long long n_suffixes = 1;
+#pragma unroll
+    for (int k = 0; k < SUFFIX; k++) n_suffixes *= d;
+    const long long n_items = n_suffixes * n_roots * n_tops;
+    const long long item = thread_number();
+    const long long v = item / n_items, v_first = (long long)blockIdx.x * blockDim.x / n_items;
+    const long long v_last = ((long long)(blockIdx.x + 1) * blockDim.x - 1) / n_items;
+    const bool exists = v < n_virtual;
+    const long long in_path = item - v * n_items, tile = in_path / n_suffixes, suffix = in_path - tile * n_suffixes;
+    const int c0 = (int)(tile % n_roots) * T1, j0 = (int)(tile / n_roots) * T2;
+    int w[ENDING];  // w[k - 1]: the k-th letter of the suffix from its end
+    long long rest = suffix;
+#pragma unroll
+    for (int k = 0; k < SUFFIX; k++) {
+        w[k] = (int)(rest % d);
+        rest /= d;
+    }
+
+    T tree[TREE], ending[ENDING];
+#pragma unroll
+    for (int i = 0; i < TREE; i++) tree[i] = 0;
+#pragma unroll
+    for (int i = 0; i < ENDING; i++) ending[i] = 0;
+
+    T* staged = dyn_smem<T>();
+    const T* mine = staged + (v - v_first) * shared_stride;
+    const long long b = v / n_chunks, start = (v - b * n_chunks) * chunk;
+    const long long n_increments = smaller(chunk, paths.n_rows);
+    for (long long first = (n_increments - 1) / n_staged * n_staged; first >= 0; first -= n_staged) {
+        const int n = (int)smaller(n_staged, n_increments - first);
+        if constexpr (STAGED) {
+            __syncthreads();
+            // A warp for each virtual path if there are several, the whole block for one.
+            const bool several = v_first < v_last;
+            const int n_team = several ? 32 : blockDim.x, rank = threadIdx.x % n_team;
+            for (long long k = v_first + threadIdx.x / n_team; k <= v_last; k += blockDim.x / n_team)
+                load_increments(paths, k, k < n_virtual, first, n, (int)width, staged + (k - v_first) * shared_stride,
+                                rank, n_team);
+            __syncthreads();
+        }
+        for (int k = n - 1; k >= 0; k--) {
+            T root[T1], middle[ALL * P], top[T2], x[ENDING], B[P];
+            if constexpr (STAGED) {
+                const T* now = mine + k * width;
+                if constexpr (D > 0) {
+#pragma unroll
+                    for (int i = 0; i < D; i++) middle[i] = now[i];
+                } else {
+                    load_letters<T, T1>(now + c0, root);
+                    if constexpr (P > 1) load_letters<T, T2>(now + j0, top);
+                }
+#pragma unroll
+                for (int i = 0; i < SUFFIX; i++) x[i] = now[w[i]];
+            } else {
+                const long long row = start + first + k;
+                const bool there = exists && row < paths.n_rows;
+                const T* points = path + b * path_stride;
+#pragma unroll
+                for (int i = 0; i < T1; i++)
+                    root[i] = there && c0 + i < d ? increment_at(paths, points, row, c0 + i) : T(0);
+#pragma unroll
+                for (int i = 0; i < T2; i++)
+                    top[i] = there && j0 + i < d ? increment_at(paths, points, row, j0 + i) : T(0);
+#pragma unroll
+                for (int i = 0; i < SUFFIX; i++) x[i] = there ? increment_at(paths, points, row, w[i]) : T(0);
+            }
+            if constexpr (scales_letters<D>()) {
+#pragma unroll
+                for (int i = 1; i < P; i++)
+#pragma unroll
+                    for (int j = 0; j < D; j++) middle[i * D + j] = middle[j] * (T(1) / T(i + 1));
+            }
+            advance_ending<T, SUFFIX, P>(ending, x, B);
+            if constexpr (D > 0)
+                advance_below<T, D, P, T1, T2, 0>(tree, 0, B, middle, middle, middle);
+            else
+                advance_below<T, D, P, T1, T2, 0>(tree, 0, B, root, root, top);
+        }
+    }
+    if (!exists) return;
+
+    // Level by level, first the words that are endings of the suffix, then those of the tree.
+    T* row = out + v * out_stride;
+    if (scalar_term) {
+        if (in_path == 0) row[0] = 1;
+        row++;
+    }
+    long long size = d;  // of the level, which starts at `row`
+#pragma unroll
+    for (int k = 0; k < SUFFIX; k++) {
+        if (tile == 0 && suffix < size) row[suffix] = ending[k];
+        row += size;
+        size *= d;
+    }
+    T* rows[P];
+    long long weights[P];  // of the letter in front of a word of the tree's level q
+#pragma unroll
+    for (int q = 0; q < P; q++) {
+        rows[q] = row + suffix;
+        weights[q] = q == 0 ? n_suffixes : weights[q - 1] * d;
+        row += size;
+        size *= d;
+    }
+    store_below<T, D, P, T1, T2, 0>(tree, 0, 0, rows, weights, c0, j0, (int)d);
+}
+
+// Paths with one channel: the powers X^n / n! of the total increment. One warp for each path.
+// out: a row of `out_stride` numbers for each path, `degree` of them after the empty word's if `scalar_term`.
+template <typename T>
+__global__ void __launch_bounds__(128) sig_powers(const T* __restrict__ path, T* __restrict__ out, long long n_paths,
+                                                  long long path_stride, long long point_stride, long long length,
+                                                  long long degree, long long out_stride, long long scalar_term) {
+    const long long b = thread_number() / 32;
+    const int lane = threadIdx.x % 32;
+    if (b >= n_paths) return;
+    const T* points = path + b * path_stride;
+    T total = 0;  // a sum of increments: NaN and infinity on the way count
+    for (long long k = lane; k + 1 < length; k += 32)
+        total += points[(k + 1) * point_stride] - points[k * point_stride];
+#pragma unroll
+    for (int by = 16; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
+    if (lane > 0) return;
+    T* row = out + b * out_stride;
+    if (scalar_term) *row++ = 1;
+    T power = 1;
+    for (long long n = 1; n <= degree; n++) {
+        power = power * total / (T)n;
+        row[n - 1] = power;
+    }
+}

@@ -1,0 +1,105 @@
+// Products of signatures (Chen's identity): of pairs of them, and of the time chunks of a path.
+//
+// A thread computes one word, see tensor.cuh. Chunks are multiplied in a tree, neighbours first.
+#include "tensor.cuh"
+
+// out_i = in_2i (x) in_(2i+1) of the `n_in` factors of each path; a last one without neighbour is copied. Elements have
+// n_words numbers; in (n_paths, n_in), out (n_paths, (n_in + 1) / 2) elements `out_stride` numbers apart, after a 1 for
+// the empty word if `scalar_term`. A block has 256 words of one product.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) chen_round(const T* __restrict__ in, T* __restrict__ out, long long n_paths,
+                                                  long long n_in, long long d, long long n_words, long long out_stride,
+                                                  long long scalar_term) {
+    const long long tiles = (n_words + 255) / 256, n_out = (n_in + 1) / 2;
+    const long long product = blockIdx.x / tiles, word = (blockIdx.x - product * tiles) * 256 + threadIdx.x;
+    if (product >= n_paths * n_out || word >= n_words) return;
+    const long long b = product / n_out, i = product - b * n_out;
+    const T* first = in + (b * n_in + 2 * i) * n_words;
+    T* row = out + product * out_stride;
+    if (scalar_term && word == 0) row[0] = 1;
+    row[scalar_term + word] =
+        2 * i + 1 < n_in ? product_at<T, D, I>(first, first + n_words, word_at(word, (int)d), (int)d) : first[word];
+}
+
+// All rounds of `chen_round` for small elements, with a block for each path: one launch instead of many. `work`
+// (n_paths, n_factors / 2 rounded up) elements, `in` is overwritten. The same sums in the same order.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) chen_tree(T* __restrict__ in, T* __restrict__ work, T* __restrict__ out,
+                                                 long long n_paths, long long n_factors, long long d, long long n_words,
+                                                 long long out_stride, long long scalar_term) {
+    const long long b = blockIdx.x;
+    T* from = in + b * n_factors * n_words;
+    T* to = work + b * ((n_factors + 1) / 2) * n_words;
+    long long n_in = n_factors;
+    while (n_in > 1) {
+        const long long n_out = (n_in + 1) / 2;
+        T* row = to;
+        if (n_out == 1) {
+            row = out + b * out_stride + scalar_term;
+            if (scalar_term && threadIdx.x == 0) row[-1] = 1;
+        }
+        for (long long at = threadIdx.x; at < n_out * n_words; at += blockDim.x) {
+            const long long i = at / n_words, word = at - i * n_words;
+            const T* first = from + 2 * i * n_words;
+            row[at] = 2 * i + 1 < n_in ? product_at<T, D, I>(first, first + n_words, word_at(word, (int)d), (int)d)
+                                       : first[word];
+        }
+        __syncthreads();
+        T* other = from;
+        from = to;
+        to = other;
+        n_in = n_out;
+    }
+}
+
+// out = a (x) b for each of n_rows pairs; rows are `a_stride`, `b_stride`, `out_stride` numbers apart and begin with
+// the empty word if `a_scalar`, `b_scalar`; out does if a does.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) sig_combine(const T* __restrict__ a, const T* __restrict__ b,
+                                                   T* __restrict__ out, long long n_rows, long long d,
+                                                   long long n_words, long long a_scalar, long long b_scalar) {
+    const long long tiles = (n_words + 255) / 256;
+    const long long row = blockIdx.x / tiles, word = (blockIdx.x - row * tiles) * 256 + threadIdx.x;
+    if (row >= n_rows || word >= n_words) return;
+    const long long a_row = row * (n_words + a_scalar);
+    if (a_scalar && word == 0) out[a_row] = 1;
+    out[a_row + a_scalar + word] = product_at<T, D, I>(a + a_row + a_scalar, b + row * (n_words + b_scalar) + b_scalar,
+                                                       word_at(word, (int)d), (int)d);
+}
+
+// Adjoint of `sig_combine`. For each of n_rows pairs the derivs with respect to a and to b; derivs and a_derivs have
+// rows as a has, b_derivs as b has. The first `n_long` words of each have long sums: a warp for each, in the first
+// blocks of a pair. A thread for each of the others.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) sig_combine_backprop(const T* __restrict__ derivs, const T* __restrict__ a,
+                                                            const T* __restrict__ b, T* __restrict__ a_derivs,
+                                                            T* __restrict__ b_derivs, long long n_rows, long long d,
+                                                            long long degree, long long n_words, long long n_long,
+                                                            long long a_scalar, long long b_scalar) {
+    const long long long_tiles = (2 * n_long + 7) / 8, tiles = long_tiles + (2 * (n_words - n_long) + 255) / 256;
+    const long long row = blockIdx.x / tiles, tile = blockIdx.x - row * tiles;
+    const bool by_warp = tile < long_tiles;
+    const long long n = by_warp ? n_long : n_words - n_long;
+    long long word = by_warp ? tile * 8 + threadIdx.x / 32 : (tile - long_tiles) * 256 + threadIdx.x;
+    if (row >= n_rows || word >= 2 * n) return;  // whole warps, where a warp works together
+    const bool second = word >= n;
+    word += (second ? -n : 0) + (by_warp ? 0 : n_long);
+
+    derivs += row * (n_words + a_scalar) + a_scalar;
+    a += row * (n_words + a_scalar) + a_scalar;
+    b += row * (n_words + b_scalar) + b_scalar;
+    a_derivs += row * (n_words + a_scalar) + a_scalar;
+    b_derivs += row * (n_words + b_scalar) + b_scalar;
+    const int rank = by_warp ? threadIdx.x % 32 : 0, n_team = by_warp ? 32 : 1;
+    const Word w = word_at(word, (int)d);
+    T sum = second ? sum_before<T, D, I>(derivs, a, w, (int)degree, (int)d, rank, n_team)
+                   : sum_after<T, D, I>(derivs, b, w, (int)degree, (int)d, rank, n_team);
+    if (by_warp) {
+#pragma unroll
+        for (int by = 16; by > 0; by /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, by);
+    }
+    if (rank > 0) return;
+    T* out = second ? b_derivs : a_derivs;
+    out[word] = derivs[word] + sum;
+    if (word == 0 && (second ? b_scalar : a_scalar)) out[-1] = 0;
+}

@@ -1,0 +1,105 @@
+"""Launchers of signatures; arguments as in `siglib/_cpu/signature.pyx`."""
+
+from typing import Any
+
+from ._launch import c_type, empty, launch, most_shared
+from .path import strides
+from .signature_plan import BLOCK, chunk_length, make_plan, make_staging
+from .tensor import multiply_chunks, sig_combine, sig_combine_backprop
+
+__all__ = ["sig", "sig_combine", "sig_combine_backprop"]
+
+# Signatures of time chunks are kept in at most this many bytes of scratch memory at a time.
+_SCRATCH_BYTES = 128 << 20
+
+
+def sig(
+    path: Any,
+    out: Any,
+    degree: int,
+    scalar_term: bool,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> None:
+    """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
+    n_paths, length, dimension = path.shape
+    n_words = out.shape[1] - scalar_term
+    d = (2 * dimension if lead_lag else dimension) + time_aug
+    n_rows = 2 * (length - 1) if lead_lag else length - 1
+    if n_paths == 0 or out.size == 0:
+        return
+    if n_words == 0 or n_rows < 1:
+        out[:, scalar_term:] = 0
+        if scalar_term:
+            out[:, 0] = 1
+        return
+    if d == 1:
+        b, point, _ = strides(path)
+        args = (path, out, n_paths, b, point, length, degree, out.shape[1], int(scalar_term))
+        launch("signature.cu", f"sig_powers<{c_type(path)}>", -(-n_paths * 32 // BLOCK), BLOCK, args)
+        return
+    chunk = chunk_length(make_plan(d, degree, path.dtype.name), n_words, n_rows)
+    n_chunks = -(-n_rows // chunk)
+    options = (time_aug, lead_lag, end_time)
+    if n_chunks == 1:
+        sig_of_chunks(path, out, degree, chunk, *options, int(scalar_term))
+        return
+    slab = max(1, _SCRATCH_BYTES // (n_chunks * n_words * path.itemsize))
+    for first in range(0, n_paths, slab):
+        part = path[first : first + slab]
+        chunks = empty((len(part) * n_chunks, n_words), path)
+        sig_of_chunks(part, chunks, degree, chunk, *options)
+        multiply_chunks(chunks, out[first : first + slab], d, n_chunks, scalar_term)
+
+
+def sig_of_chunks(
+    path: Any,
+    out: Any,
+    degree: int,
+    chunk: int,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    scalar_term: int = 0,
+) -> None:
+    """Signatures of the time chunks of paths, of `chunk` increments each, fewer in the last one of a path.
+
+    path (batch, length, dimension), at least one increment long and with two channels after its transforms; out
+    (batch times chunks, scalar_term + D + ... + D^degree).
+    """
+    n_paths, length, dimension = path.shape
+    d = (2 * dimension if lead_lag else dimension) + time_aug
+    n_rows = 2 * (length - 1) if lead_lag else length - 1
+    n_chunks = -(-n_rows // chunk)
+    n_virtual = n_paths * n_chunks
+    plan = make_plan(d, degree, path.dtype.name)
+    staging = make_staging(plan, d, chunk, path.itemsize, most_shared())
+    launch(
+        "signature.cu",
+        f"sig_forward<{c_type(path)}, {plan.template}, {int(staging.n > 0)}>",
+        -(-n_virtual * plan.n_items // BLOCK),
+        BLOCK,
+        (
+            path,
+            out,
+            n_virtual,
+            *strides(path),
+            length,
+            dimension,
+            int(time_aug),
+            int(lead_lag),
+            float(end_time),
+            n_chunks,
+            chunk,
+            plan.n_roots,
+            plan.n_tops,
+            staging.n or chunk,
+            staging.width,
+            staging.stride,
+            out.shape[1],
+            scalar_term,
+        ),
+        staging.shared,
+    )

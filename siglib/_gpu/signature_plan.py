@@ -1,0 +1,106 @@
+"""How a signature is cut into threads: which coefficients one thread keeps in registers, where a path is cut in time.
+
+A plan depends on dimension, degree, dtype and the length of the path, never on the batch: the bits of a result do not
+depend on what else is computed in the same call. `cuda/signature_tree.cuh` explains the names.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+# Levels of the tree for few letters, chosen so that it fits into registers: dtype -> letters -> levels.
+_DEPTHS = {"float32": {2: 5, 3: 4, 4: 3, 5: 3}, "float64": {2: 5, 3: 3, 4: 3, 5: 2}}
+# Coefficients of the top level that a thread keeps where the tree is cut into tiles.
+_TILE = {"float32": 128, "float64": 64}
+_LONGEST_TILE = 16
+BLOCK = 128
+
+
+class Plan(NamedTuple):
+    """What one thread computes. `template` are the integers that the kernels are instantiated with."""
+
+    D: int  # number of letters if it is compiled in, or 0
+    suffix: int  # letters of the suffix
+    P: int  # levels of the tree
+    T1: int  # letters of a root tile
+    T2: int  # letters of a top tile
+    n_roots: int  # root tiles
+    n_tops: int  # top tiles
+    n_items: int  # threads for one virtual path
+
+    @property
+    def template(self) -> str:
+        return f"{self.D}, {self.suffix}, {self.P}, {self.T1}, {self.T2}"
+
+
+@lru_cache(maxsize=1024)
+def make_plan(d: int, degree: int, dtype: str) -> Plan:
+    """The plan for signatures over `d` letters, of degree 1 or more."""
+    if degree == 1:
+        return Plan(0, 0, 1, 1, 1, d, 1, d)
+    depth = _DEPTHS[dtype].get(d)
+    if depth is not None:
+        depth = min(depth, degree)
+        return Plan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
+    T1, T2 = min(
+        ((t1, t2) for t1 in range(1, _LONGEST_TILE + 1) for t2 in range(1, _LONGEST_TILE + 1)),
+        key=lambda tile: _cost(d, tile[0], tile[1], dtype),
+    )
+    n_roots, n_tops = -(-d // T1), -(-d // T2)
+    return Plan(0, degree - 2, 2, T1, T2, n_roots, n_tops, d ** (degree - 2) * n_roots * n_tops)
+
+
+def _cost(d: int, t1: int, t2: int, dtype: str) -> float:
+    """Instructions of all tiles of one suffix, for one increment; infinite if a tile does not fit into registers."""
+    if t1 * t2 > _TILE[dtype]:
+        return float("inf")
+    n_tiles = -(-d // t1) * -(-d // t2)
+    return n_tiles * (t1 * t2 + 2 * t1 + _loads(t1, dtype) + _loads(t2, dtype) + 8)
+
+
+def _loads(n: int, dtype: str) -> int:
+    """Load instructions for n letters, at most 16 bytes each."""
+    for at_once in (4, 2) if dtype == "float32" else (2,):
+        if n % at_once == 0:
+            return n // at_once
+    return n
+
+
+def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
+    """Increments in a time chunk; all of them if the path is too short to be cut."""
+    chunk = 64 if plan.suffix == 0 else 128 if n_words <= 8192 else 256
+    return chunk if n_rows > 2 * chunk else n_rows
+
+
+class Staging(NamedTuple):
+    """The increments that a block keeps in shared memory, in numbers; `shared` in bytes. Nothing if `n` is 0."""
+
+    n: int
+    width: int
+    stride: int
+    shared: int
+
+
+_STAGED_BYTES = 24 << 10
+_MOST_STAGED = 64
+
+
+@lru_cache(maxsize=1024)
+def make_staging(plan: Plan, d: int, chunk: int, itemsize: int, most_shared: int) -> Staging:
+    """Shared memory for blocks of `BLOCK` threads."""
+    n_items = plan.n_items
+    if plan.P == 1:
+        return Staging(0, 0, 0, 0)
+    n_paths = BLOCK // n_items if BLOCK % n_items == 0 else 1 if n_items % BLOCK == 0 else (BLOCK - 2) // n_items + 2
+    vector = 16 // itemsize
+    width = d if plan.D else -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
+    # Rows that share a warp start in different banks.
+    pad = (1 if plan.D else vector) if n_paths > 1 else 0
+    n = min(_MOST_STAGED, chunk, (_STAGED_BYTES // (n_paths * itemsize) - pad) // width)
+    if n < 1:
+        n = min(1, (most_shared // (n_paths * itemsize) - pad) // width)
+    if n < 1:
+        return Staging(0, 0, 0, 0)
+    stride = n * width + pad
+    if plan.D and n_paths > 1:
+        stride |= 1
+    return Staging(n, width, stride, n_paths * stride * itemsize)

@@ -1,0 +1,87 @@
+"""Launchers of products of signatures."""
+
+from typing import Any
+
+from ._launch import c_type, empty, launch
+
+_BLOCK = 256
+# Up to this many numbers of all chunks of a path, one block multiplies them: fewer launches.
+_TREE_SIZE = 1 << 15
+# A warp shares sums of so many terms.
+_LONG_SUM = 48
+
+
+def template(array: Any, d: int, n_words: int) -> str:
+    """Arguments of the templates in tensor.cu: number type, letters if few, type of indices."""
+    return f"{c_type(array)}, {d if 2 <= d <= 5 else 0}, {'int' if n_words < 2**31 else 'long long'}"
+
+
+def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: bool) -> None:
+    """chunks (batch times n_chunks, n_words), overwritten; out (batch, scalar_term + n_words): their products."""
+    n_paths, n_words = out.shape[0], chunks.shape[1]
+    types = template(chunks, d, n_words)
+    if n_chunks * n_words <= _TREE_SIZE:
+        work = empty((n_paths * ((n_chunks + 1) // 2), n_words), chunks)
+        arrays = (chunks, work, out)
+        args = (*arrays, n_paths, n_chunks, d, n_words, out.shape[1], int(scalar_term))
+        launch("tensor.cu", f"chen_tree<{types}>", n_paths, _BLOCK, args)
+        return
+    while n_chunks > 1:
+        n_out = (n_chunks + 1) // 2
+        last = n_out == 1
+        products = out if last else empty((n_paths * n_out, n_words), chunks)
+        sizes = (n_paths, n_chunks, d, n_words, products.shape[1], int(last and scalar_term))
+        n_blocks = n_paths * n_out * -(-n_words // _BLOCK)
+        launch("tensor.cu", f"chen_round<{types}>", n_blocks, _BLOCK, (chunks, products, *sizes))
+        chunks, n_chunks = products, n_out
+
+
+def sig_combine(
+    sig1: Any, sig2: Any, out: Any, dimension: int, degree: int, scalar_term1: bool, scalar_term2: bool, n_jobs: int
+) -> None:
+    """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""
+    n_rows, n_words = out.shape[0], out.shape[1] - scalar_term1
+    if n_words == 0:
+        out[...] = 1
+        return
+    args = (sig1, sig2, out, n_rows, dimension, n_words, int(scalar_term1), int(scalar_term2))
+    name = f"sig_combine<{template(out, dimension, n_words)}>"
+    launch("tensor.cu", name, n_rows * -(-n_words // _BLOCK), _BLOCK, args)
+
+
+def sig_combine_backprop(
+    derivs: Any,
+    sig1: Any,
+    sig2: Any,
+    sig1_derivs: Any,
+    sig2_derivs: Any,
+    dimension: int,
+    degree: int,
+    scalar_term1: bool,
+    scalar_term2: bool,
+    n_jobs: int,
+) -> None:
+    """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
+    n_rows, n_words = sig1.shape[0], sig1.shape[1] - scalar_term1
+    if n_words == 0:
+        sig1_derivs[...] = 0
+        sig2_derivs[...] = 0
+        return
+    n_long = n_long_words(dimension, degree)
+    arrays = (derivs, sig1, sig2, sig1_derivs, sig2_derivs)
+    tiles = -(-2 * n_long // (_BLOCK // 32)) + -(-2 * (n_words - n_long) // _BLOCK)
+    name = f"sig_combine_backprop<{template(sig1, dimension, n_words)}>"
+    args = (*arrays, n_rows, dimension, degree, n_words, n_long, int(scalar_term1), int(scalar_term2))
+    launch("tensor.cu", name, n_rows * tiles, _BLOCK, args)
+
+
+def n_long_words(d: int, degree: int) -> int:
+    """Number of words that so many words can follow that a warp should share their sum: all of the lowest levels."""
+    n_words, size, n_following = 0, 1, sum(d**n for n in range(1, degree + 1))
+    for n in range(1, degree + 1):
+        size *= d
+        n_following -= d ** (degree - n + 1)  # words of length degree - n at most
+        if n_following < _LONG_SUM:
+            break
+        n_words += size
+    return n_words

@@ -1,0 +1,187 @@
+"""Signatures on the GPU, through the public functions: against the definition, and every kernel in the check build."""
+
+import numpy as np
+import pytest
+import reference
+from checking import assert_close, assert_same_bits
+from gpu import Gpu
+
+import siglib
+from siglib._gpu.signature_plan import make_plan
+
+TOLERANCE = {"float64": 1e-13, "float32": 3e-6}
+TRANSFORMS = {"time_aug": True, "lead_lag": True, "end_time": 0.7}
+# Every depth of the tree with and without a suffix, letters compiled in and not, tiles that fit and that do not.
+SIZES = [
+    *[
+        (1, 1),
+        (1, 6),
+        (2, 1),
+        (2, 2),
+        (2, 3),
+        (2, 5),
+        (2, 7),
+        (3, 2),
+        (3, 4),
+        (3, 5),
+        (4, 3),
+        (4, 4),
+        (5, 2),
+        (5, 3),
+        (5, 4),
+    ],
+    *[(6, 2), (6, 3), (7, 3), (8, 3), (9, 2), (10, 3), (17, 2), (20, 1), (33, 2)],
+]
+sizes = pytest.mark.parametrize(("d", "degree"), SIZES)
+
+
+def paths(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return (0.3 * rng.standard_normal(shape)).astype(dtype)
+
+
+@sizes
+def test_values(gpu: Gpu, d: int, degree: int, dtype: np.dtype, rng: np.random.Generator) -> None:
+    for shape, options in (((5, 6, d), {}), ((2, 2, d), {"scalar_term": True})):
+        path = paths(rng, shape, dtype)
+        out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options))
+        assert out.dtype == dtype
+        assert_close(out, reference.signature(path, degree, **options), TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize(("d", "degree"), [(1, 3), (1, 4), (2, 3), (3, 2), (4, 2)])
+@pytest.mark.parametrize("options", [TRANSFORMS, {"time_aug": True}, {"lead_lag": True, "scalar_term": True}])
+def test_transforms(gpu: Gpu, d: int, degree: int, options: dict, dtype: np.dtype, rng: np.random.Generator) -> None:
+    path = paths(rng, (3, 7, d), dtype)
+    out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options))
+    assert_close(out, reference.signature(path, degree, **options), TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize(
+    ("d", "degree", "length"),
+    [(2, 2, 200), (2, 6, 600), (3, 4, 700), (6, 2, 300), (2, 1, 1000), (5, 4, 300), (7, 3, 400)],
+)
+def test_long_paths_are_cut(
+    gpu: Gpu, d: int, degree: int, length: int, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    """Chunks of equal and of unequal length, their number even and odd, few words and many."""
+    path = paths(rng, (2, length, d), dtype) / np.sqrt(length)
+    expected = reference.signature(path, degree, scalar_term=True)
+    out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
+    assert_close(out, expected, TOLERANCE[dtype.name])
+
+
+def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:
+    for d, degree, length in ((2, 4, 300), (8, 3, 9), (3, 5, 20)):
+        path = paths(rng, (11, length, d), np.dtype(np.float32))
+        together = gpu.numpy(siglib.sig(gpu.array(path), degree))
+        for b in (0, 7):
+            assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path[b]), degree)), together[b])
+
+
+def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """Scratch memory for a part of the batch at a time changes nothing."""
+    path = paths(rng, (5, 300, 2), np.dtype(np.float64))
+    expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
+    monkeypatch.setattr("siglib._gpu.signature._SCRATCH_BYTES", 2 * 5 * 14 * 8)
+    assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
+
+
+def test_increments_that_do_not_fit_into_shared_memory(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    monkeypatch.setattr("siglib._gpu.signature.most_shared", lambda: 0)
+    monkeypatch.setattr("siglib._gpu.signature_plan._STAGED_BYTES", 0)
+    for d, degree, options in ((7, 3, {}), (9, 2, TRANSFORMS)):
+        path = paths(rng, (3, 5, d), dtype)
+        out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options))
+        assert_close(out, reference.signature(path, degree, **options), TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 2), (3, 0, 2), (3, 1, 2), (1, 0, 5, 2), (2, 3, 4, 2), (4, 2)])
+@pytest.mark.parametrize("degree", [0, 1, 3])
+@pytest.mark.parametrize("scalar_term", [False, True])
+def test_edges(gpu: Gpu, shape: tuple[int, ...], degree: int, scalar_term: bool) -> None:
+    path = np.arange(np.prod(shape), dtype=float).reshape(shape) ** 2 / 100
+    out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=scalar_term))
+    assert_close(out, siglib.sig(path, degree, scalar_term=scalar_term), 1e-13)
+
+
+def test_strides(gpu: Gpu, rng: np.random.Generator) -> None:
+    path = paths(rng, (6, 8, 4), np.dtype(np.float64))
+    given = gpu.array(path)
+    for view in (lambda a: a[::2, ::-1], lambda a: a.transpose(1, 2, 0), lambda a: a[:, :, 1::2], lambda a: a.T):
+        out = gpu.numpy(siglib.sig(view(given), 3))
+        assert_same_bits(out, gpu.numpy(siglib.sig(gpu.array(view(path)), 3)))
+
+
+def test_nan_and_infinity_stay_in_their_words(gpu: Gpu) -> None:
+    path = np.zeros((1, 5, 3))
+    path[0, 2, 1] = np.nan
+    out = gpu.numpy(siglib.sig(gpu.array(path), 2))
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(reference.signature(path, 2)))
+
+
+@sizes
+def test_checked(emulated: Gpu, d: int, degree: int, rng: np.random.Generator) -> None:
+    """Without races, accesses outside of arrays, or anything undefined; in both orders of threads."""
+    emulated.cupy.MODE = "check"
+    dtype = np.dtype([np.float32, np.float64][degree % 2])
+    path = paths(rng, (2, 4, d), dtype)
+    expected = reference.signature(path, degree)
+    assert_close(emulated.numpy(siglib.sig(emulated.array(path), degree)), expected, TOLERANCE[dtype.name])
+    emulated.cupy.FALLING = True
+    assert_close(emulated.numpy(siglib.sig(emulated.array(path), degree)), expected, TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize(("d", "degree", "length"), [(2, 2, 200), (3, 3, 300), (6, 2, 150), (4, 5, 270)])
+def test_checked_in_chunks(emulated: Gpu, d: int, degree: int, length: int, rng: np.random.Generator) -> None:
+    emulated.cupy.MODE = "check"
+    path = paths(rng, (1, length, d), np.dtype(np.float64)) / np.sqrt(length)
+    out = emulated.numpy(siglib.sig(emulated.array(path), degree, scalar_term=True))
+    assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
+
+
+@pytest.mark.parametrize("dtype_name", ["float32", "float64"])
+def test_plans(dtype_name: str) -> None:
+    """Tiles cover all letters, and fit into registers."""
+    for d in (*range(2, 40), 64, 100, 257):
+        for degree in range(1, 5):
+            plan = make_plan(d, degree, dtype_name)
+            assert plan.suffix + plan.P == degree
+            assert (plan.n_roots - 1) * plan.T1 < d <= plan.n_roots * plan.T1
+            assert plan.P == 1 or (plan.n_tops - 1) * plan.T2 < d <= plan.n_tops * plan.T2
+            assert plan.T1 * plan.T2 <= {"float32": 128, "float64": 64}[dtype_name]
+
+
+# Products
+
+
+PRODUCTS = [(1, 3), (2, 1), (2, 5), (3, 4), (5, 3), (6, 2), (9, 3)]
+
+
+@pytest.mark.parametrize(("d", "degree"), PRODUCTS)
+def test_products(checked_gpu: Gpu, d: int, degree: int, dtype: np.dtype, rng: np.random.Generator) -> None:
+    n = siglib.sig_length(d, degree)
+    a, b, derivs = (rng.standard_normal((3, n)).astype(dtype) for _ in range(3))
+    out = checked_gpu.numpy(siglib.sig_combine(checked_gpu.array(a), checked_gpu.array(b), d, degree))
+    assert_close(out, reference.combine(a, b, d, degree), TOLERANCE[dtype.name])
+    arrays = map(checked_gpu.array, (derivs, a, b))
+    gradients = checked_gpu.numpy(siglib.sig_combine_backprop(*arrays, d, degree))
+    for actual, expected in zip(gradients, reference.combine_gradients(derivs, a, b, d, degree), strict=True):
+        assert_close(actual, expected, TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0), (2, 3)])
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 1), (0, 1)])
+@pytest.mark.parametrize("degree", [0, 2])
+def test_products_with_the_empty_word(
+    gpu: Gpu, shape: tuple[int, ...], first: int, second: int, degree: int, rng: np.random.Generator
+) -> None:
+    n = siglib.sig_length(3, degree)
+    a, derivs, b = (rng.standard_normal((*shape, n + scalar)) for scalar in (first, first, second))
+    arguments = (gpu.array(a), gpu.array(b), 3, degree)
+    out = gpu.numpy(siglib.sig_combine(*arguments))
+    assert_close(out, siglib.sig_combine(a, b, 3, degree), 1e-13)
+    gradients = gpu.numpy(siglib.sig_combine_backprop(gpu.array(derivs), *arguments))
+    for actual, expected in zip(gradients, siglib.sig_combine_backprop(derivs, a, b, 3, degree), strict=True):
+        assert_close(actual, expected, 1e-13)
