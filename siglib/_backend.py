@@ -112,16 +112,16 @@ def numbers_for(on: Any, numbers: Any) -> Any:
     if library_of(numbers) != "torch":
         return numbers
     numbers = numbers.detach()
-    if numbers.is_cpu:
+    if not _is_on_gpu(numbers):
         return numbers.numpy()
-    if not on.on_gpu or numbers.device.index != on.device:
+    if not on.on_gpu or (numbers.device.index or 0) != on.device:
         raise TypeError(f"parameters of the static kernel are on {numbers.device}, and the paths are not")
     return on.from_torch(numbers)
 
 
 def is_on_gpu(array: Array) -> bool:
     """Whether looking at a number of this array means waiting for a GPU."""
-    return library_of(array) == "cupy" or (library_of(array) == "torch" and not array.is_cpu)
+    return library_of(array) == "cupy" or (library_of(array) == "torch" and _is_on_gpu(array))
 
 
 def device_of(array: Array) -> Any:
