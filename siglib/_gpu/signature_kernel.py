@@ -123,6 +123,11 @@ def _cells(
     return _Cells(c_type(path), length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
 
 
+def _literal(order: int) -> int:
+    """The order, if it is one that is known to the compiler, or 0."""
+    return order if order <= 12 else 0
+
+
 def _n_warps(n_pairs: int, n_bands: int, bytes_of_warp: int) -> int:
     """Warps for each pair: more than one where pairs are too few to fill the device."""
     wanted = -(-_WARPS * n_processors() // n_pairs)
@@ -190,12 +195,45 @@ def _forward(
     n_pairs = _n_pairs(layout, batch1, batch2)
     if n_pairs == 0:
         return
+    device_numbers, *numbers = _numbers(parameters)
+    if order > 0:
+        bytes_of_warp = cells.itemsize * cells.shared_numbers(1)
+        n_warps = min(_n_warps(n_pairs, cells.n_bands(1), bytes_of_warp), 8)
+        own = (n_warps + 1) * cells.n2 * (order + 2)
+        n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
+        launch(
+            "signature_kernel_polynomial.cu",
+            f"signature_kernel_polynomial<{cells.type}, {cells.source}, {cells.letters}, {_literal(order)}, "
+            f"{str(grids).lower()}>",
+            n_blocks,
+            32 * n_warps,
+            (
+                path1,
+                path2 if path2.size else path1,
+                out,
+                exponent,
+                empty(n_blocks * own, out),
+                device_numbers,
+                0,
+                n_pairs,
+                batch1,
+                batch2,
+                layout,
+                cells.n1,
+                cells.n2,
+                cells.dimension,
+                order,
+                cells.kind,
+                *numbers,
+            ),
+            shared=n_warps * bytes_of_warp,
+        )
+        return
     per_lane = cells.rows_of_lane(min(8, (2 if cells.type == "float" else 1) << cells.order1))
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane)
     n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
     own = (n_warps + 1) * cells.carry_numbers()
     n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
-    device_numbers, *numbers = _numbers(parameters)
     launch(
         "signature_kernel.cu",
         f"signature_kernel<{cells.type}, {cells.source}, {cells.letters}, {per_lane}, {str(grids).lower()}>",
@@ -279,7 +317,7 @@ def _backward(
     batch1, batch2 = path1.shape[0], path2.shape[0]
     n_pairs = _n_pairs(layout, batch1, batch2)
     given = cells.source == _FROM_CELLS
-    per_lane = cells.rows_of_lane(2 if cells.type == "float" else 1)
+    per_lane = cells.rows_of_lane(2 if cells.type == "float" and not order else 1)
     n_bands, points = cells.n_bands(per_lane), int(cells.points)
     # Gradients of pairs: those of the first paths have a part for each band.
     size1 = n_bands * (cells.band_cells(per_lane) + points) * cells.dimension
@@ -292,21 +330,34 @@ def _backward(
     gradient1 = outs[0] if given else empty(slab * size1, path1) if wants1 else 0
     gradient2 = empty(slab * size2, path1) if wants2 and not given else 0
     gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
-    # What blocks need of their own: rows that bands carry on, and states of all tiles.
-    states = n_bands * cells.n_tiles * (per_lane + 5) * 32
-    most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + 2 * cells.carry_numbers())))
-    n_blocks = min(slab, 32 * n_processors(), most)
+    # What blocks need of their own: states of all tiles, what bands carry on, and by the polynomial method slopes.
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane, backward=True)
-    n_warps = _n_warps(n_blocks, n_bands, bytes_of_warp)
-    carry = empty(n_blocks * (n_warps + 1) * cells.carry_numbers(), path1)
-    states = empty(n_blocks * states, path1)
+    if order:
+        carry, slopes = cells.n2 * (order + 2), 32 * (2 * order + 1) * 32
+        fixed, of_warp = n_bands * carry, carry + slopes
+        states = n_bands * cells.n_tiles * (2 * order + 4) * 32
+    else:
+        carry, slopes = cells.carry_numbers(), 0
+        fixed, of_warp = 0, carry
+        states = n_bands * cells.n_tiles * (per_lane + 5) * 32
+    most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + fixed + 2 * of_warp)))
+    n_blocks = min(slab, 32 * n_processors(), most)
+    n_warps = min(_n_warps(n_blocks, n_bands, bytes_of_warp), 8 if order else 16)
+    scratch = [empty(n_blocks * (fixed + (n_warps + 1) * carry), path1), empty(n_blocks * states, path1)]
+    if order:
+        scratch.append(empty(n_blocks * n_warps * slopes, path1))
     grids = str(derivs.shape[1] > 1).lower()
     device_numbers, *numbers = _numbers(parameters)
+    name, literal = "signature_kernel_backprop", per_lane
+    orders: tuple[int, ...] = (cells.order1, cells.order2)
+    factor: tuple[float, ...] = (cells.factor,)
+    if order:
+        name, literal, orders, factor = "signature_kernel_polynomial_backprop", _literal(order), (order,), ()
     for first in range(0, n_pairs, slab):
         n = min(slab, n_pairs - first)
         launch(
-            "signature_kernel_backprop.cu",
-            f"signature_kernel_backprop<{cells.type}, {cells.source}, {cells.letters}, {per_lane}, {grids}>",
+            f"{name}.cu",
+            f"{name}<{cells.type}, {cells.source}, {cells.letters}, {literal}, {grids}>",
             min(n_blocks, n),
             32 * n_warps,
             (
@@ -316,8 +367,7 @@ def _backward(
                 gradient1,
                 gradient2,
                 gradient_numbers,
-                carry,
-                states,
+                *scratch,
                 device_numbers,
                 first,
                 n,
@@ -327,12 +377,11 @@ def _backward(
                 cells.n1,
                 cells.n2,
                 cells.dimension,
-                cells.order1,
-                cells.order2,
+                *orders,
                 cells.kind,
                 int(log_derivs),
                 *numbers,
-                cells.factor,
+                *factor,
             ),
             shared=n_warps * bytes_of_warp,
         )

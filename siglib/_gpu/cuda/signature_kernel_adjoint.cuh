@@ -12,6 +12,7 @@
 // What leaves a band upwards goes to memory: number step + 31 of the row is what the first lane has found in that step,
 // its own column; the last lane of the band above, in its step, reads the number of its step.
 #pragma once
+#include "signature_kernel_pull.cuh"
 #include "signature_kernel_sweep.cuh"
 
 template <typename T, int R>
@@ -83,8 +84,6 @@ __device__ __forceinline__ T rescale_adjoint(const Problem& p, AdjointLane<T, R>
 }
 
 // Slopes of 32 steps, (32 steps, R, SLOPE_STRIDE), and the exponents that they have, (32 / LOOK, 32).
-constexpr int SLOPE_STRIDE = 33;
-
 template <typename T, int R>
 __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, int tile,
                              int lane, T* slopes, T* used) {

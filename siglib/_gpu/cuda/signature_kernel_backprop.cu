@@ -29,23 +29,6 @@ __device__ __forceinline__ Carry<T> load_state(Lane<T, R>& s, int lane, const T*
     return {from[(R + 3) * 32 + lane], (int)from[(R + 4) * 32 + lane]};
 }
 
-// `fill` from right to left, each row of cells as many times as it has rows in the refined grid.
-template <typename T, int SOURCE, int C, int R>
-__device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
-                          int first, int tile, bool begins, int lane, const Room<T>& at) {
-    T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
-    if (tile < 0) {
-        for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
-        __syncwarp();
-        return;
-    }
-    fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, begins, lane, at);
-    if (p.order1 > 0)
-        for (int i = 32 * R - 1; i > 0; i--)
-            column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
-    __syncwarp();
-}
-
 // derivs (pairs), or (pairs, nodes of the grid) with GRIDS, by the kernels or, if `log_derivs`, by their logarithms.
 // gradient1 (n_pairs, bands, rows of cells or nodes in a band, d), or (n_pairs, n1, n2) for given cells; gradient2
 // (n_pairs, n2 or n2 + 1, d); gradient_numbers (n_pairs, 3); each may be null. carry as in `signature_kernel`; states
@@ -62,11 +45,10 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
     const StaticKernel<T> s = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T cell_factor = (T)(SOURCE == FROM_INCREMENTS ? factor * p0 * p0 : factor);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
-    const int last = (32 * R + 1) * SLOPE_STRIDE + 32 * 32 / Range<T>::LOOK + (POINTS ? 2 * (p.band_cells + 1) : 0);
-    const Room<T> room = make_room<T, SOURCE, C>(p, 32 * R + 1, warp, SOURCE == FROM_CELLS ? 0 : 32 * C, last);
-    T* const slopes = room.edges + (POINTS ? 2 * (p.band_cells + 1) : 0);
-    T* const used = slopes + (32 * R + 1) * SLOPE_STRIDE;
-    const PullRoom<T> pull_room = {slopes, room.own, used + 32 * 32 / Range<T>::LOOK};
+    const PullSizes<T, SOURCE, C, R> sizes(p);
+    const Room<T> room = make_room<T, SOURCE, C>(p, 32 * R + 1, warp, sizes.first, sizes.last);
+    const PullRoom<T> pull_room = sizes.room(p, room);
+    T *const slopes = pull_room.weights, *const used = pull_room.used;
     const long long carry_size = p.carry + p.carry / Range<T>::LOOK, state_size = (R + 5) * 32;
     T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
     T* saved = states + blockIdx.x * ((long long)p.n_bands * p.n_tiles * state_size);
@@ -112,12 +94,7 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
             }
         }
         __syncthreads();
-        T seed = 0;
-        if constexpr (!GRIDS) {
-            seed = derivs[place];
-            if (layout == SYMMETRIC && a != b) seed += derivs[b * batch2 + a];
-            if (log_derivs) seed /= (T)results[0];
-        }
+        const T seed = GRIDS ? (T)0 : seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
         const int final_exponent = log_derivs ? (int)results[1] : 0;
         const T* seeds = GRIDS ? derivs + place * (long long)(p.rows + 1) * (p.columns + 1) : nullptr;
         const long long size1 =
@@ -162,21 +139,7 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
                 pull<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, -1, false, first_band, lane, room, pull_room, to);
         }
         __syncthreads();
-        if (!gradient_numbers) continue;
-        if (SOURCE == FROM_INCREMENTS) {
-            // scale^2 <x, y>: scale times the derivative by it is 2 sum <y, dF/dy>.
-            for (long long i = threadIdx.x; i < n2 * d; i += blockDim.x) gp[0] += (double)((y[i + d] - y[i]) * second[i]);
-            gp[0] = p0 == 0 ? 0 : gp[0] * 2 / p0;
-        }
-        for (int i = 0; i < 3; i++) {
-            for (int k = 16; k > 0; k /= 2) gp[i] += __shfl_xor_sync(ALL_LANES, gp[i], k);
-            if (lane == 0) sums[warp][i] = gp[i];
-        }
-        __syncthreads();
-        if (threadIdx.x < 3) {
-            double sum = 0;
-            for (int i = 0; i < n_warps; i++) sum += sums[i][threadIdx.x];
-            gradient_numbers[pair * 3 + threadIdx.x] = sum;
-        }
+        if (gradient_numbers)
+            sum_numbers<T, SOURCE>(n2 * d, d, y, second, p0, gp, sums, gradient_numbers + pair * 3);
     }
 }

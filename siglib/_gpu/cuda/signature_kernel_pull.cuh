@@ -8,6 +8,9 @@
 #pragma once
 #include "signature_kernel_cells.cuh"
 
+// From one row of slopes, or of weights, to the next: lanes may read a row or a column without meeting in a bank.
+constexpr int SLOPE_STRIDE = 33;
+
 // What one pair's gradient goes to; null where it is not wanted.
 template <typename T>
 struct Gradients {
@@ -20,10 +23,43 @@ struct Gradients {
 // Shared memory of a warp besides Room.
 template <typename T>
 struct PullRoom {
-    T* weights;         // (32 R + 1, SLOPE_STRIDE)
+    T* weights;         // (32 R + 1, SLOPE_STRIDE): of a tile's cells or nodes; while it is swept, its slopes
+    T* used;            // (32 / LOOK, 32): the exponents of slopes
     T* letters2;        // (32, C)
     T* right;           // (2, band_cells + 1): derivatives of the first column of a tile, read and written in turn
 };
+
+// Its size, before and behind the rest.
+template <typename T, int SOURCE, int C, int R>
+struct PullSizes {
+    static constexpr int POINTS = SOURCE == FROM_PRODUCTS || SOURCE == FROM_DISTANCES;
+    int first, last;
+    __device__ PullSizes(const Problem& p)
+        : first(SOURCE == FROM_CELLS ? 0 : 32 * C),
+          last((32 * R + 1) * SLOPE_STRIDE + 1024 / Range<T>::LOOK + (POINTS ? 2 * (p.band_cells + 1) : 0)) {}
+    __device__ PullRoom<T> room(const Problem& p, const Room<T>& room) const {
+        T* weights = room.edges + (POINTS ? 2 * (p.band_cells + 1) : 0);
+        T* used = weights + (32 * R + 1) * SLOPE_STRIDE;
+        return {weights, used, room.own, used + 1024 / Range<T>::LOOK};
+    }
+};
+
+// `fill` from right to left, each row of cells as many times as it has rows in the refined grid.
+template <typename T, int SOURCE, int C, int R>
+__device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
+                          int first, int tile, bool begins, int lane, const Room<T>& at) {
+    T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
+    if (tile < 0) {
+        for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
+        __syncwarp();
+        return;
+    }
+    fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, begins, lane, at);
+    if (p.order1 > 0)
+        for (int i = 32 * R - 1; i > 0; i--)
+            column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
+    __syncwarp();
+}
 
 // Derivatives of the band's cells in the lane's column, summed over the rows of the refined grid, to `weights`.
 template <typename T, int R>
@@ -33,7 +69,7 @@ __device__ __forceinline__ void sum_parts(const Problem& p, int first, int j, in
         T sum = 0;
         if (j >= 0 && j < p.n2 && first + i < p.n1)
             for (int part = 0; part < parts; part++) sum += column[(i * parts + part) * STRIDE];
-        weights[i * 33 + lane] = sum;
+        weights[i * SLOPE_STRIDE + lane] = sum;
     }
 }
 
@@ -66,7 +102,7 @@ __device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T
     for (int row = 0; row <= n; row++) {
         T difference = 0;
         if (row < n) {
-            const T mine = pull.weights[row * 33 + lane];
+            const T mine = pull.weights[row * SLOPE_STRIDE + lane];
             T next = __shfl_down_sync(ALL_LANES, mine, 1);
             if (lane == 31) next = begins ? (T)0 : right[row];
             if (lane == 0) next_right[row] = mine;
@@ -74,7 +110,7 @@ __device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T
         }
         const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
         const T v = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
-        pull.weights[row * 33 + lane] =
+        pull.weights[row * SLOPE_STRIDE + lane] =
             kappa_derivs_of<T, SOURCE>(s, v, (before - difference) * factor, to.parameters, to.gp);
         before = difference;
     }
@@ -108,7 +144,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
         if (to.second && node >= 0 && node < p.n2 + POINTS) {
             for (int c = 0; c < C; c++) sums[c] = 0;
             for (int row = 0; row < n + POINTS; row++) {
-                const T u = pull.weights[row * 33 + lane];
+                const T u = pull.weights[row * SLOPE_STRIDE + lane];
                 load_letters<T, C>(at.letters + row * C, others);
 #pragma unroll
                 for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, mine[c], others[c]);
@@ -121,7 +157,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
             load_letters<T, C>(at.letters + row * C, x);
             for (int c = 0; c < C; c++) sums[c] = 0;
             for (int k = 0; k < 32; k++) {
-                const T u = pull.weights[row * 33 + k];
+                const T u = pull.weights[row * SLOPE_STRIDE + k];
                 load_letters<T, C>(pull.letters2 + k * C, others);
 #pragma unroll
                 for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, x[c], others[c]);
@@ -130,7 +166,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
         }
         if constexpr (POINTS) {
             // The last row, one more than lanes may be: a lane for each column.
-            const T u = pull.weights[n * 33 + lane];
+            const T u = pull.weights[n * SLOPE_STRIDE + lane];
             load_letters<T, C>(at.letters + n * C, others);
             for (int c = 0; c < C; c++) {
                 sums[c] = pulled<T, SOURCE>(u, others[c], mine[c]);
@@ -153,7 +189,7 @@ __device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1,
     if constexpr (SOURCE == FROM_CELLS) {
         for (int row = 0; row < p.band_cells; row++) {
             if (j >= p.n2 || first + row >= p.n1) continue;
-            const T v = room.weights[row * 33 + lane] * factor;
+            const T v = room.weights[row * SLOPE_STRIDE + lane] * factor;
             T* cell = to.first + (long long)(first + row) * p.n2 + j;
             *cell = first_band ? v : *cell + v;
         }
@@ -163,4 +199,36 @@ __device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1,
         pull_letters<T, SOURCE, C>(p, path1, path2, factor, first, tile, first_of_band, first_band, lane, at, room, to);
     }
     __syncwarp();
+}
+
+// The derivative by the kernel of a pair, or by that and the mirrored one, or by their logarithm.
+template <typename T>
+__device__ __forceinline__ T seed_of(const T* derivs, int layout, long long a, long long b, long long batch2,
+                                     long long log_derivs, T value) {
+    T seed = derivs[layout == PAIRWISE ? a : a * batch2 + b];
+    if (layout == SYMMETRIC && a != b) seed += derivs[b * batch2 + a];
+    return log_derivs ? seed / value : seed;
+}
+
+// The sums of all threads' gp to three numbers, in a fixed order. All threads of the block come here.
+template <typename T, int SOURCE>
+__device__ void sum_numbers(long long size, long long d, const T* y, const T* second, double scale, double* gp,
+                            double (*sums)[3], double* out) {
+    const int lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
+    if (SOURCE == FROM_INCREMENTS) {
+        // scale^2 <x, y>: scale times the derivative by it is 2 sum <y, dF/dy>.
+        for (long long i = threadIdx.x; i < size; i += blockDim.x) gp[0] += (double)((y[i + d] - y[i]) * second[i]);
+        gp[0] = scale == 0 ? 0 : gp[0] * 2 / scale;
+    }
+    for (int i = 0; i < 3; i++) {
+        for (int k = 16; k > 0; k /= 2) gp[i] += __shfl_xor_sync(ALL_LANES, gp[i], k);
+        if (lane == 0) sums[threadIdx.x >> 5][i] = gp[i];
+    }
+    __syncthreads();
+    if (threadIdx.x < 3) {
+        double sum = 0;
+        for (int i = 0; i < n_warps; i++) sum += sums[i][threadIdx.x];
+        out[threadIdx.x] = sum;
+    }
+    __syncthreads();
 }

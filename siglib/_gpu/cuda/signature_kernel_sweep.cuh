@@ -119,22 +119,6 @@ __device__ __forceinline__ void window_rows(const Problem& p, int lane, int* row
     for (int r = 0; r < R; r++) row_offset[r] = smaller((lane * R + r) >> p.order1, p.band_cells - 1) * STRIDE;
 }
 
-// Where the nodes of one pair's grid go: (rows + 1, columns + 1), and transposed to the grid of the mirrored pair.
-template <typename T>
-struct Grid {
-    T* nodes;
-    T* mirrored;
-};
-
-template <typename T>
-__device__ __forceinline__ void first_nodes(const Problem& p, const Grid<T>& grid) {
-    for (int i = threadIdx.x; i <= p.rows; i += blockDim.x) grid.nodes[(long long)i * (p.columns + 1)] = 1;
-    for (int j = 1 + threadIdx.x; j <= p.columns; j += blockDim.x) grid.nodes[j] = 1;
-    if (!grid.mirrored) return;
-    for (int j = threadIdx.x; j <= p.columns; j += blockDim.x) grid.mirrored[(long long)j * (p.rows + 1)] = 1;
-    for (int i = 1 + threadIdx.x; i <= p.rows; i += blockDim.x) grid.mirrored[i] = 1;
-}
-
 template <typename T, int R>
 __device__ __forceinline__ void store_nodes(const Problem& p, const Lane<T, R>& s, int row, int column,
                                             const Grid<T>& grid) {
