@@ -342,7 +342,7 @@ def _backward(
         states = n_bands * cells.n_tiles * (per_lane + 5) * 32
     most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + fixed + 2 * of_warp)))
     n_blocks = min(slab, 32 * n_processors(), most)
-    n_warps = min(_n_warps(n_blocks, n_bands, bytes_of_warp), 8 if order else 16)
+    n_warps = min(_n_warps(n_blocks, n_bands, bytes_of_warp), 8)
     scratch = [empty(n_blocks * (fixed + (n_warps + 1) * carry), path1), empty(n_blocks * states, path1)]
     if order:
         scratch.append(empty(n_blocks * n_warps * slopes, path1))

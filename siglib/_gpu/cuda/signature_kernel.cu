@@ -11,7 +11,7 @@
 // GRIDS out has the nodes of all grids. carry (blocks, warps + 1, carry + carry / LOOK). parameters: those of the static
 // kernel, if they are on the device, in place of p0, p1, p2. factor: of the cells.
 template <typename T, int SOURCE, int C, int R, bool GRIDS>
-__global__ void __launch_bounds__(512) signature_kernel(
+__global__ void __launch_bounds__(512, 1) signature_kernel(
     const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
     long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
     long long order1, long long order2, long long kind, double p0, double p1, double p2, double factor) {
@@ -25,6 +25,7 @@ __global__ void __launch_bounds__(512) signature_kernel(
     T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
+    const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
     for (int i = warp; i <= n_warps; i += n_warps) clear_carry(p, carries + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
@@ -49,14 +50,9 @@ __global__ void __launch_bounds__(512) signature_kernel(
             const int band = round * n_warps + warp;
             if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
             const int row = (band * 32 + lane) * R, cell = (int)(((long long)band * 32 * R) >> p.order1);
-            if (tile == 0) {
-                first_column(state);
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, -1, 1, true, lane, room);
-            }
-            if ((tile & ((1 << smaller(p.order2, 30)) - 1)) == 0) {
-                const int filled = tile >> p.order2;
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, filled, filled & 1, false, lane, room);
-            }
+            if (tile == 0) first_column(state);
+            if ((tile & sub_tiles) == 0)
+                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep<T, R, GRIDS>(p, state, room.window, load_carry(p, above, tile, lane),
                                carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);

@@ -34,7 +34,7 @@ __device__ __forceinline__ Carry<T> load_state(Lane<T, R>& s, int lane, const T*
 // (n_pairs, n2 or n2 + 1, d); gradient_numbers (n_pairs, 3); each may be null. carry as in `signature_kernel`; states
 // (blocks, bands, tiles, R + 5, 32).
 template <typename T, int SOURCE, int C, int R, bool GRIDS>
-__global__ void __launch_bounds__(512) signature_kernel_backprop(
+__global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     const T* derivs, const T* path1, const T* path2, T* gradient1, T* gradient2, double* gradient_numbers, T* carry,
     T* states, const double* parameters, long long first_pair, long long n_pairs, long long batch1, long long batch2,
     long long layout, long long n1, long long n2, long long d, long long order1, long long order2, long long kind,
@@ -72,14 +72,9 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
             const int band = round * n_warps + warp;
             if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
             const int cell = (int)(((long long)band * 32 * R) >> p.order1);
-            if (tile == 0) {
-                first_column(state);
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, -1, 1, true, lane, room);
-            }
-            if ((tile & sub_tiles) == 0) {
-                const int filled = tile >> p.order2;
-                fill<T, SOURCE, C, true>(p, s, x, y, cell_factor, cell, filled, filled & 1, false, lane, room);
-            }
+            if (tile == 0) first_column(state);
+            if ((tile & sub_tiles) == 0)
+                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             const Carry<T> carried = load_carry(p, above, tile, lane);
             save_state(state, carried, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
@@ -111,14 +106,10 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
             if (mine < 0 || tile < 0 || band < 0) continue;
             const int cell = (int)(((long long)band * 32 * R) >> p.order1), filled = tile >> p.order2;
             const int row = (band * 32 + lane) * R;
-            if (tile == p.n_tiles - 1) {
-                last_column(adjoint);
-                fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, filled + 1, true, lane, room);
-                fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, filled, false, lane, room);
-            }
-            const bool last_sub_tile = (tile & sub_tiles) == 0;
-            if (last_sub_tile)
-                fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, filled - 1, false, lane, room);
+            const bool last_sub_tile = (tile & sub_tiles) == 0, first_of_band = filled == (p.n_tiles - 1) >> p.order2;
+            if (tile == p.n_tiles - 1) last_column(adjoint);
+            fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, tile == p.n_tiles - 1 ? filled + 1 : filled - 1,
+                                       last_sub_tile ? filled - 1 : filled, filled + 1, lane, room);
             const Carry<T> carried =
                 load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             sweep_slopes(p, state, room.window, carried, tile, lane, slopes, used);
@@ -127,7 +118,6 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
                           carries + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,
                           seeds);
             if (!last_sub_tile) continue;
-            const bool first_of_band = filled == (p.n_tiles - 1) >> p.order2;
             const bool first_band =
                 turn == 0 || (SOURCE == FROM_CELLS && (int)(((long long)(band + 1) * 32 * R) >> p.order1) != cell);
             T* first = gradient1 ? gradient1 + pair * size1 : nullptr;
@@ -135,8 +125,6 @@ __global__ void __launch_bounds__(512) signature_kernel_backprop(
             const Gradients<T> to = {first, second, gradient_numbers != nullptr, gp};
             pull<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, filled, first_of_band, first_band, lane, room,
                                   pull_room, to);
-            if (POINTS && filled == 0)
-                pull<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, -1, false, first_band, lane, room, pull_room, to);
         }
         __syncthreads();
         if (gradient_numbers)

@@ -193,6 +193,14 @@ __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1,
     __syncwarp();
 }
 
+// `fill` from left to right, with its beginning before the first tile.
+template <typename T, int SOURCE, int C>
+__device__ __forceinline__ void fill_on(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2,
+                                        T factor, int first, int tile, int lane, const Room<T>& at) {
+    for (int i = tile == 0 ? -1 : tile; i <= tile; i++)
+        fill<T, SOURCE, C, true>(p, s, path1, path2, factor, first, i, i & 1, i < 0, lane, at);
+}
+
 // Where the nodes of one pair's grid go: (rows + 1, columns + 1), and transposed to the grid of the mirrored pair.
 template <typename T>
 struct Grid {

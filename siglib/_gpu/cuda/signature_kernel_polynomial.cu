@@ -6,7 +6,7 @@
 
 // Arrays as in `signature_kernel.cu`; carry (blocks, warps + 1, n2, order + 2).
 template <typename T, int SOURCE, int C, int N, bool GRIDS>
-__global__ void __launch_bounds__(256) signature_kernel_polynomial(
+__global__ void __launch_bounds__(256, 1) signature_kernel_polynomial(
     const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
     long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
     long long order, long long kind, double p0, double p1, double p2) {
@@ -48,9 +48,8 @@ __global__ void __launch_bounds__(256) signature_kernel_polynomial(
                 set_edge(constants, (T)1, state.A);
                 set_edge(constants, (T)0, state.B);
                 state.exponent = state.exponent_of_B = 0;
-                fill<T, SOURCE, C, true>(p, s, x, y, factor, band * 32, -1, 1, true, lane, room);
             }
-            fill<T, SOURCE, C, true>(p, s, x, y, factor, band * 32, tile, tile & 1, false, lane, room);
+            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             value = pass_tile<T, N, false>(p, constants, state, room.window, above,
                                            carries + band % (n_warps + 1) * carry_size, row, tile, lane, value,

@@ -32,7 +32,7 @@ __device__ __forceinline__ void load_edges(const Constants<T, N>& c, Edges<T, N>
 // Arrays as in `signature_kernel_backprop.cu`, and: carry (blocks, bands + warps + 1, n2, order + 2); states (blocks,
 // bands, tiles, 2 order + 4, 32); slopes (blocks, warps, 32, 2 order + 1, 32).
 template <typename T, int SOURCE, int C, int N, bool GRIDS>
-__global__ void __launch_bounds__(256) signature_kernel_polynomial_backprop(
+__global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
     const T* derivs, const T* path1, const T* path2, T* gradient1, T* gradient2, double* gradient_numbers, T* carry,
     T* states, T* slopes, const double* parameters, long long first_pair, long long n_pairs, long long batch1,
     long long batch2, long long layout, long long n1, long long n2, long long d, long long order, long long kind,
@@ -76,9 +76,8 @@ __global__ void __launch_bounds__(256) signature_kernel_polynomial_backprop(
                 set_edge(constants, (T)1, state.A);
                 set_edge(constants, (T)0, state.B);
                 state.exponent = state.exponent_of_B = 0;
-                fill<T, SOURCE, C, true>(p, s, x, y, factor, band * 32, -1, 1, true, lane, room);
             }
-            fill<T, SOURCE, C, true>(p, s, x, y, factor, band * 32, tile, tile & 1, false, lane, room);
+            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
             save_edges(constants, state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             value = pass_tile<T, N, false>(p, constants, state, room.window,
                                            band > 0 ? carries + (band - 1) * carry_size : nullptr,
@@ -102,11 +101,8 @@ __global__ void __launch_bounds__(256) signature_kernel_polynomial_backprop(
             const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
             if (mine < 0 || tile < 0 || band < 0) continue;
             const int cell = band * 32, row = cell + lane;
-            if (tile == p.n_tiles - 1) {
-                fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile + 1, true, lane, room);
-                fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile, false, lane, room);
-            }
-            fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile - 1, false, lane, room);
+            fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1,
+                                       tile + 1, lane, room);
             Edges<T, N> again;
             load_edges(constants, again, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             pass_tile<T, N, true>(p, constants, again, room.window,
@@ -126,8 +122,6 @@ __global__ void __launch_bounds__(256) signature_kernel_polynomial_backprop(
             const bool first_band = turn == 0 || SOURCE == FROM_CELLS;
             pull<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile, tile == p.n_tiles - 1, first_band, lane, room,
                                   pull_room, to);
-            if (POINTS && tile == 0)
-                pull<T, SOURCE, C, 1>(p, s, x, y, factor, cell, -1, false, first_band, lane, room, pull_room, to);
         }
         __syncthreads();
         if (gradient_numbers)

@@ -44,21 +44,23 @@ struct PullSizes {
     }
 };
 
-// `fill` from right to left, each row of cells as many times as it has rows in the refined grid.
+// `fill` from right to left, tiles from ... to, the first of which is only a beginning if it is `beginning`; each row of
+// cells as many times as it has rows in the refined grid. Tile -1 is zeros.
 template <typename T, int SOURCE, int C, int R>
 __device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
-                          int first, int tile, bool begins, int lane, const Room<T>& at) {
-    T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
-    if (tile < 0) {
-        for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
+                          int first, int from, int to, int beginning, int lane, const Room<T>& at) {
+    for (int tile = from; tile >= to; tile--) {
+        T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
+        if (tile < 0) {
+            for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
+        } else {
+            fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, tile == beginning, lane, at);
+            if (p.order1 > 0)
+                for (int i = 32 * R - 1; i > 0; i--)
+                    column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
+        }
         __syncwarp();
-        return;
     }
-    fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, begins, lane, at);
-    if (p.order1 > 0)
-        for (int i = 32 * R - 1; i > 0; i--)
-            column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
-    __syncwarp();
 }
 
 // Derivatives of the band's cells in the lane's column, summed over the rows of the refined grid, to `weights`.
@@ -183,22 +185,27 @@ template <typename T, int SOURCE, int C, int R>
 __device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor, int first,
                      int tile, bool first_of_band, bool first_band, int lane, const Room<T>& at,
                      const PullRoom<T>& room, const Gradients<T>& to) {
-    const int j = 32 * tile + lane;
-    __syncwarp();
-    sum_parts<T, R>(p, first, j, lane, at.window + (j & (WINDOW - 1)), room.weights);
-    if constexpr (SOURCE == FROM_CELLS) {
-        for (int row = 0; row < p.band_cells; row++) {
-            if (j >= p.n2 || first + row >= p.n1) continue;
-            const T v = room.weights[row * SLOPE_STRIDE + lane] * factor;
-            T* cell = to.first + (long long)(first + row) * p.n2 + j;
-            *cell = first_band ? v : *cell + v;
+    // Behind the last tile to the left comes -1, for kernels of points.
+    const int end = tile == 0 && SOURCE != FROM_CELLS && SOURCE != FROM_INCREMENTS ? -1 : tile;
+    for (int at_tile = tile; at_tile >= end; at_tile--) {
+        const int j = 32 * at_tile + lane;
+        const bool begins = first_of_band && at_tile == tile;
+        __syncwarp();
+        sum_parts<T, R>(p, first, j, lane, at.window + (j & (WINDOW - 1)), room.weights);
+        if constexpr (SOURCE == FROM_CELLS) {
+            for (int row = 0; row < p.band_cells; row++) {
+                if (j >= p.n2 || first + row >= p.n1) continue;
+                const T v = room.weights[row * SLOPE_STRIDE + lane] * factor;
+                T* cell = to.first + (long long)(first + row) * p.n2 + j;
+                *cell = first_band ? v : *cell + v;
+            }
+        } else {
+            if constexpr (SOURCE != FROM_INCREMENTS)
+                node_weights<T, SOURCE, C>(p, s, path1, path2, factor, first, at_tile, begins, lane, at, room, to);
+            pull_letters<T, SOURCE, C>(p, path1, path2, factor, first, at_tile, begins, first_band, lane, at, room, to);
         }
-    } else {
-        if constexpr (SOURCE != FROM_INCREMENTS)
-            node_weights<T, SOURCE, C>(p, s, path1, path2, factor, first, tile, first_of_band, lane, at, room, to);
-        pull_letters<T, SOURCE, C>(p, path1, path2, factor, first, tile, first_of_band, first_band, lane, at, room, to);
+        __syncwarp();
     }
-    __syncwarp();
 }
 
 // The derivative by the kernel of a pair, or by that and the mirrored one, or by their logarithm.
