@@ -4,8 +4,8 @@ from typing import Any
 
 from ._launch import c_type, empty, launch, most_shared
 from .path import strides
-from .signature_plan import BLOCK, chunk_length, make_plan, make_staging
-from .tensor import multiply_chunks, sig_combine, sig_combine_backprop
+from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
+from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
 
 __all__ = ["sig", "sig_combine", "sig_combine_backprop"]
 
@@ -76,9 +76,11 @@ def sig_of_chunks(
     n_virtual = n_paths * n_chunks
     plan = make_plan(d, degree, path.dtype.name)
     staging = make_staging(plan, d, chunk, path.itemsize, most_shared())
+    if staging.n == 0:
+        plan = small_tiles(plan, d)
     launch(
         "signature.cu",
-        f"sig_forward<{c_type(path)}, {plan.template}, {int(staging.n > 0)}>",
+        f"sig_forward<{c_type(path)}, {plan.template}, {int(staging.n > 0)}, {index_type(out.shape[1])}>",
         -(-n_virtual * plan.n_items // BLOCK),
         BLOCK,
         (
@@ -86,11 +88,12 @@ def sig_of_chunks(
             out,
             n_virtual,
             *strides(path),
-            length,
+            n_rows,
             dimension,
+            d,
             int(time_aug),
             int(lead_lag),
-            float(end_time),
+            end_time / n_rows,
             n_chunks,
             chunk,
             plan.n_roots,

@@ -71,6 +71,14 @@ def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
     return chunk if n_rows > 2 * chunk else n_rows
 
 
+def small_tiles(plan: Plan, d: int) -> Plan:
+    """The plan for increments that a block cannot keep in shared memory: fewer registers are left for coefficients."""
+    if plan.P == 1:
+        return plan
+    n = -(-d // 4)
+    return Plan(0, plan.suffix, 2, 4, 4, n, n, d**plan.suffix * n * n)
+
+
 class Staging(NamedTuple):
     """The increments that a block keeps in shared memory, in numbers; `shared` in bytes. Nothing if `n` is 0."""
 

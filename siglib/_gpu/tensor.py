@@ -13,7 +13,12 @@ _LONG_SUM = 48
 
 def template(array: Any, d: int, n_words: int) -> str:
     """Arguments of the templates in tensor.cu: number type, letters if few, type of indices."""
-    return f"{c_type(array)}, {d if 2 <= d <= 5 else 0}, {'int' if n_words < 2**31 else 'long long'}"
+    return f"{c_type(array)}, {d if 2 <= d <= 5 else 0}, {index_type(n_words)}"
+
+
+def index_type(n_words: int) -> str:
+    """The integer type for the indices of the numbers of a signature."""
+    return "int" if n_words < 2**31 else "long long"
 
 
 def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: bool) -> None:

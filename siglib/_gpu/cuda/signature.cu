@@ -10,15 +10,15 @@
 #include "tensor.cuh"
 
 // Write the coefficients below node u of level Q to the levels' `rows`; `word` is the place of the node's word.
-template <typename T, int D, int P, int T1, int T2, int Q>
-__device__ __forceinline__ void store_below(const T* tree, int u, long long word, T* const* rows,
-                                            const long long* weights, int c0, int j0, int d) {
+template <typename T, int D, int P, int T1, int T2, int Q, typename I>
+__device__ __forceinline__ void store_below(const T* tree, int u, I word, T* const* rows, const I* weights, int c0,
+                                            int j0, int d) {
     constexpr int FAN = fan<D, P, T1, T2>(Q), AT = level_at<D, P, T1, T2>(Q + 1);
 #pragma unroll
     for (int j = 0; j < FAN; j++) {
         const int letter = D > 0 ? j : j + (Q == 0 ? c0 : j0);
         if (D == 0 && letter >= d) continue;
-        const long long next = word + letter * weights[Q];
+        const I next = word + letter * weights[Q];
         // Several top tiles have the same words of level 1.
         if (Q + 1 == P || D > 0 || j0 == 0) rows[Q][next] = tree[AT + u * FAN + j];
         if constexpr (Q + 1 < P) store_below<T, D, P, T1, T2, Q + 1>(tree, u * FAN + j, next, rows, weights, c0, j0, d);
@@ -28,13 +28,14 @@ __device__ __forceinline__ void store_below(const T* tree, int u, long long word
 // path: points of the batch; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
 // word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
 // Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
-// lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed.
-template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED>
-__global__ void __launch_bounds__(128) sig_forward(
+// lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed. I is an
+// integer type for the indices of a signature's numbers.
+template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED, typename I>
+__global__ void __launch_bounds__(128, 1) sig_forward(
     const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
-    long long channel_stride, long long length, long long dimension, long long time_aug, long long lead_lag,
-    double end_time, long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long n_staged,
-    long long width, long long shared_stride, long long out_stride, long long scalar_term) {
+    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
+    long long lead_lag, double time_step, long long n_chunks, long long chunk, long long n_roots, long long n_tops,
+    long long n_staged, long long width, long long shared_stride, long long out_stride, long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int ALL = D > 0 ? D : 1;
     Paths<T> paths;
@@ -42,29 +43,28 @@ __global__ void __launch_bounds__(128) sig_forward(
     paths.path = path_stride;
     paths.point = point_stride;
     paths.channel = channel_stride;
-    paths.n_rows = lead_lag ? 2 * (length - 1) : length - 1;
+    paths.n_rows = n_rows;
     paths.n_chunks = n_chunks;
     paths.chunk = chunk;
     paths.dimension = (int)dimension;
-    paths.d = (int)(lead_lag ? 2 * dimension : dimension) + (time_aug ? 1 : 0);
+    paths.d = (int)n_letters;
     paths.time_aug = time_aug != 0;
     paths.lead_lag = lead_lag != 0;
-    paths.time_step = (T)(end_time / paths.n_rows);
-    const long long d = D > 0 ? D : paths.d;
+    paths.time_step = (T)time_step;
+    const I d = D > 0 ? D : (I)n_letters;
 
     // This thread's item, and the virtual paths of the block.
-    long long n_suffixes = 1;
+    I n_suffixes = 1;
 #pragma unroll
     for (int k = 0; k < SUFFIX; k++) n_suffixes *= d;
-    const long long n_items = n_suffixes * n_roots * n_tops;
-    const long long item = thread_number();
-    const long long v = item / n_items, v_first = (long long)blockIdx.x * blockDim.x / n_items;
+    const I n_items = n_suffixes * (I)(n_roots * n_tops);
+    const long long v = thread_number() / n_items, v_first = (long long)blockIdx.x * blockDim.x / n_items;
     const long long v_last = ((long long)(blockIdx.x + 1) * blockDim.x - 1) / n_items;
-    const bool exists = v < n_virtual;
-    const long long in_path = item - v * n_items, tile = in_path / n_suffixes, suffix = in_path - tile * n_suffixes;
-    const int c0 = (int)(tile % n_roots) * T1, j0 = (int)(tile / n_roots) * T2;
+    const I in_path = (I)(thread_number() - v * n_items), tile = in_path / n_suffixes;
+    const I suffix = in_path - tile * n_suffixes;
+    const int c0 = (int)(tile % (int)n_roots) * T1, j0 = (int)(tile / (int)n_roots) * T2;
     int w[ENDING];  // w[k - 1]: the k-th letter of the suffix from its end
-    long long rest = suffix;
+    I rest = suffix;
 #pragma unroll
     for (int k = 0; k < SUFFIX; k++) {
         w[k] = (int)(rest % d);
@@ -78,25 +78,24 @@ __global__ void __launch_bounds__(128) sig_forward(
     for (int i = 0; i < ENDING; i++) ending[i] = 0;
 
     T* staged = dyn_smem<T>();
-    const T* mine = staged + (v - v_first) * shared_stride;
-    const long long b = v / n_chunks, start = (v - b * n_chunks) * chunk;
-    const long long n_increments = smaller(chunk, paths.n_rows);
-    for (long long first = (n_increments - 1) / n_staged * n_staged; first >= 0; first -= n_staged) {
-        const int n = (int)smaller(n_staged, n_increments - first);
+    const T* mine = staged + (int)(v - v_first) * (int)shared_stride;
+    const int n_increments = (int)smaller(chunk, n_rows);
+    for (int first = (n_increments - 1) / (int)n_staged * (int)n_staged; first >= 0; first -= (int)n_staged) {
+        const int n = smaller((int)n_staged, n_increments - first);
         if constexpr (STAGED) {
             __syncthreads();
             // A warp for each virtual path if there are several, the whole block for one.
             const bool several = v_first < v_last;
             const int n_team = several ? 32 : blockDim.x, rank = threadIdx.x % n_team;
             for (long long k = v_first + threadIdx.x / n_team; k <= v_last; k += blockDim.x / n_team)
-                load_increments(paths, k, k < n_virtual, first, n, (int)width, staged + (k - v_first) * shared_stride,
-                                rank, n_team);
+                load_increments(paths, k, k < n_virtual, first, n, (int)width,
+                                staged + (int)(k - v_first) * (int)shared_stride, rank, n_team);
             __syncthreads();
         }
         for (int k = n - 1; k >= 0; k--) {
             T root[T1], middle[ALL * P], top[T2], x[ENDING], B[P];
             if constexpr (STAGED) {
-                const T* now = mine + k * width;
+                const T* now = mine + k * (int)width;
                 if constexpr (D > 0) {
 #pragma unroll
                     for (int i = 0; i < D; i++) middle[i] = now[i];
@@ -107,8 +106,8 @@ __global__ void __launch_bounds__(128) sig_forward(
 #pragma unroll
                 for (int i = 0; i < SUFFIX; i++) x[i] = now[w[i]];
             } else {
-                const long long row = start + first + k;
-                const bool there = exists && row < paths.n_rows;
+                const long long b = v / n_chunks, row = (v - b * n_chunks) * chunk + first + k;
+                const bool there = v < n_virtual && row < n_rows;
                 const T* points = path + b * path_stride;
 #pragma unroll
                 for (int i = 0; i < T1; i++)
@@ -132,7 +131,7 @@ __global__ void __launch_bounds__(128) sig_forward(
                 advance_below<T, D, P, T1, T2, 0>(tree, 0, B, root, root, top);
         }
     }
-    if (!exists) return;
+    if (v >= n_virtual) return;
 
     // Level by level, first the words that are endings of the suffix, then those of the tree.
     T* row = out + v * out_stride;
@@ -140,7 +139,7 @@ __global__ void __launch_bounds__(128) sig_forward(
         if (in_path == 0) row[0] = 1;
         row++;
     }
-    long long size = d;  // of the level, which starts at `row`
+    I size = d;  // of the level, which starts at `row`
 #pragma unroll
     for (int k = 0; k < SUFFIX; k++) {
         if (tile == 0 && suffix < size) row[suffix] = ending[k];
@@ -148,7 +147,7 @@ __global__ void __launch_bounds__(128) sig_forward(
         size *= d;
     }
     T* rows[P];
-    long long weights[P];  // of the letter in front of a word of the tree's level q
+    I weights[P];  // of the letter in front of a word of the tree's level q
 #pragma unroll
     for (int q = 0; q < P; q++) {
         rows[q] = row + suffix;
@@ -156,7 +155,7 @@ __global__ void __launch_bounds__(128) sig_forward(
         row += size;
         size *= d;
     }
-    store_below<T, D, P, T1, T2, 0>(tree, 0, 0, rows, weights, c0, j0, (int)d);
+    store_below<T, D, P, T1, T2, 0>(tree, 0, I(0), rows, weights, c0, j0, (int)d);
 }
 
 // Paths with one channel: the powers X^n / n! of the total increment. One warp for each path.
