@@ -58,10 +58,6 @@ class GivenProblem(Problem):
         """An array as the user's code wants it."""
         return as_tensor(array) if self.given.tensors_only else array
 
-    def like(self, array: Any, other: Array) -> Array:
-        """A view in the library of `other`."""
-        return array if namespace_of(other) is self.on.xp else as_tensor(array)
-
     def picked(self, paths: Array, index: Any) -> Array:
         """The paths of this index, an array on the host."""
         with self.on.current():
@@ -135,9 +131,10 @@ class GivenProblem(Problem):
             if layout == SYMMETRIC:
                 # Both entries of a pair have their derivative; those on the diagonal are one entry.
                 some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
-            d_cells = xp.zeros_like(cells)
+            seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
+            d_cells = self.on.view(seeds).reshape(cells.shape)
             self.kernels.sig_kernel_backprop(
-                xp.ascontiguousarray(some, derivs.dtype),
+                xp.ascontiguousarray(some.astype(derivs.dtype, copy=False)),
                 cells,
                 self.nothing(derivs.dtype),
                 d_cells,
@@ -156,7 +153,7 @@ class GivenProblem(Problem):
                 self.wavefront,
                 self.n_threads,
             )
-            seeds = self.like(d_cells.reshape(len(first), length1 - 1, length2 - 1), some_x)
+            seeds = self.as_given(seeds)
             if left:
                 self.add(d_x, first, self.checked("grad_x", self.given.grad_x(ctx, seeds), some_x, some_x.shape))
             if right:

@@ -97,9 +97,7 @@ def test_gradients(
     both = {"left_deriv": True, "right_deriv": True}
     expected = siglib.sig_kernel_gram_backprop(derivs, x, y, **options, **both)
     given = tuple(map(gpu.array, (derivs, x, y)))
-    for gradient, on_cpu in zip(
-        siglib.sig_kernel_gram_backprop(*given, **options, **both), expected, strict=True
-    ):
+    for gradient, on_cpu in zip(siglib.sig_kernel_gram_backprop(*given, **options, **both), expected, strict=True):
         assert_close(gpu.numpy(gradient), on_cpu, tolerance(dtype))
     left, nothing = siglib.sig_kernel_gram_backprop(*given, **options)
     assert nothing is None
@@ -120,7 +118,9 @@ def test_grids_and_their_gradients(gpu: Gpu, dtype: np.dtype, rng: np.random.Gen
         out = siglib.sig_kernel(gpu.array(x), gpu.array(y), return_grid=True, **options)
         assert_close(gpu.numpy(out), siglib.sig_kernel(x, y, return_grid=True, **options), tolerance(dtype))
         derivs = rng.standard_normal(out.shape).astype(dtype)
-        found = siglib.sig_kernel_backprop(*map(gpu.array, (derivs, x, y)), return_grid=True, right_deriv=True, **options)
+        found = siglib.sig_kernel_backprop(
+            *map(gpu.array, (derivs, x, y)), return_grid=True, right_deriv=True, **options
+        )
         expected = siglib.sig_kernel_backprop(derivs, x, y, return_grid=True, right_deriv=True, **options)
         for gradient, on_cpu in zip(found, expected, strict=True):
             assert_close(gpu.numpy(gradient), on_cpu, tolerance(dtype))

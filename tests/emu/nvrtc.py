@@ -112,9 +112,7 @@ def measured(budgets: Sequence[Budget]) -> dict[tuple[str, str], Usage]:
         for architecture in ARCHITECTURES:
             for name, usage in compile_for(_source.read(file), names, architecture).items():
                 before = most.get((file, name), Usage(0, 0))
-                most[file, name] = Usage(
-                    max(before.registers, usage.registers), max(before.spilled, usage.spilled)
-                )
+                most[file, name] = Usage(max(before.registers, usage.registers), max(before.spilled, usage.spilled))
     return most
 
 
