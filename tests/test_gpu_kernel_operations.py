@@ -52,8 +52,10 @@ def test_far_beyond_the_range(gpu: Gpu, rng: np.random.Generator) -> None:
         assert_close(found.diagonal(), expected.diagonal(), limit)
     found = gpu.numpy(siglib.sig_kernel_gram(gpu.array(x), gpu.array(y), dyadic_order=0, log=True))
     assert_close(found, quiet(siglib.sig_kernel_gram, x, y, dyadic_order=0, log=True), 1e-11)
-    found = gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(x), dyadic_order=4))
-    assert_same_bits(found, quiet(siglib.sig_kernel, x, x, dyadic_order=4))
+    line = np.linspace(0.0, 400.0, 100)[:, None]
+    assert gpu.numpy(siglib.sig_kernel(gpu.array(line), gpu.array(line), dyadic_order=0)) == np.inf
+    found = gpu.numpy(siglib.sig_kernel(gpu.array(line), gpu.array(line), dyadic_order=0, log=True))
+    assert_close(found, siglib.sig_kernel(line, line, dyadic_order=0, log=True), 1e-11)
 
 
 def test_float32_at_length_1000(gpu: Gpu, rng: np.random.Generator) -> None:
