@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from emu import nvrtc
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4, "float16": 5e-3, "bfloat16": 4e-2}
 
@@ -18,11 +19,16 @@ def optional(package: str) -> Any:
 
 
 def require(packages: list[str]) -> None:
-    """Fail the run unless all these packages can be imported."""
+    """Fail the run unless all these packages can be imported, cupy with a GPU; "nvrtc" is NVIDIA's compiler."""
     for package in packages:
         try:
-            importlib.import_module(package)
-        except ImportError as error:
+            if package == "nvrtc":
+                nvrtc.load()
+            else:
+                importlib.import_module(package)
+            if package == "cupy":
+                importlib.import_module("cupy").cuda.runtime.getDeviceCount()
+        except Exception as error:  # CuPy and cuda.pathfinder raise errors of their own
             raise pytest.UsageError(f"--require={package}: {error}") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import assert_same_bits, optional
+from emu.emulator import EmulatorError
 from gpu import Gpu, tensors_on_gpu
 
 import siglib
@@ -116,3 +117,70 @@ def test_numpy_arrays_load_nothing_of_it() -> None:
         """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# The stand-in for CuPy is strict where CuPy is not.
+
+
+def test_the_stand_in_checks_launches(emulated: Gpu) -> None:
+    cupy = emulated.cupy
+    source = "__global__ void fill(double* x, long long n) { if (threadIdx.x < n) x[threadIdx.x] = 1; }"
+    kernel = cupy.RawModule(code=source, options=(), name_expressions=("fill",)).get_function("fill")
+    x = cupy.empty(3)
+    for grid, block, options, message in (
+        ((0,), (32,), {}, "outside of 1"),
+        ((1, 65536), (32,), {}, "outside of 1"),
+        ((1,), (2048,), {}, "outside of 1"),
+        ((1,), (1024, 2), {}, "more than 1024 threads"),
+        ((1,), (32,), {"shared_mem": 50000}, "not asked for"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kernel(grid, block, (x, 3), **options)
+    with pytest.raises(TypeError, match="tuple of int"):
+        kernel((np.int64(1),), (32,), (x, 3))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        kernel((1,), (32,), (np.zeros(3), 3))
+    with pytest.raises(EmulatorError, match="has not been written"):
+        x.get()
+    kernel((1,), (32,), (x, 3))
+    assert x.get().tolist() == [1, 1, 1]
+    with cupy.cuda.Device(1), pytest.raises(ValueError, match="device 0 runs on device 1"):
+        kernel((1,), (32,), (x, 3))
+    with pytest.raises(TypeError, match="options must be a tuple"):
+        cupy.RawModule(code=source, options=[], name_expressions=("fill",))
+
+
+def test_the_stand_in_knows_what_was_written(emulated: Gpu) -> None:
+    cupy = emulated.cupy
+    x = cupy.empty((4, 3))
+    x[1:3, ::2] = 7
+    assert x[1, 0].get() == 7
+    assert x[2, 2].get() == 7
+    for index in ((0,), (1, 1), (slice(1, 3),)):
+        with pytest.raises(EmulatorError, match="has not been written"):
+            x[index].get()
+    for convert in (np.asarray, float, bool, int, lambda a: a.item()):
+        with pytest.raises((EmulatorError, TypeError)):
+            convert(x[1, 0])
+
+
+def test_shared_memory_is_asked_for(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above 48 KiB, once for each device and each kernel that needs more."""
+    source = """
+        template <typename T>
+        __global__ void last(T* x, long long n) {
+            extern __shared__ unsigned char bytes[];
+            T* s = reinterpret_cast<T*>(bytes);
+            s[n - 1 - threadIdx.x] = threadIdx.x;
+            x[threadIdx.x] = s[n - 1 - threadIdx.x];
+        }
+        """
+    monkeypatch.setattr("siglib._gpu._source.read", lambda name: source)
+    for device in (0, 1):
+        with emulated.cupy.cuda.Device(device):
+            x = emulated.cupy.empty(2)
+            for n in (10, 8000, 7000, 12000):
+                _launch.launch("any.cu", "last<double>", 1, 2, (x, n), shared=8 * n)
+                assert x.get().tolist() == [0, 1]
+            with pytest.raises(ValueError, match="shared memory"):
+                _launch.launch("any.cu", "last<double>", 1, 2, (x, 10), shared=100 << 10)

@@ -16,16 +16,17 @@ def read(name: str) -> str:
     return _inlined(name, set())
 
 
+def text(name: str) -> str:
+    """The file `cuda/<name>` as it is."""
+    return (resources.files(__package__) / "cuda" / name).read_text(encoding="utf-8")
+
+
 def _inlined(name: str, seen: set[str]) -> str:
     lines = [f'#line 1 "{name}"']
-    text = (resources.files(__package__) / "cuda" / name).read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text(name).splitlines(), start=1):
         included = _INCLUDE.fullmatch(line)
         if included is None:
-            if line.strip() != "#pragma once":
-                lines.append(line)
-            else:
-                lines.append("")
+            lines.append("" if line.strip() == "#pragma once" else line)
             continue
         header = included[1]
         if header in seen:

@@ -127,7 +127,10 @@ class ndarray:  # noqa: N801
         return self if not copy and self.dtype == dtype else _new(self._read().astype(dtype))
 
     def __getitem__(self, index: Any) -> "ndarray":
-        return _wrap(np.asarray(self._array[_plain(index)]), self)
+        index = _plain(index if isinstance(index, tuple) else (index,))
+        if not any(part is ... for part in index):
+            index = (*index, ...)  # so that one number is a view, too
+        return _wrap(self._array[index], self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:

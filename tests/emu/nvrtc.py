@@ -33,7 +33,8 @@ class Budget(NamedTuple):
 
 
 @functools.cache
-def _library() -> Any:
+def load() -> Any:
+    """The compiler's library; an error of cuda.pathfinder's if it is not installed."""
     from cuda.pathfinder import load_nvidia_dynamic_lib
 
     return ctypes.CDLL(load_nvidia_dynamic_lib("nvrtc").abs_path)
@@ -42,7 +43,7 @@ def _library() -> Any:
 def available() -> bool:
     """Whether the compiler is installed."""
     try:
-        _library()
+        load()
     except Exception:  # of cuda.pathfinder, if the compiler is missing
         return False
     return True
@@ -50,13 +51,13 @@ def available() -> bool:
 
 def version() -> tuple[int, int]:
     major, minor = ctypes.c_int(), ctypes.c_int()
-    _library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    load().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     return major.value, minor.value
 
 
 def compile_for(source: str, names: Sequence[str], architecture: int) -> dict[str, Usage]:
     """What each of the kernels takes on GPUs of this architecture; ValueError with the compiler's words if it fails."""
-    library = _library()
+    library = load()
     program = ctypes.c_void_p()
     library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None)
     try:
@@ -79,7 +80,7 @@ def compile_for(source: str, names: Sequence[str], architecture: int) -> dict[st
 
 def _lowered(program: Any, name: str) -> str:
     lowered = ctypes.c_char_p()
-    _library().nvrtcGetLoweredName(program, name.encode(), ctypes.byref(lowered))
+    load().nvrtcGetLoweredName(program, name.encode(), ctypes.byref(lowered))
     assert lowered.value is not None
     return lowered.value.decode()
 

@@ -1,0 +1,74 @@
+"""Mistakes in the kernels of signatures and their products."""
+
+from typing import Any
+
+import numpy as np
+import reference
+from checking import assert_close
+
+import siglib
+
+from . import Mutant
+
+
+def signatures(gpu: Any) -> None:
+    transforms = {"lead_lag": True, "time_aug": True, "end_time": 0.7, "scalar_term": True}
+    for shape, degree, options in (
+        ((3, 9, 2), 6, {}),
+        ((3, 6, 2), 4, transforms),
+        ((3, 7, 7), 3, {}),
+        ((2, 5, 9), 2, {"scalar_term": True}),
+    ):
+        path = 0.3 * np.random.default_rng(0).standard_normal(shape)
+        out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options))
+        assert_close(out, reference.signature(path, degree, **options), 1e-13)
+
+
+def one_channel(gpu: Any) -> None:
+    path = np.random.default_rng(0).standard_normal((3, 40, 1))
+    assert_close(gpu.numpy(siglib.sig(gpu.array(path), 4)), reference.signature(path, 4), 1e-13)
+
+
+def chunks(gpu: Any) -> None:
+    for shape, degree in (((2, 290, 3), 2), ((2, 700, 2), 8)):
+        path = np.random.default_rng(0).standard_normal(shape) / 20
+        out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
+        assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
+
+
+def products(gpu: Any) -> None:
+    rng = np.random.default_rng(0)
+    for d, degree in ((3, 4), (9, 3)):
+        n = siglib.sig_length(d, degree)
+        derivs, a, b = rng.standard_normal((3, 2, n))
+        out = gpu.numpy(siglib.sig_combine(gpu.array(a), gpu.array(b), d, degree))
+        assert_close(out, reference.combine(a, b, d, degree), 1e-13)
+        gradients = gpu.numpy(siglib.sig_combine_backprop(*map(gpu.array, (derivs, a, b)), d, degree))
+        for actual, expected in zip(gradients, reference.combine_gradients(derivs, a, b, d, degree), strict=True):
+            assert_close(actual, expected, 1e-13)
+
+
+MUTANTS = [
+    Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            // A warp for", "            // A warp for", chunks),
+    Mutant("no barrier after the load", "signature.cu", "            __syncthreads();\n        }\n        for (int k", "        }\n        for (int k", signatures),
+    Mutant("one path of the block too few", "signature.cu", "k <= v_last; k +=", "k < v_last; k +=", signatures),
+    Mutant("paths beyond the batch", "signature.cu", "if (v >= n_virtual) return;", "if (v > n_virtual) return;", signatures),
+    Mutant("an increment forgotten", "signature.cu", "for (int k = n - 1; k >= 0; k--)", "for (int k = n - 1; k > 0; k--)", signatures),
+    Mutant("a wrong letter", "signature.cu", "x[i] = now[w[i]]", "x[i] = now[w[0]]", signatures),
+    Mutant("words beyond the letters", "signature.cu", "if (D == 0 && letter >= d) continue;", "", signatures),
+    Mutant("first against last letters", "signature.cu", "weights[q - 1] * d", "weights[q - 1]", signatures),
+    Mutant("a divisor", "signature_tree.cuh", "T(SUFFIX + r - k + 1)", "T(SUFFIX + r - k + 2)", signatures),
+    Mutant("a divisor of the ending", "signature_tree.cuh", "T(n - k + 1)", "T(n - k + 2)", signatures),
+    Mutant("new instead of old coefficients", "signature_tree.cuh", "for (int n = SUFFIX; n >= 1; n--)", "for (int n = 1; n <= SUFFIX; n++)", signatures),
+    Mutant("increments behind the chunk", "increments.cuh", "larger(rest, 0LL)", "(long long)n", chunks),
+    Mutant("lead for lag", "increments.cuh", "if (lead == bool(row & 1))", "if (lead != bool(row & 1))", signatures),
+    Mutant("letters of the padding", "increments.cuh", "k < n_there && c < paths.d ?", "k < n_there ?", signatures),
+    Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),
+    Mutant("single lanes leave", "signature.cu", "if (b >= n_paths) return;", "if (b >= n_paths || lane == 31) return;", one_channel),
+    Mutant("chunks in the wrong order", "tensor.cu", "first, first + n_words, word_at", "first + n_words, first, word_at", chunks),
+    Mutant("a lone chunk", "tensor.cu", "2 * i + 1 < n_in ?", "2 * i < n_in ?", chunks),
+    Mutant("rounds without a barrier", "tensor.cu", "        __syncthreads();\n        T* other", "        T* other", chunks),
+    Mutant("one cut forgotten", "tensor.cuh", "for (int k = w.length - 1; k > 0; k--)", "for (int k = w.length - 1; k > 1; k--)", products),
+    Mutant("one lane adds", "tensor.cu", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
+    Mutant("long words skipped", "tensor.cu", "(by_warp ? 0 : n_long)", "(by_warp ? 0 : n_long - 1)", products),
+]  # fmt: skip
