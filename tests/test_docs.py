@@ -101,8 +101,13 @@ def test_files_that_the_pages_name_exist(page):
 
 def test_design_lists_every_kernel_file():
     text = (DOCS / "design.md").read_text(encoding="utf-8")
-    kernels = [path for path in (ROOT / "siglib" / "_cpu").iterdir() if path.suffix in {".pyx", ".pxd", ".pxi"}]
+    folders = ROOT / "siglib" / "_cpu", ROOT / "siglib" / "_gpu" / "cuda"
+    kernels = [path for folder in folders for path in folder.iterdir()]
     missing = [
-        path.name for path in kernels if not path.stem.startswith("_") and f"siglib/_cpu/{path.name}`" not in text
+        path.name
+        for path in kernels
+        if path.suffix in {".pyx", ".pxd", ".pxi", ".cu", ".cuh"}
+        and not path.stem.startswith("_")
+        and f"{path.relative_to(ROOT).as_posix()}`" not in text
     ]
     assert not missing
