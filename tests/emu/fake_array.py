@@ -144,7 +144,7 @@ for _name in ("reshape", "ravel", "view", "transpose", "swapaxes", "squeeze"):
     setattr(ndarray, _name, _method(_name))
 for _name in ("copy", "sum", "all", "any", "max", "min", "cumsum", "mean"):
     setattr(ndarray, _name, _operator(_name))
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift"):
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
     setattr(ndarray, f"__r{_name}__", _operator(f"__r{_name}__"))
 for _name in ("neg", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge", "and", "or"):
