@@ -5,7 +5,7 @@
 
 Two builds of every source. "exact" follows the source operation by operation, nothing fused. "check" is slower and
 reports races, accesses outside of arrays, reads of what nobody wrote, misaligned accesses, indices outside of local
-arrays, and integer overflow, with the lines that did it (see cuda_emu.cpp). Both report threads that wait for each
+arrays, and integer overflow, with the lines that did it (see cuda_check.cpp). Both report threads that wait for each
 other in vain, and compare the types of arguments with those of the kernel's parameters.
 """
 
@@ -142,7 +142,9 @@ def _compiled(source: str, mode: str) -> Path:
     """The shared library: from the cache, or built."""
     kernel_flags = (*_FLAGS, *_KERNEL_FLAGS[mode])
     # One library has the run-time, and its stacks, for all kernels of a mode.
-    run_time = _library("cuda_emu.cpp", (_HERE / "cuda_emu.cpp").read_text(), (*_FLAGS, *_RUN_TIME_FLAGS[mode]))
+    files = ("cuda_emu.cpp", "cuda_check.cpp") if mode == "check" else ("cuda_emu.cpp",)
+    parts = (f'#line 1 "{file}"\n{(_HERE / file).read_text()}' for file in files)
+    run_time = _library("run_time.cpp", "".join(parts), (*_FLAGS, *_RUN_TIME_FLAGS[mode]))
     return _library("kernel.cpp", source, kernel_flags, str(run_time))
 
 
