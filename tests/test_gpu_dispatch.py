@@ -101,6 +101,39 @@ def test_gradients_of_tensors(emulated: Gpu, torch: Any, monkeypatch: pytest.Mon
     assert emulated.cupy.LOG
 
 
+def test_operations_on_tensors(
+    emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Scratch memory comes from PyTorch's allocator, on the device and for the stream of the tensors."""
+    stream = tensors_on_gpu(monkeypatch, torch)
+    sizes = []
+    empty = torch.empty
+
+    def counted(*shape: Any, dtype: Any, device: Any) -> Any:
+        if dtype is torch.uint8:
+            sizes.append(shape[0])
+        return empty(*shape, dtype=dtype, device=device)
+
+    monkeypatch.setattr(torch, "empty", counted)
+    path = rng.standard_normal((2, 300, 2)) / 20
+    out = siglib.sig(torch.from_numpy(path), 3)
+    assert type(out) is torch.Tensor
+    np.testing.assert_allclose(out.numpy(), siglib.sig(path, 3), rtol=0, atol=1e-14)
+    assert sizes
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}
+    a, b = (torch.rand(2, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda x, y: siglib.sig_combine(x, y, 2, 2), (a, b))
+
+
+def test_compiled_programs(emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operators that torch.compile calls launch the same kernels."""
+    tensors_on_gpu(monkeypatch, torch)
+    compiled = torch.compile(lambda x: siglib.sig(x, 2).sum(), fullgraph=True, backend="aot_eager")
+    path = torch.rand(2, 4, 2, dtype=torch.float64)
+    assert abs(compiled(path) - siglib.sig(path.numpy(), 2).sum()) < 1e-12
+    assert emulated.cupy.LOG
+
+
 def test_tensors_need_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = optional("torch")
     tensors_on_gpu(monkeypatch, torch)
