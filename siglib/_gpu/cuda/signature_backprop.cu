@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     // cotangent of one of them only.
     MyItem item;
     int letters[MyItem::SUFFIX];
-    const int w = q % (int)n_suffixes, root_tile = q / (int)n_suffixes % n_roots,
-              top_tile = q / (int)n_suffixes / n_roots;
+    const int mine = live ? q : 0, tiles = mine / (int)n_suffixes, w = mine % (int)n_suffixes;
+    const int root_tile = tiles % n_roots, top_tile = tiles / n_roots;
     const int first_root = root_tile * T1, first_top = top_tile * T2;
     {
         const T* s = sig + (live ? row : 0ll) * stride;
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
         int size = 1, start = 0;
 #pragma unroll
         for (int n = 1; n <= S; ++n) {
-            letters[n - 1] = live ? w / size % d : 0;
+            letters[n - 1] = w / size % d;
             size *= d;
             item.a[n - 1] = live ? s[start + w % size] : (T)0;
             item.g_a[n - 1] = live && root_tile == 0 && top_tile == 0 && w < size ? g[start + w] : (T)0;
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
 #pragma unroll
                 for (int i = 0; i < S; ++i) item.suffix[i] = x[letters[i]];
                 item.step();
-                T* mine = red + m * NV * (THREADS + 1) + tid;
+                T* values = red + m * NV * (THREADS + 1) + tid;
                 if constexpr (D > 0) {
 #pragma unroll
                     for (int j = 0; j < D; ++j) {
@@ -144,15 +144,15 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
                         }
 #pragma unroll
                         for (int i = 0; i < S; ++i) total += letters[i] == j ? item.g_suffix[i] : (T)0;
-                        mine[j * (THREADS + 1)] = total;
+                        values[j * (THREADS + 1)] = total;
                     }
                 } else {
 #pragma unroll
-                    for (int i = 0; i < T1; ++i) mine[i * (THREADS + 1)] = item.g_root[i];
+                    for (int i = 0; i < T1; ++i) values[i * (THREADS + 1)] = item.g_root[i];
 #pragma unroll
-                    for (int i = 0; i < T2; ++i) mine[(T1 + i) * (THREADS + 1)] = item.g_inner[i];
+                    for (int i = 0; i < T2; ++i) values[(T1 + i) * (THREADS + 1)] = item.g_inner[i];
 #pragma unroll
-                    for (int i = 0; i < S; ++i) mine[(T1 + T2 + i) * (THREADS + 1)] = item.g_suffix[i];
+                    for (int i = 0; i < S; ++i) values[(T1 + T2 + i) * (THREADS + 1)] = item.g_suffix[i];
                 }
             }
             __syncthreads();

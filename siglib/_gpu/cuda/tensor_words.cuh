@@ -94,7 +94,7 @@ __device__ __forceinline__ T sum_of_parts(T value, unsigned parts, unsigned step
 }
 
 // out(u, s), for all words u of length 1..longest, of s = sum of g[u v] t[v] over the words u v of length up to `top`.
-// Whole warps call this, number `warp` of `n_warps`; a team with nothing to do is `warp` >= 2^30.
+// Whole warps call this, number `warp` of `n_warps`.
 template <typename T, typename Out>
 __device__ __forceinline__ void for_suffix_sums(const T* g, const T* t, unsigned d, int longest, int top, unsigned warp,
                                                 unsigned n_warps, unsigned lane, Out out) {
