@@ -21,6 +21,10 @@ _FROM_CELLS, _FROM_INCREMENTS, _FROM_PRODUCTS, _FROM_DISTANCES = range(4)
 _SOURCES = {_GIVEN: _FROM_CELLS, _LINEAR: _FROM_INCREMENTS, _POLYNOMIAL: _FROM_PRODUCTS}
 # Numbers from one row of the window to the next, and from one row of slopes.
 _STRIDE, _SLOPE_STRIDE = 66, 33
+# Columns of the window. Letters for which there is a kernel with coefficients in registers: more are padded, up to 16.
+_WINDOW = 64
+_LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+_MOST_LETTERS = 16
 # Steps between two looks at the range of numbers.
 _LOOK = {"float": 4, "double": 8}
 # Warps that a multiprocessor should have to work on, and bytes that blocks may have of their own, all together.
@@ -229,6 +233,9 @@ def _forward(
             shared=n_warps * bytes_of_warp,
         )
         return
+    if cells.kind == _LINEAR and cells.dimension <= _MOST_LETTERS and not grids:
+        _forward_linear(cells, path1, path2, out, exponent, device_numbers, numbers, layout, n_pairs)
+        return
     per_lane = cells.rows_of_lane(min(8, (2 if cells.type == "float" else 1) << cells.order1))
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane)
     n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
@@ -258,6 +265,57 @@ def _forward(
             cells.order2,
             cells.kind,
             *numbers,
+            cells.factor,
+        ),
+        shared=n_warps * bytes_of_warp,
+    )
+
+
+def _forward_linear(
+    cells: _Cells,
+    path1: Any,
+    path2: Any,
+    out: Any,
+    exponent: Any,
+    device_numbers: Any,
+    numbers: list[float],
+    layout: int,
+    n_pairs: int,
+) -> None:
+    """Linear kernel, few channels: coefficients in registers."""
+    letters = next(n for n in _LETTERS if n >= cells.dimension)
+    # Increments of a lane's rows must fit into its registers; and there should be work for all warps.
+    per_lane = cells.rows_of_lane(max(n for n in (1, 2, 4, 8) if n == 1 or n * letters * cells.itemsize <= 256))
+    while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < _WARPS // 2 * n_processors():
+        per_lane //= 2
+    shift = min(cells.order1, per_lane.bit_length() - 1)
+    bytes_of_warp = cells.itemsize * letters * _WINDOW
+    n_warps = min(_n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp), 8 if per_lane > 2 else 16)
+    own = (n_warps + 1) * cells.carry_numbers()
+    n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
+    launch(
+        "signature_kernel_linear.cu",
+        f"signature_kernel_linear<{cells.type}, {letters}, {per_lane}, {shift}>",
+        n_blocks,
+        32 * n_warps,
+        (
+            path1,
+            path2,
+            out,
+            exponent,
+            empty(n_blocks * own, out),
+            device_numbers,
+            0,
+            n_pairs,
+            path1.shape[0],
+            path2.shape[0],
+            layout,
+            cells.n1,
+            cells.n2,
+            cells.dimension,
+            cells.order1,
+            cells.order2,
+            numbers[0],
             cells.factor,
         ),
         shared=n_warps * bytes_of_warp,

@@ -33,13 +33,11 @@ __global__ void __launch_bounds__(512, 1) signature_kernel(
         pair_of((int)layout, first_pair + pair, batch1, batch2, &a, &b);
         const T* x = path1 + a * (SOURCE == FROM_CELLS ? n1 * n2 : (n1 + 1) * d);
         const T* y = SOURCE == FROM_CELLS ? nullptr : path2 + b * (n2 + 1) * d;
-        const long long place = layout == PAIRWISE ? a : a * batch2 + b, mirrored = b * batch2 + a;
-        const bool mirrors = layout == SYMMETRIC && a != b;
         Grid<T> grid = {nullptr, nullptr};
         if constexpr (GRIDS) {
             const long long size = (long long)(p.rows + 1) * (p.columns + 1);
-            grid.nodes = out + place * size;
-            if (mirrors) grid.mirrored = out + mirrored * size;
+            grid.nodes = out + (layout == PAIRWISE ? a : a * batch2 + b) * size;
+            if (layout == SYMMETRIC && a != b) grid.mirrored = out + (b * batch2 + a) * size;
             first_nodes(p, grid);
         }
         Lane<T, R> state;
@@ -56,18 +54,8 @@ __global__ void __launch_bounds__(512, 1) signature_kernel(
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep<T, R, GRIDS>(p, state, room.window, load_carry(p, above, tile, lane),
                                carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);
-            if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1) {
-#pragma unroll
-                for (int r = 0; r < R; r++) {
-                    if (row + r != p.rows - 1) continue;
-                    out[place] = state.k[r + 1];
-                    exponent[place] = (T)state.exponent;
-                    if (mirrors) {
-                        out[mirrored] = state.k[r + 1];
-                        exponent[mirrored] = (T)state.exponent;
-                    }
-                }
-            }
+            if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1)
+                store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
         }
     }
 }

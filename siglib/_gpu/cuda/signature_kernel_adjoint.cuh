@@ -100,8 +100,9 @@ __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, c
             const T start = __shfl_sync(ALL_LANES, carried, first + i);
             T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
             if (lane == 0) D = start;
-            T found[R];
-            advance<T, R, true>(s, D, window + ((column >> p.order2) & (WINDOW - 1)), row_offset, found);
+            T cells[R], found[R];
+            load_cells<T, R>(window + ((column >> p.order2) & (WINDOW - 1)), row_offset, cells);
+            advance<T, R, 0, true>(s, D, cells, found);
 #pragma unroll
             for (int r = 0; r < R; r++) slopes[((first + i) * R + r) * SLOPE_STRIDE + lane] = found[r];
         }

@@ -90,15 +90,15 @@ __device__ __forceinline__ T rescale(Lane<T, R>& s, const Carry<T>& carry, int s
     return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, s.exponent, 0));
 }
 
-// One column of a lane's rows; `column` is that of the window. Gives each row's slope, the derivative of its new value
-// by the cell's coefficient but for a factor, to `slopes` if it is wanted.
-template <typename T, int R, bool SLOPES>
-__device__ __forceinline__ void advance(Lane<T, R>& s, T D, const T* column, const int* row_offset, T* slopes) {
+// One column of a lane's rows, whose cells have the coefficients `cells`, 2^SHIFT rows each. Gives each row's slope, the
+// derivative of its new value by the coefficient but for a factor, to `slopes` if it is wanted.
+template <typename T, int R, int SHIFT, bool SLOPES>
+__device__ __forceinline__ void advance(Lane<T, R>& s, T D, const T* cells, T* slopes) {
     T corner = s.k[0];
     s.k[0] += D;
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        const T q = column[row_offset[r]], g = q * q, h = g + q * (T)1.7320508075688772;
+        const T q = cells[r >> SHIFT], g = q * q, h = g + q * (T)1.7320508075688772;
         const T left = s.k[r + 1];
         // The value above comes last: it is the one that was computed just now.
         D = ((D + corner * g) + left * h) + s.k[r] * h;
@@ -112,11 +112,34 @@ __device__ __forceinline__ void advance(Lane<T, R>& s, T D, const T* column, con
     s.D = D;
 }
 
+// The last value of the grid, from the lane that has it, to the pair's places in the result.
+template <typename T, int R>
+__device__ __forceinline__ void store_result(const Problem& p, const Lane<T, R>& s, int row, int layout, long long a,
+                                             long long b, long long batch2, T* out, T* exponent) {
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        if (row + r != p.rows - 1) continue;
+        const long long place = layout == PAIRWISE ? a : a * batch2 + b;
+        out[place] = s.k[r + 1];
+        exponent[place] = (T)s.exponent;
+        if (layout == SYMMETRIC) {
+            out[b * batch2 + a] = s.k[r + 1];
+            exponent[b * batch2 + a] = (T)s.exponent;
+        }
+    }
+}
+
 // Where the window has the coefficients of a lane's rows.
 template <int R>
 __device__ __forceinline__ void window_rows(const Problem& p, int lane, int* row_offset) {
 #pragma unroll
     for (int r = 0; r < R; r++) row_offset[r] = smaller((lane * R + r) >> p.order1, p.band_cells - 1) * STRIDE;
+}
+
+template <typename T, int R>
+__device__ __forceinline__ void load_cells(const T* column, const int* row_offset, T* cells) {
+#pragma unroll
+    for (int r = 0; r < R; r++) cells[r] = column[row_offset[r]];
 }
 
 template <typename T, int R>
@@ -148,7 +171,9 @@ __device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const Ca
             const T start = __shfl_sync(ALL_LANES, carried, step & 31);
             T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
             if (lane == 0) D = start;
-            advance<T, R, false>(s, D, window + ((column >> p.order2) & (WINDOW - 1)), row_offset, (T*)nullptr);
+            T cells[R];
+            load_cells<T, R>(window + ((column >> p.order2) & (WINDOW - 1)), row_offset, cells);
+            advance<T, R, 0, false>(s, D, cells, nullptr);
             if (lane == 31) carry_out[step] = s.D;
             if constexpr (GRIDS) store_nodes<T, R>(p, s, row, column, grid);
         }
