@@ -97,7 +97,7 @@ def sig_of_chunks(
             d,
             int(time_aug),
             int(lead_lag),
-            end_time / n_rows,
+            float(end_time) / n_rows,
             n_chunks,
             chunk,
             plan.n_roots,
