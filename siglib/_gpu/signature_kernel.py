@@ -25,8 +25,8 @@ _STRIDE, _SLOPE_STRIDE = 66, 33
 _WINDOW = 64
 _LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _MOST_LETTERS = 16
-# Rows of a lane, at most.
-_MOST_ROWS = 4
+# Rows that a lane may take: with more, float32 would have to look at its range in every step.
+_ROWS = {"float": (1, 2, 4), "double": (1, 2, 4, 8)}
 # Steps between two looks at the range of numbers, and cells that numbers may pass in between.
 _LOOK, _CELLS = {"float": 4, "double": 8}, {"float": 8, "double": 32}
 # Warps that a multiprocessor should have to work on, and bytes that blocks may have of their own, all together.
@@ -242,7 +242,7 @@ def _forward(
     if cells.kind == _LINEAR and cells.dimension <= _MOST_LETTERS and not grids:
         _forward_linear(cells, path1, path2, out, exponent, device_numbers, numbers, layout, n_pairs)
         return
-    per_lane = cells.rows_of_lane(min(_MOST_ROWS, (2 if cells.type == "float" else 1) << cells.order1))
+    per_lane = cells.rows_of_lane(min(max(_ROWS[cells.type]), (2 if cells.type == "float" else 1) << cells.order1))
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane)
     n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
     own = (n_warps + 1) * cells.carry_numbers(per_lane)
@@ -291,7 +291,7 @@ def _forward_linear(
     """Linear kernel, few channels: coefficients in registers."""
     letters = next(n for n in _LETTERS if n >= cells.dimension)
     # Increments of a lane's rows must fit into its registers; and there should be work for all warps.
-    per_lane = cells.rows_of_lane(max(n for n in (1, 2, _MOST_ROWS) if n == 1 or n * letters * cells.itemsize <= 256))
+    per_lane = cells.rows_of_lane(max(n for n in _ROWS[cells.type] if n == 1 or n * letters * cells.itemsize <= 256))
     while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < _WARPS // 2 * n_processors():
         per_lane //= 2
     shift = min(cells.order1, per_lane.bit_length() - 1)
