@@ -147,7 +147,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     above = np.abs(value) > 1 + tolerance
     if above.any():
         _warn(
-            f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.3g}: "
+            f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.6g}: "
             f"{_TOO_COARSE}"
         )
     return value.reshape(-1)

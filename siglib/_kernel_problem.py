@@ -21,12 +21,12 @@ _NOTHING = {name: np.empty((0, 0), name) for name in ("float32", "float64")}
 _NO_PARAMETERS = np.empty(0)
 
 
-def _use_wavefront(n_pairs: int, length1: int, length2: int) -> bool:
-    """Whether to sweep each pair along anti-diagonals, for few long pairs. All parts of a call do the same.
+def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
+    """Whether to sweep each pair along anti-diagonals, for few pairs with large grids. All parts of a call do the same.
 
     One pair fills the lanes that way, and takes a quarter of the time of a group of pairs with one pair in it.
     """
-    return n_pairs <= 2 and min(length1, length2) >= 64
+    return n_pairs <= 2 and min(rows, columns) >= 64
 
 
 class Problem:
@@ -90,7 +90,7 @@ class Problem:
         self.static_kernel, self.given, self.max_batch = static_kernel, given, max_batch
         self.orders = (order1, order2, order)
         self.parameters = numbers_for(on, parameters)
-        self.wavefront = _use_wavefront(self.n_pairs, self.length1, self.length2)
+        self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
         self.x = self.transformed(path1, end_time)
         self.y = self.x if same else self.transformed(path2, end_time)
 

@@ -162,6 +162,11 @@ def bessel(z: Any) -> Any:
     return sum(z**n / math.factorial(n) ** 2 for n in range(60))
 
 
+def log_bessel(z: Any) -> Any:
+    """log I_0(z) for large z, by the asymptotic series."""
+    return z - np.log(2 * np.pi * z) / 2 + np.log1p(1 / (8 * z) + 9 / (128 * z**2) + 225 / (3072 * z**3))
+
+
 # Metrics, from Gram matrices
 
 

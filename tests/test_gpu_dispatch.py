@@ -58,6 +58,22 @@ def test_nothing_is_launched_for_empty_batches(emulated: Gpu) -> None:
     assert emulated.cupy.LOG == []
 
 
+def test_options_may_be_numbers_of_any_type(gpu: Gpu) -> None:
+    path = np.linspace(0, 1, 12).reshape(6, 2) ** 2
+    for options in (
+        {"time_aug": np.True_, "lead_lag": True, "end_time": 2},
+        {"time_aug": True, "end_time": np.float32(0.5)},
+        {"lead_lag": np.True_, "end_time": np.int16(3)},
+    ):
+        out = gpu.numpy(siglib.transform_path(gpu.array(path), **options))
+        assert_same_bits(out, siglib.transform_path(path, **options))
+        for degree in (np.int32(2), np.uint8(3)):
+            out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options, scalar_term=np.True_))
+            np.testing.assert_allclose(out, siglib.sig(path, degree, **options, scalar_term=True), atol=1e-14)
+    out = gpu.numpy(siglib.sig_combine(gpu.array(path), gpu.array(path), np.int32(2), np.int8(1)))
+    assert_same_bits(out, siglib.sig_combine(path, path, 2, 1))
+
+
 def test_grids_beyond_the_limit(emulated: Gpu) -> None:
     with pytest.raises(ValueError, match="too large"):
         _launch.launch("path.cu", "transform_path<float>", 2**31, 1, ())
@@ -98,6 +114,39 @@ def test_gradients_of_tensors(emulated: Gpu, torch: Any, monkeypatch: pytest.Mon
     tensors_on_gpu(monkeypatch, torch)
     path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: siglib.transform_path(x, time_aug=True, lead_lag=True), path)
+    assert emulated.cupy.LOG
+
+
+def test_operations_on_tensors(
+    emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Scratch memory comes from PyTorch's allocator, on the device and for the stream of the tensors."""
+    stream = tensors_on_gpu(monkeypatch, torch)
+    sizes = []
+    empty = torch.empty
+
+    def counted(*shape: Any, dtype: Any, device: Any) -> Any:
+        if dtype is torch.uint8:
+            sizes.append(shape[0])
+        return empty(*shape, dtype=dtype, device=device)
+
+    monkeypatch.setattr(torch, "empty", counted)
+    path = rng.standard_normal((2, 300, 2)) / 20
+    out = siglib.sig(torch.from_numpy(path), 3)
+    assert type(out) is torch.Tensor
+    np.testing.assert_allclose(out.numpy(), siglib.sig(path, 3), rtol=0, atol=1e-14)
+    assert sizes
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}
+    a, b = (torch.rand(2, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda x, y: siglib.sig_combine(x, y, 2, 2), (a, b))
+
+
+def test_compiled_programs(emulated: Gpu, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operators that torch.compile calls launch the same kernels."""
+    tensors_on_gpu(monkeypatch, torch)
+    compiled = torch.compile(lambda x: siglib.sig(x, 2).sum(), fullgraph=True, backend="aot_eager")
+    path = torch.rand(2, 4, 2, dtype=torch.float64)
+    assert abs(compiled(path) - siglib.sig(path.numpy(), 2).sum()) < 1e-12
     assert emulated.cupy.LOG
 
 

@@ -122,6 +122,18 @@ def test_few_long_pairs(dtype: np.dtype, method: str, length1: int, length2: int
     check(pairs, dtype, fitting(pairs, length1), fitting(pairs, length2), 3 - batch, batch, **METHODS[method])
 
 
+@pytest.mark.parametrize("dyadic_order", [(1, 0), (0, 1), (2, 1), (1, 3), (4, 4)], ids=str)
+@pytest.mark.parametrize(("length1", "length2"), [(70, 70), (66, 41), (9, 70), (65, 5)])
+def test_few_large_refined_grids(dtype: np.dtype, dyadic_order: tuple[int, int], length1: int, length2: int) -> None:
+    # Grids of 60 to 1100 rows and columns.
+    if dyadic_order == (4, 4):
+        length1, length2 = min(length1, 18), min(length2, 18)
+    stride = 2 ** dyadic_order[0], 2 ** dyadic_order[1]
+    pairs = pool(2, 18 if dyadic_order == (4, 4) else 70, 3, *dyadic_order)
+    for batch in (1, 2):
+        check(pairs, dtype, length1, length2, 2 - batch, batch, stride, dyadic_order=dyadic_order)
+
+
 @methods
 @pytest.mark.parametrize("dimension", [1, 2, 4, 5, 7, 8, 9, 12, 16, 17, 33, 70])
 def test_every_dimension(dtype: np.dtype, dimension: int, method: str) -> None:

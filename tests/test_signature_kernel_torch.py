@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+import reference_kernels as reference
 from checking import assert_close, optional
 
 import siglib
@@ -51,6 +53,27 @@ def test_gradients_of_kernels(solver: dict[str, Any], option: dict[str, Any]) ->
     assert torch.autograd.gradcheck(lambda a, b: siglib.sig_kernel_gram(a, b, **solver, **option), (x, y[:2].detach()))
 
 
+@pytest.mark.parametrize("size", [30.0, 300.0, 5000.0])
+@pytest.mark.parametrize("batch", [1, 9])
+def test_gradients_of_logarithms_beyond_the_range_of_numbers(size: float, batch: int) -> None:
+    # One pair is swept along its diagonals, nine pairs side by side.
+    rng = np.random.default_rng(3)
+    x = np.cumsum(rng.standard_normal((90, 3)), axis=0)
+    x *= np.sqrt(size / np.sum(np.diff(x, axis=0) ** 2))
+    y = x[:80] + 0.01 * rng.standard_normal((80, 3))
+    dx, dy = 0.01 * rng.standard_normal((90, 3)), 0.01 * rng.standard_normal((80, 3))
+
+    def slope(dx: Any, dy: Any, h: float = 1e-4) -> float:
+        return (reference.log_kernel(x + h * dx, y + h * dy) - reference.log_kernel(x - h * dx, y - h * dy)) / (2 * h)
+
+    by_x, by_y = slope(dx, 0 * dy), slope(0 * dx, dy)
+    a, b = (torch.tensor(path).expand(batch, -1, -1).clone().requires_grad_() for path in (x, y))
+    siglib.sig_kernel(a, b, dyadic_order=0, log=True).sum().backward()
+    for i in range(batch):
+        assert_close(np.sum(a.grad[i].numpy() * dx), by_x, 1e-6)
+        assert_close(np.sum(b.grad[i].numpy() * dy), by_y, 1e-6)
+
+
 @options
 @solvers
 def test_gradients_of_symmetric_grams(solver: dict[str, Any], option: dict[str, Any]) -> None:
@@ -72,6 +95,17 @@ def test_gradients_of_parameters(name: str, values: list[float]) -> None:
 
     assert torch.autograd.gradcheck(gram, (x, y, *parameters))
     assert torch.autograd.gradcheck(normalised, (x, *parameters))
+
+
+@kernels
+def test_gradients_of_parameters_for_a_single_long_pair(name: str, values: list[float]) -> None:
+    x, y = (paths(1, 70, 2, size=0.1, seed=seed).detach().cumsum(1) for seed in (0, 1))
+
+    def k(*parameters: Any) -> Any:
+        return siglib.sig_kernel(x, y, dyadic_order=0, static_kernel=getattr(siglib, name)(*parameters))
+
+    parameters = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values]
+    assert torch.autograd.gradcheck(k, parameters)
 
 
 def test_gradients_of_metrics() -> None:

@@ -80,6 +80,38 @@ def test_values_and_gradients(
         assert_close(right[j], expected, tolerance)
 
 
+@pytest.mark.parametrize(("length1", "length2"), [(70, 67), (64, 120)])
+@pytest.mark.parametrize("dyadic_order", [(0, 0), (1, 2)], ids=str)
+@kernels
+def test_a_single_long_pair(
+    dtype: np.dtype,
+    rng: np.random.Generator,
+    name: str,
+    parameters: dict[str, float],
+    dyadic_order: tuple[int, int],
+    length1: int,
+    length2: int,
+) -> None:
+    """Which is swept along its diagonals. Gradients along random directions, by both paths."""
+    x, y = paths_of(rng, 1, length1, 2) / 2, paths_of(rng, 1, length2, 2) / 2
+    exact_x, exact_y = x.astype(np.float64), y.astype(np.float64)
+    x, y = x.astype(dtype), y.astype(dtype)
+    scheme = {"dyadic_order": dyadic_order, "static_kernel": getattr(siglib, name)(**parameters)}
+    options = {"dyadic_order": dyadic_order, "static_kernel": name, "parameters": parameters}
+    tolerance = 1e-11 if dtype == np.float64 else 1e-4
+    assert_close(siglib.sig_kernel(x, y, **scheme), reference.kernel(exact_x, exact_y, **options), tolerance)
+    gradients = siglib.sig_kernel_backprop(np.ones(1, dtype), x, y, right_deriv=True, **scheme)
+    for gradient, which in zip(gradients, (0, 1), strict=True):
+        direction = rng.standard_normal(gradient.shape)
+
+        def moved(path: np.ndarray, which: int = which) -> np.ndarray:
+            pair = (path, exact_y) if which == 0 else (exact_x, path)
+            return reference.kernel(*pair, **options)
+
+        expected = reference.exact_derivative(moved, (exact_x, exact_y)[which], direction)
+        assert_close(np.sum(gradient * direction), expected[0], 10 * tolerance)
+
+
 @pytest.mark.parametrize("shift", [10.0, 1000.0])
 @shift_invariant_kernels
 def test_shifting_both_paths_changes_nothing(

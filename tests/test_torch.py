@@ -16,6 +16,11 @@ import siglib
 torch: Any = optional("torch")
 
 
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    torch.manual_seed(0)
+
+
 class Differentiable(NamedTuple):
     """A differentiable function with options, and shapes of the arrays it takes."""
 
@@ -522,7 +527,7 @@ def test_func_grad_and_jacrev(operation: Differentiable) -> None:
 def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     if operation.name in KERNELS:
-        pytest.skip("its operator takes other arguments: see test_signature_kernel.py")
+        pytest.skip("its operator takes other arguments: see test_signature_kernel_autograd.py")
     getattr(siglib, operation.name).register_operator()
     forward = getattr(torch.ops.siglib, operation.name).default
     backward = getattr(torch.ops.siglib, f"{operation.name}_backprop").default

@@ -6,6 +6,7 @@
  * copies_of_*:     a vector with the same number in all lanes.
  * shift_up_*:      lane q = v[q - 1]; the last lane of `from` enters at lane 0.
  * shift_down_*:    lane q = v[q + 1]; lane 0 of `from` enters at the last lane.
+ * held_at_*:       as load_at_*, into a register: GCC would read memory again for each use, slow for unaligned vectors.
  * repeat_lanes_*:  lane q = v[q >> order].
  * sum_lanes_*, largest_lane_*: the sum of all lanes, and the largest one (lanes that are NaN are passed over). */
 #ifndef SIGLIB_LANE_WINDOWS_H
@@ -36,9 +37,22 @@
 #define SIGLIB_TWICE_F32 0, 0, 1, 1
 #endif
 
+#if defined(__AVX512F__)
+#define SIGLIB_HOLD(v) __asm__("" : "+v"(v))
+#elif defined(__x86_64__)
+#define SIGLIB_HOLD(v) __asm__("" : "+x"(v))
+#else
+#define SIGLIB_HOLD(v) ((void)0)
+#endif
+
 #define SIGLIB_DEFINE_WINDOWS(vec, real, W, UP, DOWN, TWICE)                                                   \
   SIGLIB_MOVE vec load_at_##vec(const vec *base, ptrdiff_t i) {                                                \
     return *(const vec##_unaligned *)((const real *)base + i);                                                 \
+  }                                                                                                            \
+  SIGLIB_MOVE vec held_at_##vec(const vec *base, ptrdiff_t i) {                                                \
+    vec v = load_at_##vec(base, i);                                                                            \
+    SIGLIB_HOLD(v);                                                                                            \
+    return v;                                                                                                  \
   }                                                                                                            \
   SIGLIB_MOVE void store_at_##vec(vec *base, ptrdiff_t i, vec v) { *(vec##_unaligned *)((real *)base + i) = v; } \
   SIGLIB_MOVE real number_at_##vec(const vec *base, ptrdiff_t i) { return ((const vec##_number *)base)[i]; }   \

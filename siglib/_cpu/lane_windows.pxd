@@ -9,6 +9,8 @@ from .lanes cimport vd, vec, vf
 cdef extern from "lane_windows.h" nogil:
     vd load_at_vd(const vd* base, Py_ssize_t i)
     vf load_at_vf(const vf* base, Py_ssize_t i)
+    vd held_at_vd(const vd* base, Py_ssize_t i)
+    vf held_at_vf(const vf* base, Py_ssize_t i)
     void store_at_vd(vd* base, Py_ssize_t i, vd v)
     void store_at_vf(vf* base, Py_ssize_t i, vf v)
     double number_at_vd(const vd* base, Py_ssize_t i)
@@ -35,6 +37,14 @@ cdef inline vec load_at(const vec* base, Py_ssize_t i) noexcept nogil:
         return load_at_vd(base, i)
     else:
         return load_at_vf(base, i)
+
+
+cdef inline vec held_at(const vec* base, Py_ssize_t i) noexcept nogil:
+    """The vector that starts at number i, read once into a register."""
+    if vec is vd:
+        return held_at_vd(base, i)
+    else:
+        return held_at_vf(base, i)
 
 
 cdef inline void store_at(vec* base, Py_ssize_t i, vec v) noexcept nogil:

@@ -134,7 +134,10 @@ cdef struct Units:
 
 cdef inline Units make_units(const Pairs* pairs, Py_ssize_t path_bytes1, Py_ssize_t path_bytes2,
                              int width) noexcept nogil:
-    """Units as many as threads may want, as large as lanes want, and so few that their sums fit into memory."""
+    """Units as many as threads may want, as large as lanes want, and so few that their sums fit into memory.
+
+    width: the lanes that pairs are to fill, 1 if lanes do not hold pairs.
+    """
     cdef Units u
     cdef Py_ssize_t parts = 8
     cdef double n_bytes
@@ -145,9 +148,12 @@ cdef inline Units make_units(const Pairs* pairs, Py_ssize_t path_bytes1, Py_ssiz
         u.blocks2 = 1
         return u
     while True:
-        u.size1 = max((pairs.batch1 + parts - 1) // parts, min(4, pairs.batch1))
-        u.size2 = max((pairs.batch2 + parts - 1) // parts, 16 // max(u.size1, 1))
-        u.size1 = max(u.size1, min(16 // max(min(u.size2, pairs.batch2), 1), pairs.batch1))
+        u.size1 = max((pairs.batch1 + parts - 1) // parts, 1)
+        u.size2 = max((pairs.batch2 + parts - 1) // parts, 1)
+        if width > 1:
+            u.size1 = max(u.size1, min(4, pairs.batch1))
+            u.size2 = max(u.size2, 16 // max(u.size1, 1))
+            u.size1 = max(u.size1, min(16 // max(min(u.size2, pairs.batch2), 1), pairs.batch1))
         if pairs.layout == SYMMETRIC:
             u.size2 = u.size1
         u.blocks1 = (pairs.batch1 + u.size1 - 1) // u.size1

@@ -1,10 +1,8 @@
 """Rescaling: how kernels far beyond the range of floating-point numbers are carried through the grid.
 
-Everything that a tile works on is true * 2^-e, with one exponent e for each tile of columns and each lane. The
-numbers of
-the rows take over the exponent of the tile that they enter; a tile that they leave too large is scaled down. One
-exponent
-for a whole row would not do: in one block of rows the kernel can grow from 1 to beyond the range.
+Everything that a tile works on is true * 2^-e, with one exponent e for each tile of columns and each lane. The numbers
+of the rows take over the exponent of the tile that they enter; a tile that they leave too large is scaled down. One
+exponent for a whole row would not do: in one block of rows the kernel can grow from 1 to beyond the range.
 
 Recurrences are linear in their state, so scaling is all there is to it. The powers are exact, and the check costs a
 few instructions per tile.

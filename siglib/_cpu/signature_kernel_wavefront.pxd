@@ -1,14 +1,12 @@
 """Finite differences along anti-diagonals: the signature kernel of a single pair of long paths.
 
-Few pairs leave most lanes empty if lanes hold pairs. Here the lanes hold rows of one grid: at step `tau`, lane q
-works on
-row `row + q` at column `tau - q`. What a cell needs from the row above was computed one step before, one lane further
-down; so each step moves two vectors up by one lane. Recurrences are those of `signature_kernel_sweep.pxd`.
+Few pairs leave most lanes empty if lanes hold pairs. Here the lanes hold rows of one grid: at step `tau`, lane q works
+on row `row + q` at column `tau - q`. What a cell needs from the row above was computed one step before, one lane
+further down; so each step moves two vectors up by one lane. Recurrences are those of `signature_kernel_sweep.pxd`.
 
 A *strip* is one vector of rows. Up to STRIPS strips, one below the other, form a *pass*: they take their steps
-together,
-which hides that each step has to wait for the one before. A strip receives the last lane of the strip above, the first
-strip the row of the grid that the pass before has left in memory; the last strip leaves its own.
+together, which hides that each step has to wait for the one before. A strip receives the last lane of the strip above,
+the first strip the row of the grid that the pass before has left in memory; the last strip leaves its own.
 
 Outside the grid coefficients are zero. A cell of coefficient zero copies its neighbour, so lanes that have not started
 keep the boundary value 1, and lanes at the end keep the last value of their row: no step needs to know where it is.
@@ -37,17 +35,18 @@ from .lanes cimport lanes, vd, vec
 from .signature_kernel_sweep cimport times
 
 cdef enum:
-    STRIPS = 4
+    STRIPS = 6              # more do not fit into the registers; four are a quarter slower
     CHUNK = 32              # steps between two looks at the exponents
 
 
-cdef inline void sweep_strips(const vec* cells, const vec* top, vec* state, vec* row, Py_ssize_t place, vec* slopes,
-                              const int n, const bint keep) noexcept nogil:
+cdef inline void sweep_strips(const vec* cells, Py_ssize_t pitch, const vec* top, vec* state, vec* row,
+                              Py_ssize_t place, vec* slopes, const int n, const bint keep) noexcept nogil:
     """CHUNK steps of a pass of n strips.
 
-    cells (n, CHUNK): coefficients q. top: the CHUNK differences of the row above as numbers, then the CHUNK values at
-    their right ends. state (3, STRIPS): k of the column to the left, differences, and k of the column to the left in
-    the row above. The differences of step t are stored at number `place - t` of row. slopes (n, CHUNK), if `keep`.
+    cells: coefficients q, of step t of strip i at i * pitch + t. top: the CHUNK differences of the row above as
+    numbers, then the CHUNK values at their right ends. state (3, STRIPS): k of the column to the left, differences, and
+    k of the column to the left in the row above. The differences of step t are stored at number `place - t` of row.
+    slopes (n, CHUNK), if `keep`.
     """
     cdef vec k[STRIPS]
     cdef vec D[STRIPS]
@@ -59,7 +58,7 @@ cdef inline void sweep_strips(const vec* cells, const vec* top, vec* state, vec*
         k[i], D[i], corner[i] = state[i], state[STRIPS + i], state[2 * STRIPS + i]
     for t in range(CHUNK):
         for i in range(n - 1, -1, -1):
-            q = cells[i * CHUNK + t]
+            q = cells[i * pitch + t]
             g = q * q
             h = g + times(q, 1.7320508075688772)
             if i > 0:
@@ -80,8 +79,8 @@ cdef inline void sweep_strips(const vec* cells, const vec* top, vec* state, vec*
         state[i], state[STRIPS + i], state[2 * STRIPS + i] = k[i], D[i], corner[i]
 
 
-cdef inline void sweep_strips_adjoint(const vec* cells, const vec* bottom, vec factor, vec* state, vec* row,
-                                      Py_ssize_t place, vec* slopes, const int n) noexcept nogil:
+cdef inline void sweep_strips_adjoint(const vec* cells, Py_ssize_t pitch, const vec* bottom, vec factor, vec* state,
+                                      vec* row, Py_ssize_t place, vec* slopes, const int n) noexcept nogil:
     """Adjoint of `sweep_strips`, from the last step to the first.
 
     bottom: CHUNK numbers, the differences E (with all that the row below adds to them) of that row. state (4, STRIPS):
@@ -100,7 +99,7 @@ cdef inline void sweep_strips_adjoint(const vec* cells, const vec* bottom, vec f
         gL[i], E[i] = state[2 * STRIPS + i], state[3 * STRIPS + i]
     for t in range(CHUNK - 1, -1, -1):
         for i in range(n):
-            q = cells[i * CHUNK + t]
+            q = cells[i * pitch + t]
             g = q * q
             h = g + times(q, 1.7320508075688772)
             if i < n - 1:

@@ -1,9 +1,11 @@
 """Coefficients of the cells for the wavefront sweep (`signature_kernel_wavefront.pxd`), and their adjoint.
 
-Lanes hold neighbouring columns here: a block of rows is filled as an ordinary matrix, whatever the static kernel, and
-then slanted, so that lanes hold rows. Slanting is a transpose of rows that start one number apart each. So it costs
-the same for every static kernel and for given coefficients, rows of a refined grid are the same row read several times,
-and in the adjoint sums over a column need no sums over lanes.
+Two ways. For the linear kernel on a grid that is not refined, products are computed where they are needed, with rows in
+the lanes (`slanted_products`). In all other cases, and in the adjoint, lanes hold neighbouring columns: a block of rows
+is filled as an ordinary matrix, whatever the static kernel (`signature_kernel_wavefront_points.pxd` has those of
+points), and then slanted, so that lanes hold rows. Slanting is a transpose of rows that start one number apart each. So
+it costs the same for every static kernel and for given coefficients, rows of a refined grid are the same row read
+several times, and in the adjoint sums over a column need no sums over lanes.
 
 The first path is kept as it is, row by row; of the second path each channel is an array, with `margin` further columns
 on either side. These are zero increments, or for kernels of points copies of the first and of the last point: double
@@ -11,7 +13,7 @@ increments vanish there.
 """
 
 from .lane_moves cimport load_columns, store_columns
-from .lane_windows cimport copies_at, load_at, number_at, repeat_lanes, set_number, store_at, sum_lanes
+from .lane_windows cimport copies_at, held_at, load_at, number_at, repeat_lanes, set_number, store_at, sum_lanes
 from .lanes cimport lanes, vd, vec
 from .signature_kernel_wavefront cimport CHUNK
 
@@ -131,6 +133,50 @@ cdef inline void pull_products(vec* d_cells, Py_ssize_t cells_place, Py_ssize_t 
         r += 1
 
 
+cdef inline void load_lanes(const vec* x, Py_ssize_t d, Py_ssize_t first_row, Py_ssize_t n_strips,
+                            vec* out) noexcept nogil:
+    """out (n_strips, d): lane q of strip i has row first_row + i * lanes + q of x."""
+    cdef Py_ssize_t width = lanes(out), i, c, q
+    for i in range(n_strips):
+        for q in range(width):
+            for c in range(d):
+                set_number(out, (i * d + c) * width + q, number_at(x, (first_row + i * width + q) * d + c))
+
+
+cdef inline void slanted_products(const vec* x, Py_ssize_t d, const vec* y, Py_ssize_t place, Py_ssize_t stride,
+                                  vec* out, Py_ssize_t pitch, const int n) noexcept nogil:
+    """Inner products, slanted already, of n strips in lanes with one vector of columns after the other.
+
+    Needs no transposes and loads every vector of columns once for all strips: what strip i takes at one step is what
+    strip 0 took `lanes` steps before. x (n, d). y (d, stride) runs backwards; the vector of the first step is at
+    `place`. Strip i goes to out[i * pitch + t], for CHUNK steps t.
+    """
+    cdef vec sums0[3]
+    cdef vec sums1[3]
+    cdef vec sums2[3]
+    cdef vec sums3[3]
+    cdef vec v0, v1, v2, v3, w
+    cdef Py_ssize_t t = 0, c, at
+    cdef int i
+    while t < CHUNK:
+        at = place - t
+        v0, v1, v2, v3 = held_at(y, at), held_at(y, at - 1), held_at(y, at - 2), held_at(y, at - 3)
+        for i in range(n):
+            w = x[i * d]
+            sums0[i], sums1[i], sums2[i], sums3[i] = w * v0, w * v1, w * v2, w * v3
+        for c in range(1, d):
+            at += stride
+            v0, v1, v2, v3 = held_at(y, at), held_at(y, at - 1), held_at(y, at - 2), held_at(y, at - 3)
+            for i in range(n):
+                w = x[i * d + c]
+                sums0[i], sums1[i] = sums0[i] + w * v0, sums1[i] + w * v1
+                sums2[i], sums3[i] = sums2[i] + w * v2, sums3[i] + w * v3
+        for i in range(n):
+            at = i * pitch + t
+            out[at], out[at + 1], out[at + 2], out[at + 3] = sums0[i], sums1[i], sums2[i], sums3[i]
+        t += 4
+
+
 cdef inline void fill_given(const vec* given, Py_ssize_t row, Py_ssize_t n_rows, Py_ssize_t n1, Py_ssize_t n2,
                             double factor, Py_ssize_t column, Py_ssize_t n_columns, vec* out, Py_ssize_t place,
                             Py_ssize_t stride) noexcept nogil:
@@ -227,6 +273,13 @@ cdef inline void load_second(const void* path, Py_ssize_t n_points, Py_ssize_t d
                 set_number(y, c * stride + j, number_at(p, min(max(i, 0), n - 1) * d + c))
 
 
+cdef inline void reverse_rows(const vec* y, Py_ssize_t n_rows, Py_ssize_t stride, vec* out) noexcept nogil:
+    cdef Py_ssize_t r, i
+    for r in range(n_rows):
+        for i in range(stride):
+            set_number(out, r * stride + i, number_at(y, (r + 1) * stride - 1 - i))
+
+
 cdef inline void add_first(const vec* gx, Py_ssize_t n_points, Py_ssize_t d, bint increments, double factor,
                            void* to) noexcept nogil:
     """Adjoint of `load_first` without its margin, added to `to`."""
@@ -260,3 +313,12 @@ cdef inline void sum_rows(const vec* sums, Py_ssize_t n, vec* out, Py_ssize_t pl
     cdef Py_ssize_t i
     for i in range(n):
         set_number(out, place + i, number_at(out, place + i) + sum_lanes(sums[i]))
+
+
+cdef inline double inner_product(const vec* a, const vec* b, Py_ssize_t n) noexcept nogil:
+    """Of n numbers each."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    for i in range(n):
+        total += number_at(a, i) * number_at(b, i)
+    return total

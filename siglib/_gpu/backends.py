@@ -115,7 +115,7 @@ class TorchCudaBackend(_GpuBackend):
         stream = sys.modules["torch"].cuda.current_stream(self.torch_device)
         known = self._streams.get(stream.cuda_stream)
         if known is None:
-            known = self._streams[stream.cuda_stream] = self.xp.cuda.Stream.from_external(stream)
+            known = self._streams[stream.cuda_stream] = self.xp.cuda.Stream.from_external(_Stream(stream))
         return known
 
     def _allocate(self, size: int) -> Any:
@@ -161,6 +161,16 @@ class TorchCudaBackend(_GpuBackend):
     def result(self, array: Any) -> Any:
         """The tensor in the dtype that the caller's tensors had."""
         return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+
+
+class _Stream:
+    """A stream of PyTorch's in the form that CuPy asks for; not every version of PyTorch has it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._stream.cuda_stream
 
 
 cupy_backend = lru_cache(maxsize=64)(CupyBackend)

@@ -22,3 +22,8 @@ __device__ __forceinline__ T* dyn_smem() {
 __device__ __forceinline__ long long thread_number() {
     return (long long)blockIdx.x * blockDim.x + threadIdx.x;
 }
+
+// a / b for a >= 0, b > 0: nearly always both are small, and dividing 32 bits takes a quarter of the time.
+__device__ __forceinline__ long long quotient(long long a, long long b) {
+    return (a | b) >> 31 ? a / b : (long long)((unsigned)a / (unsigned)b);
+}

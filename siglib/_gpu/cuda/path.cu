@@ -22,8 +22,8 @@ __global__ void __launch_bounds__(256) transform_path(const T* __restrict__ path
     const long long index = thread_number();
     if (index >= size) return;
     const long long width = (lead_lag ? 2 * d : d) + time_aug;
-    const long long row_number = index / width, j = index - row_number * width;
-    const long long b = row_number / rows, row = row_number - b * rows;
+    const long long row_number = quotient(index, width), j = index - row_number * width;
+    const long long b = quotient(row_number, rows), row = row_number - b * rows;
     if (time_aug && j == width - 1) {
         const long long n_steps = rows - 1;
         out[index] = (T)time_at(row, n_steps > 0 ? end_time / n_steps : 0.0, end_time, n_steps);
@@ -42,8 +42,8 @@ __global__ void __launch_bounds__(256) transform_path_backprop(const T* __restri
                                                                long long channel, long long lead_lag) {
     const long long index = thread_number();
     if (index >= size) return;
-    const long long point = index / d, i = index - point * d;
-    const long long b = point / length, k = point - b * length;
+    const long long point = quotient(index, d), i = index - point * d;
+    const long long b = quotient(point, length), k = point - b * length;
     const T* g = derivs + b * derivs_stride + (lead_lag ? 2 * k : k) * row + i * channel;
     T total = g[0];
     if (lead_lag) {

@@ -58,8 +58,9 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
 #pragma unroll
     for (int k = 0; k < SUFFIX; k++) n_suffixes *= d;
     const I n_items = n_suffixes * (I)(n_roots * n_tops);
-    const long long v = thread_number() / n_items, v_first = (long long)blockIdx.x * blockDim.x / n_items;
-    const long long v_last = ((long long)(blockIdx.x + 1) * blockDim.x - 1) / n_items;
+    const long long thread_first = (long long)blockIdx.x * blockDim.x;
+    const long long v = quotient(thread_number(), n_items), v_first = quotient(thread_first, n_items);
+    const long long v_last = quotient(thread_first + blockDim.x - 1, n_items);
     const I in_path = (I)(thread_number() - v * n_items), tile = in_path / n_suffixes;
     const I suffix = in_path - tile * n_suffixes;
     const int c0 = (int)(tile % (int)n_roots) * T1, j0 = (int)(tile / (int)n_roots) * T2;

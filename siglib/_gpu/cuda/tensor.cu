@@ -11,9 +11,9 @@ __global__ void __launch_bounds__(256) chen_round(const T* __restrict__ in, T* _
                                                   long long n_in, long long d, long long n_words, long long out_stride,
                                                   long long scalar_term) {
     const long long tiles = (n_words + 255) / 256, n_out = (n_in + 1) / 2;
-    const long long product = blockIdx.x / tiles, word = (blockIdx.x - product * tiles) * 256 + threadIdx.x;
+    const long long product = quotient(blockIdx.x, tiles), word = (blockIdx.x - product * tiles) * 256 + threadIdx.x;
     if (product >= n_paths * n_out || word >= n_words) return;
-    const long long b = product / n_out, i = product - b * n_out;
+    const long long b = quotient(product, n_out), i = product - b * n_out;
     const T* first = in + (b * n_in + 2 * i) * n_words;
     T* row = out + product * out_stride;
     if (scalar_term && word == 0) row[0] = 1;
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(256) chen_tree(T* __restrict__ in, T* __restri
             if (scalar_term && threadIdx.x == 0) row[-1] = 1;
         }
         for (long long at = threadIdx.x; at < n_out * n_words; at += blockDim.x) {
-            const long long i = at / n_words, word = at - i * n_words;
+            const long long i = quotient(at, n_words), word = at - i * n_words;
             const T* first = from + 2 * i * n_words;
             row[at] = 2 * i + 1 < n_in ? product_at<T, D, I>(first, first + n_words, word_at(word, (int)d), (int)d)
                                        : first[word];
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(256) sig_combine(const T* __restrict__ a, cons
                                                    T* __restrict__ out, long long n_rows, long long d,
                                                    long long n_words, long long a_scalar, long long b_scalar) {
     const long long tiles = (n_words + 255) / 256;
-    const long long row = blockIdx.x / tiles, word = (blockIdx.x - row * tiles) * 256 + threadIdx.x;
+    const long long row = quotient(blockIdx.x, tiles), word = (blockIdx.x - row * tiles) * 256 + threadIdx.x;
     if (row >= n_rows || word >= n_words) return;
     const long long a_row = row * (n_words + a_scalar);
     if (a_scalar && word == 0) out[a_row] = 1;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(256) sig_combine_backprop(const T* __restrict_
                                                             long long degree, long long n_words, long long n_long,
                                                             long long a_scalar, long long b_scalar) {
     const long long long_tiles = (2 * n_long + 7) / 8, tiles = long_tiles + (2 * (n_words - n_long) + 255) / 256;
-    const long long row = blockIdx.x / tiles, tile = blockIdx.x - row * tiles;
+    const long long row = quotient(blockIdx.x, tiles), tile = blockIdx.x - row * tiles;
     const bool by_warp = tile < long_tiles;
     const long long n = by_warp ? n_long : n_words - n_long;
     long long word = by_warp ? tile * 8 + threadIdx.x / 32 : (tile - long_tiles) * 256 + threadIdx.x;

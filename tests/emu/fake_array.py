@@ -1,0 +1,169 @@
+"""Arrays of the stand-in for CuPy: NumPy's, without the conversions that CuPy refuses or that would wait for the GPU."""
+
+import ctypes
+import types
+from typing import Any
+
+import numpy as np
+
+from .emulator import EmulatorError
+from .fake_device import Device, Memory, MemoryPointer, current
+
+
+class ndarray:  # noqa: N801
+    """NumPy's array, under another name and without the conversions that CuPy refuses."""
+
+    __array_priority__ = 100
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self, shape: Any, dtype: Any = float, memptr: MemoryPointer | None = None, strides: Any = None, order: str = "C"
+    ) -> None:
+        dtype = np.dtype(dtype)
+        if memptr is None:
+            self._array = np.empty(shape, dtype, order)
+            poison(self._array)
+            self._memory = Memory(
+                self._array.ctypes.data, self._array.nbytes, self._array, current.device, written=False
+            )
+            return
+        self._memory = memptr.mem
+        # Without numbers there may be no memory either, but NumPy wants an address.
+        buffer = (ctypes.c_ubyte * max(8, memptr.mem.size - memptr.offset)).from_address(memptr.ptr or id(self))
+        self._array = np.ndarray(shape, dtype, buffer, strides=strides)
+
+    shape = property(lambda self: self._array.shape)
+    dtype = property(lambda self: self._array.dtype)
+    ndim = property(lambda self: self._array.ndim)
+    size = property(lambda self: self._array.size)
+    nbytes = property(lambda self: self._array.nbytes)
+    itemsize = property(lambda self: self._array.itemsize)
+    strides = property(lambda self: self._array.strides)
+    flags = property(lambda self: self._array.flags)
+    T = property(lambda self: wrap(self._array.T, self))
+    device = property(lambda self: Device(self._memory.device))
+    data = property(lambda self: types.SimpleNamespace(ptr=self._array.ctypes.data))
+
+    def _read(self) -> np.ndarray:
+        """The numbers, which somebody must have written."""
+        if not self._memory.marks(self._array).all():
+            raise EmulatorError("an array is read that has not been written")
+        return self._array
+
+    def get(self) -> np.ndarray:
+        return self._read().copy()
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def astype(self, dtype: Any, copy: bool = True) -> "ndarray":
+        return self if not copy and self.dtype == dtype else new_array(self._read().astype(dtype))
+
+    def __getitem__(self, index: Any) -> "ndarray":
+        index = plain(index if isinstance(index, tuple) else (index,))
+        if not any(part is ... for part in index):
+            index = (*index, ...)  # so that one number is a view, too
+        return wrap(self._array[index], self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        self._array[plain(index)] = plain(value)
+        marks = np.zeros(self._array.shape, bool)
+        marks[plain(index)] = True
+        written = self._memory.marks(self._array)
+        if written.size:
+            written[marks] = 1
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __float__(self) -> float:
+        raise EmulatorError("a number of an array on the GPU was asked for: that waits for the GPU")
+
+    __int__ = __bool__ = __index__ = item = tolist = __float__  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"fake {self._array!r}"
+
+
+def wrap(result: Any, source: ndarray | None = None) -> Any:
+    """An array of NumPy's as one of ours; of the memory of `source` if it is a view of it."""
+    if not isinstance(result, (np.ndarray, np.generic)):
+        return result
+    if source is None or not np.may_share_memory(result, source._array):
+        return new_array(np.asarray(result))
+    array = object.__new__(ndarray)
+    array._array, array._memory = result, source._memory
+    return array
+
+
+def new_array(numbers: np.ndarray) -> ndarray:
+    """Other memory with these numbers."""
+    array = ndarray(numbers.shape, numbers.dtype)
+    array[...] = _wrap_plain(numbers)
+    return array
+
+
+def _wrap_plain(numbers: np.ndarray) -> ndarray:
+    array = object.__new__(ndarray)
+    array._array = numbers
+    array._memory = Memory(numbers.ctypes.data, numbers.nbytes, numbers, current.device, written=True)
+    return array
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, ndarray):
+        return value._read()
+    return type(value)(map(plain, value)) if isinstance(value, (tuple, list)) else value
+
+
+def _method(name: str) -> Any:
+    """A method that looks at no numbers: a view, if NumPy can make one."""
+
+    def call(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        result = getattr(self._array, name)(*args, **kwargs)
+        if not np.may_share_memory(result, self._array):
+            self._read()
+        return wrap(result, self)
+
+    return call
+
+
+def _operator(name: str) -> Any:
+    def call(self: ndarray, *others: Any) -> Any:
+        return wrap(getattr(self._read(), name)(*map(plain, others)))
+
+    return call
+
+
+for _name in ("reshape", "ravel", "view", "transpose", "swapaxes", "squeeze"):
+    setattr(ndarray, _name, _method(_name))
+for _name in ("copy", "sum", "all", "any", "max", "min", "cumsum", "mean"):
+    setattr(ndarray, _name, _operator(_name))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(ndarray, f"__r{_name}__", _operator(f"__r{_name}__"))
+for _name in ("neg", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge", "and", "or"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def _in_place(name: str) -> Any:
+    def call(self: ndarray, other: Any) -> ndarray:
+        self[...] = wrap(getattr(self._read(), name)(plain(other)))
+        return self
+
+    return call
+
+
+for _name in ("add", "sub", "mul", "truediv"):
+    setattr(ndarray, f"__i{_name}__", _in_place(f"__{_name}__"))
+
+
+def poison(numbers: np.ndarray) -> None:
+    """NaN, or -1, everywhere."""
+    if numbers.size:
+        numbers.reshape(-1, order="A").view(np.uint8)[...] = 0xFF
