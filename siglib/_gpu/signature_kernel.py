@@ -141,7 +141,8 @@ def _literal(order: int) -> int:
 def _n_warps(n_pairs: int, n_bands: int, bytes_of_warp: int) -> int:
     """Warps for each pair: more than one where pairs are too few to fill the device."""
     wanted = -(-_WARPS * n_processors() // n_pairs)
-    return max(1, min(wanted, 16, n_bands, most_shared() // bytes_of_warp))
+    # A kilobyte is left for what kernels have besides.
+    return max(1, min(wanted, 16, n_bands, (most_shared() - 1024) // bytes_of_warp))
 
 
 def sig_kernel(
@@ -296,7 +297,9 @@ def _forward_linear(
         per_lane //= 2
     shift = min(cells.order1, per_lane.bit_length() - 1)
     bytes_of_warp = cells.itemsize * letters * _WINDOW
-    n_warps = min(_n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp), 8 if per_lane > 2 else 16)
+    # MOST_THREADS of signature_kernel_linear.cu.
+    most = 8 if per_lane > 2 or per_lane * letters * cells.itemsize > 128 else 16
+    n_warps = min(_n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp), most)
     own = (n_warps + 1) * cells.carry_numbers(per_lane)
     n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
     launch(

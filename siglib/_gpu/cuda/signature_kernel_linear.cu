@@ -32,9 +32,13 @@ __device__ __forceinline__ void load_rows(const Problem& p, const T* path, T fac
     }
 }
 
+// Where a lane needs more than 128 registers.
+template <typename T, int D, int R>
+constexpr int MOST_THREADS = R > 2 || R * D * sizeof(T) > 128 ? 256 : 512;
+
 // Arrays as in `signature_kernel.cu`; d is at most D.
 template <typename T, int D, int R, int SHIFT>
-__global__ void __launch_bounds__(R > 2 ? 256 : 512, 1) signature_kernel_linear(
+__global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_linear(
     const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
     long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
     long long order1, long long order2, double scale, double factor) {
