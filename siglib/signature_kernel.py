@@ -158,7 +158,7 @@ def sig_kernel(
     -----
     RuntimeWarning
         If kernels overflow; if the kernel of a path with itself is negative, or a normalised kernel above 1: then the
-        order is too low.
+        order is too low. For arrays on a GPU, which nobody waits for, results come without a warning.
 
     Notes
     -----

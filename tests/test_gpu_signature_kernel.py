@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import reference_kernels
 from cases import random_paths
-from checking import assert_close
+from checking import assert_close, assert_same_bits
 from gpu import Gpu
 
 import siglib
+from siglib._gpu import signature_kernel as launchers
+from siglib._kernel_operations import gradients as kernel_gradients
+from siglib._kernel_operations import make_problem
 
 KERNELS: dict[str, dict[str, float]] = {
     "LinearKernel": {},
@@ -124,3 +127,49 @@ def test_grids_and_their_gradients(gpu: Gpu, dtype: np.dtype, rng: np.random.Gen
         expected = siglib.sig_kernel_backprop(derivs, x, y, return_grid=True, right_deriv=True, **options)
         for gradient, on_cpu in zip(found, expected, strict=True):
             assert_close(gpu.numpy(gradient), on_cpu, tolerance(dtype))
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_bounded_memory(
+    gpu: Gpu, same: bool, dtype: np.dtype, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Whatever does not fit into the scratch memory goes through it piece by piece: the bits are the same."""
+    x, y = random_paths(rng, 5, 40, 3, dtype=dtype), random_paths(rng, 4, 37, 3, dtype=dtype)
+    first = gpu.array(x)
+    second = first if same else gpu.array(y)
+    gradients = []
+    for n_bytes in (2**28, 3000, 1):
+        monkeypatch.setattr(launchers, "_SCRATCH_BYTES", n_bytes)
+        out = siglib.sig_kernel_gram(first, second, dyadic_order=0)
+        derivs = gpu.cupy.ones(out.shape, dtype)
+        # The gradient with respect to both arguments, each pair once, is what PyTorch asks for.
+        problem = make_problem(True, first, second, (1.0, 0.0, 0.0), derivs, **_OPTIONS, same=same)
+        parts = kernel_gradients(problem, (True, True, True), total=True)
+        gradients.append([gpu.numpy(part) for part in (out, *parts)])
+    for others in gradients[1:]:
+        for gradient, other in zip(gradients[0][:3], others[:3], strict=True):
+            assert_same_bits(gradient, other)
+        assert_close(others[3], gradients[0][3], tolerance(dtype))
+
+
+_OPTIONS: dict[str, Any] = {
+    "static_kernel": 0, "order1": 0, "order2": 0, "order": 0, "time_aug": False, "lead_lag": False, "end_time": 1.0,
+    "n_jobs": 1, "return_grid": False, "max_batch": -1, "given": None,
+}  # fmt: skip
+
+
+def test_order_of_threads(emulated: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """Bits do not depend on which threads come first."""
+    x, y = (
+        emulated.array(random_paths(rng, 2, 70, 3, dtype=dtype)),
+        emulated.array(random_paths(rng, 2, 40, 3, dtype=dtype)),
+    )
+    derivs = emulated.array(np.ones((2, 2), dtype))
+    found = []
+    for falling in (False, True):
+        emulated.cupy.FALLING = falling
+        for options in ({"dyadic_order": 0}, {"dyadic_order": 1, "static_kernel": siglib.RBFKernel(1.0)}):
+            found.append(emulated.numpy(siglib.sig_kernel_gram(x, y, **options)))
+            found += siglib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, **options)
+    for rising, falling in zip(found[:6], found[6:], strict=True):
+        assert_same_bits(*(a if isinstance(a, np.ndarray) else a.get() for a in (rising, falling)))

@@ -25,8 +25,10 @@ _STRIDE, _SLOPE_STRIDE = 66, 33
 _WINDOW = 64
 _LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _MOST_LETTERS = 16
-# Steps between two looks at the range of numbers.
-_LOOK = {"float": 4, "double": 8}
+# Rows that a lane may take: with more, float32 would have to look at its range in every step.
+_ROWS = {"float": (1, 2, 4), "double": (1, 2, 4, 8)}
+# Steps between two looks at the range of numbers, and cells that numbers may pass in between.
+_LOOK, _CELLS = {"float": 4, "double": 8}, {"float": 8, "double": 32}
 # Warps that a multiprocessor should have to work on, and bytes that blocks may have of their own, all together.
 _WARPS, _SCRATCH_BYTES = 16, 2**28
 
@@ -79,10 +81,14 @@ class _Cells:
         """Rows of cells in a band."""
         return max((32 * per_lane) >> self.order1, 1)
 
-    def carry_numbers(self) -> int:
+    def look(self, per_lane: int) -> int:
+        """Steps between two looks at the range of numbers."""
+        return min(_LOOK[self.type], _CELLS[self.type] // per_lane)
+
+    def carry_numbers(self, per_lane: int) -> int:
         """Numbers that one band gives to the next: differences, and exponents."""
         n = 32 * self.n_tiles + 32
-        return n + n // _LOOK[self.type]
+        return n + n // self.look(per_lane)
 
     @property
     def points(self) -> bool:
@@ -97,7 +103,7 @@ class _Cells:
         if not backward:
             return letters + _padded(n * _STRIDE + edges)
         n_rows = 32 * per_lane + 1
-        slopes = n_rows * _SLOPE_STRIDE + 1024 // _LOOK[self.type]
+        slopes = n_rows * _SLOPE_STRIDE + 1024 // self.look(per_lane)
         own = 0 if self.source == _FROM_CELLS else 32 * self.letters
         return own + letters + _padded(n_rows * _STRIDE + edges + slopes + edges)
 
@@ -135,7 +141,8 @@ def _literal(order: int) -> int:
 def _n_warps(n_pairs: int, n_bands: int, bytes_of_warp: int) -> int:
     """Warps for each pair: more than one where pairs are too few to fill the device."""
     wanted = -(-_WARPS * n_processors() // n_pairs)
-    return max(1, min(wanted, 16, n_bands, most_shared() // bytes_of_warp))
+    # A kilobyte is left for what kernels have besides.
+    return max(1, min(wanted, 16, n_bands, (most_shared() - 1024) // bytes_of_warp))
 
 
 def sig_kernel(
@@ -236,10 +243,10 @@ def _forward(
     if cells.kind == _LINEAR and cells.dimension <= _MOST_LETTERS and not grids:
         _forward_linear(cells, path1, path2, out, exponent, device_numbers, numbers, layout, n_pairs)
         return
-    per_lane = cells.rows_of_lane(min(8, (2 if cells.type == "float" else 1) << cells.order1))
+    per_lane = cells.rows_of_lane(min(max(_ROWS[cells.type]), (2 if cells.type == "float" else 1) << cells.order1))
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane)
     n_warps = _n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp)
-    own = (n_warps + 1) * cells.carry_numbers()
+    own = (n_warps + 1) * cells.carry_numbers(per_lane)
     n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
     launch(
         "signature_kernel.cu",
@@ -285,13 +292,15 @@ def _forward_linear(
     """Linear kernel, few channels: coefficients in registers."""
     letters = next(n for n in _LETTERS if n >= cells.dimension)
     # Increments of a lane's rows must fit into its registers; and there should be work for all warps.
-    per_lane = cells.rows_of_lane(max(n for n in (1, 2, 4, 8) if n == 1 or n * letters * cells.itemsize <= 256))
+    per_lane = cells.rows_of_lane(max(n for n in _ROWS[cells.type] if n == 1 or n * letters * cells.itemsize <= 256))
     while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < _WARPS // 2 * n_processors():
         per_lane //= 2
     shift = min(cells.order1, per_lane.bit_length() - 1)
     bytes_of_warp = cells.itemsize * letters * _WINDOW
-    n_warps = min(_n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp), 8 if per_lane > 2 else 16)
-    own = (n_warps + 1) * cells.carry_numbers()
+    # MOST_THREADS of signature_kernel_linear.cu.
+    most = 8 if per_lane > 2 or per_lane * letters * cells.itemsize > 128 else 16
+    n_warps = min(_n_warps(n_pairs, cells.n_bands(per_lane), bytes_of_warp), most)
+    own = (n_warps + 1) * cells.carry_numbers(per_lane)
     n_blocks = min(n_pairs, 32 * n_processors(), max(1, _SCRATCH_BYTES // (own * cells.itemsize)))
     launch(
         "signature_kernel_linear.cu",
@@ -395,7 +404,7 @@ def _backward(
         fixed, of_warp = n_bands * carry, carry + slopes
         states = n_bands * cells.n_tiles * (2 * order + 4) * 32
     else:
-        carry, slopes = cells.carry_numbers(), 0
+        carry, slopes = cells.carry_numbers(per_lane), 0
         fixed, of_warp = 0, carry
         states = n_bands * cells.n_tiles * (per_lane + 5) * 32
     most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + fixed + 2 * of_warp)))

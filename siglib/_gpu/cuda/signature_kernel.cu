@@ -21,12 +21,12 @@ __global__ void __launch_bounds__(512, 1) signature_kernel(
     const T cell_factor = (T)(SOURCE == FROM_INCREMENTS ? factor * p0 * p0 : factor);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
     const Room<T> room = make_room<T, SOURCE, C>(p, p.band_cells + 1, warp);
-    const long long carry_size = p.carry + p.carry / Range<T>::LOOK;
+    const long long carry_size = p.carry + p.carry / Pace<T, R>::LOOK;
     T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
-    for (int i = warp; i <= n_warps; i += n_warps) clear_carry(p, carries + i * carry_size, lane);
+    for (int i = warp; i <= n_warps; i += n_warps) clear_carry<T, R>(p, carries + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
         long long a, b;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(512, 1) signature_kernel(
             if ((tile & sub_tiles) == 0)
                 fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            sweep<T, R, GRIDS>(p, state, room.window, load_carry(p, above, tile, lane),
+            sweep<T, R, GRIDS>(p, state, room.window, load_carry<T, R>(p, above, tile, lane),
                                carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);
             if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1)
                 store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);

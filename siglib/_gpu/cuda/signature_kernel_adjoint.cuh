@@ -33,13 +33,13 @@ __device__ __forceinline__ void last_column(AdjointLane<T, R>& s) {
     s.from_below = 1;
 }
 
-template <typename T>
+template <typename T, int R>
 __device__ __forceinline__ Carry<T> load_carry_up(const Problem& p, const T* row, T seed, int tile, int lane) {
     const int index = 32 * tile + lane;
     Carry<T> c = {index - 31 == p.columns - 1 ? seed : (T)0, 0};
     if (row) {
         c.D = row[index];
-        if (index >= 31) c.exponent = (int)row[p.carry + (index - 31) / Range<T>::LOOK];
+        if (index >= 31) c.exponent = (int)row[p.carry + (index - 31) / Pace<T, R>::LOOK];
     }
     return c;
 }
@@ -50,49 +50,48 @@ __device__ __forceinline__ void clear_carry_up(T* row, int lane) {
     if (lane < 31) row[lane] = 0;
 }
 
+// The carried differences as the last lane, with its exponent, needs them.
+template <typename T>
+__device__ __forceinline__ T carried_up(const Carry<T>& carry, int exponent) {
+    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, exponent, 31));
+}
+
 // `rescale` for the LOOK steps that end with `first`.
 template <typename T, int R>
-__device__ __forceinline__ T rescale_adjoint(const Problem& p, AdjointLane<T, R>& s, const Carry<T>& carry, int first,
-                                             int lane) {
+__device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carry<T>& carry, int first, int lane,
+                                                T& carried) {
     T most = 0;
 #pragma unroll
     for (int r = 0; r < R; r++) most = larger(most, magnitude(s.L[r]));
     int shift = most > Range<T>::bound() && most <= Range<T>::most() ? exponent_of(most) : 0;
     const int below = __shfl_sync(ALL_LANES, carry.exponent, first & 31);
     if (lane == 31) shift = larger(shift, below - s.exponent);
-    const int started = smaller(first + Range<T>::LOOK + 1 - p.columns, 31);
-    if (started > 0) {
-        // Lanes that have not started hold zeros.
-        const int theirs = __shfl_sync(ALL_LANES, s.exponent + shift, started);
-        if (lane < started) shift = larger(shift, theirs - s.exponent);
+    if (!__any_sync(ALL_LANES, shift > 0)) return;
+    int exponent = s.exponent + shift;
+    for (int k = 1; k < 32; k *= 2) {
+        const int other = __shfl_down_sync(ALL_LANES, exponent, k) - k * Pace<T, R>::MARGIN;
+        if (lane < 32 - k) exponent = larger(exponent, other);
     }
-    if (__any_sync(ALL_LANES, shift > 0)) {
-        int exponent = s.exponent + shift;
-        for (int k = 1; k < 32; k *= 2) {
-            const int other = __shfl_down_sync(ALL_LANES, exponent, k) - k * Range<T>::MARGIN;
-            if (lane < 32 - k) exponent = larger(exponent, other);
-        }
-        shift = exponent - s.exponent;
-        const T factor = power_of_two<T>(-shift);
+    const T factor = power_of_two<T>(s.exponent - exponent);
 #pragma unroll
-        for (int r = 0; r < R; r++) s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
-        s.E *= factor;
-        s.exponent += shift;
-        s.from_below = power_of_two<T>(__shfl_down_sync(ALL_LANES, s.exponent, 1) - s.exponent);
-    }
-    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, s.exponent, 31));
+    for (int r = 0; r < R; r++) s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
+    s.E *= factor;
+    s.exponent = exponent;
+    s.from_below = power_of_two<T>(__shfl_down_sync(ALL_LANES, exponent, 1) - exponent);
+    carried = carried_up(carry, exponent);
 }
 
 // Slopes of 32 steps, (32 steps, R, SLOPE_STRIDE), and the exponents that they have, (32 / LOOK, 32).
 template <typename T, int R>
 __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, int tile,
                              int lane, T* slopes, T* used) {
-    constexpr int LOOK = Range<T>::LOOK;
+    constexpr int LOOK = Pace<T, R>::LOOK;
     int row_offset[R];
 #pragma unroll
     for (int r = 0; r < R; r++) row_offset[r] = (lane * R + r) * STRIDE;
+    T carried = carried_in(carry, s.exponent);
     for (int first = 0; first < 32; first += LOOK) {
-        const T carried = rescale(s, carry, 32 * tile + first, lane);
+        rescale(s, carry, 32 * tile + first, lane, carried);
         used[first / LOOK * 32 + lane] = (T)s.exponent;
 #pragma unroll
         for (int i = 0; i < LOOK; i++) {
@@ -115,10 +114,11 @@ template <typename T, int R>
 __device__ void sweep_adjoint(const Problem& p, AdjointLane<T, R>& s, T* window, const Carry<T>& carry, T* carry_out,
                               int row, int tile, int lane, const T* slopes, const T* used, int final_exponent,
                               const T* seeds) {
-    constexpr int LOOK = Range<T>::LOOK;
+    constexpr int LOOK = Pace<T, R>::LOOK;
     const int parts = p.order2 < 31 ? (1 << p.order2) - 1 : 0x7fffffff;
+    T carried = carried_up(carry, s.exponent);
     for (int first = 32 - LOOK; first >= 0; first -= LOOK) {
-        const T carried = rescale_adjoint(p, s, carry, 32 * tile + first, lane);
+        rescale_adjoint(s, carry, 32 * tile + first, lane, carried);
         if (lane == 0) carry_out[p.carry + (32 * tile + first) / LOOK] = (T)s.exponent;
         const int exponent = (int)used[first / LOOK * 32 + lane] + s.exponent - final_exponent;
         const T factor = power_of_two<T>(exponent) * (T)1.7320508075688772;

@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     const Room<T> room = make_room<T, SOURCE, C>(p, 32 * R + 1, warp, sizes.first, sizes.last);
     const PullRoom<T> pull_room = sizes.room(p, room);
     T *const slopes = pull_room.weights, *const used = pull_room.used;
-    const long long carry_size = p.carry + p.carry / Range<T>::LOOK, state_size = (R + 5) * 32;
+    const long long carry_size = p.carry + p.carry / Pace<T, R>::LOOK, state_size = (R + 5) * 32;
     T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
     T* saved = states + blockIdx.x * ((long long)p.n_bands * p.n_tiles * state_size);
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
         const T* x = path1 + a * (SOURCE == FROM_CELLS ? n1 * n2 : (n1 + 1) * d);
         const T* y = SOURCE == FROM_CELLS ? nullptr : path2 + b * (n2 + 1) * d;
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
-        for (int i = warp; i <= n_warps; i += n_warps) clear_carry(p, carries + i * carry_size, lane);
+        for (int i = warp; i <= n_warps; i += n_warps) clear_carry<T, R>(p, carries + i * carry_size, lane);
         Lane<T, R> state;
         first_column(state);
         for (int phase = 0; phase < n_phases; phase++) {
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             if ((tile & sub_tiles) == 0)
                 fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            const Carry<T> carried = load_carry(p, above, tile, lane);
+            const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
             save_state(state, carried, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             sweep<T, R, false>(p, state, room.window, carried, carries + band % (n_warps + 1) * carry_size, 0, tile, lane, {});
             if (band == p.n_bands - 1 && tile == p.n_tiles - 1) {
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
                 load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             sweep_slopes(p, state, room.window, carried, tile, lane, slopes, used);
             const T* below = turn > 0 ? carries + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
-            sweep_adjoint(p, adjoint, room.window, load_carry_up(p, below, seed, tile, lane),
+            sweep_adjoint(p, adjoint, room.window, load_carry_up<T, R>(p, below, seed, tile, lane),
                           carries + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,
                           seeds);
             if (!last_sub_tile) continue;

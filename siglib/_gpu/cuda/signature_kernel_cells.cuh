@@ -141,7 +141,6 @@ __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1,
     const int j = 32 * tile + lane, n = p.band_cells;
     const bool inside = j >= 0 && j < p.n2;
     T* column = at.window + (j & (WINDOW - 1));
-    __syncwarp();  // what was in the window has been read
     if constexpr (SOURCE == FROM_CELLS) {
         for (int row = 0; row < n; row++) {
             const bool valid = inside && first + row < p.n1;

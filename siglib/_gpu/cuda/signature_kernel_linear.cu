@@ -15,7 +15,6 @@ __device__ __forceinline__ void load_columns(const Problem& p, const T* path, in
     T letters[D];
 #pragma unroll
     for (int c = 0; c < D; c++) letters[c] = inside && c < p.d ? at[p.d + c] - at[c] : (T)0;
-    __syncwarp();  // what was in the window has been read
 #pragma unroll
     for (int c = 0; c < D; c++) to[c * WINDOW] = letters[c];
     __syncwarp();
@@ -33,13 +32,17 @@ __device__ __forceinline__ void load_rows(const Problem& p, const T* path, T fac
     }
 }
 
+// Where a lane needs more than 128 registers.
+template <typename T, int D, int R>
+constexpr int MOST_THREADS = R > 2 || R * D * sizeof(T) > 128 ? 256 : 512;
+
 // Arrays as in `signature_kernel.cu`; d is at most D.
 template <typename T, int D, int R, int SHIFT>
-__global__ void __launch_bounds__(R > 2 ? 256 : 512, 1) signature_kernel_linear(
+__global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_linear(
     const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
     long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
     long long order1, long long order2, double scale, double factor) {
-    constexpr int LOOK = Range<T>::LOOK;
+    constexpr int LOOK = Pace<T, R>::LOOK;
     const Problem p = make_problem<T, R>(n1, n2, d, order1, order2);
     if (parameters) scale = parameters[0];
     const T cell_factor = (T)(factor * scale * scale);
@@ -50,7 +53,7 @@ __global__ void __launch_bounds__(R > 2 ? 256 : 512, 1) signature_kernel_linear(
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
-    for (int i = warp; i <= n_warps; i += n_warps) clear_carry(p, carries + i * carry_size, lane);
+    for (int i = warp; i <= n_warps; i += n_warps) clear_carry<T, R>(p, carries + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
         long long a, b;
@@ -72,9 +75,10 @@ __global__ void __launch_bounds__(R > 2 ? 256 : 512, 1) signature_kernel_linear(
                     load_columns<T, D>(p, path2 + b * (n2 + 1) * d, i, lane, window);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             T* below = carries + band % (n_warps + 1) * carry_size;
-            const Carry<T> carried = load_carry(p, above, tile, lane);
+            const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
+            T starts = carried_in(carried, state.exponent);
             for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
-                const T starts = rescale(state, carried, first, lane);
+                rescale(state, carried, first, lane, starts);
                 if (lane == 31) below[p.carry + first / LOOK] = (T)state.exponent;
 #pragma unroll
                 for (int i = 0; i < LOOK; i++) {

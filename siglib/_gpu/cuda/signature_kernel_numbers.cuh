@@ -2,24 +2,31 @@
 #pragma once
 #include "common.cuh"
 
-// A kernel far beyond the range of T is carried as stored * 2^exponent. Every LOOK steps a lane whose numbers have
-// grown above bound() scales them down: far enough from the end of the range for LOOK more steps, whose products may be
-// as large as squares. Exponents fall by MARGIN at most from a lane to the next: in LOOK steps numbers pass as many lanes.
+// A kernel far beyond the range of T is carried as stored * 2^exponent. Numbers above bound() are scaled down.
 template <typename T>
 struct Range;
 
 template <>
 struct Range<float> {
-    static constexpr int LOOK = 4, MARGIN = 12;
+    static constexpr int CELLS = 8, LOOK = 4, SPREAD = 40;
     __device__ static constexpr float bound() { return 4096.0f; }
     __device__ static constexpr float most() { return 3.402823e38f; }
 };
 
 template <>
 struct Range<double> {
-    static constexpr int LOOK = 8, MARGIN = 64;
+    static constexpr int CELLS = 32, LOOK = 8, SPREAD = 400;
     __device__ static constexpr double bound() { return 1.6069380442589903e60; }
     __device__ static constexpr double most() { return 1.7976931348623157e308; }
+};
+
+// Lanes of R rows look at their numbers every LOOK steps. In that time a number passes CELLS cells at most, each of which
+// may multiply it by hundreds, and LOOK lanes, whose exponents fall by MARGIN at most from one to the next: it stays in
+// the range.
+template <typename T, int R>
+struct Pace {
+    static constexpr int LOOK = Range<T>::CELLS / R < Range<T>::LOOK ? Range<T>::CELLS / R : Range<T>::LOOK;
+    static constexpr int MARGIN = Range<T>::SPREAD / LOOK;
 };
 
 // 2^n, 0 where that is below the range, the largest power where it is above.

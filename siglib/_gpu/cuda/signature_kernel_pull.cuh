@@ -36,11 +36,11 @@ struct PullSizes {
     int first, last;
     __device__ PullSizes(const Problem& p)
         : first(SOURCE == FROM_CELLS ? 0 : 32 * C),
-          last((32 * R + 1) * SLOPE_STRIDE + 1024 / Range<T>::LOOK + (POINTS ? 2 * (p.band_cells + 1) : 0)) {}
+          last((32 * R + 1) * SLOPE_STRIDE + 1024 / Pace<T, R>::LOOK + (POINTS ? 2 * (p.band_cells + 1) : 0)) {}
     __device__ PullRoom<T> room(const Problem& p, const Room<T>& room) const {
         T* weights = room.edges + (POINTS ? 2 * (p.band_cells + 1) : 0);
         T* used = weights + (32 * R + 1) * SLOPE_STRIDE;
-        return {weights, used, room.own, used + 1024 / Range<T>::LOOK};
+        return {weights, used, room.own, used + 1024 / Pace<T, R>::LOOK};
     }
 };
 

@@ -39,55 +39,54 @@ struct Carry {
     int exponent;
 };
 
-template <typename T>
+template <typename T, int R>
 __device__ __forceinline__ Carry<T> load_carry(const Problem& p, const T* row, int tile, int lane) {
     Carry<T> c = {0, 0};
     if (row) {
         const int index = 32 * tile + lane + 31;
         c.D = row[index];
-        c.exponent = (int)row[p.carry + index / Range<T>::LOOK];
+        c.exponent = (int)row[p.carry + index / Pace<T, R>::LOOK];
     }
     return c;
 }
 
 // Numbers of a carried row that no lane writes: columns behind the last, read by lanes that are done.
-template <typename T>
+template <typename T, int R>
 __device__ __forceinline__ void clear_carry(const Problem& p, T* row, int lane) {
+    constexpr int LOOK = Pace<T, R>::LOOK;
     row[p.carry - 32 + lane] = 0;
-    if (lane < 32 / Range<T>::LOOK) row[p.carry + (p.carry - 32) / Range<T>::LOOK + lane] = 0;
+    if (lane < 32 / LOOK) row[p.carry + (p.carry - 32) / LOOK + lane] = 0;
 }
 
-// Before the LOOK steps from `step` on: bring the numbers of lanes that have grown down, and the exponents of all to
-// what they will meet. Returns the carried differences for the first lane.
+// The carried differences as the first lane, with its exponent, needs them.
+template <typename T>
+__device__ __forceinline__ T carried_in(const Carry<T>& carry, int exponent) {
+    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, exponent, 0));
+}
+
+// Before the LOOK steps from `step` on: scale down what has grown, and give lanes the exponents that they will need.
+// `carried` is carried_in, and stays it.
 template <typename T, int R>
-__device__ __forceinline__ T rescale(Lane<T, R>& s, const Carry<T>& carry, int step, int lane) {
+__device__ __forceinline__ void rescale(Lane<T, R>& s, const Carry<T>& carry, int step, int lane, T& carried) {
     T most = magnitude(s.k[0]);
 #pragma unroll
     for (int r = 1; r <= R; r++) most = larger(most, magnitude(s.k[r]));
     int shift = most > Range<T>::bound() && most <= Range<T>::most() ? exponent_of(most) : 0;
-    const int above = __shfl_sync(ALL_LANES, carry.exponent, (step + Range<T>::LOOK - 1) & 31);
+    const int above = __shfl_sync(ALL_LANES, carry.exponent, (step + Pace<T, R>::LOOK - 1) & 31);
     if (lane == 0) shift = larger(shift, above - s.exponent);
-    if (step < 32) {
-        // Lanes that have not started: next to what comes in, their ones are as small as it says.
-        const int started = larger(step - 1, 0);
-        const int theirs = __shfl_sync(ALL_LANES, s.exponent + shift, started);
-        if (lane > started) shift = larger(shift, theirs - s.exponent);
+    if (!__any_sync(ALL_LANES, shift > 0)) return;
+    int exponent = s.exponent + shift;
+    for (int k = 1; k < 32; k *= 2) {
+        const int other = __shfl_up_sync(ALL_LANES, exponent, k) - k * Pace<T, R>::MARGIN;
+        if (lane >= k) exponent = larger(exponent, other);
     }
-    if (__any_sync(ALL_LANES, shift > 0)) {
-        int exponent = s.exponent + shift;
-        for (int k = 1; k < 32; k *= 2) {
-            const int other = __shfl_up_sync(ALL_LANES, exponent, k) - k * Range<T>::MARGIN;
-            if (lane >= k) exponent = larger(exponent, other);
-        }
-        shift = exponent - s.exponent;
-        const T factor = power_of_two<T>(-shift);
+    const T factor = power_of_two<T>(s.exponent - exponent);
 #pragma unroll
-        for (int r = 0; r <= R; r++) s.k[r] *= factor;
-        s.D *= factor;
-        s.exponent += shift;
-        s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, s.exponent, 1) - s.exponent);
-    }
-    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, s.exponent, 0));
+    for (int r = 0; r <= R; r++) s.k[r] *= factor;
+    s.D *= factor;
+    s.exponent = exponent;
+    s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, exponent, 1) - exponent);
+    carried = carried_in(carry, exponent);
 }
 
 // One column of a lane's rows, whose cells have the coefficients `cells`, 2^SHIFT rows each. Gives each row's slope, the
@@ -159,11 +158,12 @@ __device__ __forceinline__ void store_nodes(const Problem& p, const Lane<T, R>& 
 template <typename T, int R, bool GRIDS>
 __device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, T* carry_out, int row,
                       int tile, int lane, const Grid<T>& grid) {
-    constexpr int LOOK = Range<T>::LOOK;
+    constexpr int LOOK = Pace<T, R>::LOOK;
     int row_offset[R];
     window_rows<R>(p, lane, row_offset);
+    T carried = carried_in(carry, s.exponent);
     for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
-        const T carried = rescale(s, carry, first, lane);
+        rescale(s, carry, first, lane, carried);
         if (lane == 31) carry_out[p.carry + first / LOOK] = (T)s.exponent;
 #pragma unroll
         for (int i = 0; i < LOOK; i++) {
