@@ -397,20 +397,20 @@ def _backward(
     gradient1 = outs[0] if given else empty(slab * size1, path1) if wants1 else 0
     gradient2 = empty(slab * size2, path1) if wants2 and not given else 0
     gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
-    # What blocks need of their own: states of all tiles, what bands carry on, and by the polynomial method slopes.
+    # What blocks need of their own: what each band carries on; and for each warp the same upwards and a row that nobody
+    # reads, the states of a band, and by the polynomial method slopes.
     bytes_of_warp = cells.itemsize * cells.shared_numbers(per_lane, backward=True)
     if order:
-        carry, slopes = cells.n2 * (order + 2), 32 * (2 * order + 1) * 32
-        fixed, of_warp = n_bands * carry, carry + slopes
-        states = n_bands * cells.n_tiles * (2 * order + 4) * 32
+        carry, slopes, state = cells.n2 * (order + 2), 32 * (2 * order + 1) * 32, (2 * order + 4) * 32
     else:
-        carry, slopes = cells.carry_numbers(per_lane), 0
-        fixed, of_warp = 0, carry
-        states = n_bands * cells.n_tiles * (per_lane + 5) * 32
-    most = max(1, _SCRATCH_BYTES // (cells.itemsize * (states + fixed + 2 * of_warp)))
-    n_blocks = min(slab, 32 * n_processors(), most)
+        carry, slopes, state = cells.carry_numbers(per_lane), 0, (per_lane + 3) * 32
+    of_block, of_warp = (n_bands + 1) * carry, 2 * carry + cells.n_tiles * state + slopes
+    n_blocks = min(slab, 32 * n_processors(), max(1, _SCRATCH_BYTES // (cells.itemsize * (of_block + of_warp))))
     n_warps = min(_n_warps(n_blocks, n_bands, bytes_of_warp), 8)
-    scratch = [empty(n_blocks * (fixed + (n_warps + 1) * carry), path1), empty(n_blocks * states, path1)]
+    scratch = [
+        empty(n_blocks * (of_block + 2 * n_warps * carry), path1),
+        empty(n_blocks * n_warps * cells.n_tiles * state, path1),
+    ]
     if order:
         scratch.append(empty(n_blocks * n_warps * slopes, path1))
     grids = str(derivs.shape[1] > 1).lower()
