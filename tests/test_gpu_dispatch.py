@@ -58,6 +58,22 @@ def test_nothing_is_launched_for_empty_batches(emulated: Gpu) -> None:
     assert emulated.cupy.LOG == []
 
 
+def test_options_may_be_numbers_of_any_type(gpu: Gpu) -> None:
+    path = np.linspace(0, 1, 12).reshape(6, 2) ** 2
+    for options in (
+        {"time_aug": np.True_, "lead_lag": True, "end_time": 2},
+        {"time_aug": True, "end_time": np.float32(0.5)},
+        {"lead_lag": np.True_, "end_time": np.int16(3)},
+    ):
+        out = gpu.numpy(siglib.transform_path(gpu.array(path), **options))
+        assert_same_bits(out, siglib.transform_path(path, **options))
+        for degree in (np.int32(2), np.uint8(3)):
+            out = gpu.numpy(siglib.sig(gpu.array(path), degree, **options, scalar_term=np.True_))
+            np.testing.assert_allclose(out, siglib.sig(path, degree, **options, scalar_term=True), atol=1e-14)
+    out = gpu.numpy(siglib.sig_combine(gpu.array(path), gpu.array(path), np.int32(2), np.int8(1)))
+    assert_same_bits(out, siglib.sig_combine(path, path, 2, 1))
+
+
 def test_grids_beyond_the_limit(emulated: Gpu) -> None:
     with pytest.raises(ValueError, match="too large"):
         _launch.launch("path.cu", "transform_path<float>", 2**31, 1, ())

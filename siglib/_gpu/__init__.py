@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def require_cupy(described: str) -> Any:
     """The module `cupy`; `described` names the arguments of a call and where they are, for the error without it."""
@@ -44,7 +46,8 @@ class _Topic:
         function, call = getattr(self._module, name), self._call
 
         def kernel(*args: Any) -> Any:
-            return call(function, *args)
+            # Options come as the user gave them. NumPy's numbers would reach a kernel in another size than Python's.
+            return call(function, *(arg.item() if isinstance(arg, np.generic) else arg for arg in args))
 
         setattr(self, name, kernel)
         return kernel

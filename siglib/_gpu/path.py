@@ -19,7 +19,17 @@ def transform_path(path: Any, out: Any, time_aug: bool, lead_lag: bool, end_time
         f"transform_path<{c_type(path)}>",
         -(-out.size // _BLOCK),
         _BLOCK,
-        (path, out, out.size, out.shape[1], path.shape[2], *strides(path), int(time_aug), int(lead_lag), end_time),
+        (
+            path,
+            out,
+            out.size,
+            out.shape[1],
+            path.shape[2],
+            *strides(path),
+            int(time_aug),
+            int(lead_lag),
+            float(end_time),
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ._launch import c_type, empty, launch, most_shared
+from ._launch import c_type, empty, launch, most_shared, n_processors
 from .path import strides
 from .signature_backprop import sig_backprop
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
@@ -12,6 +12,8 @@ __all__ = ["sig", "sig_backprop", "sig_combine", "sig_combine_backprop"]
 
 # Signatures of time chunks are kept in at most this many bytes of scratch memory at a time.
 _SCRATCH_BYTES = 128 << 20
+# So many threads on each multiprocessor leave most of it idle.
+_FEW_THREADS = 256
 
 
 def sig(
@@ -77,8 +79,10 @@ def sig_of_chunks(
     n_virtual = n_paths * n_chunks
     plan = make_plan(d, degree, path.dtype.name)
     staging = make_staging(plan, d, chunk, path.itemsize, most_shared())
-    if staging.n == 0:
+    if staging.n == 0 or n_virtual * plan.n_items < _FEW_THREADS * n_processors():
+        # The same numbers, to the bit, by more threads with fewer registers.
         plan = small_tiles(plan, d)
+        staging = staging if staging.n == 0 else make_staging(plan, d, chunk, path.itemsize, most_shared())
     launch(
         "signature.cu",
         f"sig_forward<{c_type(path)}, {plan.template}, {int(staging.n > 0)}, {index_type(out.shape[1])}>",
@@ -94,7 +98,7 @@ def sig_of_chunks(
             d,
             int(time_aug),
             int(lead_lag),
-            end_time / n_rows,
+            float(end_time) / n_rows,
             n_chunks,
             chunk,
             plan.n_roots,

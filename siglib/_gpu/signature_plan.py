@@ -1,7 +1,8 @@
 """How a signature is cut into threads: which coefficients one thread keeps in registers, where a path is cut in time.
 
-A plan depends on dimension, degree, dtype and the length of the path, never on the batch: the bits of a result do not
-depend on what else is computed in the same call. `cuda/signature_tree.cuh` explains the names.
+Plans depend on dimension, degree and dtype; where a path is cut depends on its length, too. Neither depends on the
+batch, but for the size of tiles, which changes no sum: the bits of a result do not depend on what else is computed in
+the same call. `cuda/signature_tree.cuh` explains the names.
 """
 
 from functools import lru_cache
@@ -12,6 +13,7 @@ _DEPTHS = {"float32": {2: 5, 3: 4, 4: 3, 5: 3}, "float64": {2: 5, 3: 3, 4: 3, 5:
 # Coefficients of the top level that a thread keeps where the tree is cut into tiles.
 _TILE = {"float32": 128, "float64": 64}
 _LONGEST_TILE = 16
+_SMALL_TILE = 4
 BLOCK = 128
 
 
@@ -72,11 +74,11 @@ def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
 
 
 def small_tiles(plan: Plan, d: int) -> Plan:
-    """The plan for increments that a block cannot keep in shared memory: fewer registers are left for coefficients."""
-    if plan.P == 1:
+    """The same coefficients in smaller tiles, where there are tiles: more threads, which need fewer registers."""
+    if plan.D or plan.P == 1:
         return plan
-    n = -(-d // 4)
-    return Plan(0, plan.suffix, 2, 4, 4, n, n, d**plan.suffix * n * n)
+    n = -(-d // _SMALL_TILE)
+    return Plan(0, plan.suffix, 2, _SMALL_TILE, _SMALL_TILE, n, n, d**plan.suffix * n * n)
 
 
 class Staging(NamedTuple):

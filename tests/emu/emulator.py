@@ -9,6 +9,7 @@ arrays, and integer overflow, with the lines that did it (see cuda_check.cpp). B
 other in vain, and compare the types of arguments with those of the kernel's parameters.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -148,16 +149,35 @@ def _compiled(source: str, mode: str) -> Path:
     return _library("kernel.cpp", source, kernel_flags, str(run_time))
 
 
+@functools.cache
+def _header(flags: tuple[str, ...]) -> Path:
+    """A folder with the header, compiled in advance: that takes a third off each kernel."""
+    text = (_HERE / "cuda_emu.h").read_text()
+    folder = _cache() / _key(text, *flags)
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            made = Path(work, "made")
+            made.mkdir()
+            (made / "cuda_emu.h").write_text(text)
+            _gxx([*flags, "-w", "-x", "c++-header", str(made / "cuda_emu.h"), "-o", str(made / "cuda_emu.h.gch")])
+            with contextlib.suppress(OSError):  # somebody else was faster
+                made.rename(folder)
+    return folder
+
+
+def _key(*texts: str) -> str:
+    return hashlib.sha256("\0".join([_compiler_version(), *texts]).encode()).hexdigest()[:32]
+
+
 def _library(name: str, source: str, flags: tuple[str, ...], *libraries: str) -> Path:
-    header = (_HERE / "cuda_emu.h").read_text()
-    key = hashlib.sha256("\0".join([source, header, _compiler_version(), *flags, *libraries]).encode()).hexdigest()
-    library = _cache() / f"{key[:32]}.so"
+    header = _header(flags)
+    library = _cache() / f"{_key(source, header.name, *flags, *libraries)}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=library.parent) as work:
             (Path(work) / name).write_text(source)
             # Linked without the flags: the sanitizers' own libraries must stay away.
             compiled, linked = str(Path(work) / "compiled.o"), Path(work) / "linked.so"
-            _gxx([*flags, f"-I{_HERE}", "-c", str(Path(work) / name), "-o", compiled])
+            _gxx([*flags, f"-I{header}", "-c", str(Path(work) / name), "-o", compiled])
             _gxx(["-shared", "-Wl,-Bsymbolic", compiled, *libraries, "-o", str(linked)])
             linked.replace(library)
     return library
