@@ -107,6 +107,12 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
         assert_same_bits(*gradients)
 
 
+def test_blocks_that_take_several_parts(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    monkeypatch.setattr(launcher, "_MOST_SUMS", 2)
+    check(gpu, rng, (2, 4, 3), 8, np.dtype(np.float32))
+    check(gpu, rng, (2, 4, 7), 5, np.dtype(np.float64))
+
+
 def test_increments_that_do_not_fit_into_shared_memory(
     checked_gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:

@@ -21,6 +21,10 @@ _TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
     4: {2: (((14, 5), (99, 4)), 2), 3: (((99, 3),), 3), 4: (((99, 3),), 4), 5: (((99, 3),), 5)},
     8: {2: (((10, 4), (12, 3), (99, 2)), 2), 3: (((10, 3), (99, 2)), 3), 4: (((99, 3),), 2), 5: (((99, 2),), 5)},
 }
+# One path alone has enough for the device, and its chunks would take too much memory.
+_MANY_ITEMS = 8192
+# Blocks that share the items of a path have sums of their own, at most so many.
+_MOST_SUMS = 256
 # Numbers that the tile of a run-time dimension may hold.
 _TILE_NUMBERS = {4: 200, 8: 112}
 
@@ -79,10 +83,10 @@ def _tile(d: int, s: int, itemsize: int) -> tuple[int, int]:
     return best[1:]
 
 
-def _chunk(n_rows: int, length: int, one_item: bool) -> int:
+def _chunk(n_rows: int, length: int, n_items: int) -> int:
     """Increments of a time chunk; all of them if there is but one."""
-    chunk = 64 if one_item else 128 if length <= 8192 else 256
-    return chunk if n_rows > 2 * chunk else n_rows
+    chunk = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    return chunk if n_rows > 2 * chunk and n_items < _MANY_ITEMS else n_rows
 
 
 def sig_backprop(
@@ -114,9 +118,9 @@ def sig_backprop(
         _one_level(sig, sig_derivs, out, d, degree, length + scalar_term, lead_lag)
         return
     plan = make_plan(d, degree, path.itemsize)
-    chunk = _chunk(n_rows, length, plan.n_items == 1)
-    n_chunks, n_parts = -(-n_rows // chunk), -(-plan.n_items // _THREADS)
-    numbers = n_chunks * (n_parts * chunk * d + (4 * length if n_chunks > 1 else 0))
+    chunk = _chunk(n_rows, length, plan.n_items)
+    n_chunks, n_sums = -(-n_rows // chunk), min(_MOST_SUMS, -(-plan.n_items // _THREADS))
+    numbers = n_chunks * (n_sums * chunk * d + (4 * length if n_chunks > 1 else 0))
     step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
     transform = (int(time_aug), int(lead_lag), end_time / n_rows)
     for start in range(0, batch, step):
@@ -133,7 +137,7 @@ def sig_backprop(
             f"increments_backprop<{c_type(out)}>",
             -(-result.size // _POINT_THREADS),
             _POINT_THREADS,
-            (gx, result, result.size, n_points, n_channels, d, n_parts, n_chunks, chunk, int(lead_lag)),
+            (gx, result, result.size, n_points, n_channels, d, n_sums, n_chunks, chunk, int(lead_lag)),
         )
 
 
@@ -187,9 +191,10 @@ def _backward(
     chunk: int,
     transform: tuple[int, int, float],
 ) -> Any:
-    """Gradients of the increments: (rows, n_parts, chunk, d), to be added over parts; a row is a chunk of a path."""
+    """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
     rows, itemsize = path.shape[0] * n_chunks, path.itemsize
     per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
+    n_sums = min(_MOST_SUMS, n_parts)
     n_values = plan.literal or plan.t1 + plan.t2 + plan.s
     sums = plan.group * n_values * (_THREADS + 1) * itemsize
     tile = plan.group
@@ -208,15 +213,15 @@ def _backward(
             _POINT_THREADS,
             (*source, dx, dx.size, n_chunks, chunk, padded, plan.padded),
         )
-    gx = empty((rows, n_parts, chunk, d), path)
+    gx = empty((rows, n_sums, chunk, d), path)
     launch(
         "signature_backprop.cu",
         plan.name(c_type(path), staged > 0),
-        -(-rows // per_block) * n_parts,
+        -(-rows // per_block) * n_sums,
         _THREADS,
         (
             *(*source, dx, padded, sig, derivs, stride, gx, rows, n_chunks, chunk, d, plan.padded, tile),
-            *(d**plan.s, n_parts),
+            *(d**plan.s, n_parts, n_sums),
         ),
         staged + sums,
     )

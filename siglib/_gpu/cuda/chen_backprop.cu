@@ -9,9 +9,9 @@ struct Pair {
     bool alone;       // whether there is no second
 };
 
-__device__ __forceinline__ Pair pair_of(long long row, long long n_chunks) {
-    const long long n_pairs = (n_chunks + 1) / 2, path = row / n_pairs, pair = row % n_pairs;
-    return {path * n_chunks + 2 * pair, 2 * pair + 1 == n_chunks};
+__device__ __forceinline__ Pair pair_of(unsigned row, unsigned n_chunks) {
+    const unsigned n_pairs = (n_chunks + 1) / 2, path = row / n_pairs, pair = row % n_pairs;
+    return {(long long)path * n_chunks + 2 * pair, 2 * pair + 1 == n_chunks};
 }
 
 // before, g_before (n_paths, n_chunks, length), g_after (n_paths, (n_chunks + 1) / 2, length): the cotangents of the
@@ -22,12 +22,11 @@ __global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__
                                                            long long degree, long long length, long long n_chunks,
                                                            long long n_blocks) {
     const unsigned d = (unsigned)dimension, lane = threadIdx.x % 32;
-    const long long row = blockIdx.x / n_blocks;
-    const unsigned block = (unsigned)(blockIdx.x % n_blocks);
-    const Pair pair = pair_of(row, n_chunks);
+    const unsigned row = blockIdx.x / (unsigned)n_blocks, block = blockIdx.x % (unsigned)n_blocks;
+    const Pair pair = pair_of(row, (unsigned)n_chunks);
     const T* a = before + pair.first * length;
     const T* b = a + length;
-    const T* g = g_after + row * length;
+    const T* g = g_after + (long long)row * length;
     T* g_a = g_before + pair.first * length;
     T* g_b = g_a + length;
     if (pair.alone) {

@@ -21,20 +21,20 @@ __global__ void __launch_bounds__(256) path_increments(const T* __restrict__ pat
     out[index] = k < chunk && row < n_rows && letter < d ? increment_at(paths, points, row, letter) : (T)0;
 }
 
-// gx (n_paths * n_chunks, n_parts, chunk, d): gradients of increments, in parts to be added. out (n_paths, length,
+// gx (n_paths * n_chunks, n_sums, chunk, d): gradients of increments, in sums to be added. out (n_paths, length,
 // n_channels): point k collects the gradient of the increment that ends there, less that of the one that starts there.
 template <typename T>
 __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__ gx, T* __restrict__ out,
                                                            long long size, long long length, long long n_channels,
-                                                           long long d, long long n_parts, long long n_chunks,
+                                                           long long d, long long n_sums, long long n_chunks,
                                                            long long chunk, long long lead_lag) {
     const long long index = thread_number();
     if (index >= size) return;
     const long long i = index % n_channels, k = index / n_channels % length, b = index / n_channels / length;
     const auto row_gradient = [&](long long row, long long letter) {
         T total = 0;
-        const T* source = gx + (((b * n_chunks + row / chunk) * n_parts) * chunk + row % chunk) * d + letter;
-        for (long long part = 0; part < n_parts; ++part) total += source[part * chunk * d];
+        const T* source = gx + (((b * n_chunks + row / chunk) * n_sums) * chunk + row % chunk) * d + letter;
+        for (long long i_sum = 0; i_sum < n_sums; ++i_sum) total += source[i_sum * chunk * d];
         return total;
     };
     const auto step_gradient = [&](long long step) {

@@ -17,11 +17,11 @@
 #include "tensor_log.cuh"
 
 __device__ __forceinline__ Team team_in_block(long long width) {
-    return {(unsigned)(threadIdx.x % width), (unsigned)width};
+    return {threadIdx.x % (unsigned)width, (unsigned)width};
 }
 
 __device__ __forceinline__ Team team_of_blocks(long long n_blocks) {
-    return {(unsigned)(blockIdx.x % n_blocks) * blockDim.x + threadIdx.x, (unsigned)n_blocks * blockDim.x};
+    return {blockIdx.x % (unsigned)n_blocks * blockDim.x + threadIdx.x, (unsigned)n_blocks * blockDim.x};
 }
 
 // sig (batch, skip + length); out (batch, out_skip + length) or (batch, n_lyndon). `width` threads share a signature.
@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(256) log_sig(const T* __restrict__ sig, const 
                                                long long x_shared) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
     const Team team = team_in_block(width);
-    const long long per_block = blockDim.x / width, place = threadIdx.x / width;
-    const long long row = blockIdx.x * per_block + place;
+    const unsigned per_block = blockDim.x / (unsigned)width, place = threadIdx.x / (unsigned)width;
+    const long long row = (long long)blockIdx.x * per_block + place;
     const bool alive = row < batch;
     const T* p = sig + (alive ? row : 0) * (skip + length) + skip;
     T* result = out + (alive ? row : 0) * (METHOD == 0 ? out_skip + length : n_lyndon);
@@ -78,8 +78,8 @@ __global__ void __launch_bounds__(256) log_sig_backprop(
     long long n_levels, long long skip, long long out_skip, long long width, long long t_size, long long g) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
     const Team team = team_in_block(width);
-    const long long per_block = blockDim.x / width, place = threadIdx.x / width;
-    const long long row = blockIdx.x * per_block + place;
+    const unsigned per_block = blockDim.x / (unsigned)width, place = threadIdx.x / (unsigned)width;
+    const long long row = (long long)blockIdx.x * per_block + place;
     const bool alive = row < batch;
     const T* p = sig + (alive ? row : 0) * (skip + length) + skip;
     const T* z = derivs + (alive ? row : 0) * (METHOD == 0 ? out_skip + length : n_lyndon);
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(256) log_step(const T* __restrict__ sig, T* t,
                                                 long long length, long long skip, long long n_blocks, long long t_size,
                                                 long long k, long long source, long long target) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
-    const long long row = blockIdx.x / n_blocks;
+    const long long row = blockIdx.x / (unsigned)n_blocks;
     T* mine = t + row * t_size;
     horner_step<T, D>(sig + row * (skip + length) + skip, mine + source, log_coefficient<T>((int)k + 1), mine + target,
                       words_up_to(d, (int)(degree - k)), d, team_of_blocks(n_blocks));
@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(256) log_last_step(const T* __restrict__ sig, 
                                                      long long skip, long long out_skip, long long n_blocks,
                                                      long long t_size) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
-    const long long row = blockIdx.x / n_blocks;
+    const long long row = blockIdx.x / (unsigned)n_blocks;
     const Team team = team_of_blocks(n_blocks);
     const T* p = sig + row * (skip + length) + skip;
     const T* t_1 = t + row * t_size;
@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(256) log_step_backprop(const T* __restrict__ s
                                                          long long skip, long long n_blocks, long long t_size,
                                                          long long k, long long next, long long g_p, long long g,
                                                          long long g_next) {
-    const long long row = blockIdx.x / n_blocks, at = row * (skip + length) + skip;
+    const long long row = blockIdx.x / (unsigned)n_blocks, at = row * (skip + length) + skip;
     T* mine = t + row * t_size;
     horner_step_backprop<T>(k == 0 ? out + at : mine + g, sig + at, mine + next, (int)k, mine + g_p, mine + g_next,
                             (unsigned)dimension, (int)degree, true, team_of_blocks(n_blocks));
@@ -207,7 +207,7 @@ template <typename T>
 __global__ void __launch_bounds__(256) log_finish(const T* __restrict__ t, T* __restrict__ out, long long length,
                                                   long long n_shorter, long long skip, long long n_blocks,
                                                   long long t_size, long long g_p) {
-    const long long row = blockIdx.x / n_blocks;
+    const long long row = blockIdx.x / (unsigned)n_blocks;
     const Team team = team_of_blocks(n_blocks);
     const T* source = t + row * t_size + g_p;
     T* result = out + row * (skip + length) + skip;

@@ -82,7 +82,7 @@ MUTANTS = [
     Mutant("the scalar term left", KERNELS, "result[-1] = 0;", "result[-1] = result[-1];", logarithms),
     Mutant("the wrong step's tensor", KERNELS, "begin += words_up_to(d, (int)degree - k - 1);", "begin += words_up_to(d, (int)degree - k);", logarithms),
     Mutant("large: a step's source", KERNELS, "mine + source, log_coefficient<T>((int)k + 1)", "mine + target, log_coefficient<T>((int)k + 1)", large),
-    Mutant("large: the blocks do the same words", KERNELS, "(blockIdx.x % n_blocks) * blockDim.x + threadIdx.x", "threadIdx.x", large),
+    Mutant("large: the blocks do the same words", KERNELS, "blockIdx.x % (unsigned)n_blocks * blockDim.x + threadIdx.x", "threadIdx.x", large),
     Mutant("large: no barrier after the copy", KERNELS, "x[r] = source[r];\n    __syncthreads();", "x[r] = source[r];", large),
     Mutant("large: a cotangent not copied", KERNELS, "w < n_shorter; w += team.n_threads) result[w] = source[w];", "w + 1 < n_shorter; w += team.n_threads) result[w] = source[w];", large, "exact"),
 ]  # fmt: skip
