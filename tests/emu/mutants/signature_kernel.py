@@ -95,7 +95,7 @@ MUTANTS = [
     Mutant("weights not yet read", PULL, "        __syncwarp();\n        T mine[C]", "        T mine[C]", gradients),
     Mutant("lost state", BACKWARD, "to[(R + 1) * 32 + lane] = s.D;", "to[(R + 1) * 32 + lane] = 0;", gradients),
     Mutant("one tile off", BACKWARD, "2 * p.n_tiles - 1 - step", "2 * p.n_tiles - 2 - step", gradients),
-    Mutant("rows in each other's place", BACKWARD, "(n_warps + 1 + warp) * carry_size", "warp * carry_size", gradients),
+    Mutant("rows in each other's place", BACKWARD, "(n_warps + 1 + warp) * carry_size", "0 * carry_size", gradients),
     Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
     Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
     Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),
