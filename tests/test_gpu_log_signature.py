@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import reference
 from cases import random_paths
-from checking import assert_close, assert_same_bits
-from gpu import Gpu
+from checking import assert_close, assert_same_bits, optional
+from gpu import Gpu, tensors_on_gpu
 
 import siglib
 from siglib import _lyndon
@@ -181,6 +181,17 @@ def test_log_sig_of_paths_in_blocks(
     derivs = rng.standard_normal(out.shape)
     gradient = siglib.log_sig_backprop(gpu.array(path), gpu.array(derivs), 3, method=method, **transform)
     assert_close(gpu.numpy(gradient), siglib.log_sig_backprop(path, derivs, 3, method=method, **transform))
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_gradients_of_tensors(emulated: Gpu, monkeypatch: pytest.MonkeyPatch, method: int) -> None:
+    torch = optional("torch")
+    stream = tensors_on_gpu(monkeypatch, torch)
+    path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: siglib.log_sig(x, 3, method=method, time_aug=True), path)
+    sig = torch.rand(2, 14, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: siglib.sig_to_log_sig(x, 2, 3, method=method), sig)
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}
 
 
 def test_tables_are_copied_once(emulated: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import reference
 from cases import TRANSFORMS, random_paths
-from checking import assert_close, assert_same_bits
-from gpu import Gpu
+from checking import assert_close, assert_same_bits, optional
+from gpu import Gpu, tensors_on_gpu
 
 import siglib
 from siglib._gpu import signature_backprop as launcher
@@ -151,6 +151,17 @@ def test_not_a_number_stays_in_its_path(gpu: Gpu, dtype: np.dtype, rng: np.rando
     spoiled = gpu.numpy(siglib.sig_backprop(gpu.array(path), gpu.array(sig), derivs, 3))
     assert_same_bits(np.delete(spoiled, 4, axis=0), np.delete(clean, 4, axis=0))
     assert np.isnan(spoiled[4]).any()
+
+
+def test_gradients_of_tensors(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = optional("torch")
+    stream = tensors_on_gpu(monkeypatch, torch)
+    path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: siglib.sig(x, 3, lead_lag=True, scalar_term=True), path)
+    monkeypatch.setattr(launcher, "_chunk", lambda *args: 2)
+    path = torch.rand(2, 2, 6, dtype=torch.float64).mT.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: siglib.sig(x, 3), path)
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}
 
 
 @SOME
