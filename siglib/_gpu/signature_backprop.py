@@ -13,6 +13,8 @@ from .path import strides
 from .sizes import SCRATCH_BYTES, check_words
 
 _THREADS = 128
+# Shared memory for what a block knows of its rows.
+_ROW_BYTES = 20 * _THREADS
 _POINT_THREADS = 256
 _USUAL_SHARED = 48 << 10
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
@@ -196,7 +198,7 @@ def _backward(
     per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
     n_sums = min(_MOST_SUMS, n_parts)
     n_values = plan.literal or plan.t1 + plan.t2 + plan.s
-    sums = plan.group * n_values * (_THREADS + 1) * itemsize
+    sums = _ROW_BYTES + plan.group * n_values * (_THREADS + 1) * itemsize
     tile = plan.group
     while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
         tile *= 2
