@@ -207,6 +207,16 @@ def test_tables_are_copied_once(emulated: Gpu, rng: np.random.Generator, monkeyp
     assert len(copied) == 12
 
 
+@pytest.mark.parametrize("device", ["cuda", "both"])
+def test_prepared(emulated: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    """Nothing is left to build for the first call."""
+    siglib.clear_cache()
+    siglib.prepare_log_sig(2, 6, 2, device=device)
+    for name in ("build_tables", "build_projection", "by_levels"):
+        monkeypatch.setattr(_lyndon, name, None)
+    check(emulated, rng, 2, 2, 6, 2, "float64")
+
+
 def test_signatures_beyond_32_bits_are_refused() -> None:
     """No such array is made: the launcher looks at shapes first."""
     sig = SimpleNamespace(shape=(1, 2**32 - 2))

@@ -13,6 +13,8 @@ from .path import strides
 from .sizes import SCRATCH_BYTES, check_words
 
 _THREADS = 128
+# Shared memory for what a block knows of its rows.
+_ROW_BYTES = 20 * _THREADS
 _POINT_THREADS = 256
 _USUAL_SHARED = 48 << 10
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
@@ -83,10 +85,45 @@ def _tile(d: int, s: int, itemsize: int) -> tuple[int, int]:
     return best[1:]
 
 
-def _chunk(n_rows: int, length: int, n_items: int) -> int:
+class Rows(NamedTuple):
+    """How paths of one length are cut into time chunks, and how blocks take them."""
+
+    n_increments: int  # of a path
+    n_chunks: int
+    chunk: int  # increments of each
+    per_block: int  # rows, that is chunks, of a block
+    n_sums: int  # blocks that share a row
+    tile: int  # increments in shared memory at a time
+    staged: bool  # whether they are there at all
+    shared: int  # bytes of a block
+
+    @property
+    def padded(self) -> int:
+        """Increments of a row where they are not staged."""
+        return -(-self.chunk // self.tile) * self.tile
+
+
+def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
+    """For paths of so many increments, and signatures of so many numbers."""
+    chunk = _chunk(n_increments, length, plan.n_items)
+    per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
+    n_values = plan.literal or plan.t1 + plan.t2 + plan.s
+    sums = _ROW_BYTES + plan.group * n_values * (_THREADS + 1) * itemsize
+    tile = plan.group
+    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
+        tile *= 2
+    tiles = per_block * (tile * plan.padded + 1) * itemsize
+    staged = sums + tiles <= min(most_shared(), 96 << 10)
+    return Rows(
+        *(n_increments, -(-n_increments // chunk), chunk, per_block, min(_MOST_SUMS, n_parts), tile, staged),
+        sums + (tiles if staged else 0),
+    )
+
+
+def _chunk(n_increments: int, length: int, n_items: int) -> int:
     """Increments of a time chunk; all of them if there is but one."""
     chunk = 64 if n_items == 1 else 128 if length <= 8192 else 256
-    return chunk if n_rows > 2 * chunk and n_items < _MANY_ITEMS else n_rows
+    return chunk if n_increments > 2 * chunk and n_items < _MANY_ITEMS else n_increments
 
 
 def sig_backprop(
@@ -105,10 +142,10 @@ def sig_backprop(
     batch, n_points, n_channels = path.shape
     d = (2 * n_channels if lead_lag else n_channels) + time_aug
     length = sig.shape[1] - scalar_term
-    n_rows = (2 if lead_lag else 1) * (n_points - 1)
+    n_increments = (2 if lead_lag else 1) * (n_points - 1)
     if batch == 0 or n_points == 0:
         return
-    if degree == 0 or n_rows == 0:
+    if degree == 0 or n_increments == 0:
         out.fill(0)
         return
     check_words(length)
@@ -118,26 +155,31 @@ def sig_backprop(
         _one_level(sig, sig_derivs, out, d, degree, length + scalar_term, lead_lag)
         return
     plan = make_plan(d, degree, path.itemsize)
-    chunk = _chunk(n_rows, length, plan.n_items)
-    n_chunks, n_sums = -(-n_rows // chunk), min(_MOST_SUMS, -(-plan.n_items // _THREADS))
-    numbers = n_chunks * (n_sums * chunk * d + (4 * length if n_chunks > 1 else 0))
+    rows = make_rows(plan, n_increments, length, path.itemsize)
+    numbers = rows.n_chunks * (
+        rows.n_sums * rows.chunk * d
+        + (4 * length if rows.n_chunks > 1 else 0)
+        + (0 if rows.staged else rows.padded * plan.padded)
+    )
     step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
-    transform = (int(time_aug), int(lead_lag), end_time / n_rows)
+    transform = (int(time_aug), int(lead_lag), float(end_time) / n_increments)
     for start in range(0, batch, step):
         piece = slice(start, min(start + step, batch))
-        x, s, g = path[piece], sig[piece], sig_derivs[piece]
-        stride = length + scalar_term
-        if n_chunks > 1:
-            s, g = _chunk_cotangents(x, g, d, degree, n_chunks, chunk, (time_aug, lead_lag, end_time))
+        x, s, g, stride = path[piece], sig[piece], sig_derivs[piece], length + scalar_term
+        if rows.n_chunks > 1:
+            s, g = _chunk_cotangents(x, g, d, degree, rows, (time_aug, lead_lag, end_time))
             stride = length
-        gx = _backward(plan, x, s, g, stride, d, degree, n_rows, n_chunks, chunk, transform)
+        gx = _backward(plan, x, s, g, stride, d, rows, transform)
         result = out[piece]
         launch(
             "increments.cu",
             f"increments_backprop<{c_type(out)}>",
             -(-result.size // _POINT_THREADS),
             _POINT_THREADS,
-            (gx, result, result.size, n_points, n_channels, d, n_sums, n_chunks, chunk, int(lead_lag)),
+            (
+                *(gx, result, result.size, n_points, n_channels, d),
+                *(rows.n_sums, rows.n_chunks, rows.chunk, int(lead_lag)),
+            ),
         )
 
 
@@ -165,64 +207,43 @@ def _one_level(sig: Any, derivs: Any, out: Any, d: int, degree: int, stride: int
 
 
 def _chunk_cotangents(
-    path: Any, derivs: Any, d: int, degree: int, n_chunks: int, chunk: int, transform: tuple[bool, bool, float]
+    path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: tuple[bool, bool, float]
 ) -> tuple[Any, Any]:
     """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
     from .signature import sig_of_chunks  # which has our `sig_backprop` among its functions
 
     length = derivs.shape[1]
-    chunks = empty((path.shape[0], n_chunks, length), path)
-    sig_of_chunks(path, chunks.reshape(-1, length), degree, chunk, *transform)
+    chunks = empty((path.shape[0], rows.n_chunks, length), path)
+    sig_of_chunks(path, chunks.reshape(-1, length), degree, rows.chunk, *transform)
     top = empty((path.shape[0], 1, length), path)
     top[:, 0] = derivs
     return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
 
 
-def _backward(
-    plan: Plan,
-    path: Any,
-    sig: Any,
-    derivs: Any,
-    stride: int,
-    d: int,
-    degree: int,
-    n_rows: int,
-    n_chunks: int,
-    chunk: int,
-    transform: tuple[int, int, float],
-) -> Any:
+def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, transform: Any) -> Any:
     """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
-    rows, itemsize = path.shape[0] * n_chunks, path.itemsize
-    per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
-    n_sums = min(_MOST_SUMS, n_parts)
-    n_values = plan.literal or plan.t1 + plan.t2 + plan.s
-    sums = plan.group * n_values * (_THREADS + 1) * itemsize
-    tile = plan.group
-    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
-        tile *= 2
-    staged = per_block * (tile * plan.padded + 1) * itemsize
-    source = (path, *strides(path), path.shape[2], n_rows, *transform)
+    n = path.shape[0] * rows.n_chunks
+    source = (path, *strides(path), path.shape[2], rows.n_increments, *transform)
     dx: Any = 0
-    padded = -(-chunk // tile) * tile
-    if staged + sums > min(most_shared(), 96 << 10):
-        dx, staged = empty((rows, padded, plan.padded), path), 0
+    if not rows.staged:
+        dx = empty((n, rows.padded, plan.padded), path)
         launch(
             "increments.cu",
             f"path_increments<{c_type(path)}>",
             -(-dx.size // _POINT_THREADS),
             _POINT_THREADS,
-            (*source, dx, dx.size, n_chunks, chunk, padded, plan.padded),
+            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded),
         )
-    gx = empty((rows, n_sums, chunk, d), path)
+    gx = empty((n, rows.n_sums, rows.chunk, d), path)
     launch(
         "signature_backprop.cu",
-        plan.name(c_type(path), staged > 0),
-        -(-rows // per_block) * n_sums,
+        plan.name(c_type(path), rows.staged),
+        -(-n // rows.per_block) * rows.n_sums,
         _THREADS,
         (
-            *(*source, dx, padded, sig, derivs, stride, gx, rows, n_chunks, chunk, d, plan.padded, tile),
-            *(d**plan.s, n_parts, n_sums),
+            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk, d, plan.padded),
+            *(rows.tile, d**plan.s, -(-plan.n_items // _THREADS), rows.n_sums),
         ),
-        staged + sums,
+        rows.shared,
     )
     return gx

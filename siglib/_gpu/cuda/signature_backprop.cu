@@ -196,11 +196,12 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     const int first_row = (int)(blockIdx.x / (unsigned)n_sums) * per_block, row = first_row + slot;
     const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
                             chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
-    T* const staged = dyn_smem<T>();
-    T* const red = staged + (STAGED ? per_block * slot_size : 0);
     // Of each row of the block: where its path starts, its first increment, and how many it has.
-    __shared__ long long offsets[THREADS], starts[THREADS];
-    __shared__ int lengths[THREADS];
+    long long* const offsets = dyn_smem<long long>();
+    long long* const starts = offsets + THREADS;
+    int* const lengths = reinterpret_cast<int*>(starts + THREADS);
+    T* const staged = reinterpret_cast<T*>(lengths + THREADS);
+    T* const red = staged + (STAGED ? per_block * slot_size : 0);
     if (STAGED && tid < per_block) {
         const unsigned r = first_row + tid, path_number = r / (unsigned)n_chunks;
         offsets[tid] = path_number * path_stride;
