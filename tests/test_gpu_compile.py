@@ -21,17 +21,10 @@ def compiler() -> None:
         pytest.skip("nvidia-cuda-nvrtc and cuda-pathfinder are not installed")
 
 
-# All kernels are compiled for these; a third of them, in turn, for each of the others.
-FOR_ALL = (75, 90)
-OTHERS = tuple(architecture for architecture in nvrtc.ARCHITECTURES if architecture not in FOR_ALL)
-
-
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
 def test_registers(table: nvrtc.Path, architecture: int) -> None:
     budgets = nvrtc.read_budget(table)
-    if architecture in OTHERS:
-        budgets = budgets[OTHERS.index(architecture) :: len(OTHERS)]
     over = {}
     for file in dict.fromkeys(budget.file for budget in budgets):
         allowed = {budget.kernel: budget.usage for budget in budgets if budget.file == file}
