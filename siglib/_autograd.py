@@ -104,13 +104,15 @@ def _as_tensor(torch: Any, numbers: Any) -> Any:
 
 
 def stacked_numbers(values: tuple[Any, ...]) -> Any:
-    """One float64 tensor of numbers, some of which are tensors of one element; with their graph."""
+    """One float64 tensor of numbers, some of which are tensors of one element; with their graph, on their device."""
     torch = sys.modules["torch"]
+    device = next(value.device for value in values if isinstance(value, torch.Tensor))
     return torch.stack(
         [
             value.reshape(()).to(torch.float64)
             if isinstance(value, torch.Tensor)
-            else torch.tensor(value, dtype=torch.float64, device="cpu")
+            # Not torch.tensor: that copies to a GPU, which a call that is being captured into a graph must not.
+            else torch.full((), value, dtype=torch.float64, device=device)
             for value in values
         ]
     )

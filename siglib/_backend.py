@@ -16,6 +16,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -101,11 +102,31 @@ def as_tensor(array: Array) -> Any:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def host_numbers(numbers: Any) -> Any:
-    """A tuple of numbers, or a tensor of them, as a NumPy array of float64."""
+def numbers_for(on: Any, numbers: Any) -> Any:
+    """A tuple of numbers, or a tensor of them, as kernels take them.
+
+    That is a NumPy array of float64; on a GPU it may be a view of the tensor, which must be on the same device then.
+    """
     if type(numbers) is tuple:
         return np.array(numbers, np.float64)
-    return numbers.detach().numpy() if library_of(numbers) == "torch" else numbers
+    if library_of(numbers) != "torch":
+        return numbers
+    numbers = numbers.detach()
+    if not _is_on_gpu(numbers):
+        return numbers.numpy()
+    if not on.on_gpu or (numbers.device.index or 0) != on.device:
+        raise TypeError(f"parameters of the static kernel are on {numbers.device}, and the paths are not")
+    return on.from_torch(numbers)
+
+
+def is_on_gpu(array: Array) -> bool:
+    """Whether looking at a number of this array means waiting for a GPU."""
+    return library_of(array) == "cupy" or (library_of(array) == "torch" and _is_on_gpu(array))
+
+
+def device_of(array: Array) -> Any:
+    """A context in which arithmetic with this array is done on its device."""
+    return array.device if library_of(array) == "cupy" else nullcontext()
 
 
 class _CpuBackend:
@@ -117,12 +138,18 @@ class _CpuBackend:
     xp = np  # the module whose arrays `view` gives
     solves_by_levels = False  # which tables the kernels of log-signatures take
     block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
+    on_gpu = False  # then looking at a number means waiting for it
+    _current = nullcontext()
 
     def __init__(self, dtype: Any, result_dtype: Any) -> None:
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.kernels = _cpu.kernels[self.dtype_name]
+
+    def current(self) -> Any:
+        """A context for arithmetic with views."""
+        return self._current
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""

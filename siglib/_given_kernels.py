@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import Array, as_tensor, library_of, namespace_of
-from ._kernel_problem import _NO_PARAMETERS, _NOTHING, GRAM, PAIRWISE, SYMMETRIC, Problem
+from ._kernel_problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 from .static_kernels import GIVEN, Context
 
 # Bytes of double increments and paths in a chunk, unless the caller says how many pairs to take.
@@ -35,12 +35,12 @@ class GivenProblem(Problem):
             yield first[start : start + size], second[start : start + size]
 
     def increments(self, ctx: Context, x: Array, y: Array) -> Any:
-        """The double increments, checked: a contiguous NumPy array of shape (pairs, cells)."""
+        """The double increments, checked: a contiguous view of shape (pairs, cells)."""
         shape = (x.shape[0], x.shape[1] - 1, y.shape[1] - 1)
         return self.checked("__call__", self.given(ctx, x, y), x, shape).reshape(len(x), -1)
 
     def checked(self, method: str, result: Any, like: Array, shape: tuple[int, ...]) -> Any:
-        """What the user's code returned, as a contiguous NumPy array."""
+        """What the user's code returned, as a contiguous view."""
         name = f"{type(self.given).__name__}.{method}"
         if library_of(result) != library_of(like) or not hasattr(result, "dtype"):
             raise TypeError(f"{name} must return a {type(like).__name__}, got {type(result).__name__}")
@@ -48,24 +48,30 @@ class GivenProblem(Problem):
             raise TypeError(f"{name} must return dtype {like.dtype}, as it was given, got {result.dtype}")
         if tuple(result.shape) != shape:
             raise ValueError(f"{name} must return shape {shape}, got {tuple(result.shape)}")
+        if self.on.on_gpu:
+            return self.on.xp.ascontiguousarray(
+                self.on.from_torch(result.detach()) if hasattr(result, "detach") else result
+            )
         return np.ascontiguousarray(result.detach().numpy() if hasattr(result, "detach") else result)
 
     def as_given(self, array: Array) -> Array:
         """An array as the user's code wants it."""
         return as_tensor(array) if self.given.tensors_only else array
 
-    def like(self, array: Any, other: Array) -> Array:
-        """A NumPy array in the library of `other`."""
-        return array if namespace_of(other) is np else as_tensor(array)
+    def picked(self, paths: Array, index: Any) -> Array:
+        """The paths of this index, an array on the host."""
+        with self.on.current():
+            return paths[index if isinstance(paths, np.ndarray) else _index_like(index, paths)]
 
     def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, out: Any, exponent: Any) -> None:
         x, y = self.as_given(x), self.as_given(y)
         for first, second in self.chunks(x, y, layout):
-            cells = self.increments(Context(), x[first], y[second])
-            mantissas, exponents = np.empty(len(cells), out.dtype), np.empty(len(cells), out.dtype)
+            cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
+            xp = self.on.xp
+            mantissas, exponents = xp.empty(len(cells), out.dtype), xp.empty(len(cells), out.dtype)
             self.kernels.sig_kernel(
                 cells,
-                _NOTHING[out.dtype.name],
+                self.nothing(out.dtype),
                 mantissas,
                 exponents,
                 _NUMBERS,
@@ -79,6 +85,7 @@ class GivenProblem(Problem):
                 self.n_threads,
             )
             for where in self.places(first, second, layout, y.shape[0]):
+                where = self.on.xp.asarray(where)
                 out[where], exponent[where] = mantissas, exponents
 
     def places(self, first: Any, second: Any, layout: int, n2: int) -> list[Any]:
@@ -90,11 +97,11 @@ class GivenProblem(Problem):
     def _grids(self, out: Any) -> None:
         x, y = self.as_given(self.x), self.as_given(self.y)
         for first, second in self.chunks(x, y, self.layout):
-            cells = self.increments(Context(), x[first], y[second])
-            grids = np.empty((len(cells), *self.grid_shape), out.dtype)
+            cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
+            grids = self.on.xp.empty((len(cells), *self.grid_shape), out.dtype)
             self.kernels.sig_kernel_grid(
                 cells,
-                _NOTHING[out.dtype.name],
+                self.nothing(out.dtype),
                 grids,
                 _NUMBERS,
                 self.length1,
@@ -106,7 +113,7 @@ class GivenProblem(Problem):
                 self.n_threads,
             )
             for i, where in enumerate(self.places(first, second, self.layout, y.shape[0])):
-                out[where] = grids.swapaxes(1, 2) if i else grids
+                out[self.on.xp.asarray(where)] = grids.swapaxes(1, 2) if i else grids
 
     def _pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
@@ -116,21 +123,23 @@ class GivenProblem(Problem):
         left, right = d_x is not None, d_y is not None or layout == SYMMETRIC
         to_y = d_x if layout == SYMMETRIC else d_y
         for first, second in self.chunks(x, y, layout):
-            ctx, some_x, some_y = Context(), x[first], y[second]
+            ctx, some_x, some_y = Context(), self.picked(x, first), self.picked(y, second)
             cells = self.increments(ctx, some_x, some_y)
-            where = self.places(first, second, layout, n2)
+            xp = self.on.xp
+            where = [xp.asarray(place) for place in self.places(first, second, layout, n2)]
             some = derivs[where[0]]
             if layout == SYMMETRIC:
                 # Both entries of a pair have their derivative; those on the diagonal are one entry.
-                some = some + derivs[where[1]] * (first != second)[:, None]
-            d_cells = np.zeros_like(cells)
+                some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
+            seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
+            d_cells = self.on.view(seeds).reshape(cells.shape)
             self.kernels.sig_kernel_backprop(
-                np.ascontiguousarray(some, derivs.dtype),
+                xp.ascontiguousarray(some.astype(derivs.dtype, copy=False)),
                 cells,
-                _NOTHING[derivs.dtype.name],
+                self.nothing(derivs.dtype),
                 d_cells,
-                _NOTHING[derivs.dtype.name],
-                _NO_PARAMETERS,
+                self.nothing(derivs.dtype),
+                self.no_parameters(),
                 _NUMBERS,
                 length1,
                 length2,
@@ -144,8 +153,23 @@ class GivenProblem(Problem):
                 self.wavefront,
                 self.n_threads,
             )
-            seeds = self.like(d_cells.reshape(len(first), length1 - 1, length2 - 1), some_x)
+            seeds = self.as_given(seeds)
             if left:
-                np.add.at(d_x, first, self.checked("grad_x", self.given.grad_x(ctx, seeds), some_x, some_x.shape))
+                self.add(d_x, first, self.checked("grad_x", self.given.grad_x(ctx, seeds), some_x, some_x.shape))
             if right:
-                np.add.at(to_y, second, self.checked("grad_y", self.given.grad_y(ctx, seeds), some_y, some_y.shape))
+                self.add(to_y, second, self.checked("grad_y", self.given.grad_y(ctx, seeds), some_y, some_y.shape))
+
+    def add(self, to: Any, index: Any, paths: Any) -> None:
+        """to[index[i]] += paths[i], one after the other."""
+        if self.on.on_gpu:
+            index = self.on.xp.asarray(index)
+            self.kernels.add_paths(to.reshape(len(to), -1), index, paths.reshape(len(index), -1))
+        else:
+            np.add.at(to, index, paths)
+
+
+def _index_like(index: Any, paths: Array) -> Any:
+    """The index as an array of the library and device of `paths`."""
+    if library_of(paths) == "torch":
+        return as_tensor(index).to(paths.device)
+    return namespace_of(paths).asarray(index)

@@ -3,6 +3,9 @@
 Compiled kernels give mantissas and exponents. Here they become kernels, logarithms, or normalised kernels, which are
 right wherever they can be represented, whether or not the kernels they are made of can. So are their gradients: both
 are functions of log k, and the adjoint takes derivatives with respect to log k.
+
+The arithmetic is that of views, NumPy's or CuPy's. Warnings look at the results. On a GPU that would mean to wait for
+it in every call, and a call that is being captured into a graph has no results: there is no such warning there.
 """
 
 import math
@@ -36,14 +39,20 @@ def _warn(message: str) -> None:
 
 
 def _forward(problem: Problem, return_grid: bool, normalize: bool, log: bool) -> Array:
-    on = problem.on
-    out = on.empty(problem.shape)
-    view = on.view(out)
+    out = problem.on.empty(problem.shape)
+    with problem.on.current():
+        _write(problem, problem.on.view(out), return_grid, normalize, log)
+    return problem.on.result(out)
+
+
+def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log: bool) -> None:
+    """The results of a call to `view`, of their shape."""
+    on_gpu, xp = problem.on.on_gpu, problem.on.xp
     if return_grid:
         view = view.reshape(problem.n_pairs, *problem.grid_shape)
         problem.grids(view)
         _warn_if_not_finite(problem, view, view)
-        return on.result(out)
+        return
     view = view.reshape(problem.n_pairs)
     exponent = problem.values(problem.x, problem.y, problem.layout, view)
     if problem.same:
@@ -51,19 +60,18 @@ def _forward(problem: Problem, return_grid: bool, normalize: bool, log: bool) ->
     if normalize:
         view[:] = _normalised(problem, view, exponent)
     elif log:
-        view[:] = _logarithm(view, exponent)
+        view[:] = _logarithm(problem, view, exponent)
     else:
         mantissa = view
-        if exponent.any():
+        if on_gpu or exponent.any():
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
-                np.ldexp(mantissa, exponent.astype(np.intc), out=view)
+                xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
         _warn_if_not_finite(problem, mantissa, view)
-    return on.result(out)
 
 
 def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any) -> None:
-    if np.isfinite(out).all():
+    if problem.on.on_gpu or np.isfinite(out).all():
         return
     finite_paths = all(np.isfinite(problem.on.view(path)).all() for path in (problem.x, problem.y))
     if (np.isfinite(mantissa) & ~np.isfinite(out)).any() or (np.isinf(out).any() and finite_paths):
@@ -77,17 +85,21 @@ def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any) -> None:
 
 def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
     """Every k(x, x) is positive, as a square."""
+    if problem.on.on_gpu:
+        return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
         _warn(f"the signature kernel of a path with itself is negative: {_TOO_COARSE}")
 
 
-def _logarithm(mantissa: Any, exponent: Any) -> Any:
+def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     with np.errstate(invalid="ignore", divide="ignore"):
-        log = np.log(mantissa, dtype=np.float64)
+        log = problem.on.xp.log(mantissa, dtype=np.float64)
         log += exponent * math.log(2.0)
     not_positive = mantissa <= 0
-    if not_positive.any():
+    if problem.on.on_gpu:
+        log[not_positive] = np.nan
+    elif not_positive.any():
         log[not_positive] = np.nan
         _warn(f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: {_TOO_COARSE}")
     return log
@@ -95,7 +107,7 @@ def _logarithm(mantissa: Any, exponent: Any) -> Any:
 
 def _own(problem: Problem, paths: Array) -> tuple[Any, Any]:
     """Mantissas and exponents of k(x, x) for every path x."""
-    out = np.empty(paths.shape[0], problem.on.dtype_name)
+    out = problem.on.xp.empty(paths.shape[0], problem.on.dtype_name)
     return out, problem.values(paths, paths, PAIRWISE, out)
 
 
@@ -108,9 +120,10 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         own1 = own2 = (mantissa, exponent)
     else:
         own1, own2 = _own(problem, problem.x), _own(problem, problem.y)
-    m1, e1 = _split(*own1)
-    m2, e2 = _split(*own2)
-    m, e = _split(mantissa, exponent)
+    xp = problem.on.xp
+    m1, e1 = _split(xp, *own1)
+    m2, e2 = _split(xp, *own2)
+    m, e = _split(xp, mantissa, exponent)
     if problem.layout != PAIRWISE:
         shape = (problem.n1, problem.n2)
         m1, e1 = m1[:, None], e1[:, None]
@@ -118,9 +131,12 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # sqrt(m1 m2 2^(e1 + e2)), with an even exponent. In IEEE arithmetic sqrt(m * m) is m.
         both = e1 + e2
         product = m1 * m2 * (1 + (both & 1))
-        power = np.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
-        value = np.ldexp(m.reshape(shape) / np.sqrt(product), power)
+        power = xp.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
+        value = xp.ldexp(m.reshape(shape) / xp.sqrt(product), power)
     not_positive = (m1 <= 0) | (m2 <= 0)
+    if problem.on.on_gpu:
+        value[not_positive] = np.nan
+        return value.reshape(-1)
     if not_positive.any():
         value[not_positive] = np.nan
         _warn(
@@ -137,9 +153,9 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     return value.reshape(-1)
 
 
-def _split(mantissa: Any, exponent: Any) -> tuple[Any, Any]:
+def _split(xp: Any, mantissa: Any, exponent: Any) -> tuple[Any, Any]:
     """Mantissas in [0.5, 1) as float64, and integer exponents."""
-    mantissa, more = np.frexp(mantissa.astype(np.float64))
+    mantissa, more = xp.frexp(mantissa.astype(np.float64))
     with np.errstate(invalid="ignore"):
         return mantissa, exponent.astype(np.int64) + more
 
@@ -162,6 +178,19 @@ def gradients(
     `problem.derivs` are the derivatives with respect to the result of `_forward`, and `out` is this result. If `total`
     and the paths are the same, the first gradient is that with respect to both arguments, and the second is zero.
     """
+    with problem.on.current():
+        return _gradients(problem, needs, out, total, return_grid, normalize, log)
+
+
+def _gradients(
+    problem: Problem,
+    needs: tuple[bool, bool, bool],
+    out: Array,
+    total: bool,
+    return_grid: bool,
+    normalize: bool,
+    log: bool,
+) -> tuple[Any, ...]:
     on, x, y = problem.on, problem.x, problem.y
     left, right, numbers = needs
     derivs = on.view(problem.derivs)
@@ -170,7 +199,7 @@ def gradients(
         left, right = left or right, False
     log = log or normalize
     n_columns = math.prod(problem.grid_shape) if return_grid else 1
-    seeds = np.ascontiguousarray(derivs).reshape(problem.n_pairs, n_columns)
+    seeds = on.xp.ascontiguousarray(derivs).reshape(problem.n_pairs, n_columns)
     seeds1 = seeds2 = None
     if normalize:
         seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
@@ -184,7 +213,7 @@ def gradients(
         found.append((None, d_y + d_y_too if right else None, d_numbers))
     d_x, d_y, d_numbers = (_sum([parts[i] for parts in found if parts[i] is not None]) for i in range(3))
     if layout == SYMMETRIC and needs[1]:
-        d_y = np.zeros_like(d_x)
+        d_y = on.xp.zeros_like(d_x)
     return (
         problem.untransformed(d_x, problem.shape1) if needs[0] else None,
         problem.untransformed(d_y, problem.shape2) if needs[1] else None,
@@ -199,7 +228,7 @@ def _sum(parts: list[Any]) -> Any:
 def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -> tuple[Any, Any, Any]:
     """Derivatives with respect to log k(x, y), log k(x, x) and log k(y, y): those of N times N, N and N, -N/2, -N/2."""
     with np.errstate(invalid="ignore"):
-        seeds = np.where(derivs == 0, 0.0, derivs.astype(np.float64) * out)
+        seeds = problem.on.xp.where(derivs == 0, 0.0, derivs.astype(np.float64) * out)
     if layout == PAIRWISE:
         own1 = own2 = -0.5 * seeds
     else:
@@ -207,9 +236,22 @@ def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -
         own1, own2 = -0.5 * seeds.sum(1), -0.5 * seeds.sum(0)
         if layout == SYMMETRIC:
             # k(x, x) and k(y, y) are entries of the matrix itself.
-            seeds[np.diag_indices(problem.n1)] += own1 + own2
+            seeds.reshape(-1)[:: problem.n1 + 1] += own1 + own2
     as_column = [s.astype(derivs.dtype).reshape(-1, 1) for s in (seeds, own1, own2)]
     return as_column[0], *((None, None) if layout == SYMMETRIC else as_column[1:])
+
+
+def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
+    """Three numbers, as a tensor where `like` is. From a GPU to main memory, that waits for the GPU."""
+    if not problem.on.on_gpu:
+        return like.new_tensor(numbers)
+    if like.is_cpu:
+        with problem.on.current():
+            return like.new_tensor(numbers.get())
+    out = like.new_empty(3)
+    with problem.on.current():
+        problem.on.from_torch(out)[:] = numbers
+    return out
 
 
 # The two operations. Under torch, `differentiable` stands in front of them.
@@ -234,7 +276,7 @@ def _vjp_of(gram: bool) -> Any:
         )
         if results[2] is None:
             return results
-        return (*results[:2], parameters.new_tensor(results[2]))
+        return (*results[:2], _as_tensor(problem, results[2], parameters))
 
     return vjp
 

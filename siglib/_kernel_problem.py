@@ -1,7 +1,8 @@
 """One call of a signature kernel, from checked options to compiled kernels: values, grids, and the adjoint.
 
 A `Problem` holds the transformed paths, and which pairs of them are asked for (`layout`). Its three functions work on
-NumPy views; they are given the paths again, so that k(x, x) and k(y, y) of a normalisation come from the same code.
+views of arrays, NumPy's or CuPy's; they are given the paths again, so that k(x, x) and k(y, y) of a normalisation come
+from the same code.
 `_given_kernels.py` has the same three for static kernels that users wrote.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import Array, backend_for, host_numbers
+from ._backend import Array, backend_for, numbers_for
 from ._checks import as_n_threads, augmented_dimension
 from ._kernel_options import grid_length, kernel_shape, transformed_length
 
@@ -88,7 +89,7 @@ class Problem:
         self.layout = (SYMMETRIC if same and order1 == order2 else GRAM) if gram else PAIRWISE
         self.static_kernel, self.given, self.max_batch = static_kernel, given, max_batch
         self.orders = (order1, order2, order)
-        self.parameters = host_numbers(parameters)
+        self.parameters = numbers_for(on, parameters)
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
         self.x = self.transformed(path1, end_time)
         self.y = self.x if same else self.transformed(path2, end_time)
@@ -96,7 +97,8 @@ class Problem:
     def transformed(self, path: Array, end_time: float) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
         n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
-        path = path.reshape(n, length, dimension)
+        with self.on.current():
+            path = path.reshape(n, length, dimension)
         if not (self.time_aug or self.lead_lag):
             return path
         out = self.on.empty((n, transformed_length(length, self.lead_lag), self.dimension))
@@ -104,6 +106,13 @@ class Problem:
             self.on.view(path), self.on.view(out), self.time_aug, self.lead_lag, end_time, self.n_threads
         )
         return out
+
+    def nothing(self, dtype: Any) -> Any:
+        """What stands for an array that kernels do not read."""
+        return self.on.xp.empty((0, 0), dtype) if self.on.on_gpu else _NOTHING[dtype.name]
+
+    def no_parameters(self) -> Any:
+        return self.on.xp.empty(0) if self.on.on_gpu else _NO_PARAMETERS
 
     def untransformed(self, gradient: Any, shape: tuple[int, ...]) -> Array:
         """The gradient with respect to the caller's paths, from that with respect to the transformed ones."""
@@ -119,8 +128,8 @@ class Problem:
         return x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]
 
     def values(self, x: Array, y: Array, layout: int, out: Any) -> Any:
-        """Write mantissas to `out`, a NumPy array of one axis; return exponents: kernels are out * 2**exponent."""
-        exponent = np.empty_like(out)
+        """Write mantissas to `out`, a view of one axis; return exponents: kernels are out * 2**exponent."""
+        exponent = self.on.xp.empty_like(out)
         length1, length2 = x.shape[1], y.shape[1]
         if length1 < 2 or length2 < 2 or out.size == 0:
             out[...] = 1
@@ -147,7 +156,7 @@ class Problem:
         )
 
     def grids(self, out: Any) -> None:
-        """Write the kernel at all nodes of the grids to `out`, a NumPy array of shape (pairs, rows, columns)."""
+        """Write the kernel at all nodes of the grids to `out`, a view of shape (pairs, rows, columns)."""
         if self.length1 < 2 or self.length2 < 2 or out.size == 0:
             out[...] = 1
         else:
@@ -171,14 +180,15 @@ class Problem:
     def pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, left: bool, right: bool, numbers: bool
     ) -> tuple[Any, Any, Any]:
-        """Gradients with respect to `x`, `y` and the parameters: NumPy arrays, None where unwanted.
+        """Gradients with respect to `x`, `y` and the parameters, as views; None where unwanted.
 
         `derivs`, of shape (pairs, 1) or (pairs, nodes of a grid), are with respect to kernels, or to their logarithms.
         In the symmetric layout the whole gradient goes to `x`.
         """
-        d_x = np.zeros(tuple(x.shape), derivs.dtype) if left else None
-        d_y = np.zeros(tuple(y.shape), derivs.dtype) if right else None
-        d_parameters = np.zeros(3) if numbers else None
+        xp = self.on.xp
+        d_x = xp.zeros(tuple(x.shape), derivs.dtype) if left else None
+        d_y = xp.zeros(tuple(y.shape), derivs.dtype) if right else None
+        d_parameters = xp.zeros(3) if numbers else None
         if x.shape[1] >= 2 and y.shape[1] >= 2 and len(derivs) and (left or right or numbers):
             self._pull(derivs, x, y, layout, log, d_x, d_y, d_parameters)
         return d_x, d_y, d_parameters
@@ -187,14 +197,14 @@ class Problem:
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
         length1, length2 = x.shape[1], y.shape[1]
-        nothing = _NOTHING[derivs.dtype.name]
+        nothing = self.nothing(derivs.dtype)
         self.kernels.sig_kernel_backprop(
             derivs,
             self.on.rows(x, 2),
             self.on.rows(y, 2),
             nothing if d_x is None else d_x.reshape(len(d_x), -1),
             nothing if d_y is None else d_y.reshape(len(d_y), -1),
-            _NO_PARAMETERS if d_parameters is None else d_parameters,
+            self.no_parameters() if d_parameters is None else d_parameters,
             self.parameters,
             length1,
             length2,

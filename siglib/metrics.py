@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ._backend import Array, widened
+from ._backend import Array, device_of, widened
 from ._checks import as_float, path_shape
 from .signature_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
@@ -15,20 +15,24 @@ def _sample(name: str, paths: Array, minimum: int) -> Array:
     size = math.prod(batch)
     if size < minimum:
         raise ValueError(f"{name} must hold at least {minimum} paths, got shape {tuple(paths.shape)}")
-    return paths.reshape(size, length, dimension)
+    with device_of(paths):
+        return paths.reshape(size, length, dimension)
 
 
 def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
     """Mean of k(x_i, x_j) over i != j."""
     m = sample.shape[0]
     gram = sig_kernel_gram(sample, sample, **options)
-    # Off the diagonal: rows of m + 1 entries, each starting behind an entry of the diagonal.
-    return gram.reshape(m * m)[1:].reshape(m - 1, m + 1)[:, :-1].sum() / (m * (m - 1))
+    with device_of(gram):
+        # Off the diagonal: rows of m + 1 entries, each starting behind an entry of the diagonal.
+        return gram.reshape(m * m)[1:].reshape(m - 1, m + 1)[:, :-1].sum() / (m * (m - 1))
 
 
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
-    return lam * _mean_of_pairs(sample, options) - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
+    own = _mean_of_pairs(sample, options)
+    with device_of(sample):
+        return lam * own - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
 
 
 def sig_score(
@@ -111,7 +115,8 @@ def sig_score(
         "n_jobs": n_jobs,
         "max_batch": max_batch,
     }
-    return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
+    with device_of(sample):
+        return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
 
 
 def expected_sig_score(
@@ -181,7 +186,8 @@ def expected_sig_score(
         "max_batch": max_batch,
     }
     scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
-    return finish(scores.mean().reshape(1))
+    with device_of(scores):
+        return finish(scores.mean().reshape(1))
 
 
 def sig_mmd(
@@ -256,5 +262,6 @@ def sig_mmd(
         "n_jobs": n_jobs,
         "max_batch": max_batch,
     }
-    own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
-    return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())
+    with device_of(sample1):
+        own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
+        return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())

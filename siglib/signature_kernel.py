@@ -56,6 +56,8 @@ def _warn_if_clamped(
 ) -> None:
     """Look for negative bases among all pairs of points, also where pairs of paths were enough; path by path."""
     on, path1, path2 = backend_for(path1=path1, path2=path2)
+    if on.on_gpu:
+        return
     points1, points2 = (
         on.rows(transform_path(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time))
         for path in (path1, path2)
@@ -156,7 +158,7 @@ def sig_kernel(
     -----
     RuntimeWarning
         If kernels overflow; if the kernel of a path with itself is negative, or a normalised kernel above 1: then the
-        order is too low.
+        order is too low. For arrays on a GPU, which nobody waits for, results come without a warning.
 
     Notes
     -----

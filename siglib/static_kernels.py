@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ._autograd import is_compiling, stacked_numbers
-from ._backend import Array, namespace_of
+from ._backend import Array, is_on_gpu, namespace_of
 from ._checks import as_float
 
 # The codes by which kernels know static kernels.
@@ -293,7 +293,8 @@ class PolynomialKernel(StaticKernel):
         return not self._has_warned and _value(self.degree) % 1 != 0
 
     def _warn_if_negative(self, base: Array) -> None:
-        if not self._has_warned and bool((base < 0).any()):
+        # On a GPU nobody waits for numbers to warn about them.
+        if not self._has_warned and not is_on_gpu(base) and bool((base < 0).any()):
             self._has_warned = True
             warnings.warn(
                 f"PolynomialKernel: <x, y> + gamma is negative somewhere and degree={_value(self.degree)} is no "
@@ -313,11 +314,11 @@ class PolynomialKernel(StaticKernel):
     def _slopes(self, ctx: Context, derivs: Array) -> Array:
         """Derivatives with respect to the inner products."""
         xp, base, degree = namespace_of(derivs), ctx.saved_tensors[2], _value(self.degree)
-        slope = xp.zeros_like(base)
         if degree % 1:
-            slope[base > 0] = base[base > 0] ** (degree - 1)
-        elif degree:
-            slope = base ** (degree - 1)
+            positive = base > 0
+            slope = positive * xp.where(positive, base, xp.ones_like(base)) ** (degree - 1)
+        else:
+            slope = base ** (degree - 1) if degree else xp.zeros_like(base)
         return _of_points(xp, derivs) * (_value(self.scale) * degree * slope)
 
     def grad_x(self, ctx: Context, derivs: Array) -> Array:

@@ -24,6 +24,7 @@ class _GpuBackend:
 
     solves_by_levels = True  # which tables the kernels of log-signatures take
     block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
+    on_gpu = True
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
@@ -71,6 +72,11 @@ class CupyBackend(_GpuBackend):
     def view(self, array: Any) -> Any:
         """What kernels read or write: the array itself."""
         return array
+
+    def from_torch(self, tensor: Any) -> Any:
+        """A CuPy array of the memory of a tensor on the same device, ready for CuPy's current stream."""
+        with self.current():
+            return self.xp.from_dlpack(tensor)
 
     def rows(self, array: Any, n_axes: int = 1) -> Any:
         """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
@@ -139,6 +145,8 @@ class TorchCudaBackend(_GpuBackend):
             itemsize + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) if array.numel() else 0
         )
         return self.xp.ndarray(shape, self.dtype_of(array), self._pointer(array, size), strides)
+
+    from_torch = view
 
     @staticmethod
     def dtype_of(array: Any) -> str:

@@ -1,0 +1,152 @@
+// The adjoint of `signature_kernel_sweep.cuh`: 32 steps of one band, from the last to the first.
+//
+// With L the derivatives with respect to the values K, and E = L[j] - L[j + 1] their differences along a row,
+//
+//     E[i][j] = E[i + 1][j] + h[i - 1][j] L[i][j + 1] + h[i][j - 1] L[i + 1][j] + g[i][j] L[i + 1][j + 1],
+//     dF/dq of a cell = sqrt(3) L11 * slope.
+//
+// It has the form of the sweep, with rows from the last to the first: E goes from each lane to the one above, in a step
+// they are one column apart, and exponents work alike. Slopes come from a second sweep over the same 32 steps, which
+// starts from the state that the first one has kept.
+//
+// What leaves a band upwards goes to memory: number step + 31 of the row is what the first lane has found in that step,
+// its own column; the last lane of the band above, in its step, reads the number of its step.
+#pragma once
+#include "signature_kernel_pull.cuh"
+#include "signature_kernel_sweep.cuh"
+
+template <typename T, int R>
+struct AdjointLane {
+    T L[R], hL[R], gL[R];  // derivatives by values in the last column, and times h and g of the cells there
+    T sums[R];             // derivatives by the coefficients of the cells that the lane is in
+    T E;                   // what goes up
+    int exponent;
+    T from_below;  // 2^(exponent of the lane below - this one's)
+};
+
+template <typename T, int R>
+__device__ __forceinline__ void last_column(AdjointLane<T, R>& s) {
+#pragma unroll
+    for (int r = 0; r < R; r++) s.L[r] = s.hL[r] = s.gL[r] = s.sums[r] = 0;
+    s.E = 0;
+    s.exponent = 0;
+    s.from_below = 1;
+}
+
+template <typename T, int R>
+__device__ __forceinline__ Carry<T> load_carry_up(const Problem& p, const T* row, T seed, int tile, int lane) {
+    const int index = 32 * tile + lane;
+    Carry<T> c = {index - 31 == p.columns - 1 ? seed : (T)0, 0};
+    if (row) {
+        c.D = row[index];
+        if (index >= 31) c.exponent = (int)row[p.carry + (index - 31) / Pace<T, R>::LOOK];
+    }
+    return c;
+}
+
+// Numbers of such a row that no lane writes: columns before the first.
+template <typename T>
+__device__ __forceinline__ void clear_carry_up(T* row, int lane) {
+    if (lane < 31) row[lane] = 0;
+}
+
+// The carried differences as the last lane, with its exponent, needs them.
+template <typename T>
+__device__ __forceinline__ T carried_up(const Carry<T>& carry, int exponent) {
+    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, exponent, 31));
+}
+
+// `rescale` for the LOOK steps that end with `first`.
+template <typename T, int R>
+__device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carry<T>& carry, int first, int lane,
+                                                T& carried) {
+    T most = 0;
+#pragma unroll
+    for (int r = 0; r < R; r++) most = larger(most, magnitude(s.L[r]));
+    int shift = most > Range<T>::bound() && most <= Range<T>::most() ? exponent_of(most) : 0;
+    const int below = __shfl_sync(ALL_LANES, carry.exponent, first & 31);
+    if (lane == 31) shift = larger(shift, below - s.exponent);
+    if (!__any_sync(ALL_LANES, shift > 0)) return;
+    int exponent = s.exponent + shift;
+    for (int k = 1; k < 32; k *= 2) {
+        const int other = __shfl_down_sync(ALL_LANES, exponent, k) - k * Pace<T, R>::MARGIN;
+        if (lane < 32 - k) exponent = larger(exponent, other);
+    }
+    const T factor = power_of_two<T>(s.exponent - exponent);
+#pragma unroll
+    for (int r = 0; r < R; r++) s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
+    s.E *= factor;
+    s.exponent = exponent;
+    s.from_below = power_of_two<T>(__shfl_down_sync(ALL_LANES, exponent, 1) - exponent);
+    carried = carried_up(carry, exponent);
+}
+
+// Slopes of 32 steps, (32 steps, R, SLOPE_STRIDE), and the exponents that they have, (32 / LOOK, 32).
+template <typename T, int R>
+__device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, int tile,
+                             int lane, T* slopes, T* used) {
+    constexpr int LOOK = Pace<T, R>::LOOK;
+    int row_offset[R];
+#pragma unroll
+    for (int r = 0; r < R; r++) row_offset[r] = (lane * R + r) * STRIDE;
+    T carried = carried_in(carry, s.exponent);
+    for (int first = 0; first < 32; first += LOOK) {
+        rescale(s, carry, 32 * tile + first, lane, carried);
+        used[first / LOOK * 32 + lane] = (T)s.exponent;
+#pragma unroll
+        for (int i = 0; i < LOOK; i++) {
+            const int column = 32 * tile + first + i - lane;
+            const T start = __shfl_sync(ALL_LANES, carried, first + i);
+            T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
+            if (lane == 0) D = start;
+            T cells[R], found[R];
+            load_cells<T, R>(window + ((column >> p.order2) & (WINDOW - 1)), row_offset, cells);
+            advance<T, R, 0, true>(s, D, cells, found);
+#pragma unroll
+            for (int r = 0; r < R; r++) slopes[((first + i) * R + r) * SLOPE_STRIDE + lane] = found[r];
+        }
+    }
+}
+
+// The adjoint of these steps. In the window derivatives take the place of the coefficients, row by row of the refined
+// grid; each when the first of its cell's columns is done. `seeds`: derivatives by the nodes of the grid, or null.
+template <typename T, int R>
+__device__ void sweep_adjoint(const Problem& p, AdjointLane<T, R>& s, T* window, const Carry<T>& carry, T* carry_out,
+                              int row, int tile, int lane, const T* slopes, const T* used, int final_exponent,
+                              const T* seeds) {
+    constexpr int LOOK = Pace<T, R>::LOOK;
+    const int parts = p.order2 < 31 ? (1 << p.order2) - 1 : 0x7fffffff;
+    T carried = carried_up(carry, s.exponent);
+    for (int first = 32 - LOOK; first >= 0; first -= LOOK) {
+        rescale_adjoint(s, carry, 32 * tile + first, lane, carried);
+        if (lane == 0) carry_out[p.carry + (32 * tile + first) / LOOK] = (T)s.exponent;
+        const int exponent = (int)used[first / LOOK * 32 + lane] + s.exponent - final_exponent;
+        const T factor = power_of_two<T>(exponent) * (T)1.7320508075688772;
+        const T seed_factor = power_of_two<T>(-s.exponent);
+#pragma unroll
+        for (int i = LOOK - 1; i >= 0; i--) {
+            const int step = 32 * tile + first + i, column = step - lane;
+            const T start = __shfl_sync(ALL_LANES, carried, first + i);
+            T E = __shfl_down_sync(ALL_LANES, s.E, 1) * s.from_below;
+            if (lane == 31) E = start;
+            T* at = window + ((column >> p.order2) & (WINDOW - 1));
+#pragma unroll
+            for (int r = R - 1; r >= 0; r--) {
+                T* cell = at + (lane * R + r) * STRIDE;
+                const T q = *cell, g = q * q, h = g + q * (T)1.7320508075688772;
+                E += s.hL[r];
+                if (seeds && row + r < p.rows && column >= 0 && column < p.columns)
+                    E += seeds[(long long)(row + r + 1) * (p.columns + 1) + column + 1] * seed_factor;
+                s.L[r] += E;
+                s.hL[r] = h * s.L[r];
+                E = (E + s.gL[r]) + s.hL[r];
+                s.gL[r] = g * s.L[r];
+                const T d = s.L[r] * factor * slopes[((first + i) * R + r) * SLOPE_STRIDE + lane];
+                s.sums[r] = (column & parts) == parts ? d : s.sums[r] + d;
+                if ((column & parts) == 0) *cell = s.sums[r];
+            }
+            s.E = E;
+            if (lane == 0) carry_out[step + 31] = E;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+// The adjoint of `fill`: from the derivatives of 32 columns of cells to those of two paths.
+//
+// A cell takes part in the gradient of R or fewer rows of the band and of one column. Sums over the band's rows, for
+// `path2`, are made with a lane for each column; sums over the columns, for `path1`, with a lane for each row. For
+// kernels of points it is nodes instead of cells: a node's weight is the double difference of the derivatives of the
+// four cells around it, or of those that are in the band; a lane takes the nodes to the right of its column, and tile
+// -1 is that of the first nodes alone. A node row between two bands gets its sum in two parts.
+#pragma once
+#include "signature_kernel_cells.cuh"
+
+// From one row of slopes, or of weights, to the next: lanes may read a row or a column without meeting in a bank.
+constexpr int SLOPE_STRIDE = 33;
+
+// What one pair's gradient goes to; null where it is not wanted.
+template <typename T>
+struct Gradients {
+    T* first;   // (bands, rows of cells or nodes in a band, d), or the cells (n1, n2) if they were given
+    T* second;  // (n2, d) increments or (n2 + 1, d) points
+    bool parameters;
+    double* gp;  // three numbers of this lane
+};
+
+// Shared memory of a warp besides Room.
+template <typename T>
+struct PullRoom {
+    T* weights;   // (32 R + 1, SLOPE_STRIDE): of a tile's cells or nodes; while it is swept, its slopes
+    T* used;      // (32 / LOOK, 32): the exponents of slopes
+    T* letters2;  // (32, C)
+    T* right;     // (2, band_cells + 1): derivatives of the first column of a tile, read and written in turn
+};
+
+// Its size, before and behind the rest.
+template <typename T, int SOURCE, int C, int R>
+struct PullSizes {
+    static constexpr int POINTS = SOURCE == FROM_PRODUCTS || SOURCE == FROM_DISTANCES;
+    int first, last;
+    __device__ PullSizes(const Problem& p)
+        : first(SOURCE == FROM_CELLS ? 0 : 32 * C),
+          last((32 * R + 1) * SLOPE_STRIDE + 1024 / Pace<T, R>::LOOK + (POINTS ? 2 * (p.band_cells + 1) : 0)) {}
+    __device__ PullRoom<T> room(const Problem& p, const Room<T>& room) const {
+        T* weights = room.edges + (POINTS ? 2 * (p.band_cells + 1) : 0);
+        T* used = weights + (32 * R + 1) * SLOPE_STRIDE;
+        return {weights, used, room.own, used + 1024 / Pace<T, R>::LOOK};
+    }
+};
+
+// `fill` from right to left, tiles from ... to, the first of which is only a beginning if it is `beginning`; each row
+// of cells as many times as it has rows in the refined grid. Tile -1 is zeros.
+template <typename T, int SOURCE, int C, int R>
+__device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
+                          int first, int from, int to, int beginning, int lane, const Room<T>& at) {
+    for (int tile = from; tile >= to; tile--) {
+        T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
+        if (tile < 0) {
+            for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
+        } else {
+            fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, tile == beginning, lane, at);
+            if (p.order1 > 0)
+                for (int i = 32 * R - 1; i > 0; i--)
+                    column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
+        }
+        __syncwarp();
+    }
+}
+
+// Derivatives of the band's cells in the lane's column, summed over the rows of the refined grid, to `weights`.
+template <typename T, int R>
+__device__ __forceinline__ void sum_parts(const Problem& p, int first, int j, int lane, const T* column, T* weights) {
+    const int parts = p.order1 < 12 ? smaller(1 << p.order1, 32 * R) : 32 * R;
+    for (int i = 0; i < p.band_cells; i++) {
+        T sum = 0;
+        if (j >= 0 && j < p.n2 && first + i < p.n1)
+            for (int part = 0; part < parts; part++) sum += column[(i * parts + part) * STRIDE];
+        weights[i * SLOPE_STRIDE + lane] = sum;
+    }
+}
+
+// From derivatives of cells to the derivatives of nodes' <x, y>, or twice those of |x - y|^2.
+template <typename T, int SOURCE, int C>
+__device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
+                             int first, int tile, bool begins, int lane, const Room<T>& at, const PullRoom<T>& pull,
+                             const Gradients<T>& to) {
+    const int n = p.band_cells, j = 32 * tile + lane, node = smaller(larger(j + 1, 0), p.n2);
+    T* column = at.window + (j & (WINDOW - 1));
+    const T* right = pull.right + (tile & 1) * (n + 1);
+    T* next_right = pull.right + (1 - (tile & 1)) * (n + 1);
+    T letters[C];
+    int c0 = 0;
+    for (; c0 + C < p.d; c0 += C) {
+        __syncwarp();
+        stage<T, SOURCE, C>(path1, p.d, c0, first, n + 1, p.n1 + 1, factor, lane, at.letters);
+        fetch<T, SOURCE, C>(path2, p.d, c0, node, true, letters);
+        __syncwarp();
+        for (int row = 0; row <= n; row++) {
+            const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
+            column[row * STRIDE] = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
+        }
+    }
+    __syncwarp();
+    stage<T, SOURCE, C>(path1, p.d, c0, first, n + 1, p.n1 + 1, factor, lane, at.letters);
+    fetch<T, SOURCE, C>(path2, p.d, c0, node, true, letters);
+    __syncwarp();
+    T before = 0;
+    for (int row = 0; row <= n; row++) {
+        T difference = 0;
+        if (row < n) {
+            const T mine = pull.weights[row * SLOPE_STRIDE + lane];
+            T next = __shfl_down_sync(ALL_LANES, mine, 1);
+            if (lane == 31) next = begins ? (T)0 : right[row];
+            if (lane == 0) next_right[row] = mine;
+            difference = mine - next;
+        }
+        const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
+        const T v = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
+        pull.weights[row * SLOPE_STRIDE + lane] =
+            kappa_derivs_of<T, SOURCE>(s, v, (before - difference) * factor, to.parameters, to.gp);
+        before = difference;
+    }
+}
+
+// u (x - y) or u y, to one letter of x.
+template <typename T, int SOURCE>
+__device__ __forceinline__ T pulled(T u, T x, T y) {
+    return SOURCE == FROM_DISTANCES ? u * (x - y) : u * y;
+}
+
+template <typename T>
+__device__ __forceinline__ void add_to(T* numbers, int c0, int d, const T* sums, int n, bool overwrites) {
+    for (int c = 0; c < n && c0 + c < d; c++) numbers[c0 + c] = overwrites ? sums[c] : numbers[c0 + c] + sums[c];
+}
+
+// Weights times letters: sums over rows to `to.second`, over columns to `to.first`, whose rows start with the band's.
+template <typename T, int SOURCE, int C>
+__device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T factor, int first, int tile,
+                             bool first_of_band, bool first_band, int lane, const Room<T>& at, const PullRoom<T>& pull,
+                             const Gradients<T>& to) {
+    constexpr int POINTS = SOURCE != FROM_INCREMENTS;
+    const int n = p.band_cells, node = 32 * tile + lane + POINTS;
+    for (int c0 = 0; c0 < p.d; c0 += C) {
+        __syncwarp();
+        stage<T, SOURCE, C>(path1, p.d, c0, first, n + POINTS, p.n1 + POINTS, factor, lane, at.letters);
+        stage<T, SOURCE, C>(path2, p.d, c0, node - lane, 32, p.n2 + POINTS, factor, lane, pull.letters2);
+        __syncwarp();
+        T mine[C], others[C], sums[C];
+        load_letters<T, C>(pull.letters2 + lane * C, mine);
+        if (to.second && node >= 0 && node < p.n2 + POINTS) {
+            for (int c = 0; c < C; c++) sums[c] = 0;
+            for (int row = 0; row < n + POINTS; row++) {
+                const T u = pull.weights[row * SLOPE_STRIDE + lane];
+                load_letters<T, C>(at.letters + row * C, others);
+#pragma unroll
+                for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, mine[c], others[c]);
+            }
+            add_to(to.second + (long long)node * p.d, c0, p.d, sums, C, first_band);
+        }
+        if (!to.first) continue;
+        for (int row = lane; row < n; row += 32) {
+            T x[C];
+            load_letters<T, C>(at.letters + row * C, x);
+            for (int c = 0; c < C; c++) sums[c] = 0;
+            for (int k = 0; k < 32; k++) {
+                const T u = pull.weights[row * SLOPE_STRIDE + k];
+                load_letters<T, C>(pull.letters2 + k * C, others);
+#pragma unroll
+                for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, x[c], others[c]);
+            }
+            add_to(to.first + (long long)row * p.d, c0, p.d, sums, C, first_of_band);
+        }
+        if constexpr (POINTS) {
+            // The last row, one more than lanes may be: a lane for each column.
+            const T u = pull.weights[n * SLOPE_STRIDE + lane];
+            load_letters<T, C>(at.letters + n * C, others);
+            for (int c = 0; c < C; c++) {
+                sums[c] = pulled<T, SOURCE>(u, others[c], mine[c]);
+                for (int k = 16; k > 0; k /= 2) sums[c] += __shfl_xor_sync(ALL_LANES, sums[c], k);
+            }
+            if (lane == 0) add_to(to.first + (long long)n * p.d, c0, p.d, sums, C, first_of_band);
+        }
+    }
+}
+
+// The window's derivatives of the cells of tile `tile`, in the band that starts in row `first` of cells, to gradients.
+// first_of_band: the tile is the band's first, the rightmost; first_band: no other band has been there before.
+template <typename T, int SOURCE, int C, int R>
+__device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor, int first,
+                     int tile, bool first_of_band, bool first_band, int lane, const Room<T>& at,
+                     const PullRoom<T>& room, const Gradients<T>& to) {
+    // Behind the last tile to the left comes -1, for kernels of points.
+    const int end = tile == 0 && SOURCE != FROM_CELLS && SOURCE != FROM_INCREMENTS ? -1 : tile;
+    for (int at_tile = tile; at_tile >= end; at_tile--) {
+        const int j = 32 * at_tile + lane;
+        const bool begins = first_of_band && at_tile == tile;
+        __syncwarp();
+        sum_parts<T, R>(p, first, j, lane, at.window + (j & (WINDOW - 1)), room.weights);
+        if constexpr (SOURCE == FROM_CELLS) {
+            for (int row = 0; row < p.band_cells; row++) {
+                if (j >= p.n2 || first + row >= p.n1) continue;
+                const T v = room.weights[row * SLOPE_STRIDE + lane] * factor;
+                T* cell = to.first + (long long)(first + row) * p.n2 + j;
+                *cell = first_band ? v : *cell + v;
+            }
+        } else {
+            if constexpr (SOURCE != FROM_INCREMENTS)
+                node_weights<T, SOURCE, C>(p, s, path1, path2, factor, first, at_tile, begins, lane, at, room, to);
+            pull_letters<T, SOURCE, C>(p, path1, path2, factor, first, at_tile, begins, first_band, lane, at, room, to);
+        }
+        __syncwarp();
+    }
+}
+
+// The derivative by the kernel of a pair, or by that and the mirrored one, or by their logarithm.
+template <typename T>
+__device__ __forceinline__ T seed_of(const T* derivs, int layout, long long a, long long b, long long batch2,
+                                     long long log_derivs, T value) {
+    T seed = derivs[layout == PAIRWISE ? a : a * batch2 + b];
+    if (layout == SYMMETRIC && a != b) seed += derivs[b * batch2 + a];
+    return log_derivs ? seed / value : seed;
+}
+
+// The sums of all threads' gp to three numbers, in a fixed order. All threads of the block come here.
+template <typename T, int SOURCE>
+__device__ void sum_numbers(long long size, long long d, const T* y, const T* second, double scale, double* gp,
+                            double (*sums)[3], double* out) {
+    const int lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
+    if (SOURCE == FROM_INCREMENTS) {
+        // scale^2 <x, y>: scale times the derivative by it is 2 sum <y, dF/dy>.
+        for (long long i = threadIdx.x; i < size; i += blockDim.x) gp[0] += (double)((y[i + d] - y[i]) * second[i]);
+        gp[0] = scale == 0 ? 0 : gp[0] * 2 / scale;
+    }
+    for (int i = 0; i < 3; i++) {
+        for (int k = 16; k > 0; k /= 2) gp[i] += __shfl_xor_sync(ALL_LANES, gp[i], k);
+        if (lane == 0) sums[threadIdx.x >> 5][i] = gp[i];
+    }
+    __syncthreads();
+    if (threadIdx.x < 3) {
+        double sum = 0;
+        for (int i = 0; i < n_warps; i++) sum += sums[i][threadIdx.x];
+        out[threadIdx.x] = sum;
+    }
+    __syncthreads();
+}

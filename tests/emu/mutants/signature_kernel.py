@@ -1,0 +1,105 @@
+"""Mistakes in the kernels of signature kernels."""
+
+from typing import Any
+
+import numpy as np
+import reference_kernels
+from cases import random_paths
+from checking import assert_close
+
+import siglib
+
+from . import Mutant
+
+
+def paths(*lengths: int, dimension: int = 2, batch: int = 2) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [random_paths(rng, batch, length, dimension) for length in lengths]
+
+
+def values(gpu: Any) -> None:
+    """Several bands and tiles, by registers and by the window, letters in two parts; one block of several warps."""
+    for dimension, options in ((2, {}), (17, {}), (9, {"static_kernel": siglib.RBFKernel(5.0)})):
+        x, y = paths(70, 40, dimension=dimension)
+        expected = siglib.sig_kernel(x, y, dyadic_order=0, **options)
+        assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0, **options)), expected)
+
+
+def cells(gpu: Any) -> None:
+    """Refined cells."""
+    for dimension in (2, 17):
+        x, y = paths(20, 18, dimension=dimension)
+        expected = reference_kernels.kernel(x, y, dyadic_order=(2, 1))
+        assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=(2, 1))), expected)
+
+
+def large_values(gpu: Any) -> None:
+    """Far beyond the range of float32 within a few columns."""
+    rng = np.random.default_rng(5)
+    x, y = (30 * random_paths(rng, 2, length, 2)[:1] for length in (150, 170))
+    expected = siglib.sig_kernel(x, y, dyadic_order=0, log=True)
+    found = siglib.sig_kernel(*(gpu.array(path.astype(np.float32)) for path in (x, y)), dyadic_order=0, log=True)
+    assert_close(gpu.numpy(found), expected, 1e-5)
+
+
+def gradients(gpu: Any) -> None:
+    """Both gradients, several bands and tiles, cells of two rows, and kernels of points."""
+    for options in ({"dyadic_order": (1, 0)}, {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(1.5)}):
+        x, y = paths(40, 37, dimension=3)
+        derivs = np.arange(1.0, 5.0).reshape(2, 2)
+        found = siglib.sig_kernel_gram_backprop(*map(gpu.array, (derivs, x, y)), right_deriv=True, **options)
+        expected = siglib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, **options)
+        for gradient, on_cpu in zip(found, expected, strict=True):
+            assert_close(gpu.numpy(gradient), on_cpu)
+
+
+def polynomial(gpu: Any) -> None:
+    x, y = paths(40, 37, batch=1)
+    options = {"method": "polynomial", "order": 4}
+    expected = reference_kernels.kernel(x, y, order=4)
+    assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), **options)), expected)
+    derivs = np.ones(1)
+    found = siglib.sig_kernel_backprop(*map(gpu.array, (derivs, x, y)), right_deriv=True, **options)
+    for gradient, on_cpu in zip(
+        found, siglib.sig_kernel_backprop(derivs, x, y, right_deriv=True, **options), strict=True
+    ):
+        assert_close(gpu.numpy(gradient), on_cpu)
+
+
+CELLS, SWEEP, ADJOINT, PULL = (f"signature_kernel_{name}.cuh" for name in ("cells", "sweep", "adjoint", "pull"))
+FORWARD, LINEAR, BACKWARD = "signature_kernel.cu", "signature_kernel_linear.cu", "signature_kernel_backprop.cu"
+SUMS, CELL = "signature_kernel_sums.cu", "signature_kernel_polynomial.cuh"
+
+MUTANTS = [
+    Mutant("a warp too close behind", FORWARD, "phase - 2 * warp", "phase - warp", values),
+    Mutant("no barrier", FORWARD, "            __syncthreads();\n", "", values),
+    Mutant("a row of differences too few", FORWARD, "(n_warps + 1) * carry_size", "n_warps * carry_size", values),
+    Mutant("a warp too close behind", LINEAR, "phase - 2 * warp", "phase - warp", values),
+    Mutant("one column off", LINEAR, "(step - lane) >> p.order2", "(step - lane + 1) >> p.order2", values),
+    Mutant("a letter too few", CELLS, "c0 + C < p.d", "c0 + C + 1 < p.d", values),
+    Mutant("the edge not kept", CELLS, "next_edge[row] = kappa", "next_edge[row] = 0 * kappa", values),
+    Mutant("rows past the end", CELLS, "first + row < n_valid && c < d", "first + row <= n_valid && c < d", values),
+    Mutant("tail not cleared", SWEEP, "row[p.carry - 32 + lane] = 0;", "", values),
+    Mutant("wrong corner", SWEEP, "corner = left;", "corner = s.k[r];", values),
+    Mutant("rows of a cell", SWEEP, "(lane * R + r) >> p.order1, p", "(lane * R + r) >> 1, p", cells),
+    Mutant("columns of a cell", LINEAR, ">> p.order2) & (WINDOW", ">> 0) & (WINDOW", cells),
+    Mutant("no margin", SWEEP, "if (lane >= k) exponent", "if (false) exponent", large_values, "exact"),
+    Mutant("carried exponents", SWEEP, "if (lane == 0) shift", "if (false) shift", large_values, "exact"),
+    Mutant("a step too early", ADJOINT, "carry_out[step + 31] = E", "carry_out[step + 30] = E", gradients),
+    Mutant("old product", ADJOINT, "E = (E + s.gL[r]) + s.hL[r];\n                s.gL[r] = g * s.L[r];",
+           "s.gL[r] = g * s.L[r];\n                E = (E + s.gL[r]) + s.hL[r];", gradients),
+    Mutant("parts of a cell", PULL, "part < parts; part++", "part < 1; part++", gradients),
+    Mutant("the next tile's column", PULL, "next = begins ? (T)0 : right[row]", "next = 0", gradients),
+    Mutant("the row between bands", PULL, "add_to(to.first + (long long)n * p.d", "add_to(to.first + (long long)0 * p.d", gradients),
+    Mutant("the first nodes", PULL, "SOURCE != FROM_INCREMENTS ? -1 : tile", "SOURCE != FROM_INCREMENTS ? 0 : tile", gradients),
+    Mutant("weights not yet read", PULL, "        __syncwarp();\n        T mine[C]", "        T mine[C]", gradients),
+    Mutant("lost state", BACKWARD, "to[(R + 1) * 32 + lane] = s.D;", "to[(R + 1) * 32 + lane] = 0;", gradients),
+    Mutant("one tile off", BACKWARD, "2 * p.n_tiles - 1 - step", "2 * p.n_tiles - 2 - step", gradients),
+    Mutant("rows in each other's place", BACKWARD, "(n_warps + 1 + warp) * carry_size", "0 * carry_size", gradients),
+    Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
+    Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
+    Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),
+    Mutant("slopes of the other edge", CELL, "last_u + factor * t", "last_u + factor * s", polynomial),
+    Mutant("power too high", CELL, "u[p] = power * a[p]", "u[p] = power * x * a[p]", polynomial),
+    Mutant("the edge from above", CELL, "if (lane == 0 && above) load_edge", "if (false) load_edge", polynomial),
+]  # fmt: skip
