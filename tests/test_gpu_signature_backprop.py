@@ -185,7 +185,7 @@ def test_one_level_checked(emulated: Gpu, rng: np.random.Generator, options: dic
 
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_every_plan_covers_all_words(itemsize: int) -> None:
-    """Tiles and suffixes together are all words of full length, and every letter has its place in a staged increment."""
+    """Tiles and suffixes together are all words of full length; every letter has its place in a staged increment."""
     for d in [*range(2, 40), 70, 128, 1000]:
         for degree in range(2, 9 if d < 6 else 6):
             plan = launcher.make_plan(d, degree, itemsize)
