@@ -168,7 +168,7 @@ for _method in (1, 2):
         ),
         SIG_SHAPES,
     )
-for _method in (1, 2):
+for _method in (1, 2, 3):
     OPERATIONS[f"log_sig, method {_method}"] = Operation(
         path_of,
         lambda lib, s, n_jobs, path, method=_method: lib.log_sig(path, s.degree, method=method, n_jobs=n_jobs),

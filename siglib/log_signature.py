@@ -32,12 +32,21 @@ _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
 
 
 def _as_method(method: Any) -> int:
+    """The method of a function of signatures: 0, 1 or 2."""
     method = as_int("method", method, 0)
     if method == 3:
-        raise ValueError("method 3 is not available yet: method 2 gives the same coordinates")
+        raise ValueError("method 3 starts from paths: method 2 gives the same coordinates from signatures")
     if method > 3:
         raise ValueError(f"method must be 0, 1 or 2, got {method}")
     return method
+
+
+def _as_path_method(method: Any) -> int:
+    """The method of a function of paths: 3 names the coordinates of 2, which are computed in one way."""
+    method = as_int("method", method, 0)
+    if method > 3:
+        raise ValueError(f"method must be 0, 1, 2 or 3, got {method}")
+    return 2 if method == 3 else method
 
 
 def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
@@ -367,7 +376,7 @@ def _path_sizes(
     dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
     as_float("end_time", end_time)
-    method = _as_method(method)
+    method = _as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
     check_correction(correction)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
@@ -434,9 +443,10 @@ def log_sig(
         Replace the path by its lead-lag transform, of twice as many channels. See `transform_path`.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
-    method : {1, 2, 0}
-        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 0: values at all words. See
-        `sig_to_log_sig`.
+    method : {1, 2, 3, 0}
+        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 3: the same coordinates, where
+        other libraries join increments by the Baker-Campbell-Hausdorff formula (here computed as for 2, which is
+        several times faster); 0: values at all words. See `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
     correction : None
@@ -605,8 +615,8 @@ def prepare_log_sig(
         Number of channels of the paths, at least 1.
     degree : int
         Truncation level, at least 0.
-    method : {0, 1, 2}
-        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables.
+    method : {0, 1, 2, 3}
+        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables, method 3 those of method 2.
     time_aug, lead_lag : bool, default False
         Whether these transforms will be used.
     use_disk : bool, default False
@@ -629,7 +639,7 @@ def prepare_log_sig(
     """
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_method(method)
+    method = _as_path_method(method)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     use_disk = as_bool("use_disk", use_disk)
     _check_device(device)

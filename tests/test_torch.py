@@ -52,6 +52,7 @@ OPERATIONS = [
     Differentiable("log_sig", [(2, 4, 3)], (3,)),
     Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
     Differentiable("log_sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "method": 2, "n_jobs": 2}),
+    Differentiable("log_sig", [(4, 2)], (3,), {"method": 3}),
     Differentiable("sig_to_log_sig", [(3, 14)], (2, 3)),
     Differentiable("sig_to_log_sig", [(15,)], (2, 3), {"method": 0}),
     Differentiable("sig_to_log_sig", [(2, 2, 12)], (1, 2), {"method": 2, "lead_lag": True, "time_aug": True}),
