@@ -152,6 +152,22 @@ OPERATIONS = {
     ),
 }
 
+OPERATIONS["sig_join"] = Operation(
+    lambda s, dtype: (*sig_of(s, dtype), like(np.empty((s.batch, s.dimension), dtype))),
+    lambda lib, s, n_jobs, sig, x: lib.sig_join(sig, x, s.dimension, s.degree, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+OPERATIONS["logsig_to_sig, method 2"] = Operation(
+    lambda s, dtype: (siglib.log_sig(brownian(s, dtype), s.degree, method=2),),
+    lambda lib, s, n_jobs, log_sig: lib.logsig_to_sig(log_sig, s.dimension, s.degree, method=2, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+OPERATIONS["log_sig_combine"] = Operation(
+    lambda s, dtype: (siglib.log_sig(brownian(s, dtype), s.degree, method=2),) * 2,
+    lambda lib, s, n_jobs, a, b: lib.log_sig_combine(a, b, s.dimension, s.degree, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+
 for _method in (1, 2):
     OPERATIONS[f"sig_to_log_sig, method {_method}"] = Operation(
         sig_of,

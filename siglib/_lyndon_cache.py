@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _lyndon
+from . import _lyndon, _lyndon_expansion
 from ._lyndon import LyndonTables, SparseMatrix
 
 _FOLDER = "siglib"
@@ -108,6 +108,51 @@ def level_tables(dimension: int, degree: int, method: int, dtype: str, transpose
         return index, ends, rows, starts, columns, values.astype(dtype)
 
     return _once((dimension, degree, method, dtype, transposed), build)
+
+
+def expansion(dimension: int, degree: int) -> SparseMatrix:
+    """E, see `_lyndon_expansion.build_expansion`."""
+    return _once(("expansion", dimension, degree), lambda: _lyndon_expansion.build_expansion(dimension, degree))
+
+
+def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
+    """The constants of the kernels of exponentials: starts, columns and values of -E, or for method 1 of -E P^-1; empty
+    for method 0 and degree 0.
+    """
+
+    def build() -> tuple[Any, ...]:
+        if method == 0 or degree == 0:
+            empty = np.zeros(0, np.int64)
+            return empty, empty.astype(np.int32), empty.astype(dtype)
+        matrix = expansion(dimension, degree)
+        if method == 1:
+            matrix = _lyndon_expansion.times_inverse(matrix, projection(dimension, degree))
+        return matrix.starts, matrix.columns, -matrix.values.astype(dtype)
+
+    return _once(("expansion", dimension, degree, method, dtype), build)
+
+
+def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str, backward: bool) -> tuple[Any, ...]:
+    """The same for kernels that solve level by level: a `_lyndon.LevelMatrix` of one level, for vectors that hold the
+    coordinates first and all words behind; with `backward` that of the transpose, too.
+    """
+
+    def build() -> tuple[Any, ...]:
+        starts, columns, values = expansion_tables(dimension, degree, method, dtype)
+        if len(starts) == 0:
+            return (starts, columns, starts, columns, values) * (1 + backward)
+        n_words, n_lyndon = len(starts) - 1, _lyndon.checked_size(dimension, degree)
+        rows = np.repeat(np.arange(n_words), np.diff(starts)) + n_lyndon
+        size = n_lyndon + n_words
+        matrix = _lyndon.by_levels(SparseMatrix(_lyndon._starts(rows, size), columns, values))
+        if not backward:
+            return tuple(matrix)
+        order = np.argsort(columns, kind="stable")
+        starts = _lyndon._starts(columns[order].astype(np.int64), size)
+        transposed = SparseMatrix(starts, rows[order].astype(np.int32), values[order])
+        return (*matrix, *_lyndon.by_levels(transposed))
+
+    return _once(("expansion", dimension, degree, method, dtype, backward), build)
 
 
 def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bool) -> None:

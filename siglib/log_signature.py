@@ -616,7 +616,8 @@ def prepare_log_sig(
     degree : int
         Truncation level, at least 0.
     method : {0, 1, 2, 3}
-        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables, method 3 those of method 2.
+        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables,
+        method 3 those of method 2.
     time_aug, lead_lag : bool, default False
         Whether these transforms will be used.
     use_disk : bool, default False
