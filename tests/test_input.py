@@ -42,6 +42,7 @@ OPERATIONS = [
     Operation("sig", [(2, 5, 3)], (2,)),
     Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
+    Operation("sig", [(2, 5, 3)], (2,), {"correction": [0.5] * 9}),
     Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
     Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
     Operation("linear_sig", [(2, 3)], (3, 2)),
@@ -357,8 +358,10 @@ def test_dtypes_must_agree(operation: Operation) -> None:
             lambda: siglib.sig_backprop(np.zeros(2), np.zeros(6), np.zeros(6), 2),
             r"path must have shape \(\.\.\., length, dim.*\(2,\)",
         ),
-        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=np.zeros(4)), "correction is not supported yet"),
-        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=[0.0]), "correction is not supported yet"),
+        (
+            lambda: siglib.sig(np.zeros((3, 2)), 2, correction=[0.0]),
+            r"correction must have the words of levels 2 to m .*, got 1",
+        ),
     ],
 )
 def test_refused_shapes(call: Callable[[], Any], message: str) -> None:
@@ -663,7 +666,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
-    "prepend": flags,
+    "prepend": flags, "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
 }  # fmt: skip

@@ -267,7 +267,7 @@ def test_refused_tensors(call: Callable[[], Any], error: type[Exception], messag
         ({"horner": None}, TypeError, "horner must be True or False, got None"),
         ({"end_time": "1"}, TypeError, "end_time must be a real number"),
         ({"n_jobs": 0}, ValueError, "n_jobs must not be 0"),
-        ({"correction": torch.ones(4)}, ValueError, "correction is not supported yet"),
+        ({"correction": torch.ones(3)}, ValueError, "correction must have the words of levels 2 to m"),
     ],
 )
 def test_refused_options_are_the_same_with_gradients(options: dict, error: type[Exception], message: str) -> None:
