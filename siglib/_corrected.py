@@ -19,6 +19,7 @@ from ._checks import (
     checked_tensor_length,
     path_shape,
 )
+from ._corrected_chunks import Chunks, chunk_count
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,10 +192,15 @@ def sig_corrected(
     if sizes.n_rows == 0:
         rows[:, : sizes.scalar_term] = 1
         rows[:, sizes.scalar_term :] = 0
+        return on.result(out)
+    paths, correction_rows = on.paths(path), sizes.rows(on.view(correction))
+    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    if chunks > 1:
+        Chunks(on.kernels, paths, correction_rows, chunks, sizes, end_time, n_threads).sig(rows)
     else:
         on.kernels.corrected_signature.sig(
-            on.paths(path),
-            sizes.rows(on.view(correction)),
+            paths,
+            correction_rows,
             rows,
             sizes.degree,
             sizes.m,
@@ -235,20 +241,25 @@ def sig_corrected_backprop(
         return on.result(out), None if gradient is None else on.result(gradient)
     paths, rows = on.paths(path), sizes.rows(on.view(correction))
     row_derivs = on.scratch((len(paths) if correction_deriv else 0, *rows.shape[1:]))
-    on.kernels.corrected_signature.sig_backprop(
-        paths,
-        rows,
-        on.rows(sig),
-        on.rows(sig_derivs),
-        on.paths(out),
-        row_derivs,
-        sizes.degree,
-        sizes.m,
-        sizes.scalar_term,
-        sizes.time_aug,
-        end_time,
-        n_threads,
-    )
+    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    if chunks > 1:
+        pieces = Chunks(on.kernels, paths, rows, chunks, sizes, end_time, n_threads)
+        pieces.sig_backprop(on.rows(sig_derivs), on.paths(out), row_derivs)
+    else:
+        on.kernels.corrected_signature.sig_backprop(
+            paths,
+            rows,
+            on.rows(sig),
+            on.rows(sig_derivs),
+            on.paths(out),
+            row_derivs,
+            sizes.degree,
+            sizes.m,
+            sizes.scalar_term,
+            sizes.time_aug,
+            end_time,
+            n_threads,
+        )
     if gradient is None:
         return on.result(out), None
     sizes.rows_backprop(row_derivs, on.view(gradient))

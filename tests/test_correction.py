@@ -103,6 +103,36 @@ def test_backprop(
 
 @kinds
 @transforms
+@pytest.mark.parametrize("batch", [(), (1,), (2,), (3,), (4,), (7,)], ids=str)
+def test_few_long_paths(
+    monkeypatch: pytest.MonkeyPatch, dtype: np.dtype, rng: np.random.Generator, batch: tuple[int, ...], kind: str,
+    transform: dict[str, Any],
+) -> None:  # fmt: skip
+    """Cut into chunks in time, with a rest and without one: values and gradients are those of a part of a batch."""
+    monkeypatch.setattr("siglib._corrected_chunks._SEGMENTS_PER_LEVEL", 2)
+    for n_points in (1 + 16 * 2 * 2, 1 + 16 * 2 * 2 + 9):
+        path, correction = make(rng, (2, 2, 2), kind, batch, n_points, dtype)
+        sig = siglib.sig(path, 2, correction=correction, **transform)
+        tolerance = 1e-12 if dtype == np.float64 else 1e-5
+        assert_close(sig, corrected_signature(path, correction, 2, **transform), tolerance)
+        derivs = rng.standard_normal(sig.shape).astype(dtype)
+        options = {"correction_deriv": True, **transform}
+        gradients = siglib.sig_backprop(path, sig, derivs, 2, correction=correction, **options)
+        # As a part of a batch that is not cut.
+        many = np.broadcast_to(path, (16, *path.shape))
+        rows = np.broadcast_to(correction, (16, *correction.shape)) if kind == "rows of each path" else correction
+        of_one = np.zeros((16, *sig.shape), dtype)
+        of_one[3] = derivs
+        sigs = siglib.sig(many, 2, correction=rows, **transform)
+        assert_close(sigs[3], sig.astype(float), tolerance)
+        wanted = siglib.sig_backprop(many, sigs, of_one, 2, correction=rows, **options)
+        assert_close(gradients[0], wanted[0][3].astype(float), 10 * tolerance)
+        of_rows = wanted[1][3] if kind == "rows of each path" else wanted[1]
+        assert_close(gradients[1], of_rows.astype(float), 10 * tolerance)
+
+
+@kinds
+@transforms
 def test_every_entry_of_the_gradients(rng: np.random.Generator, kind: str, transform: dict[str, Any]) -> None:
     path, correction = make(rng, (2, 3, 3), kind, (2,), 3)
     derivs = rng.standard_normal((2, siglib.sig_length(2, 3, time_aug=bool(transform))))

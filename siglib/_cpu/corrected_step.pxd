@@ -35,6 +35,28 @@ cdef inline void add_level(const vec* base, const vec* v1, const vec* v2, const 
                 out[(u * d + i) * d + j] = base[(u * d + i) * d + j] + a * y[j] + b * z[i * d + j]
 
 
+cdef inline void add_level_any(const vec* base, const vec* v1, const vec* v2, const vec* x, const vec* c, vec factor,
+                               vec* out, Py_ssize_t size, Py_ssize_t d) noexcept nogil:
+    """`add_level` for any d, two rows of words at a time: these share what is read of x."""
+    cdef Py_ssize_t u, i, j, at
+    cdef vec a0, a1, b, y
+    for u in range(size):
+        b = v2[u] * factor
+        for i in range(0, d - 1, 2):
+            a0 = v1[u * d + i] * factor
+            a1 = v1[u * d + i + 1] * factor
+            at = (u * d + i) * d
+            for j in range(d):
+                y = x[j]
+                out[at + j] = base[at + j] + a0 * y + b * c[i * d + j]
+                out[at + d + j] = base[at + d + j] + a1 * y + b * c[i * d + d + j]
+        if d % 2:
+            a0 = v1[u * d + d - 1] * factor
+            at = (u * d + d - 1) * d
+            for j in range(d):
+                out[at + j] = base[at + j] + a0 * x[j] + b * c[d * d - d + j]
+
+
 cdef inline void add_product(const vec* base, const vec* v, const vec* x, vec factor, vec* out, Py_ssize_t size,
                              Py_ssize_t n) noexcept nogil:
     """out = base + factor v (x) x, for v of `size` words and x of n."""
@@ -66,8 +88,8 @@ cdef inline void horner(const vec* s, const vec* v, const vec* x, const vec* c, 
             add_level(s + start, v + level_start(d, n - 1), v + level_start(d, n - 2), x, c, factor, out + start,
                       level_size(d, n - 2), d)
         else:
-            add_product(s + start, v + level_start(d, n - 1), x, factor, out + start, level_size(d, n - 1), d)
-            add_product(out + start, v + level_start(d, n - 2), c, factor, out + start, level_size(d, n - 2), d * d)
+            add_level_any(s + start, v + level_start(d, n - 1), v + level_start(d, n - 2), x, c, factor, out + start,
+                          level_size(d, n - 2), d)
         size = d * d
         for q in range(3, min(m, n) + 1):
             size *= d
@@ -129,8 +151,25 @@ cdef inline void pull_product(const vec* g, const vec* v, const vec* x, vec fact
                               Py_ssize_t n, bint add) noexcept nogil:
     """Adjoint of `add_product`: the cotangent of v to out, or added to it, that of x added to g_x."""
     cdef Py_ssize_t u, j
-    cdef vec total, a
-    for u in range(size):
+    cdef vec total, a, total1, a1, g0, g1
+    # Two words of v at a time, which share x and its cotangent.
+    for u in range(0, size - 1, 2):
+        a = v[u] * factor
+        a1 = v[u + 1] * factor
+        g0 = g[u * n]
+        g1 = g[u * n + n]
+        total = g0 * x[0]
+        total1 = g1 * x[0]
+        g_x[0] = g_x[0] + g0 * a + g1 * a1
+        for j in range(1, n):
+            g0 = g[u * n + j]
+            g1 = g[u * n + n + j]
+            total = total + g0 * x[j]
+            total1 = total1 + g1 * x[j]
+            g_x[j] = g_x[j] + g0 * a + g1 * a1
+        out[u] = out[u] + total * factor if add else total * factor
+        out[u + 1] = out[u + 1] + total1 * factor if add else total1 * factor
+    for u in range(size - size % 2, size):
         a = v[u] * factor
         total = g[u * n] * x[0]
         g_x[0] = g_x[0] + g[u * n] * a
