@@ -116,7 +116,7 @@ def expansion(dimension: int, degree: int) -> SparseMatrix:
 
 
 def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the kernels of exponentials: starts, columns and values of -E, or for method 1 of -E P^-1; empty
+    """The constants of the kernels of exponentials: starts, columns and values of E, or for method 1 of E P^-1; empty
     for method 0 and degree 0.
     """
 
@@ -127,14 +127,14 @@ def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tu
         matrix = expansion(dimension, degree)
         if method == 1:
             matrix = _lyndon_expansion.times_inverse(matrix, projection(dimension, degree))
-        return matrix.starts, matrix.columns, -matrix.values.astype(dtype)
+        return matrix.starts, matrix.columns, matrix.values.astype(dtype)
 
     return _once(("expansion", dimension, degree, method, dtype), build)
 
 
 def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str, backward: bool) -> tuple[Any, ...]:
-    """The same for kernels that solve level by level: a `_lyndon.LevelMatrix` of one level, for vectors that hold the
-    coordinates first and all words behind; with `backward` that of the transpose, too.
+    """The same, negated, for kernels that solve level by level: a `_lyndon.LevelMatrix` of one level, for vectors that
+    hold the coordinates first and all words behind; with `backward` that of the transpose, too.
     """
 
     def build() -> tuple[Any, ...]:
@@ -144,6 +144,7 @@ def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str,
         n_words, n_lyndon = len(starts) - 1, _lyndon.checked_size(dimension, degree)
         rows = np.repeat(np.arange(n_words), np.diff(starts)) + n_lyndon
         size = n_lyndon + n_words
+        values = -values
         matrix = _lyndon.by_levels(SparseMatrix(_lyndon._starts(rows, size), columns, values))
         if not backward:
             return tuple(matrix)

@@ -119,7 +119,7 @@ def test_expansion(size: tuple[int, int]) -> None:
     for method in (1, 2):
         starts, columns, values = _lyndon_cache.expansion_tables(*size, method, "float64")
         dense = np.zeros((len(starts) - 1, siglib.log_sig_length(*size)))
-        np.subtract.at(dense, (np.repeat(np.arange(len(starts) - 1), np.diff(starts)), columns), values)
+        np.add.at(dense, (np.repeat(np.arange(len(starts) - 1), np.diff(starts)), columns), values)
         assert_close(dense, matrix_of(*size, method))
 
 

@@ -20,7 +20,6 @@ from .tensor_log cimport (
     level_start,
     multiply_level,
     multiply_level_backprop,
-    subtract_scaled,
 )
 
 cdef enum:
@@ -28,7 +27,7 @@ cdef enum:
 
 
 cdef struct Job:
-    # What all lane groups of one call share; the matrix is `_lyndon_expansion.build_expansion`, negated.
+    # What all lane groups of one call share; the matrix is `_lyndon_cache.expansion_tables`.
     Py_ssize_t d
     Py_ssize_t degree
     Py_ssize_t batch
@@ -43,13 +42,26 @@ cdef struct Job:
     const void* values
 
 
+cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
+    """x values[i], the values being single numbers."""
+    if vec is vd:
+        return x[0] * (<const double*>values)[i]
+    else:
+        return x[0] * (<const float*>values)[i]
+
+
 cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
     """p = E words."""
     cdef Py_ssize_t i, e
+    cdef vec total
     memset(<void*>p, 0, job.length * sizeof(vec))
     for i in range(job.length):
-        for e in range(job.starts[i], job.starts[i + 1]):
-            subtract_scaled(p + i, words + job.columns[e], job.values, e)
+        if job.starts[i] < job.starts[i + 1]:
+            # In a register: the next addition need not wait for a store.
+            total = scaled(words + job.columns[job.starts[i]], job.values, job.starts[i])
+            for e in range(job.starts[i] + 1, job.starts[i + 1]):
+                total = total + scaled(words + job.columns[e], job.values, e)
+            p[i] = total
 
 
 cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept nogil:
@@ -58,7 +70,7 @@ cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept n
     memset(<void*>g_words, 0, job.n_in * sizeof(vec))
     for i in range(job.length):
         for e in range(job.starts[i], job.starts[i + 1]):
-            subtract_scaled(g_words + job.columns[e], g + i, job.values, e)
+            g_words[job.columns[e]] = g_words[job.columns[e]] + scaled(g + i, job.values, e)
 
 
 cdef inline void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch, const Job* job,
@@ -223,7 +235,7 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
                   int n_jobs):
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length).
 
-    starts, columns, values: the negated expansion of brackets, a row for each word; empty where log_sig has all words.
+    starts, columns, values: the expansion of brackets, a row for each word; empty where log_sig has all words.
     """
     cdef Py_ssize_t group, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
