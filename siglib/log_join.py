@@ -472,6 +472,11 @@ class _Parts:
         self.on.kernels.exponential.logsig_to_sig(rows, *matrix, sig, *self.sizes, False, self.n_threads)
         return sig
 
+    def _product(self, rows1: Any, rows2: Any, sig: Any) -> Any:
+        matrix = exp_tables(self.on, *self.sizes, _METHOD)
+        self.on.kernels.exponential.logsig_product(rows1, rows2, *matrix, sig, *self.sizes, self.n_threads)
+        return sig
+
     def _exp_backprop(self, rows: Any, derivs: Any, out: Any) -> None:
         matrix = exp_tables(self.on, *self.sizes, _METHOD, backward=True)
         kernel = self.on.kernels.exponential.logsig_to_sig_backprop
@@ -497,24 +502,15 @@ class _Parts:
             yield block, [sigs[: len(block[0])] for sigs in scratch]
 
     def combine(self, rows1: Any, rows2: Any, out: Any) -> None:
-        for (a, b, c), (sig1, sig2, sig) in self._blocks(3, rows1, rows2, out):
-            self._exp(a, sig1)
-            self._exp(b, sig2)
-            self.on.kernels.signature.sig_combine(sig1, sig2, sig, *self.sizes, False, False, self.n_threads)
-            self._log(sig, c)
+        for (a, b, c), (sig,) in self._blocks(1, rows1, rows2, out):
+            self._log(self._product(a, b, sig), c)
 
     def combine_backprop(self, derivs: Any, rows1: Any, rows2: Any, out1: Any, out2: Any) -> None:
-        kernels, options = self.on.kernels.signature, (*self.sizes, False, False, self.n_threads)
-        for (g, a, b, g_a, g_b), (sig1, sig2, sig, g_sig, g_1, g_2) in self._blocks(
-            6, derivs, rows1, rows2, out1, out2
-        ):
-            self._exp(a, sig1)
-            self._exp(b, sig2)
-            kernels.sig_combine(sig1, sig2, sig, *options)
-            self._log_backprop(sig, g, g_sig)
-            kernels.sig_combine_backprop(g_sig, sig1, sig2, g_1, g_2, *options)
-            self._exp_backprop(a, g_1, g_a)
-            self._exp_backprop(b, g_2, g_b)
+        matrix = exp_tables(self.on, *self.sizes, _METHOD, backward=True)
+        kernel = self.on.kernels.exponential.logsig_product_backprop
+        for (g, a, b, g_a, g_b), (sig, g_sig) in self._blocks(2, derivs, rows1, rows2, out1, out2):
+            self._log_backprop(self._product(a, b, sig), g, g_sig)
+            kernel(g_sig, a, b, *matrix, g_a, g_b, *self.sizes, self.n_threads)
 
     def join(self, rows: Any, displacements: Any, out: Any, prepend: bool) -> None:
         for (a, x, c), (before, sig) in self._blocks(2, rows, displacements, out):

@@ -51,7 +51,9 @@ def joined(log_sig: np.ndarray, displacement: np.ndarray, degree: int, prepend: 
 
 
 @sizes
-def test_log_sig_combine(dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int]) -> None:
+def test_log_sig_combine(
+    instruction_set: str, dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int]
+) -> None:
     a, b = (log_sigs(rng, 11, *size, 2).astype(dtype) for _ in range(2))
     result = siglib.log_sig_combine(a, b, *size)
     assert result.dtype == dtype
