@@ -152,6 +152,33 @@ OPERATIONS = {
     ),
 }
 
+
+def path_and_correction(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    """Itô's lift: the same term at level 2 for every segment."""
+    correction = -0.5 * np.eye(shape.dimension).ravel() / shape.length
+    return brownian(shape, dtype), correction.astype(dtype)
+
+
+def corrected_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    path, correction = path_and_correction(shape, dtype)
+    sig = siglib.sig(path, shape.degree, correction=correction)
+    return path, correction, sig, like(sig)
+
+
+# Others need seconds for longer ones.
+CORRECTED_SHAPES = (Shape(64, 257, 3, 4), Shape(32, 257, 5, 4), Shape(64, 257, 2, 6), Shape(32, 129, 10, 3))
+OPERATIONS["sig, corrected"] = Operation(
+    path_and_correction,
+    lambda lib, s, n_jobs, path, c: lib.sig(path, s.degree, correction=c, n_jobs=n_jobs),
+    CORRECTED_SHAPES,
+)
+OPERATIONS["sig_backprop, corrected"] = Operation(
+    corrected_and_derivs,
+    lambda lib, s, n_jobs, path, c, sig, derivs: lib.sig_backprop(
+        path, sig, derivs, s.degree, correction=c, n_jobs=n_jobs
+    ),
+    CORRECTED_SHAPES,
+)
 OPERATIONS["sig_join"] = Operation(
     lambda s, dtype: (*sig_of(s, dtype), like(np.empty((s.batch, s.dimension), dtype))),
     lambda lib, s, n_jobs, sig, x: lib.sig_join(sig, x, s.dimension, s.degree, n_jobs=n_jobs),

@@ -266,7 +266,12 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
-    on, path, sig, sig_derivs = backend_for(path=path, sig=sig, sig_derivs=sig_derivs)
+    if is_empty(correction):
+        on, path, sig, sig_derivs = backend_for(path=path, sig=sig, sig_derivs=sig_derivs)
+    else:
+        on, path, sig, sig_derivs, correction = backend_for(
+            path=path, sig=sig, sig_derivs=sig_derivs, correction=correction
+        )
     degree = as_int("degree", degree, 0)
     batch, _, dimension = path_shape("path", path.shape)
     sig_batch, length = vector_shape("sig", sig.shape)

@@ -264,6 +264,23 @@ def test_threads_and_layouts_do_not_change_a_bit(dtype: np.dtype, rng: np.random
     assert_same_bits(siglib.sig(laid_out[0], 4, correction=laid_out[1]), sig)
 
 
+def test_half_precision(rng: np.random.Generator) -> None:
+    """Computed in float32, and rounded once."""
+    path, correction = make(rng, (2, 3, 2), "rows", (3,), 5, np.float16)
+    wide = path.astype(np.float32), correction.astype(np.float32)
+    for function, options in ((siglib.sig, {}), (siglib.log_sig, {"method": 2})):
+        expected = function(wide[0], 3, correction=wide[1], **options)
+        assert_same_bits(function(path, 3, correction=correction, **options), expected.astype(np.float16))
+    sig = siglib.sig(path, 3, correction=correction)
+    gradients = siglib.sig_backprop(path, sig, sig, 3, correction=correction, correction_deriv=True)
+    wanted = siglib.sig_backprop(wide[0], *[sig.astype(np.float32)] * 2, 3, correction=wide[1], correction_deriv=True)
+    for gradient, exact in zip(gradients, wanted, strict=True):
+        assert_same_bits(gradient, exact.astype(np.float16))
+    log = siglib.log_sig(path, 3, correction=correction)
+    gradients = siglib.log_sig_backprop(path, log, 3, correction=correction, correction_deriv=True)
+    assert [gradient.dtype for gradient in gradients] == [np.float16] * 2
+
+
 @kinds
 def test_torch(rng: np.random.Generator, kind: str) -> None:
     torch = optional("torch")
