@@ -21,6 +21,9 @@ from ._checks import (
 )
 from ._corrected_chunks import Chunks, chunk_count
 
+# Time and scratch memory grow with the square of the degree if there is one channel.
+_MAX_DEGREE_OF_ONE_CHANNEL = 2**10
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -89,6 +92,10 @@ class _Sizes:
         self.n_rows = max(length - 1, 0)
         d = self.dimension + self.time_aug
         self.shape = (*batch, checked_tensor_length(d, self.degree) + self.scalar_term)
+        if d == 1 and self.degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+            raise ValueError(
+                f"correction of one channel takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL}, got {self.degree}"
+            )
         if self.degree < 2:
             raise ValueError(f"correction needs degree 2 or more, got {self.degree}")
         if len(correction) == 0:
@@ -189,7 +196,7 @@ def sig_corrected(
     sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
     out = on.empty(sizes.shape)
     rows = on.rows(out)
-    if sizes.n_rows == 0:
+    if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
         rows[:, : sizes.scalar_term] = 1
         rows[:, sizes.scalar_term :] = 0
         return on.result(out)
@@ -234,7 +241,7 @@ def sig_corrected_backprop(
     sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
     out = on.empty(path.shape)
     gradient = on.empty(correction.shape) if correction_deriv else None
-    if sizes.n_rows == 0:
+    if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
         on.view(out)[...] = 0
         if correction_deriv:
             on.view(gradient)[...] = 0

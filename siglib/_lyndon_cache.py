@@ -110,24 +110,29 @@ def level_tables(dimension: int, degree: int, method: int, dtype: str, transpose
     return _once((dimension, degree, method, dtype, transposed), build)
 
 
-def expansion(dimension: int, degree: int) -> SparseMatrix:
-    """E, see `_lyndon_expansion.build_expansion`."""
-    return _once(("expansion", dimension, degree), lambda: _lyndon_expansion.build_expansion(dimension, degree))
+def expansion(dimension: int, degree: int, method: int) -> SparseMatrix:
+    """E of `_lyndon_expansion`, or for method 1 E P^-1: a row for each word, a column for each Lyndon word."""
+
+    def build() -> SparseMatrix:
+        if method == 1:
+            return _lyndon_expansion.times_inverse(expansion(dimension, degree, 2), projection(dimension, degree))
+        return _lyndon_expansion.build_expansion(dimension, degree)
+
+    return _once(("expansion", dimension, degree, method), build)
 
 
 def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the kernels of exponentials: starts, columns and values of E, or for method 1 of E P^-1; empty
-    for method 0 and degree 0.
+    """The constants of the kernels of exponentials: `expansion` by columns, as starts, rows and values; empty for
+    method 0 and degree 0.
     """
 
     def build() -> tuple[Any, ...]:
         if method == 0 or degree == 0:
             empty = np.zeros(0, np.int64)
             return empty, empty.astype(np.int32), empty.astype(dtype)
-        matrix = expansion(dimension, degree)
-        if method == 1:
-            matrix = _lyndon_expansion.times_inverse(matrix, projection(dimension, degree))
-        return matrix.starts, matrix.columns, matrix.values.astype(dtype)
+        n_lyndon = _lyndon.checked_size(dimension, degree)
+        starts, rows, values = _lyndon_expansion.by_columns(expansion(dimension, degree, method), n_lyndon)
+        return starts, rows, values.astype(dtype)
 
     return _once(("expansion", dimension, degree, method, dtype), build)
 
@@ -138,20 +143,20 @@ def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str,
     """
 
     def build() -> tuple[Any, ...]:
-        starts, columns, values = expansion_tables(dimension, degree, method, dtype)
-        if len(starts) == 0:
+        starts, columns, values = expansion_tables(dimension, degree, 0, dtype)
+        if method == 0 or degree == 0:
             return (starts, columns, starts, columns, values) * (1 + backward)
-        n_words, n_lyndon = len(starts) - 1, _lyndon.checked_size(dimension, degree)
-        rows = np.repeat(np.arange(n_words), np.diff(starts)) + n_lyndon
-        size = n_lyndon + n_words
-        values = -values
-        matrix = _lyndon.by_levels(SparseMatrix(_lyndon._starts(rows, size), columns, values))
+        matrix = expansion(dimension, degree, method)
+        n_words, n_lyndon = len(matrix.starts) - 1, _lyndon.checked_size(dimension, degree)
+        values = -matrix.values.astype(dtype)
+        starts = np.concatenate([np.zeros(n_lyndon, np.int64), matrix.starts])
+        levels = _lyndon.by_levels(SparseMatrix(starts, matrix.columns, values))
         if not backward:
-            return tuple(matrix)
-        order = np.argsort(columns, kind="stable")
-        starts = _lyndon._starts(columns[order].astype(np.int64), size)
-        transposed = SparseMatrix(starts, rows[order].astype(np.int32), values[order])
-        return (*matrix, *_lyndon.by_levels(transposed))
+            return tuple(levels)
+        starts, rows, values = _lyndon_expansion.by_columns(matrix, n_lyndon)
+        starts = np.concatenate([starts, np.full(n_words, starts[-1])])
+        rows, values = (rows + n_lyndon).astype(np.int32), -values.astype(dtype)
+        return (*levels, *_lyndon.by_levels(SparseMatrix(starts, rows, values)))
 
     return _once(("expansion", dimension, degree, method, dtype, backward), build)
 

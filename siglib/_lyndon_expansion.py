@@ -75,3 +75,11 @@ def _matrix(n_rows: int, n_columns: int, rows: Ints, columns: Ints, values: Ints
     """The entries row by row, equal places added up."""
     rows, columns, values = _lyndon._collected(n_columns, rows, columns, values)
     return SparseMatrix(_lyndon._starts(rows, n_rows), columns.astype(np.int32), values)
+
+
+def by_columns(matrix: SparseMatrix, n_columns: int) -> SparseMatrix:
+    """The transpose of a matrix that need not be square."""
+    rows = np.repeat(np.arange(len(matrix.starts) - 1), np.diff(matrix.starts))
+    order = np.argsort(matrix.columns, kind="stable")
+    starts = _lyndon._starts(matrix.columns[order].astype(np.int64), n_columns)
+    return SparseMatrix(starts, rows[order].astype(np.int32), matrix.values[order])

@@ -329,6 +329,7 @@ PATH = np.ones((3, 5, 2))
     [
         (lambda: siglib.sig(PATH, 2, correction=np.ones(5)), ValueError, r"2\*\*2 \+ ... \+ 2\*\*m numbers, got 5"),
         (lambda: siglib.sig(PATH, 2, correction=np.ones(12)), ValueError, "levels 2 to m .* m up to degree"),
+        (lambda: siglib.sig(PATH[..., :1], 2**40, correction=np.ones(1)), ValueError, "degrees up to 1024, got"),
         (lambda: siglib.sig(PATH, 1, correction=np.ones(4)), ValueError, "correction needs degree 2 or more, got 1"),
         (lambda: siglib.sig(PATH, 2, correction=np.ones((3, 4))), ValueError, r"correction must have shape .* got \(3, 4\)"),
         (lambda: siglib.sig(PATH, 2, correction=np.ones((1, 4, 4))), ValueError, r"batch axes \(3,\), got \(1, 4, 4\)"),

@@ -117,9 +117,9 @@ def test_there_and_back(rng: np.random.Generator, size: tuple[int, int], method:
 def test_expansion(size: tuple[int, int]) -> None:
     """The sparse matrices, against brackets."""
     for method in (1, 2):
-        starts, columns, values = _lyndon_cache.expansion_tables(*size, method, "float64")
-        dense = np.zeros((len(starts) - 1, siglib.log_sig_length(*size)))
-        np.add.at(dense, (np.repeat(np.arange(len(starts) - 1), np.diff(starts)), columns), values)
+        starts, rows, values = _lyndon_cache.expansion_tables(*size, method, "float64")
+        dense = np.zeros((siglib.sig_length(*size), len(starts) - 1))
+        np.add.at(dense, (rows, np.repeat(np.arange(len(starts) - 1), np.diff(starts))), values)
         assert_close(dense, matrix_of(*size, method))
 
 

@@ -38,7 +38,7 @@ cdef struct Job:
     Py_ssize_t t_length         # numbers in t^(1), t^(2), ..
     bint expands
     const int64_t* starts
-    const int32_t* columns
+    const int32_t* rows
     const void* values
 
 
@@ -51,26 +51,32 @@ cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept 
 
 
 cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
-    """p = E words."""
-    cdef Py_ssize_t i, e
-    cdef vec total
+    """p = E words, column by column: no addition waits for the one before, as all are to different words."""
+    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* rows = job.rows
+    cdef const void* values = job.values
+    cdef vec x
     memset(<void*>p, 0, job.length * sizeof(vec))
-    for i in range(job.length):
-        if job.starts[i] < job.starts[i + 1]:
-            # In a register: the next addition need not wait for a store.
-            total = scaled(words + job.columns[job.starts[i]], job.values, job.starts[i])
-            for e in range(job.starts[i] + 1, job.starts[i + 1]):
-                total = total + scaled(words + job.columns[e], job.values, e)
-            p[i] = total
+    for i in range(n_in):
+        x = words[i]
+        for e in range(starts[i], starts[i + 1]):
+            p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
 
 
 cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept nogil:
     """Adjoint of `expand`."""
-    cdef Py_ssize_t i, e
-    memset(<void*>g_words, 0, job.n_in * sizeof(vec))
-    for i in range(job.length):
-        for e in range(job.starts[i], job.starts[i + 1]):
-            g_words[job.columns[e]] = g_words[job.columns[e]] + scaled(g + i, job.values, e)
+    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* rows = job.rows
+    cdef const void* values = job.values
+    cdef vec total
+    for i in range(n_in):
+        # Every bracket has a word.
+        total = scaled(g + rows[starts[i]], values, starts[i])
+        for e in range(starts[i] + 1, starts[i + 1]):
+            total = total + scaled(g + rows[e], values, e)
+        g_words[i] = total
 
 
 cdef inline void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch, const Job* job,
@@ -361,7 +367,7 @@ cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log
                                    <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
 
 
-cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values, Py_ssize_t batch,
+cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values, Py_ssize_t batch,
                   Py_ssize_t n_in, Py_ssize_t d, Py_ssize_t degree, bint scalar_term) noexcept nogil:
     cdef Job job
     job.d = d
@@ -374,17 +380,17 @@ cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] columns, const r
     job.n_in = n_in - job.skip
     job.t_length = horner_length(d, degree)
     job.starts = &starts[0]
-    job.columns = &columns[0]
+    job.rows = &rows[0]
     job.values = &values[0]
     return job
 
 
-def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const int32_t[::1] columns,
+def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const int32_t[::1] rows,
                   const real[::1] values, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term,
                   int n_jobs):
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length).
 
-    starts, columns, values: the expansion of brackets, a row for each word; empty where log_sig has all words.
+    starts, rows, values: the expansion of brackets, a column for each; empty where log_sig has all words.
     """
     cdef Py_ssize_t group, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
@@ -393,7 +399,7 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 1
         return
-    cdef Job job = make_job(starts, columns, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     per_thread = (degree + 1 + job.t_length + job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
@@ -406,7 +412,7 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
 
 
 def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, const int64_t[::1] starts,
-                           const int32_t[::1] columns, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
+                           const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
                            Py_ssize_t degree, bint scalar_term, int n_jobs):
     """Adjoint of `logsig_to_sig`. log_sig, out as log_sig there; sig_derivs (batch, scalar_term + length)."""
     cdef Py_ssize_t group, n_groups, per_thread
@@ -416,7 +422,7 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef Job job = make_job(starts, columns, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     per_thread = (degree + 1 + 2 * job.t_length + 2 * job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
@@ -429,7 +435,7 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
 
 
 def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, const int64_t[::1] starts,
-                   const int32_t[::1] columns, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
+                   const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
                    Py_ssize_t degree, int n_jobs):
     """The product of two exponentials. log_sig1, log_sig2 (batch, number of Lyndon words); out (batch, length)."""
     cdef Py_ssize_t group, n_groups, per_thread
@@ -438,7 +444,7 @@ def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, con
     cdef char* memory
     if degree == 0 or out.shape[0] == 0:
         return
-    cdef Job job = make_job(starts, columns, values, out.shape[0], log_sig1.shape[1], dimension, degree, False)
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig1.shape[1], dimension, degree, False)
     n_groups = (job.batch + width - 1) // width
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     per_thread = (degree + 1 + job.n_in + job.t_length + 3 * job.length) * width * <Py_ssize_t>sizeof(real)
@@ -451,7 +457,7 @@ def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, con
 
 
 def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
-                            const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values,
+                            const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values,
                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_jobs):
     """Adjoint of `logsig_product`. sig_derivs (batch, length); out1, out2 like log_sig1, log_sig2."""
     cdef Py_ssize_t group, n_groups, per_thread
@@ -462,7 +468,7 @@ def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] lo
         out1[:, :] = 0
         out2[:, :] = 0
         return
-    cdef Job job = make_job(starts, columns, values, out1.shape[0], log_sig1.shape[1], dimension, degree, False)
+    cdef Job job = make_job(starts, rows, values, out1.shape[0], log_sig1.shape[1], dimension, degree, False)
     n_groups = (job.batch + width - 1) // width
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     per_thread = (degree + 1 + job.n_in + 3 * job.t_length + 7 * job.length) * width * <Py_ssize_t>sizeof(real)
