@@ -133,7 +133,9 @@ def test_few_long_paths(
 
 @kinds
 @transforms
-def test_every_entry_of_the_gradients(rng: np.random.Generator, kind: str, transform: dict[str, Any]) -> None:
+def test_every_entry_of_the_gradients(
+    instruction_set: str, rng: np.random.Generator, kind: str, transform: dict[str, Any]
+) -> None:
     path, correction = make(rng, (2, 3, 3), kind, (2,), 3)
     derivs = rng.standard_normal((2, siglib.sig_length(2, 3, time_aug=bool(transform))))
     sig = siglib.sig(path, 3, correction=correction, **transform)

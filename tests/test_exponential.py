@@ -82,7 +82,12 @@ def test_definition(
 @scalar_terms
 @sizes
 def test_backprop(
-    dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], scalar_term: bool, method: int
+    instruction_set: str,
+    dtype: np.dtype,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    scalar_term: bool,
+    method: int,
 ) -> None:
     """<gradient, direction> = <derivs, derivative along the direction>."""
     log_sig = log_sigs(rng, 9, *size, method).astype(dtype)

@@ -95,7 +95,12 @@ def test_sig_join(
 @scalar_terms
 @sizes
 def test_sig_join_backprop(
-    dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int], scalar_term: bool, prepend: bool
+    instruction_set: str,
+    dtype: np.dtype,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    scalar_term: bool,
+    prepend: bool,
 ) -> None:
     """From the gradients of the product and of the segment."""
     d, degree = size
