@@ -152,6 +152,49 @@ OPERATIONS = {
     ),
 }
 
+
+def path_and_correction(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    """Itô's lift: the same term at level 2 for every segment."""
+    correction = -0.5 * np.eye(shape.dimension).ravel() / shape.length
+    return brownian(shape, dtype), correction.astype(dtype)
+
+
+def corrected_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    path, correction = path_and_correction(shape, dtype)
+    sig = siglib.sig(path, shape.degree, correction=correction)
+    return path, correction, sig, like(sig)
+
+
+# Others need seconds for longer ones.
+CORRECTED_SHAPES = (Shape(64, 257, 3, 4), Shape(32, 257, 5, 4), Shape(64, 257, 2, 6), Shape(32, 129, 10, 3))
+OPERATIONS["sig, corrected"] = Operation(
+    path_and_correction,
+    lambda lib, s, n_jobs, path, c: lib.sig(path, s.degree, correction=c, n_jobs=n_jobs),
+    CORRECTED_SHAPES,
+)
+OPERATIONS["sig_backprop, corrected"] = Operation(
+    corrected_and_derivs,
+    lambda lib, s, n_jobs, path, c, sig, derivs: lib.sig_backprop(
+        path, sig, derivs, s.degree, correction=c, n_jobs=n_jobs
+    ),
+    CORRECTED_SHAPES,
+)
+OPERATIONS["sig_join"] = Operation(
+    lambda s, dtype: (*sig_of(s, dtype), like(np.empty((s.batch, s.dimension), dtype))),
+    lambda lib, s, n_jobs, sig, x: lib.sig_join(sig, x, s.dimension, s.degree, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+OPERATIONS["logsig_to_sig, method 2"] = Operation(
+    lambda s, dtype: (siglib.log_sig(brownian(s, dtype), s.degree, method=2),),
+    lambda lib, s, n_jobs, log_sig: lib.logsig_to_sig(log_sig, s.dimension, s.degree, method=2, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+OPERATIONS["log_sig_combine"] = Operation(
+    lambda s, dtype: (siglib.log_sig(brownian(s, dtype), s.degree, method=2),) * 2,
+    lambda lib, s, n_jobs, a, b: lib.log_sig_combine(a, b, s.dimension, s.degree, n_jobs=n_jobs),
+    SIG_SHAPES,
+)
+
 for _method in (1, 2):
     OPERATIONS[f"sig_to_log_sig, method {_method}"] = Operation(
         sig_of,
@@ -168,7 +211,7 @@ for _method in (1, 2):
         ),
         SIG_SHAPES,
     )
-for _method in (1, 2):
+for _method in (1, 2, 3):
     OPERATIONS[f"log_sig, method {_method}"] = Operation(
         path_of,
         lambda lib, s, n_jobs, path, method=_method: lib.log_sig(path, s.degree, method=method, n_jobs=n_jobs),

@@ -81,7 +81,7 @@ def deviation(ours: Any, theirs: Any) -> float:
 def prepare(shape: Shape | KernelShape, n_jobs: int) -> None:
     """What pysiglib wants to be told: tables of log-signatures, and threads of torch, which it uses for kernels."""
     if isinstance(shape, Shape):
-        pysiglib.prepare_log_sig(shape.dimension, shape.degree, 2)
+        pysiglib.prepare_log_sig(shape.dimension, shape.degree, 3)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(n_jobs)
 

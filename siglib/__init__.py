@@ -2,6 +2,18 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .exponential import logsig_to_sig as logsig_to_sig
+from .exponential import logsig_to_sig_backprop as logsig_to_sig_backprop
+from .join import linear_sig as linear_sig
+from .join import linear_sig_backprop as linear_sig_backprop
+from .join import sig_join as sig_join
+from .join import sig_join_backprop as sig_join_backprop
+from .log_join import linear_log_sig as linear_log_sig
+from .log_join import linear_log_sig_backprop as linear_log_sig_backprop
+from .log_join import log_sig_combine as log_sig_combine
+from .log_join import log_sig_combine_backprop as log_sig_combine_backprop
+from .log_join import log_sig_join as log_sig_join
+from .log_join import log_sig_join_backprop as log_sig_join_backprop
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_backprop as log_sig_backprop

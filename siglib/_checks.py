@@ -156,6 +156,6 @@ def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[
 
 
 def check_correction(correction: Any) -> None:
-    """Corrections come in a later version; None and empty arrays mean none."""
+    """For operations that take none; None and empty arrays mean none."""
     if correction is not None and 0 not in getattr(correction, "shape", (1,)):
-        raise ValueError("correction is not supported yet: leave it at None")
+        raise ValueError("correction is an argument of siglib.sig and siglib.log_sig, not of this operator")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _lyndon
+from . import _lyndon, _lyndon_expansion
 from ._lyndon import LyndonTables, SparseMatrix
 
 _FOLDER = "siglib"
@@ -108,6 +108,57 @@ def level_tables(dimension: int, degree: int, method: int, dtype: str, transpose
         return index, ends, rows, starts, columns, values.astype(dtype)
 
     return _once((dimension, degree, method, dtype, transposed), build)
+
+
+def expansion(dimension: int, degree: int, method: int) -> SparseMatrix:
+    """E of `_lyndon_expansion`, or for method 1 E P^-1: a row for each word, a column for each Lyndon word."""
+
+    def build() -> SparseMatrix:
+        if method == 1:
+            return _lyndon_expansion.times_inverse(expansion(dimension, degree, 2), projection(dimension, degree))
+        return _lyndon_expansion.build_expansion(dimension, degree)
+
+    return _once(("expansion", dimension, degree, method), build)
+
+
+def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
+    """The constants of the kernels of exponentials: `expansion` by columns, as starts, rows and values; empty for
+    method 0 and degree 0.
+    """
+
+    def build() -> tuple[Any, ...]:
+        if method == 0 or degree == 0:
+            empty = np.zeros(0, np.int64)
+            return empty, empty.astype(np.int32), empty.astype(dtype)
+        n_lyndon = _lyndon.checked_size(dimension, degree)
+        starts, rows, values = _lyndon_expansion.by_columns(expansion(dimension, degree, method), n_lyndon)
+        return starts, rows, values.astype(dtype)
+
+    return _once(("expansion", dimension, degree, method, dtype), build)
+
+
+def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str, backward: bool) -> tuple[Any, ...]:
+    """The same, negated, for kernels that solve level by level: a `_lyndon.LevelMatrix` of one level, for vectors that
+    hold the coordinates first and all words behind; with `backward` that of the transpose, too.
+    """
+
+    def build() -> tuple[Any, ...]:
+        starts, columns, values = expansion_tables(dimension, degree, 0, dtype)
+        if method == 0 or degree == 0:
+            return (starts, columns, starts, columns, values) * (1 + backward)
+        matrix = expansion(dimension, degree, method)
+        n_words, n_lyndon = len(matrix.starts) - 1, _lyndon.checked_size(dimension, degree)
+        values = -matrix.values.astype(dtype)
+        starts = np.concatenate([np.zeros(n_lyndon, np.int64), matrix.starts])
+        levels = _lyndon.by_levels(SparseMatrix(starts, matrix.columns, values))
+        if not backward:
+            return tuple(levels)
+        starts, rows, values = _lyndon_expansion.by_columns(matrix, n_lyndon)
+        starts = np.concatenate([starts, np.full(n_words, starts[-1])])
+        rows, values = (rows + n_lyndon).astype(np.int32), -values.astype(dtype)
+        return (*levels, *_lyndon.by_levels(SparseMatrix(starts, rows, values)))
+
+    return _once(("expansion", dimension, degree, method, dtype, backward), build)
 
 
 def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _lyndon, _lyndon_cache
 from ._autograd import differentiable
-from ._backend import Array, backend_for
+from ._backend import Array, backend_for, widened
 from ._checks import (
     as_bool,
     as_float,
@@ -24,6 +24,7 @@ from ._checks import (
     path_shape,
     vector_shape,
 )
+from ._corrected import corrected_sig, is_empty, or_corrected, refuse_lead_lag, sig_corrected_backprop
 
 # `log_sig` takes a multiple of so many paths at a time.
 _BLOCK_PATHS = 32
@@ -32,12 +33,21 @@ _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
 
 
 def _as_method(method: Any) -> int:
+    """The method of a function of signatures: 0, 1 or 2."""
     method = as_int("method", method, 0)
     if method == 3:
-        raise ValueError("method 3 is not available yet: method 2 gives the same coordinates")
+        raise ValueError("method 3 starts from paths: method 2 gives the same coordinates from signatures")
     if method > 3:
         raise ValueError(f"method must be 0, 1 or 2, got {method}")
     return method
+
+
+def _as_path_method(method: Any) -> int:
+    """The method of a function of paths: 3 names the coordinates of 2, which are computed in one way."""
+    method = as_int("method", method, 0)
+    if method > 3:
+        raise ValueError(f"method must be 0, 1, 2 or 3, got {method}")
+    return 2 if method == 3 else method
 
 
 def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
@@ -367,7 +377,7 @@ def _path_sizes(
     dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
     as_float("end_time", end_time)
-    method = _as_method(method)
+    method = _as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
     check_correction(correction)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
@@ -402,6 +412,45 @@ def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
+def _corrected_sizes(path: Array, degree: Any, time_aug: Any, lead_lag: Any, method: Any) -> tuple[int, int]:
+    """(dimension after time augmentation, method) of a log-signature with a correction."""
+    refuse_lead_lag(lead_lag)
+    method = as_int("method", method, 0)
+    if method > 2:
+        raise ValueError(f"method must be 0, 1 or 2 with a correction, got {method}")
+    as_int("degree", degree, 2)
+    return augmented_dimension(path_shape("path", path.shape)[2], as_bool("time_aug", time_aug), False), method
+
+
+def _corrected_log_sig(
+    path: Array,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: Array,
+    n_jobs: int = 1,
+) -> Array:
+    """`log_sig` with a correction that is not empty."""
+    as_given, path, correction = widened(path=path, correction=correction)
+    dimension, method = _corrected_sizes(path, degree, time_aug, lead_lag, method)
+    scalar_term = as_bool("scalar_term", scalar_term) and method == 0
+    sig = corrected_sig(
+        path,
+        degree,
+        time_aug=time_aug,
+        end_time=end_time,
+        scalar_term=scalar_term,
+        correction=correction,
+        n_jobs=n_jobs,
+    )
+    return as_given(sig_to_log_sig(sig, dimension, degree, method=method, n_jobs=n_jobs))
+
+
+@or_corrected(_corrected_log_sig)
 @differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
@@ -434,13 +483,16 @@ def log_sig(
         Replace the path by its lead-lag transform, of twice as many channels. See `transform_path`.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
-    method : {1, 2, 0}
-        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 0: values at all words. See
-        `sig_to_log_sig`.
+    method : {1, 2, 3, 0}
+        1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 3: the same coordinates, where
+        other libraries join increments by the Baker-Campbell-Hausdorff formula (here computed as for 2, which is
+        several times faster); 0: values at all words. See `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
-    correction : None
-        Higher-order terms per segment are not supported yet.
+    correction : array of shape (C,), (length - 1, C) or (..., length - 1, C), default None
+        Terms of higher levels that are added to the increments of the segments, as for `sig`; for methods 0, 1 and 2.
+        If they are no combinations of brackets, methods 1 and 2 show a part of the logarithm only. The signatures of
+        the whole batch are stored then.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -461,7 +513,7 @@ def log_sig(
 
     Notes
     -----
-    Differentiable with respect to `path`, once, in PyTorch; see `log_sig_backprop`.
+    Differentiable with respect to `path` and `correction`, once, in PyTorch; see `log_sig_backprop`.
 
     References
     ----------
@@ -510,9 +562,10 @@ def log_sig_backprop(
     method: int = 1,
     scalar_term: bool = False,
     correction: Array = None,
+    correction_deriv: bool = False,
     n_jobs: int = 1,
-) -> Array:
-    """Gradient of `log_sig` with respect to the path.
+) -> Any:
+    """Gradient of `log_sig` with respect to the path and, if asked for, the correction.
 
     The signatures are computed anew for a block of paths at a time; then `sig_to_log_sig_backprop` gives the
     derivatives with respect to them and `sig_backprop` those with respect to the paths. Nothing of the size of all
@@ -527,11 +580,14 @@ def log_sig_backprop(
         effect; it may be there even if `scalar_term` is False.
     degree, time_aug, lead_lag, end_time, method, scalar_term, correction, n_jobs
         As they were given to `log_sig`.
+    correction_deriv : bool, default False
+        Whether the gradient with respect to `correction` is wanted, too.
 
     Returns
     -------
     array of shape (..., length, dimension)
-        Derivatives of F with respect to `path`. New; tensors come without an autograd graph.
+        Derivatives of F with respect to `path`. New; tensors come without an autograd graph. With `correction_deriv`
+        a tuple of this and the derivatives with respect to `correction`, of its shape.
 
     Raises
     ------
@@ -553,6 +609,23 @@ def log_sig_backprop(
            [ 0.5, -0.5],
            [ 0. ,  0.5]])
     """
+    correction_deriv = as_bool("correction_deriv", correction_deriv)
+    if not is_empty(correction):
+        on, path, log_sig_derivs, correction = backend_for(
+            path=path, log_sig_derivs=log_sig_derivs, correction=correction
+        )
+        dimension, method = _corrected_sizes(path, degree, time_aug, lead_lag, method)
+        scalar_term = as_bool("scalar_term", scalar_term) and method == 0
+        transform: dict[str, Any] = {"time_aug": time_aug, "end_time": end_time, "n_jobs": n_jobs}
+        sig = corrected_sig(path, degree, scalar_term=scalar_term, correction=correction, **transform)
+        derivs = sig_to_log_sig_backprop(sig, log_sig_derivs, dimension, degree, method=method, n_jobs=n_jobs)
+        found = sig_corrected_backprop(
+            path, correction, sig, derivs, degree, scalar_term, correction_deriv, **transform
+        )
+        gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
+        return gradients if correction_deriv else gradients[0]
+    if correction_deriv:
+        raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
     dimension, degree, method, scalar_term, length = _path_sizes(
         path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
@@ -605,8 +678,9 @@ def prepare_log_sig(
         Number of channels of the paths, at least 1.
     degree : int
         Truncation level, at least 0.
-    method : {0, 1, 2}
-        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables.
+    method : {0, 1, 2, 3}
+        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables,
+        method 3 those of method 2.
     time_aug, lead_lag : bool, default False
         Whether these transforms will be used.
     use_disk : bool, default False
@@ -629,7 +703,7 @@ def prepare_log_sig(
     """
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_method(method)
+    method = _as_path_method(method)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     use_disk = as_bool("use_disk", use_disk)
     _check_device(device)

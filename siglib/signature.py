@@ -22,6 +22,7 @@ from ._checks import (
     path_shape,
     vector_shape,
 )
+from ._corrected import corrected_sig, is_empty, or_corrected, refuse_lead_lag, sig_corrected_backprop
 
 
 def sig_length(
@@ -91,6 +92,7 @@ def _sig_vjp(
     return (sig_backprop(path, out, derivs, degree, **options),)
 
 
+@or_corrected(corrected_sig)
 @differentiable(_sig_vjp, _sig_shape)
 def sig(
     path: Array,
@@ -130,8 +132,13 @@ def sig(
         Without effect: there is one order of evaluation. Kept for code written for other libraries.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
-    correction : None
-        Higher-order terms per segment are not supported yet.
+    correction : array of shape (C,), (length - 1, C) or (..., length - 1, C), default None
+        Terms of levels 2 to m, m at most `degree`, that are added to the increments of the segments, their first level,
+        before the exponential is taken: C = d**2 + ... + d**m numbers for each segment, level after level, words over
+        the channels of `path` (without time) in alphabetical order. One row for all segments of all paths, one for each
+        segment of all paths, or one for each segment of each path. The Itô lift of Brownian motion with covariance
+        Sigma per unit of time has ``-Sigma * dt / 2`` at level 2. Of the library, dtype and device of `path`, on the
+        CPU; not together with `lead_lag`. Arrays without numbers count as None.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -146,13 +153,14 @@ def sig(
     TypeError
         For what is no array of real numbers, or an option of the wrong type.
     ValueError
-        For a path without channels or of fewer than two axes, a negative degree, or a length beyond 64 bits.
+        For a path without channels or of fewer than two axes, a negative degree, a length beyond 64 bits, or a
+        correction that does not fit.
     MemoryError
         If the result does not fit into memory.
 
     Notes
     -----
-    Differentiable with respect to `path`, once, in PyTorch; see `sig_backprop`.
+    Differentiable with respect to `path` and `correction`, once, in PyTorch; see `sig_backprop`.
 
     References
     ----------
@@ -172,6 +180,13 @@ def sig(
     >>> import siglib
     >>> siglib.sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5, 1. , 0. , 0.5])
+
+    The same in the sense of Itô, each segment being a step of Brownian motion of variance 1: S(00) is the sum of
+    x dx at the left ends of the segments.
+
+    >>> import numpy as np
+    >>> siglib.sig([[0, 0], [1, 0], [1, 1]], 2, correction=-0.5 * np.eye(2).ravel())
+    array([ 1. ,  1. , -0.5,  1. ,  0. , -0.5])
     """
     on, path = backend_for(path=path)
     shape = _sig_shape(
@@ -205,9 +220,10 @@ def sig_backprop(
     lead_lag: bool = False,
     end_time: float = 1.0,
     correction: Array = None,
+    correction_deriv: bool = False,
     n_jobs: int = 1,
-) -> Array:
-    """Gradient of `sig` with respect to the path.
+) -> Any:
+    """Gradient of `sig` with respect to the path and, if asked for, the correction.
 
     The signatures of the path's parts are recovered from that of the whole path, one increment after another, so that
     memory does not grow with the length of the path (Reizenstein and Graham 2020; Kidger and Lyons 2020).
@@ -223,11 +239,14 @@ def sig_backprop(
         effect; it may be there even if `sig` has none.
     degree, time_aug, lead_lag, end_time, correction, n_jobs
         As they were given to `sig`.
+    correction_deriv : bool, default False
+        Whether the gradient with respect to `correction` is wanted, too.
 
     Returns
     -------
     array of shape (..., length, dimension)
-        Derivatives of F with respect to `path`. New; tensors come without an autograd graph.
+        Derivatives of F with respect to `path`. New; tensors come without an autograd graph. With `correction_deriv`
+        a tuple of this and the derivatives with respect to `correction`, of its shape.
 
     Raises
     ------
@@ -247,7 +266,12 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
-    on, path, sig, sig_derivs = backend_for(path=path, sig=sig, sig_derivs=sig_derivs)
+    if is_empty(correction):
+        on, path, sig, sig_derivs = backend_for(path=path, sig=sig, sig_derivs=sig_derivs)
+    else:
+        on, path, sig, sig_derivs, correction = backend_for(
+            path=path, sig=sig, sig_derivs=sig_derivs, correction=correction
+        )
     degree = as_int("degree", degree, 0)
     batch, _, dimension = path_shape("path", path.shape)
     sig_batch, length = vector_shape("sig", sig.shape)
@@ -257,7 +281,25 @@ def sig_backprop(
     if check_like("sig_derivs", sig_derivs.shape, "sig", sig.shape, scalar_term):
         sig_derivs = sig_derivs[..., 1:]
     end_time = as_float("end_time", end_time)
-    check_correction(correction)
+    correction_deriv = as_bool("correction_deriv", correction_deriv)
+    if not is_empty(correction):
+        refuse_lead_lag(lead_lag)
+        found = sig_corrected_backprop(
+            path,
+            correction,
+            sig,
+            sig_derivs,
+            degree,
+            scalar_term,
+            correction_deriv,
+            time_aug=time_aug,
+            end_time=end_time,
+            n_jobs=n_jobs,
+        )
+        gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
+        return gradients if correction_deriv else gradients[0]
+    if correction_deriv:
+        raise ValueError("correction_deriv is True, but there is no correction")
     n_threads = as_n_threads(n_jobs)
     out = on.empty(path.shape)
     on.kernels.signature.sig_backprop(

@@ -4,6 +4,12 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from .exponential import logsig_to_sig as logsig_to_sig
+from .join import linear_sig as linear_sig
+from .join import sig_join as sig_join
+from .log_join import linear_log_sig as linear_log_sig
+from .log_join import log_sig_combine as log_sig_combine
+from .log_join import log_sig_join as log_sig_join
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_length as log_sig_length

@@ -42,13 +42,27 @@ OPERATIONS = [
     Operation("sig", [(2, 5, 3)], (2,)),
     Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
+    Operation("sig", [(2, 5, 3)], (2,), {"correction": [0.5] * 9}),
     Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
     Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
+    Operation("linear_sig", [(2, 3)], (3, 2)),
+    Operation("linear_sig_backprop", [(2, 13), (2, 3)], (3, 2), {"scalar_term": True}),
+    Operation("sig_join", [(2, 12), (2, 3)], (3, 2)),
+    Operation("sig_join_backprop", [(2, 12), (2, 12), (2, 3)], (3, 2), {"prepend": True}),
     Operation("log_sig", [(2, 5, 3)], (2,)),
     Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
     Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
     Operation("sig_to_log_sig", [(2, 12)], (3, 2)),
     Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
+    Operation("logsig_to_sig", [(2, 6)], (3, 2)),
+    Operation("logsig_to_sig", [(2, 12)], (3, 2), {"method": 0}),
+    Operation("logsig_to_sig_backprop", [(2, 6), (2, 12)], (3, 2), {"method": 2}),
+    Operation("log_sig_combine", [(2, 6), (2, 6)], (3, 2)),
+    Operation("log_sig_combine_backprop", [(2, 6), (2, 6), (2, 6)], (3, 2)),
+    Operation("log_sig_join", [(2, 6), (2, 3)], (3, 2)),
+    Operation("log_sig_join_backprop", [(2, 6), (2, 6), (2, 3)], (3, 2), {"prepend": True}),
+    Operation("linear_log_sig", [(2, 3)], (3, 2)),
+    Operation("linear_log_sig_backprop", [(2, 6), (2, 3)], (3, 2), {"method": 3}),
     Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
     Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
     Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0}),
@@ -344,8 +358,10 @@ def test_dtypes_must_agree(operation: Operation) -> None:
             lambda: siglib.sig_backprop(np.zeros(2), np.zeros(6), np.zeros(6), 2),
             r"path must have shape \(\.\.\., length, dim.*\(2,\)",
         ),
-        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=np.zeros(4)), "correction is not supported yet"),
-        (lambda: siglib.sig(np.zeros((3, 2)), 2, correction=[0.0]), "correction is not supported yet"),
+        (
+            lambda: siglib.sig(np.zeros((3, 2)), 2, correction=[0.0]),
+            r"correction must have the words of levels 2 to m .*, got 1",
+        ),
     ],
 )
 def test_refused_shapes(call: Callable[[], Any], message: str) -> None:
@@ -584,12 +600,36 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig_combine_backprop": {
         "deriv": arbitrary_arrays(), "sig1": arbitrary_arrays(), "sig2": arbitrary_arrays(), "dimension": small, "degree": small,
     },
+    "linear_sig": {"displacement": arbitrary_arrays(), "dimension": small, "degree": small},
+    "linear_sig_backprop": {
+        "derivs": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "sig_join": {"sig": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small},
+    "sig_join_backprop": {
+        "d_out": arbitrary_arrays(), "sig": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
     "sig_length": {"dimension": small, "degree": small},
     "log_sig": {"path": arbitrary_arrays(), "degree": small},
     "log_sig_backprop": {"path": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "degree": small},
     "sig_to_log_sig": {"sig": arbitrary_arrays(), "dimension": small, "degree": small},
     "sig_to_log_sig_backprop": {
         "sig": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "logsig_to_sig": {"log_sig": arbitrary_arrays(), "dimension": small, "degree": small},
+    "logsig_to_sig_backprop": {
+        "log_sig": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "log_sig_combine": {"log_sig1": arbitrary_arrays(), "log_sig2": arbitrary_arrays(), "dimension": small, "degree": small},
+    "log_sig_combine_backprop": {
+        "deriv": arbitrary_arrays(), "ls1": arbitrary_arrays(), "ls2": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "log_sig_join": {"log_sig": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small},
+    "log_sig_join_backprop": {
+        "d_out": arbitrary_arrays(), "log_sig": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small,
+    },
+    "linear_log_sig": {"displacement": arbitrary_arrays(), "dimension": small, "degree": small},
+    "linear_log_sig_backprop": {
+        "derivs": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small,
     },
     "log_sig_length": {"dimension": small, "degree": small},
     "prepare_log_sig": {"dimension": small, "degree": small, "method": st.one_of(st.integers(-1, 4), junk)},
@@ -626,6 +666,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
+    "prepend": flags, "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
 }  # fmt: skip

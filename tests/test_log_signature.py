@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 from checking import assert_close, assert_same_bits, layouts, optional
-from golden import Case, cases
+from golden import Case, cases, without_correction
 
 import siglib
 
@@ -38,16 +38,9 @@ methods = pytest.mark.parametrize("method", [0, 1, 2])
 scalar_terms = pytest.mark.parametrize("scalar_term", [False, True], ids=["", "scalar_term"])
 
 
-def golden_cases(file: str) -> list[Any]:
-    def accept(record: dict[str, Any]) -> bool:
-        return record["kwargs"].get("method", 1) != 3 and "correction" not in record["kwargs"]
-
-    return cases(file, *FUNCTIONS, accept=accept)
-
-
 @pytest.mark.parametrize(
     "case",
-    golden_cases("04_log_sig") + cases("03_04_iisignature", "log_sig", accept=lambda r: r["kwargs"]["method"] != 3),
+    cases("04_log_sig", *FUNCTIONS, accept=without_correction) + cases("03_04_iisignature", "log_sig"),
 )
 def test_golden(case: Case) -> None:
     assert_close(getattr(siglib, case.function)(*case.args, **case.kwargs), case.outputs[0])
@@ -230,6 +223,23 @@ def test_log_sig_backprop(rng: np.random.Generator, options: dict[str, Any], sca
     assert_close(gradient, reference.numeric_gradient(total, paths), 1e-8)
 
 
+@transforms
+@pytest.mark.parametrize("length", [0, 1, 2, 9])
+def test_method_3_has_the_coordinates_of_method_2(
+    dtype: np.dtype, rng: np.random.Generator, options: dict[str, Any], length: int
+) -> None:
+    """Joining increments by the Baker-Campbell-Hausdorff formula, here from the definition of both sides."""
+    paths = (rng.standard_normal((2, length, 2)) / 2).astype(dtype)
+    log = siglib.log_sig(paths, 3, method=3, **options)
+    d = reference.transform_path(np.zeros((1, 2)), **options).shape[-1]
+    assert_close(log, log_of(np.array([reference.signature(path, 3, **options) for path in paths]), d, 3, 2))
+    derivs = rng.standard_normal(log.shape).astype(dtype)
+    assert_same_bits(
+        siglib.log_sig_backprop(paths, derivs, 3, method=3, **options),
+        siglib.log_sig_backprop(paths, derivs, 3, method=2, **options),
+    )
+
+
 @methods
 def test_log_sig_in_blocks(dtype: np.dtype, rng: np.random.Generator, method: int) -> None:
     """More paths than fit into one block of scratch memory."""
@@ -405,7 +415,7 @@ SIG = np.zeros((2, 14))
 REFUSALS = [
     (lambda: siglib.sig_to_log_sig(np.zeros((2, 13)), 2, 3), ValueError, "sig must have length 14"),
     (lambda: siglib.sig_to_log_sig(1.0, 2, 3), ValueError, "single number"),
-    (lambda: siglib.sig_to_log_sig(SIG, 2, 3, method=3), ValueError, "method 3 is not available yet"),
+    (lambda: siglib.sig_to_log_sig(SIG, 2, 3, method=3), ValueError, "method 3 starts from paths"),
     (lambda: siglib.sig_to_log_sig(SIG, 2, 3, method=4), ValueError, "method must be"),
     (lambda: siglib.sig_to_log_sig(SIG, 2, 3, method=-1), ValueError, "method must be at least 0"),
     (lambda: siglib.sig_to_log_sig(SIG, 2, 3, method="1"), TypeError, "method must be an integer"),
@@ -440,13 +450,13 @@ REFUSALS = [
     (lambda: siglib.sig_to_log_sig_backprop(SIG, np.zeros((2, 5)), 2, 3, method=3), ValueError, "method 3"),
     (lambda: siglib.log_sig(np.zeros(3), 2), ValueError, "path must have shape"),
     (lambda: siglib.log_sig(np.zeros((3, 0)), 2), ValueError, "at least one channel"),
-    (lambda: siglib.log_sig(np.zeros((3, 2)), 2, method=3), ValueError, "method 3"),
+    (lambda: siglib.log_sig(np.zeros((3, 2)), 2, method=4), ValueError, "method must be 0, 1, 2 or 3, got 4"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, end_time="1"), TypeError, "end_time"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, scalar_term=1), TypeError, "scalar_term"),
     (
         lambda: siglib.log_sig(np.zeros((3, 2)), 2, correction=np.zeros((2, 2))),
         ValueError,
-        "correction is not supported yet",
+        "correction must have the words of levels 2 to m",
     ),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 2, n_jobs="a"), TypeError, "n_jobs"),
     (lambda: siglib.log_sig(np.zeros((3, 2)), 100), ValueError, "2\\*\\*63"),

@@ -176,6 +176,12 @@ def test_clear_cache_leaves_other_files(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "siglib").iterdir()] == ["mine.txt"]
 
 
+def test_prepare_for_method_3() -> None:
+    siglib.clear_cache()
+    siglib.prepare_log_sig(2, 4, 3)
+    assert ("projection", 2, 4) in _lyndon_cache._cache
+
+
 def test_prepare_with_transforms() -> None:
     siglib.prepare_log_sig(2, 3, 2, time_aug=True, lead_lag=True)
     assert ("projection", 5, 3) in _lyndon_cache._cache
@@ -186,7 +192,7 @@ def test_prepare_with_transforms() -> None:
     [
         (lambda: siglib.prepare_log_sig(0, 3, 1), ValueError, "dimension must be at least 1"),
         (lambda: siglib.prepare_log_sig(2, -1, 1), ValueError, "degree must be at least 0"),
-        (lambda: siglib.prepare_log_sig(2, 3, 3), ValueError, "method 3"),
+        (lambda: siglib.prepare_log_sig(2, 3, 4), ValueError, "method must be 0, 1, 2 or 3, got 4"),
         (lambda: siglib.prepare_log_sig(2, 3, 1, use_disk=1), TypeError, "use_disk"),
         (lambda: siglib.prepare_log_sig(2, 3, 1, device="gpu"), ValueError, "device"),
         (lambda: siglib.prepare_log_sig(2, 3, 1, device=0), TypeError, "device"),

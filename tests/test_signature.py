@@ -290,7 +290,7 @@ def test_lists_and_integers_are_float64() -> None:
         (lambda: siglib.sig(np.zeros((4, 2)), 2, end_time="1"), TypeError, "end_time must be a real number"),
         (lambda: siglib.sig(np.zeros((4, 2)), 2, n_jobs=0), ValueError, "n_jobs must not be 0"),
         (lambda: siglib.sig(np.zeros((4, 2)), 2, n_jobs=-(10**6)), ValueError, "n_jobs=-1000000 leaves no thread"),
-        (lambda: siglib.sig(np.zeros((4, 2)), 2, correction=np.ones(4)), ValueError, "correction"),
+        (lambda: siglib.sig(np.zeros((4, 2)), 2, correction=np.ones(3)), ValueError, "correction"),
         (lambda: siglib.sig(np.zeros((4, 2), complex), 2), TypeError, "path must be .* real"),
         (lambda: siglib.sig([[1, 2], [3]], 2), ValueError, "path"),
         (lambda: siglib.sig_length(2.5, 2), TypeError, "dimension must be an integer"),

@@ -1,0 +1,280 @@
+"""Signatures of paths whose segments have terms of higher levels: `sig(..., correction=...)`, and its gradients.
+
+The kernels are `_cpu/corrected_signature.pyx`. There is none for CUDA yet.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from ._autograd import differentiable
+from ._backend import Array, backend_for
+from ._checks import (
+    as_bool,
+    as_float,
+    as_int,
+    as_n_threads,
+    checked_tensor_length,
+    path_shape,
+)
+from ._corrected_chunks import Chunks, chunk_count
+
+# Time and scratch memory grow with the square of the degree if there is one channel.
+_MAX_DEGREE_OF_ONE_CHANNEL = 2**10
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def is_empty(correction: Any) -> bool:
+    """Whether there is nothing to correct: None, or an array without numbers."""
+    if correction is None:
+        return True
+    if isinstance(correction, (list, tuple)):
+        return len(correction) == 0
+    return 0 in getattr(correction, "shape", (1,))
+
+
+def or_corrected(corrected: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let `corrected` take the calls of a function that have a correction."""
+
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(plain)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if "correction" in kwargs:
+                correction = kwargs.pop("correction")
+                if not is_empty(correction):
+                    return corrected(*args, correction=correction, **kwargs)
+            return plain(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def corrected_sig(
+    path: Array,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    horner: bool = True,
+    scalar_term: bool = False,
+    correction: Array,
+    n_jobs: int = 1,
+) -> Array:
+    """`sig` with a correction that is not empty."""
+    as_bool("horner", horner)
+    refuse_lead_lag(lead_lag)
+    return sig_corrected(
+        path, correction, degree, time_aug=time_aug, end_time=end_time, scalar_term=scalar_term, n_jobs=n_jobs
+    )
+
+
+def refuse_lead_lag(lead_lag: Any) -> None:
+    if as_bool("lead_lag", lead_lag):
+        raise ValueError("correction cannot be used together with lead_lag: leave one of them out")
+
+
+class _Sizes:
+    """What follows from the shapes of a path and its correction, or the error if they do not go together."""
+
+    def __init__(
+        self, path: tuple[int, ...], correction: tuple[int, ...], degree: Any, time_aug: Any, scalar_term: Any
+    ) -> None:
+        batch, length, self.dimension = path_shape("path", path)
+        self.degree = as_int("degree", degree, 0)
+        self.time_aug = as_bool("time_aug", time_aug)
+        self.scalar_term = as_bool("scalar_term", scalar_term)
+        self.n_rows = max(length - 1, 0)
+        d = self.dimension + self.time_aug
+        self.shape = (*batch, checked_tensor_length(d, self.degree) + self.scalar_term)
+        if d == 1 and self.degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+            raise ValueError(
+                f"correction of one channel takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL}, got {self.degree}"
+            )
+        if self.degree < 2:
+            raise ValueError(f"correction needs degree 2 or more, got {self.degree}")
+        if len(correction) == 0:
+            raise ValueError("correction must have at least one axis, got a single number")
+        self.m, width = 2, self.dimension**2
+        while width < correction[-1] and self.m < self.degree:
+            self.m += 1
+            width += self.dimension**self.m
+        if width != correction[-1]:
+            raise ValueError(
+                f"correction must have the words of levels 2 to m on its last axis, for an m up to degree: "
+                f"{self.dimension}**2 + ... + {self.dimension}**m numbers, got {correction[-1]}"
+            )
+        known = [(), (length - 1,), (*batch, length - 1)]
+        if tuple(correction[:-1]) not in known:
+            raise ValueError(
+                f"correction must have shape (C,), (length - 1, C) or (..., length - 1, C), here with length - 1 = "
+                f"{length - 1} and batch axes {tuple(batch)}, got {tuple(correction)}"
+            )
+        self.per_path = len(correction) > 2 and len(correction) == len(path)
+        self.words = correction[-1]
+
+    def rows(self, array: Any) -> Any:
+        """The correction for kernels: (batch or 1, segments or 1, words); with time, words of time, too."""
+        array = np.ascontiguousarray(array)
+        if self.per_path:
+            array = array.reshape(-1, self.n_rows, self.words)
+        else:
+            array = array.reshape(1, -1, self.words)
+        if not self.time_aug:
+            return array
+        index, width = self._places()
+        wide = np.zeros((*array.shape[:-1], width), array.dtype)
+        wide[..., index] = array
+        return wide
+
+    def rows_backprop(self, gradients: Any, out: Any) -> None:
+        """Adjoint of `rows`, from (batch, segments or 1, words) to the array of the correction's shape."""
+        if self.time_aug:
+            gradients = gradients[..., self._places()[0]]
+        out[...] = gradients.reshape(out.shape) if self.per_path else gradients.sum(axis=0).reshape(out.shape)
+
+    def _places(self) -> tuple[Any, int]:
+        """Where the words without time stand among all words of levels 2 to m, and how many these are."""
+        places, start, codes = [], 0, np.arange(self.dimension)
+        for level in range(2, self.m + 1):
+            codes = (codes[:, None] * (self.dimension + 1) + np.arange(self.dimension)).ravel()
+            places.append(start + codes)
+            start += (self.dimension + 1) ** level
+        return np.concatenate(places), start
+
+
+def _shape(
+    path: tuple[int, ...],
+    correction: tuple[int, ...],
+    degree: int,
+    *,
+    time_aug: bool,
+    end_time: float,
+    scalar_term: bool,
+    n_jobs: int,
+) -> tuple[int, ...]:
+    as_float("end_time", end_time)
+    as_n_threads(n_jobs)
+    return _Sizes(path, correction, degree, time_aug, scalar_term).shape
+
+
+def _vjp(
+    derivs: Array,
+    out: Array,
+    path: Array,
+    correction: Array,
+    degree: int,
+    *,
+    scalar_term: bool,
+    needs: Any,
+    **options: Any,
+) -> tuple[Any, Any]:
+    gradients = sig_corrected_backprop(path, correction, out, derivs, degree, scalar_term, needs[1], **options)
+    return gradients[0] if needs[0] else None, gradients[1]
+
+
+# Under vmap every path is computed on its own: the correction may have the path's batch axes, or none.
+@differentiable(_vjp, _shape, n_arrays=2, n_batched=0, selective=True)
+def sig_corrected(
+    path: Array,
+    correction: Array,
+    degree: int,
+    *,
+    time_aug: bool = False,
+    end_time: float = 1.0,
+    scalar_term: bool = False,
+    n_jobs: int = 1,
+) -> Array:
+    """The signature of a path and its correction, as torch sees it: two arrays."""
+    on, path, correction = _backend(path=path, correction=correction)
+    end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
+    sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
+    out = on.empty(sizes.shape)
+    rows = on.rows(out)
+    if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
+        rows[:, : sizes.scalar_term] = 1
+        rows[:, sizes.scalar_term :] = 0
+        return on.result(out)
+    paths, correction_rows = on.paths(path), sizes.rows(on.view(correction))
+    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    if chunks > 1:
+        Chunks(on.kernels, paths, correction_rows, chunks, sizes, end_time, n_threads).sig(rows)
+    else:
+        on.kernels.corrected_signature.sig(
+            paths,
+            correction_rows,
+            rows,
+            sizes.degree,
+            sizes.m,
+            sizes.scalar_term,
+            sizes.time_aug,
+            end_time,
+            n_threads,
+        )
+    return on.result(out)
+
+
+def sig_corrected_backprop(
+    path: Array,
+    correction: Array,
+    sig: Array,
+    sig_derivs: Array,
+    degree: int,
+    scalar_term: bool,
+    correction_deriv: bool,
+    *,
+    time_aug: bool = False,
+    end_time: float = 1.0,
+    n_jobs: int = 1,
+) -> tuple[Array, Array]:
+    """Gradients of `sig_corrected` with respect to the path and, or None, the correction.
+
+    The signature and its derivatives are of equal shape.
+    """
+    on, path, correction, sig, sig_derivs = _backend(path=path, correction=correction, sig=sig, sig_derivs=sig_derivs)
+    end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
+    sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
+    out = on.empty(path.shape)
+    gradient = on.empty(correction.shape) if correction_deriv else None
+    if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
+        on.view(out)[...] = 0
+        if correction_deriv:
+            on.view(gradient)[...] = 0
+        return on.result(out), None if gradient is None else on.result(gradient)
+    paths, rows = on.paths(path), sizes.rows(on.view(correction))
+    row_derivs = on.scratch((len(paths) if correction_deriv else 0, *rows.shape[1:]))
+    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    if chunks > 1:
+        pieces = Chunks(on.kernels, paths, rows, chunks, sizes, end_time, n_threads)
+        pieces.sig_backprop(on.rows(sig_derivs), on.paths(out), row_derivs)
+    else:
+        on.kernels.corrected_signature.sig_backprop(
+            paths,
+            rows,
+            on.rows(sig),
+            on.rows(sig_derivs),
+            on.paths(out),
+            row_derivs,
+            sizes.degree,
+            sizes.m,
+            sizes.scalar_term,
+            sizes.time_aug,
+            end_time,
+            n_threads,
+        )
+    if gradient is None:
+        return on.result(out), None
+    sizes.rows_backprop(row_derivs, on.view(gradient))
+    return on.result(out), on.result(gradient)
+
+
+def _backend(**arrays: Array) -> tuple[Any, ...]:
+    found = backend_for(**arrays)
+    if found[0].on_gpu:
+        raise TypeError("correction: corrected signatures do not run on CUDA yet, only on the CPU")
+    return found

@@ -1,0 +1,481 @@
+"""Signatures from log-signatures, products of two of them, and the gradients.
+
+Design. exp(p) - 1 is the sum of p^k / k!, so it is Horner's scheme of `tensor_log.pxi` with the constants c_k = 1 / k!,
+and its adjoint is the one of the logarithm. Lanes hold 8 float64 or 16 float32 tensors side by side; one `nogil`
+function takes a lane group from rows to rows. Log-signatures of methods 1 and 2 are expanded to all words on the way,
+by a sparse integer matrix with one row for each word.
+"""
+
+from cython.parallel cimport prange, threadid
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from .lane_moves cimport load_columns, store_columns
+from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .tensor_log cimport (
+    horner_length,
+    horner_tails,
+    horner_tails_backprop,
+    level_start,
+    multiply_level,
+    multiply_level_backprop,
+)
+
+cdef enum:
+    MAX_LANES = 16
+
+
+cdef struct Job:
+    # What all lane groups of one call share; the matrix is `_lyndon_cache.expansion_tables`.
+    Py_ssize_t d
+    Py_ssize_t degree
+    Py_ssize_t batch
+    Py_ssize_t skip             # numbers before the first word in a row of the log-signature
+    Py_ssize_t out_skip         # and of the signature
+    Py_ssize_t length           # words
+    Py_ssize_t n_in             # numbers in a row of the log-signature, without the scalar term
+    Py_ssize_t t_length         # numbers in t^(1), t^(2), ..
+    bint expands
+    const int64_t* starts
+    const int32_t* rows
+    const void* values
+
+
+cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
+    """x values[i], the values being single numbers."""
+    if vec is vd:
+        return x[0] * (<const double*>values)[i]
+    else:
+        return x[0] * (<const float*>values)[i]
+
+
+cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
+    """p = E words, column by column: no addition waits for the one before, as all are to different words."""
+    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* rows = job.rows
+    cdef const void* values = job.values
+    cdef vec x
+    memset(<void*>p, 0, job.length * sizeof(vec))
+    for i in range(n_in):
+        x = words[i]
+        for e in range(starts[i], starts[i + 1]):
+            p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
+
+
+cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept nogil:
+    """Adjoint of `expand`."""
+    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* rows = job.rows
+    cdef const void* values = job.values
+    cdef vec total
+    for i in range(n_in):
+        # Every bracket has a word.
+        total = scaled(g + rows[starts[i]], values, starts[i])
+        for e in range(starts[i] + 1, starts[i + 1]):
+            total = total + scaled(g + rows[e], values, e)
+        g_words[i] = total
+
+
+cdef inline void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch, const Job* job,
+                           Py_ssize_t d) noexcept nogil:
+    """The exponentials of one log-signature per lane; scratch: c, t, p, words."""
+    cdef Py_ssize_t n, start, degree = job.degree
+    cdef vec* c = scratch
+    cdef vec* t = scratch + degree + 1
+    cdef vec* p = t + job.t_length
+    cdef vec* words = p + job.length
+    if job.expands:
+        load_columns(log_sig, 0, job.n_in, words)
+        expand(words, p, job)
+    else:
+        load_columns(log_sig, 0, job.length, p)
+    horner_tails(p, c, t, d, degree)
+    # Downwards: the words of length n are replaced when no others need them.
+    for n in range(degree, 1, -1):
+        start = level_start(d, n)
+        multiply_level(p, t, p + start, c + 1, p + start, d, n)
+    store_columns(p, out, 0, job.length, n_live)
+
+
+cdef inline void exp_group_backprop(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
+                                    vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+    """Adjoint of `exp_group`; scratch: c, t, its cotangent, p, its cotangent, words."""
+    cdef Py_ssize_t n, degree = job.degree
+    cdef vec* c = scratch
+    cdef vec* t = scratch + degree + 1
+    cdef vec* g_t = t + job.t_length
+    cdef vec* p = g_t + job.t_length
+    cdef vec* g_p = p + job.length
+    cdef vec* words = g_p + job.length
+    if job.expands:
+        load_columns(log_sig, 0, job.n_in, words)
+        expand(words, p, job)
+    else:
+        load_columns(log_sig, 0, job.length, p)
+    horner_tails(p, c, t, d, degree)
+    memset(<void*>g_t, 0, job.t_length * sizeof(vec))
+    load_columns(derivs, 0, job.length, g_p)
+    # Upwards: level n is read before longer words add to it.
+    for n in range(2, degree + 1):
+        multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+    horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
+    if job.expands:
+        expand_backprop(g_p, words, job)
+        store_columns(words, out, 0, job.n_in, n_live)
+    else:
+        store_columns(g_p, out, 0, job.length, n_live)
+
+
+cdef inline void exp_into(const void* const* log_sig, vec* words, vec* p, vec* t, vec* out, const vec* c,
+                          const Job* job, Py_ssize_t d) noexcept nogil:
+    """out = exp(p) - 1 for the expansion p of one log-signature per lane, which stays, as its Horner scheme t does."""
+    cdef Py_ssize_t n, start
+    load_columns(log_sig, 0, job.n_in, words)
+    expand(words, p, job)
+    horner_tails(p, c, t, d, job.degree)
+    for n in range(1, job.degree + 1):
+        start = level_start(d, n)
+        multiply_level(p, t, p + start, c + 1, out + start, d, n)
+
+
+cdef inline void exp_into_backprop(vec* g_p, vec* g_t, const vec* p, const vec* t, const vec* c, vec* words,
+                                   void* const* out, int n_live, const Job* job, Py_ssize_t d) noexcept nogil:
+    """Adjoint of `exp_into`: from g_p, the cotangent of its result, which is used up, to rows."""
+    cdef Py_ssize_t n
+    memset(<void*>g_t, 0, job.t_length * sizeof(vec))
+    for n in range(2, job.degree + 1):
+        multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+    horner_tails_backprop(g_p, g_t, p, c, t, d, job.degree)
+    expand_backprop(g_p, words, job)
+    store_columns(words, out, 0, job.n_in, n_live)
+
+
+cdef inline void product_group(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
+                               vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+    """exp(x1) (x) exp(x2), one pair per lane; scratch: c, words, p, t, both exponentials."""
+    cdef Py_ssize_t n, u, start, stop
+    cdef vec* words = scratch + job.degree + 1
+    cdef vec* p = words + job.n_in
+    cdef vec* t = p + job.length
+    cdef vec* a = t + job.t_length
+    cdef vec* b = a + job.length
+    exp_into(log_sig1, words, p, t, a, scratch, job, d)
+    exp_into(log_sig2, words, p, t, b, scratch, job, d)
+    # Downwards: the words of length n are replaced when no others need them.
+    for n in range(job.degree, 0, -1):
+        start = level_start(d, n)
+        stop = level_start(d, n + 1)
+        for u in range(start, stop):
+            a[u] = a[u] + b[u]
+        if n > 1:
+            multiply_level(a, b, a + start, scratch + 1, a + start, d, n)
+    store_columns(a, out, 0, job.length, n_live)
+
+
+cdef inline void product_group_backprop(const void* const* derivs, const void* const* log_sig1,
+                                        const void* const* log_sig2, void* const* out1, void* const* out2, int n_live,
+                                        vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+    """Adjoint of `product_group`; scratch: c, words, then twice p, t, exp, its cotangent, then derivs and that of t."""
+    cdef Py_ssize_t n, u, size = 3 * job.length + job.t_length
+    cdef vec* words = scratch + job.degree + 1
+    cdef vec* p1 = words + job.n_in
+    cdef vec* t1 = p1 + job.length
+    cdef vec* a = t1 + job.t_length
+    cdef vec* g_a = a + job.length
+    cdef vec* p2 = p1 + size
+    cdef vec* t2 = t1 + size
+    cdef vec* b = a + size
+    cdef vec* g_b = g_a + size
+    cdef vec* g = p2 + size
+    cdef vec* g_t = g + job.length
+    exp_into(log_sig1, words, p1, t1, a, scratch, job, d)
+    exp_into(log_sig2, words, p2, t2, b, scratch, job, d)
+    load_columns(derivs, 0, job.length, g)
+    for u in range(job.length):
+        g_a[u] = g[u]
+        g_b[u] = g[u]
+    for n in range(2, job.degree + 1):
+        multiply_level_backprop(g + level_start(d, n), a, b, g_a, g_b, d, n)
+    exp_into_backprop(g_a, g_t, p1, t1, scratch, words, out1, n_live, job, d)
+    exp_into_backprop(g_b, g_t, p2, t2, scratch, words, out2, n_live, job, d)
+
+
+cdef void product_group_any(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
+                            vec* scratch, const Job* job) noexcept nogil:
+    """`product_group` with the dimension as a literal where that pays."""
+    if job.d == 2:
+        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 2)
+    elif job.d == 3:
+        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 3)
+    elif job.d == 4:
+        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 4)
+    elif job.d == 5:
+        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 5)
+    else:
+        product_group(log_sig1, log_sig2, out, n_live, scratch, job, job.d)
+
+
+cdef void product_group_backprop_any(const void* const* derivs, const void* const* log_sig1,
+                                     const void* const* log_sig2, void* const* out1, void* const* out2, int n_live,
+                                     vec* scratch, const Job* job) noexcept nogil:
+    """Adjoint of `product_group_any`."""
+    if job.d == 2:
+        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 2)
+    elif job.d == 3:
+        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 3)
+    elif job.d == 4:
+        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 4)
+    elif job.d == 5:
+        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 5)
+    else:
+        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, job.d)
+
+
+cdef void exp_group_any(const void* const* log_sig, void* const* out, int n_live, vec* scratch,
+                        const Job* job) noexcept nogil:
+    """`exp_group` with the dimension as a literal where that pays."""
+    if job.d == 2:
+        exp_group(log_sig, out, n_live, scratch, job, 2)
+    elif job.d == 3:
+        exp_group(log_sig, out, n_live, scratch, job, 3)
+    elif job.d == 4:
+        exp_group(log_sig, out, n_live, scratch, job, 4)
+    elif job.d == 5:
+        exp_group(log_sig, out, n_live, scratch, job, 5)
+    else:
+        exp_group(log_sig, out, n_live, scratch, job, job.d)
+
+
+cdef void exp_group_backprop_any(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
+                                 vec* scratch, const Job* job) noexcept nogil:
+    """Adjoint of `exp_group_any`."""
+    if job.d == 2:
+        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 2)
+    elif job.d == 3:
+        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 3)
+    elif job.d == 4:
+        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 4)
+    elif job.d == 5:
+        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 5)
+    else:
+        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, job.d)
+
+
+cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
+    """c[k] = 1 / k! in each of `width` lanes, k = 1..degree."""
+    cdef Py_ssize_t k, lane
+    cdef double factor = 1
+    for k in range(1, degree + 1):
+        factor /= k
+        for lane in range(width):
+            c[k * width + lane] = <real>factor
+
+
+cdef inline void set_rows(const real* first, Py_ssize_t stride, Py_ssize_t group, Py_ssize_t width, Py_ssize_t batch,
+                          void** rows) noexcept nogil:
+    """The rows of a lane group; lanes behind the last row repeat it."""
+    cdef Py_ssize_t lane
+    for lane in range(width):
+        rows[lane] = <void*>(first + min(group * width + lane, batch - 1) * stride)
+
+
+cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t group, real* scratch,
+                    const Job* job) noexcept nogil:
+    cdef Py_ssize_t width = n_lanes(scratch), lane
+    cdef int n_live = <int>min(width, job.batch - group * width)
+    cdef void* rows[MAX_LANES]
+    cdef void* outs[MAX_LANES]
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
+    set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, width, job.batch, outs)
+    fill_constants(scratch, width, job.degree)
+    if real is double:
+        exp_group_any(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
+    else:
+        exp_group_any(<const void* const*>rows, <void* const*>outs, n_live, <vf*>scratch, job)
+    if job.out_skip:
+        for lane in range(n_live):
+            out[group * width + lane, 0] = 1
+
+
+cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] derivs, real[:, ::1] out, Py_ssize_t group,
+                             real* scratch, const Job* job) noexcept nogil:
+    """Adjoint of `run_group`."""
+    cdef Py_ssize_t width = n_lanes(scratch), lane
+    cdef int n_live = <int>min(width, job.batch - group * width)
+    cdef void* rows[MAX_LANES]
+    cdef void* g[MAX_LANES]
+    cdef void* outs[MAX_LANES]
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
+    set_rows(&derivs[0, 0] + job.out_skip, derivs.shape[1], group, width, job.batch, g)
+    set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, width, job.batch, outs)
+    fill_constants(scratch, width, job.degree)
+    if real is double:
+        exp_group_backprop_any(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
+                               <vd*>scratch, job)
+    else:
+        exp_group_backprop_any(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
+                               <vf*>scratch, job)
+    if job.skip:
+        for lane in range(n_live):
+            out[group * width + lane, 0] = 0
+
+
+cdef void run_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, real[:, ::1] out, Py_ssize_t group,
+                      real* scratch, const Job* job) noexcept nogil:
+    cdef Py_ssize_t width = n_lanes(scratch)
+    cdef int n_live = <int>min(width, job.batch - group * width)
+    cdef void* rows1[MAX_LANES]
+    cdef void* rows2[MAX_LANES]
+    cdef void* outs[MAX_LANES]
+    set_rows(&log_sig1[0, 0], log_sig1.shape[1], group, width, job.batch, rows1)
+    set_rows(&log_sig2[0, 0], log_sig2.shape[1], group, width, job.batch, rows2)
+    set_rows(<const real*>&out[0, 0], out.shape[1], group, width, job.batch, outs)
+    fill_constants(scratch, width, job.degree)
+    if real is double:
+        product_group_any(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
+                          <vd*>scratch, job)
+    else:
+        product_group_any(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
+                          <vf*>scratch, job)
+
+
+cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
+                               real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t group, real* scratch,
+                               const Job* job) noexcept nogil:
+    """Adjoint of `run_product`."""
+    cdef Py_ssize_t width = n_lanes(scratch)
+    cdef int n_live = <int>min(width, job.batch - group * width)
+    cdef void* g[MAX_LANES]
+    cdef void* rows1[MAX_LANES]
+    cdef void* rows2[MAX_LANES]
+    cdef void* outs1[MAX_LANES]
+    cdef void* outs2[MAX_LANES]
+    set_rows(&derivs[0, 0], derivs.shape[1], group, width, job.batch, g)
+    set_rows(&log_sig1[0, 0], log_sig1.shape[1], group, width, job.batch, rows1)
+    set_rows(&log_sig2[0, 0], log_sig2.shape[1], group, width, job.batch, rows2)
+    set_rows(<const real*>&out1[0, 0], out1.shape[1], group, width, job.batch, outs1)
+    set_rows(<const real*>&out2[0, 0], out2.shape[1], group, width, job.batch, outs2)
+    fill_constants(scratch, width, job.degree)
+    if real is double:
+        product_group_backprop_any(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
+                                   <void* const*>outs1, <void* const*>outs2, n_live, <vd*>scratch, job)
+    else:
+        product_group_backprop_any(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
+                                   <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
+
+
+cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values, Py_ssize_t batch,
+                  Py_ssize_t n_in, Py_ssize_t d, Py_ssize_t degree, bint scalar_term) noexcept nogil:
+    cdef Job job
+    job.d = d
+    job.degree = degree
+    job.batch = batch
+    job.expands = starts.shape[0] > 0
+    job.skip = 0 if job.expands else scalar_term
+    job.out_skip = scalar_term
+    job.length = level_start(d, degree + 1)
+    job.n_in = n_in - job.skip
+    job.t_length = horner_length(d, degree)
+    job.starts = &starts[0]
+    job.rows = &rows[0]
+    job.values = &values[0]
+    return job
+
+
+def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const int32_t[::1] rows,
+                  const real[::1] values, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term,
+                  int n_jobs):
+    """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length).
+
+    starts, rows, values: the expansion of brackets, a column for each; empty where log_sig has all words.
+    """
+    cdef Py_ssize_t group, n_groups, per_thread
+    cdef int width = n_lanes(<const real*>NULL)
+    cdef void* raw = NULL
+    cdef char* memory
+    if degree == 0 or out.shape[0] == 0:
+        out[:, :] = 1
+        return
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    n_groups = (job.batch + width - 1) // width
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    per_thread = (degree + 1 + job.t_length + job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
+    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
+        run_group(log_sig, out, group, <real*>(memory + threadid() * per_thread), &job)
+    free(raw)
+
+
+def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, const int64_t[::1] starts,
+                           const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
+                           Py_ssize_t degree, bint scalar_term, int n_jobs):
+    """Adjoint of `logsig_to_sig`. log_sig, out as log_sig there; sig_derivs (batch, scalar_term + length)."""
+    cdef Py_ssize_t group, n_groups, per_thread
+    cdef int width = n_lanes(<const real*>NULL)
+    cdef void* raw = NULL
+    cdef char* memory
+    if degree == 0 or out.shape[0] == 0:
+        out[:, :] = 0
+        return
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    n_groups = (job.batch + width - 1) // width
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    per_thread = (degree + 1 + 2 * job.t_length + 2 * job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
+    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
+        run_group_backprop(log_sig, sig_derivs, out, group, <real*>(memory + threadid() * per_thread), &job)
+    free(raw)
+
+
+def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, const int64_t[::1] starts,
+                   const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
+                   Py_ssize_t degree, int n_jobs):
+    """The product of two exponentials. log_sig1, log_sig2 (batch, number of Lyndon words); out (batch, length)."""
+    cdef Py_ssize_t group, n_groups, per_thread
+    cdef int width = n_lanes(<const real*>NULL)
+    cdef void* raw = NULL
+    cdef char* memory
+    if degree == 0 or out.shape[0] == 0:
+        return
+    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig1.shape[1], dimension, degree, False)
+    n_groups = (job.batch + width - 1) // width
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    per_thread = (degree + 1 + job.n_in + job.t_length + 3 * job.length) * width * <Py_ssize_t>sizeof(real)
+    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
+        run_product(log_sig1, log_sig2, out, group, <real*>(memory + threadid() * per_thread), &job)
+    free(raw)
+
+
+def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
+                            const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values,
+                            real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_jobs):
+    """Adjoint of `logsig_product`. sig_derivs (batch, length); out1, out2 like log_sig1, log_sig2."""
+    cdef Py_ssize_t group, n_groups, per_thread
+    cdef int width = n_lanes(<const real*>NULL)
+    cdef void* raw = NULL
+    cdef char* memory
+    if degree == 0 or out1.shape[0] == 0:
+        out1[:, :] = 0
+        out2[:, :] = 0
+        return
+    cdef Job job = make_job(starts, rows, values, out1.shape[0], log_sig1.shape[1], dimension, degree, False)
+    n_groups = (job.batch + width - 1) // width
+    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    per_thread = (degree + 1 + job.n_in + 3 * job.t_length + 7 * job.length) * width * <Py_ssize_t>sizeof(real)
+    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
+        run_product_backprop(sig_derivs, log_sig1, log_sig2, out1, out2, group,
+                             <real*>(memory + threadid() * per_thread), &job)
+    free(raw)

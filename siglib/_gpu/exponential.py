@@ -1,0 +1,127 @@
+"""Launchers of exponentials; arguments as in `siglib/_cpu/exponential.pyx`, but for the tables, which come from
+`_lyndon_cache.expansion_level_tables`.
+
+With the product of signatures, which counts 1 for the empty word, Horner's scheme t = (p + p (x) t) / k is
+((1 + p) (x) (1 + t) - (1 + t)) / k.
+"""
+
+from typing import Any
+
+from ._launch import cupy, empty
+from .log_signature import _or_absent, _solve
+from .sizes import SCRATCH_BYTES
+from .tensor import sig_combine, sig_combine_backprop
+
+
+def _apply(vectors: Any, matrix: tuple[Any, ...], n_first: int, n_rest: int, transposed: bool) -> Any:
+    """The matrix from the first numbers of a vector to the rest, or its transpose the other way, applied."""
+    source = empty((vectors.shape[0], n_first + n_rest), vectors)
+    given, wanted = slice(None, n_first), slice(n_first, None)
+    if transposed:
+        given, wanted = wanted, given
+    source[:, given] = vectors
+    source[:, wanted] = 0
+    _solve(source, tuple(map(_or_absent, matrix)), source, matrix[0].shape[0])
+    return cupy().ascontiguousarray(source[:, wanted])
+
+
+def _tensors(log_sig: Any, matrix: tuple[Any, ...], n_words: int, scalar_term: bool) -> Any:
+    """What log-signatures stand for: numbers for all words."""
+    if matrix[0].size:
+        return _apply(log_sig, matrix, log_sig.shape[1], n_words, False)
+    return cupy().ascontiguousarray(log_sig[:, int(scalar_term) :])
+
+
+def _tails(p: Any, dimension: int, degree: int) -> list[Any]:
+    """t^(degree-1), .., t^(0) of Horner's scheme; the last one is exp(p) - 1."""
+    tails = [p / degree]
+    for k in range(degree - 1, 0, -1):
+        t = tails[-1]
+        following = empty(p.shape, p)
+        sig_combine(p, t, following, dimension, degree, False, False, 1)
+        following -= t
+        following /= k
+        tails.append(following)
+    return tails
+
+
+def _slabs(batch: int, n_bytes: int) -> list[slice]:
+    step = max(1, min(batch, SCRATCH_BYTES // max(n_bytes, 1)))
+    return [slice(start, start + step) for start in range(0, batch, step)]
+
+
+def logsig_to_sig(
+    log_sig: Any,
+    ends: Any,
+    rows: Any,
+    starts: Any,
+    columns: Any,
+    values: Any,
+    out: Any,
+    dimension: int,
+    degree: int,
+    scalar_term: bool,
+    n_jobs: int,
+) -> None:
+    """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length)."""
+    if scalar_term:
+        out[:, 0] = 1
+    if degree == 0 or out.shape[0] == 0:
+        return
+    n_words = out.shape[1] - scalar_term
+    for slab in _slabs(out.shape[0], degree * n_words * out.itemsize):
+        p = _tensors(log_sig[slab], (ends, rows, starts, columns, values), n_words, scalar_term)
+        out[slab, int(scalar_term) :] = _tails(p, dimension, degree)[-1]
+
+
+def logsig_to_sig_backprop(log_sig: Any, sig_derivs: Any, *rest: Any) -> None:
+    """Adjoint of `logsig_to_sig`: its tables, those of the transpose, out of the shape of log_sig, and the options."""
+    matrix, transposed, (out, dimension, degree, scalar_term, _) = rest[:5], rest[5:10], rest[10:]
+    if degree == 0 or out.shape[0] == 0:
+        out[...] = 0
+        return
+    skip = int(scalar_term)
+    n_words = sig_derivs.shape[1] - skip
+    for slab in _slabs(out.shape[0], 2 * degree * n_words * out.itemsize):
+        p = _tensors(log_sig[slab], matrix, n_words, scalar_term)
+        *tails, _ = _tails(p, dimension, degree)
+        g = cupy().ascontiguousarray(sig_derivs[slab, skip:])
+        g_p = empty(p.shape, p)
+        g_p[...] = 0
+        for k, t in enumerate(reversed(tails), 1):
+            g = g / k
+            part, g_t = empty(p.shape, p), empty(p.shape, p)
+            sig_combine_backprop(g, p, t, part, g_t, dimension, degree, False, False, 1)
+            g_p += part
+            g = g_t - g
+        g_p += g / degree
+        if matrix[0].size:
+            out[slab] = _apply(g_p, transposed, out.shape[1], n_words, True)
+        else:
+            out[slab, :skip] = 0
+            out[slab, skip:] = g_p
+
+
+def logsig_product(log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
+    """The product of two exponentials: log-signatures, tables as above, out (batch, length), and the options."""
+    matrix, (out, dimension, degree, n_jobs) = rest[:5], rest[5:]
+    sig1, sig2 = empty(out.shape, out), empty(out.shape, out)
+    _exp(log_sig1, matrix, sig1, dimension, degree)
+    _exp(log_sig2, matrix, sig2, dimension, degree)
+    sig_combine(sig1, sig2, out, dimension, degree, False, False, n_jobs)
+
+
+def _exp(log_sig: Any, matrix: tuple[Any, ...], out: Any, dimension: int, degree: int) -> None:
+    ends, rows, starts, columns, values = matrix
+    logsig_to_sig(log_sig, ends, rows, starts, columns, values, out, dimension, degree, False, 1)
+
+
+def logsig_product_backprop(sig_derivs: Any, log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
+    """Adjoint of `logsig_product`: with the tables of the transpose behind its tables, and two results."""
+    matrices, (out1, out2, dimension, degree, n_jobs) = rest[:10], rest[10:]
+    sig1, sig2, derivs1, derivs2 = (empty(sig_derivs.shape, sig_derivs) for _ in range(4))
+    _exp(log_sig1, matrices[:5], sig1, dimension, degree)
+    _exp(log_sig2, matrices[:5], sig2, dimension, degree)
+    sig_combine_backprop(sig_derivs, sig1, sig2, derivs1, derivs2, dimension, degree, False, False, n_jobs)
+    logsig_to_sig_backprop(log_sig1, derivs1, *matrices, out1, dimension, degree, False, n_jobs)
+    logsig_to_sig_backprop(log_sig2, derivs2, *matrices, out2, dimension, degree, False, n_jobs)

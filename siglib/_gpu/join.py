@@ -1,0 +1,69 @@
+"""Segments and joins, arguments as in `siglib/_cpu/join.pyx`: made of signatures of two points, and products."""
+
+from typing import Any
+
+from ._launch import empty
+from .signature import sig, sig_backprop
+from .tensor import sig_combine, sig_combine_backprop
+
+
+def _two_points(displacement: Any) -> Any:
+    """Paths from 0 to the displacements."""
+    batch, d = displacement.shape
+    path = empty((batch, 2, d), displacement)
+    path[:, 0] = 0
+    path[:, 1] = displacement
+    return path
+
+
+def linear_sig(displacement: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int) -> None:
+    """displacement (batch, dimension); out (batch, scalar_term + length)."""
+    sig(_two_points(displacement), out, degree, scalar_term, False, False, 1.0, n_jobs)
+
+
+def linear_sig_backprop(derivs: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int) -> None:
+    """derivs (batch, scalar_term + length); displacement, out (batch, dimension)."""
+    segment = empty(derivs.shape, derivs)
+    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
+    _segment_backprop(displacement, segment, derivs, out, degree, scalar_term, n_jobs)
+
+
+def _segment_backprop(
+    displacement: Any, segment: Any, derivs: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int
+) -> None:
+    """`linear_sig_backprop`, given the signatures of the segments."""
+    path = _two_points(displacement)
+    gradient = empty(path.shape, path)
+    sig_backprop(path, segment, derivs, gradient, degree, scalar_term, False, False, 1.0, n_jobs)
+    out[...] = gradient[:, 1]
+
+
+def sig_join(sig: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, prepend: bool, n_jobs: int) -> None:
+    """sig, out (batch, scalar_term + length); displacement (batch, dimension)."""
+    segment = empty(sig.shape, sig)
+    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
+    first, second = (segment, sig) if prepend else (sig, segment)
+    sig_combine(first, second, out, displacement.shape[1], degree, scalar_term, scalar_term, n_jobs)
+
+
+def sig_join_backprop(
+    derivs: Any,
+    sig: Any,
+    displacement: Any,
+    sig_derivs: Any,
+    displacement_derivs: Any,
+    degree: int,
+    scalar_term: bool,
+    prepend: bool,
+    n_jobs: int,
+) -> None:
+    """derivs, sig, sig_derivs (batch, scalar_term + length); displacement, displacement_derivs (batch, dimension)."""
+    segment, segment_derivs = empty(sig.shape, sig), empty(sig.shape, sig)
+    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
+    first, second = (segment, sig) if prepend else (sig, segment)
+    first_derivs, second_derivs = (segment_derivs, sig_derivs) if prepend else (sig_derivs, segment_derivs)
+    d = displacement.shape[1]
+    sig_combine_backprop(
+        derivs, first, second, first_derivs, second_derivs, d, degree, scalar_term, scalar_term, n_jobs
+    )
+    _segment_backprop(displacement, segment, segment_derivs, displacement_derivs, degree, scalar_term, n_jobs)
