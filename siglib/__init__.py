@@ -2,6 +2,9 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .coefficients import extract_sig_coef as extract_sig_coef
+from .coefficients import sig_coef as sig_coef
+from .coefficients import sig_coef_backprop as sig_coef_backprop
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_backprop as log_sig_backprop

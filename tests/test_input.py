@@ -44,6 +44,8 @@ OPERATIONS = [
     Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
     Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
     Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
+    Operation("sig_coef", [(2, 5, 3)], ([(0, 1), (), (2, 2, 0), (0, 1)],)),
+    Operation("sig_coef", [(2, 5, 3)], ([(6, 1), (0,)],), {**AUGMENTED, "prefixes": True}),
     Operation("log_sig", [(2, 5, 3)], (2,)),
     Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
     Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),

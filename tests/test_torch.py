@@ -49,6 +49,8 @@ OPERATIONS = [
     Differentiable("sig_combine", [(3, 6), (3, 6)], (2, 2)),
     Differentiable("sig_combine", [(7,), (7,)], (2, 2)),
     Differentiable("sig_combine", [(2, 20), (2, 21)], (2, 2), {"lead_lag": True}),
+    Differentiable("sig_coef", [(2, 4, 2)], ([(0, 1, 1), (), (1,), (0, 1, 0)],)),
+    Differentiable("sig_coef", [(3, 2)], ((3, 4, 0),), {**TRANSFORMS, "prefixes": True, "n_jobs": 2}),
     Differentiable("log_sig", [(2, 4, 3)], (3,)),
     Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
     Differentiable("log_sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "method": 2, "n_jobs": 2}),
@@ -78,7 +80,7 @@ OPERATIONS = [
     ),
 ]
 # Functions that check their options before they call the operation that torch sees.
-KERNELS = {"sig_kernel", "sig_kernel_gram"}
+KERNELS = {"sig_kernel", "sig_kernel_gram", "sig_coef"}
 operations = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 # One of each function, for what does not depend on options.
 FIRST = [next(group) for _, group in itertools.groupby(OPERATIONS, key=lambda operation: operation.name)]
