@@ -23,11 +23,10 @@ def _as_words(words: Any) -> list[Word]:
         raise TypeError(f"words must be a tuple of letters or a list of such words, got {type(words).__name__}")
     if not (set(map(type, words)) <= {tuple} and set(map(type, itertools.chain(*words))) <= {int}):
         words = [_as_word(word) for word in words]
-    for word in words:
-        if word and min(word) < 0:
-            raise ValueError(f"the letters of words must be at least 0, got {word}")
-        if word and max(word) >= 2**31:
-            raise ValueError(f"the letters of words must be below 2**31, got {word}")
+    letters = set(itertools.chain(*words))
+    if letters and not (min(letters) >= 0 and max(letters) < 2**31):
+        word = next(word for word in words if word and not (min(word) >= 0 and max(word) < 2**31))
+        raise ValueError(f"the letters of words must be at least 0, and below 2**31, got {word}")
     return words
 
 

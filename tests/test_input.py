@@ -579,6 +579,11 @@ kernels = st.sampled_from(
     [None, siglib.LinearKernel(), siglib.RBFKernel(1.0), siglib.PolynomialKernel(2.5), siglib.Matern12Kernel(0.5), siglib.LinearKernel, "rbf"]
 )  # fmt: skip
 
+chosen_words = st.one_of(
+    st.lists(st.lists(st.integers(0, 2), max_size=3).map(tuple), max_size=3), st.lists(small, max_size=4).map(tuple),
+    st.lists(st.lists(small, max_size=4).map(tuple), max_size=3), arbitrary_arrays(),
+)  # fmt: skip
+
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig": {"path": arbitrary_arrays(), "degree": small},
     "sig_backprop": {"path": arbitrary_arrays(), "sig": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
@@ -587,6 +592,11 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
         "deriv": arbitrary_arrays(), "sig1": arbitrary_arrays(), "sig2": arbitrary_arrays(), "dimension": small, "degree": small,
     },
     "sig_length": {"dimension": small, "degree": small},
+    "sig_coef": {"path": arbitrary_arrays(), "words": chosen_words},
+    "sig_coef_backprop": {
+        "path": arbitrary_arrays(), "words": chosen_words, "coefs": arbitrary_arrays(), "derivs": arbitrary_arrays(),
+    },
+    "extract_sig_coef": {"sig": arbitrary_arrays(), "words": chosen_words, "dimension": small},
     "log_sig": {"path": arbitrary_arrays(), "degree": small},
     "log_sig_backprop": {"path": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "degree": small},
     "sig_to_log_sig": {"sig": arbitrary_arrays(), "dimension": small, "degree": small},
@@ -626,7 +636,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "correction": st.one_of(st.none(), junk, arbitrary_arrays()),
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
-    "return_grid": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
+    "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
@@ -652,11 +662,12 @@ def test_anything_returns_or_raises(name: str, data: st.DataObject) -> None:
     for key in set(inspect.signature(function).parameters) - set(given):
         if data.draw(st.booleans(), f"with {key}"):
             given[key] = data.draw(OPTIONS[key], key)
+    documented = (TypeError, ValueError, MemoryError, *[IndexError] * (name == "extract_sig_coef"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             returned = function(**given)
-    except (TypeError, ValueError, MemoryError) as error:
+    except documented as error:
         assert str(error)
         return
     if name.startswith(("sig", "log_sig", "transform")) and not name.endswith("length"):

@@ -529,7 +529,9 @@ def test_func_grad_and_jacrev(operation: Differentiable) -> None:
 def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     if operation.name in KERNELS:
-        pytest.skip("its operator takes other arguments: see test_signature_kernel_autograd.py")
+        pytest.skip(
+            "its operator takes other arguments: see test_signature_kernel_autograd.py and test_coefficients.py"
+        )
     getattr(siglib, operation.name).register_operator()
     forward = getattr(torch.ops.siglib, operation.name).default
     backward = getattr(torch.ops.siglib, f"{operation.name}_backprop").default
