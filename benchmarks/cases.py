@@ -6,6 +6,7 @@ from siglib alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,8 @@ SHAPES = (
 # For operations on signatures the length of the path they came from does not matter.
 SIG_SHAPES = tuple(shape._replace(length=min(shape.length, 50)) for shape in SHAPES)
 TINY = Shape(1, 4, 2, 2)
+# For single coefficients; the degree is the length of the longest words.
+COEF_SHAPES = (Shape(64, 500, 5, 6), Shape(256, 100, 3, 5), Shape(32, 1000, 10, 4), Shape(1, 10000, 5, 6))
 
 KERNEL_SHAPES = (
     KernelShape(16, 100, 5),
@@ -104,6 +107,20 @@ def two_sigs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
 def two_sigs_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
     sig1, sig2 = two_sigs(shape, dtype)
     return like(sig1), sig1, sig2
+
+
+@lru_cache
+def some_words(shape: Shape, n: int) -> list[tuple[int, ...]]:
+    """`n` random words of half to the whole degree's length."""
+    rng = np.random.default_rng(n)
+    lengths = rng.integers((shape.degree + 1) // 2, shape.degree + 1, n)
+    return [tuple(rng.integers(0, shape.dimension, length).tolist()) for length in lengths]
+
+
+def path_and_coefs(shape: Shape, dtype: Any, n: int) -> tuple[np.ndarray, ...]:
+    path = brownian(shape, dtype)
+    coefs = siglib.sig_coef(path, some_words(shape, n), prefixes=True)
+    return path, coefs, like(coefs)
 
 
 def two_batches(shape: KernelShape, dtype: Any) -> tuple[np.ndarray, ...]:
@@ -215,6 +232,21 @@ for _method in (1, 2, 3):
     OPERATIONS[f"log_sig, method {_method}"] = Operation(
         path_of,
         lambda lib, s, n_jobs, path, method=_method: lib.log_sig(path, s.degree, method=method, n_jobs=n_jobs),
+    )
+
+for _n in (1, 50, 500):
+    OPERATIONS[f"sig_coef, {_n} words"] = Operation(
+        path_of,
+        lambda lib, s, n_jobs, path, n=_n: lib.sig_coef(path, some_words(s, n), n_jobs=n_jobs),
+        COEF_SHAPES,
+    )
+    # pysiglib overwrites the derivatives that it is given.
+    OPERATIONS[f"sig_coef_backprop, {_n} words"] = Operation(
+        lambda shape, dtype, n=_n: path_and_coefs(shape, dtype, n),
+        lambda lib, s, n_jobs, path, coefs, derivs, n=_n: lib.sig_coef_backprop(
+            path, some_words(s, n), coefs, derivs.copy(), n_jobs=n_jobs
+        ),
+        COEF_SHAPES,
     )
 
 STATIC_KERNELS: dict[str, Callable[..., Any]] = {

@@ -14,6 +14,9 @@ from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_combine_backprop as log_sig_combine_backprop
 from .log_join import log_sig_join as log_sig_join
 from .log_join import log_sig_join_backprop as log_sig_join_backprop
+from .coefficients import extract_sig_coef as extract_sig_coef
+from .coefficients import sig_coef as sig_coef
+from .coefficients import sig_coef_backprop as sig_coef_backprop
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_backprop as log_sig_backprop

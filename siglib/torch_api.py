@@ -10,6 +10,8 @@ from .join import sig_join as sig_join
 from .log_join import linear_log_sig as linear_log_sig
 from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_join as log_sig_join
+from .coefficients import extract_sig_coef as extract_sig_coef
+from .coefficients import sig_coef as sig_coef
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_length as log_sig_length

@@ -49,6 +49,8 @@ OPERATIONS = [
     Operation("linear_sig_backprop", [(2, 13), (2, 3)], (3, 2), {"scalar_term": True}),
     Operation("sig_join", [(2, 12), (2, 3)], (3, 2)),
     Operation("sig_join_backprop", [(2, 12), (2, 12), (2, 3)], (3, 2), {"prepend": True}),
+    Operation("sig_coef", [(2, 5, 3)], ([(0, 1), (), (2, 2, 0), (0, 1)],)),
+    Operation("sig_coef", [(2, 5, 3)], ([(6, 1), (0,)],), {**AUGMENTED, "prefixes": True}),
     Operation("log_sig", [(2, 5, 3)], (2,)),
     Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
     Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
@@ -593,6 +595,11 @@ kernels = st.sampled_from(
     [None, siglib.LinearKernel(), siglib.RBFKernel(1.0), siglib.PolynomialKernel(2.5), siglib.Matern12Kernel(0.5), siglib.LinearKernel, "rbf"]
 )  # fmt: skip
 
+chosen_words = st.one_of(
+    st.lists(st.lists(st.integers(0, 2), max_size=3).map(tuple), max_size=3), st.lists(small, max_size=4).map(tuple),
+    st.lists(st.lists(small, max_size=4).map(tuple), max_size=3), arbitrary_arrays(),
+)  # fmt: skip
+
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig": {"path": arbitrary_arrays(), "degree": small},
     "sig_backprop": {"path": arbitrary_arrays(), "sig": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
@@ -609,6 +616,11 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
         "d_out": arbitrary_arrays(), "sig": arbitrary_arrays(), "displacement": arbitrary_arrays(), "dimension": small, "degree": small,
     },
     "sig_length": {"dimension": small, "degree": small},
+    "sig_coef": {"path": arbitrary_arrays(), "words": chosen_words},
+    "sig_coef_backprop": {
+        "path": arbitrary_arrays(), "words": chosen_words, "coefs": arbitrary_arrays(), "derivs": arbitrary_arrays(),
+    },
+    "extract_sig_coef": {"sig": arbitrary_arrays(), "words": chosen_words, "dimension": small},
     "log_sig": {"path": arbitrary_arrays(), "degree": small},
     "log_sig_backprop": {"path": arbitrary_arrays(), "log_sig_derivs": arbitrary_arrays(), "degree": small},
     "sig_to_log_sig": {"sig": arbitrary_arrays(), "dimension": small, "degree": small},
@@ -664,7 +676,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "correction": st.one_of(st.none(), junk, arbitrary_arrays()),
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
-    "return_grid": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
+    "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
     "prepend": flags, "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
@@ -691,11 +703,12 @@ def test_anything_returns_or_raises(name: str, data: st.DataObject) -> None:
     for key in set(inspect.signature(function).parameters) - set(given):
         if data.draw(st.booleans(), f"with {key}"):
             given[key] = data.draw(OPTIONS[key], key)
+    documented = (TypeError, ValueError, MemoryError, *[IndexError] * (name == "extract_sig_coef"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             returned = function(**given)
-    except (TypeError, ValueError, MemoryError) as error:
+    except documented as error:
         assert str(error)
         return
     if name.startswith(("sig", "log_sig", "transform")) and not name.endswith("length"):

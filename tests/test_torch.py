@@ -52,6 +52,8 @@ OPERATIONS = [
     Differentiable("linear_sig", [(2, 3)], (3, 3), {"scalar_term": True}),
     Differentiable("sig_join", [(2, 14), (2, 2)], (2, 3)),
     Differentiable("sig_join", [(15,), (2,)], (2, 3), {"prepend": True}),
+    Differentiable("sig_coef", [(2, 4, 2)], ([(0, 1, 1), (), (1,), (0, 1, 0)],)),
+    Differentiable("sig_coef", [(3, 2)], ((3, 4, 0),), {**TRANSFORMS, "prefixes": True, "n_jobs": 2}),
     Differentiable("log_sig", [(2, 4, 3)], (3,)),
     Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
     Differentiable("log_sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "method": 2, "n_jobs": 2}),
@@ -88,7 +90,7 @@ OPERATIONS = [
     ),
 ]
 # Functions that check their options before they call the operation that torch sees.
-KERNELS = {"sig_kernel", "sig_kernel_gram"}
+KERNELS = {"sig_kernel", "sig_kernel_gram", "sig_coef"}
 operations = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 # One of each function, for what does not depend on options.
 FIRST = [next(group) for _, group in itertools.groupby(OPERATIONS, key=lambda operation: operation.name)]
@@ -537,7 +539,9 @@ def test_func_grad_and_jacrev(operation: Differentiable) -> None:
 def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     if operation.name in KERNELS:
-        pytest.skip("its operator takes other arguments: see test_signature_kernel_autograd.py")
+        pytest.skip(
+            "its operator takes other arguments: see test_signature_kernel_autograd.py and test_coefficients.py"
+        )
     getattr(siglib, operation.name).register_operator()
     forward = getattr(torch.ops.siglib, operation.name).default
     backward = getattr(torch.ops.siglib, f"{operation.name}_backprop").default

@@ -15,6 +15,7 @@ _MODULES = (
     "signature",
     "corrected_signature",
     "join",
+    "coefficients",
     "log_signature",
     "exponential",
     "signature_kernel",

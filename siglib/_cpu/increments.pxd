@@ -92,3 +92,46 @@ cdef inline void load_rows_backprop(const real* gx, const Transform* t, Py_ssize
             path_derivs[step * t.dimension + i] = before - after
             before = after
         last_derivs[i] = before
+
+
+cdef inline void load_letter(const real* path, Py_ssize_t row_stride, Py_ssize_t channel_stride, const Transform* t,
+                             Py_ssize_t letter, Py_ssize_t first, Py_ssize_t n_rows, real* dx,
+                             Py_ssize_t dx_stride) noexcept nogil:
+    """One letter of rows first..first + n_rows - 1 of one path: row first + k goes to dx[k * dx_stride]."""
+    cdef Py_ssize_t k, row
+    cdef const real* point
+    if t.time_aug and letter == t.d - 1:
+        for k in range(n_rows):
+            dx[k * dx_stride] = <real>t.time_step
+    elif t.lead_lag:
+        for k in range(n_rows):
+            row = first + k
+            point = path + row // 2 * row_stride + letter % t.dimension * channel_stride
+            dx[k * dx_stride] = point[row_stride] - point[0] if (letter < t.dimension) == row % 2 else 0
+    else:
+        point = path + first * row_stride + letter * channel_stride
+        for k in range(n_rows):
+            dx[k * dx_stride] = point[row_stride] - point[0]
+            point = point + row_stride
+
+
+cdef inline void load_letter_backprop(const real* gx, Py_ssize_t gx_stride, const Transform* t, Py_ssize_t letter,
+                                      Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t last_point, real* path_derivs,
+                                      real* last_derivs) noexcept nogil:
+    """Adjoint of `load_letter`: adds to the gradients of the path's points, path_derivs (length, dimension).
+
+    That of `last_point`, which may belong to the next chunk as well, goes to last_derivs (dimension) instead.
+    """
+    cdef Py_ssize_t k, row, point, i = letter % t.dimension
+    if t.time_aug and letter == t.d - 1:
+        return
+    for k in range(n_rows):
+        row = first + k
+        point = row // 2 if t.lead_lag else row
+        if t.lead_lag and (letter < t.dimension) != row % 2:
+            continue
+        path_derivs[point * t.dimension + i] -= gx[k * gx_stride]
+        if point + 1 == last_point:
+            last_derivs[i] += gx[k * gx_stride]
+        else:
+            path_derivs[(point + 1) * t.dimension + i] += gx[k * gx_stride]

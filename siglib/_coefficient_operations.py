@@ -1,0 +1,140 @@
+"""The operation behind `sig_coef`, as torch differentiates and compiles it; words are checked and encoded already."""
+
+from typing import Any
+
+import numpy as np
+
+from ._autograd import differentiable
+from ._backend import Array, backend_for, is_on_gpu
+from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
+from ._word_trie import Tables, tables
+
+_NO_COLUMNS = np.zeros(0, np.int32)
+
+
+def _check_letters(tables: Tables, dimension: int, time_aug: Any, lead_lag: Any) -> None:
+    channels = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    if tables.n_channels > channels:
+        raise ValueError(f"the letters of words must be in [0, {channels}), got {tables.n_channels - 1}")
+
+
+def _check_device(name: str, path: Array) -> None:
+    if is_on_gpu(path):
+        raise TypeError(f"{name} does not run on CUDA yet: path must be in main memory, got one on {path.device}")
+
+
+def _sig_coef_shape(
+    path: tuple[int, ...],
+    *,
+    words: str,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    prefixes: bool,
+    n_jobs: int,
+) -> tuple[int, ...]:
+    batch, _, dimension = path_shape("path", path)
+    as_float("end_time", end_time)
+    as_n_threads(n_jobs)
+    found = tables(words)
+    _check_letters(found, dimension, time_aug, lead_lag)
+    return (*batch, len(found.prefix_columns if as_bool("prefixes", prefixes) else found.columns))
+
+
+def _sig_coef_vjp(
+    derivs: Array, out: Array, path: Array, *, words: str, prefixes: bool, **options: Any
+) -> tuple[Array]:
+    found = tables(words)
+    on, path, derivs, out = backend_for(path=path, derivs=derivs, out=out)
+    return (pull(on, path, out if prefixes else None, derivs, found, prefixes, **options),)
+
+
+def pull(
+    on: Any,
+    path: Array,
+    coefs: Array,
+    derivs: Array,
+    found: Tables,
+    prefixes: bool,
+    *,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> Array:
+    """The gradient; `coefs`: the coefficients of all prefixes, or None; `prefixes`: whether `derivs` is theirs."""
+    batch, _, dimension = path_shape("path", path.shape)
+    _check_letters(found, dimension, time_aug, lead_lag)
+    out = on.empty(path.shape)
+    on.kernels.coefficients.sig_coef_backprop(
+        on.paths(path),
+        on.rows(derivs)[:, :0] if coefs is None else on.rows(coefs),
+        _NO_COLUMNS if coefs is None else found.prefix_columns,
+        on.rows(derivs),
+        found.prefix_columns if prefixes else found.columns,
+        *found.direct,
+        *found.pieces,
+        found.joins,
+        on.paths(out),
+        time_aug,
+        lead_lag,
+        as_float("end_time", end_time),
+        as_n_threads(n_jobs),
+    )
+    return on.result(out)
+
+
+@differentiable(_sig_coef_vjp, _sig_coef_shape, needs_out="prefixes")
+def sig_coef(
+    path: Array,
+    *,
+    words: str,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    prefixes: bool,
+    n_jobs: int,
+) -> Array:
+    """`siglib.sig_coef` with encoded words."""
+    _check_device("sig_coef", path)
+    on, path = backend_for(path=path)
+    shape = _sig_coef_shape(
+        path.shape,
+        words=words,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        prefixes=prefixes,
+        n_jobs=n_jobs,
+    )
+    out = on.empty(shape)
+    found = tables(words)
+    on.kernels.coefficients.sig_coef(
+        on.paths(path),
+        found.prefix_columns if prefixes else found.columns,
+        *found.direct,
+        *found.pieces,
+        found.joins,
+        on.rows(out),
+        time_aug,
+        lead_lag,
+        as_float("end_time", end_time),
+        as_n_threads(n_jobs),
+    )
+    return on.result(out)
+
+
+def sig_coef_backprop(path: Array, words: str, coefs: Array, derivs: Array, **options: Any) -> Array:
+    """`siglib.sig_coef_backprop` with encoded words."""
+    _check_device("sig_coef_backprop", path)
+    on, path, coefs, derivs = backend_for(path=path, coefs=coefs, derivs=derivs)
+    found = tables(words)
+    for name, array in (("coefs", coefs), ("derivs", derivs)):
+        batch, length = vector_shape(name, array.shape)
+        check_batch("path", path_shape("path", path.shape)[0], name, batch)
+        if length != len(found.prefix_columns):
+            raise ValueError(
+                f"{name} must have length {len(found.prefix_columns)} on its last axis, one entry for each prefix of "
+                f"each word (prefixes=True), got {length}"
+            )
+    return pull(on, path, coefs, derivs, found, True, **options)

@@ -1,0 +1,192 @@
+"""Sets of words as the kernels of `sig_coef` read them: tries of their prefixes, as flat tables.
+
+A trie has one node for each distinct prefix but the empty one, in preorder, children by height: leaves first, the
+highest last. The *height* of a node is the length of the longest way down from it. Kernels do not walk the tries,
+they follow *programs*, made here: lists of steps on subtrees. A subtree of height 1 or 2 is one step, and so is a run
+of leaves: they are taken in registers. For higher ones a step enters the top node, and in the backward pass another
+one leaves it; partial results wait in memory in between.
+
+Tables are built once for each set of words and kept.
+"""
+
+import itertools
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+Word = tuple[int, ...]
+
+# Words up to this length may be cut in time: their sub-words grow with the square of the length.
+_MAX_CUT_LENGTH = 16
+# Subtrees up to this height are one step of a program.
+_MAX_FUSED = 2
+
+
+class Trie(NamedTuple):
+    """One trie, in two flat arrays.
+
+    `nodes`, int32: for each node the place of its letter's first power in the table of powers, the number of its
+    children that are leaves, and of those of height 1.
+
+    `program`, int64: the eight sizes in the order of `Trie` in `_cpu/coefficients_trie.pxd`; for each letter its
+    channel, the place of its first power, and the number of its powers; then the steps of the forward pass and those of
+    the backward pass. A step is (kind, node, from, to). The kind is the height of a subtree, or minus it to leave its
+    top node; 0 is a run of leaves, with their number as `to`. Partial results come from and go to rows in the forward
+    pass, places on a stack in the backward pass.
+    """
+
+    nodes: np.ndarray
+    program: np.ndarray
+
+
+class Tables(NamedTuple):
+    """What a call needs for its words."""
+
+    n_channels: int  # one more than the greatest letter
+    columns: np.ndarray  # (m,): the node of each entry of the result, -1 for the empty word
+    prefix_columns: np.ndarray  # (m',): the same for `prefixes=True`
+    direct: Trie  # the prefixes
+    pieces: Trie  # all sub-words, for calls that are cut in time; of no nodes where words are too long for that
+    joins: np.ndarray  # int64, for each prefix: see `_joins`
+
+
+def encode(words: list[Word]) -> str:
+    """The words as text: "0,1;2;" are the words (0, 1), (2,) and ()."""
+    return ";".join([",".join(map(str, word)) for word in words])
+
+
+def decode(text: str) -> list[Word]:
+    return [tuple(map(int, word.split(","))) if word else () for word in text.split(";")]
+
+
+@lru_cache(maxsize=256)
+def tables(text: str) -> Tables:
+    """The tables of encoded words."""
+    words = decode(text)
+    growing = _Growing()
+    found = [growing.insert(word) for word in words]
+    direct, number = growing.trie()
+    columns = [number[nodes[-1]] if nodes else -1 for nodes in found]
+    prefix_columns = [number[node] for nodes in found for node in nodes or [0]]
+    pieces, joins = _Growing().trie()[0], []
+    if max(map(len, words)) <= _MAX_CUT_LENGTH:
+        growing_pieces = _Growing()
+        found_pieces = [[growing_pieces.insert(word[i:]) for i in range(len(word))] for word in words]
+        pieces, piece_number = growing_pieces.trie()
+        joins = _joins(found, number, found_pieces, piece_number)
+    return Tables(
+        1 + max((letter for word in words for letter in word), default=-1),
+        np.array(columns, np.int32),
+        np.array(prefix_columns, np.int32),
+        direct,
+        pieces,
+        np.array(joins, np.int64),
+    )
+
+
+def _joins(
+    found: list[list[int]], number: list[int], found_pieces: list[list[list[int]]], piece_number: list[int]
+) -> list[int]:
+    """For each prefix w, shortest first: its node, its length n, its node among the pieces, and for j = 1..n - 1 the
+    node of its first j letters, and the node among the pieces of the rest.
+    """
+    by_node: dict[int, list[int]] = {}
+    for nodes, rests in zip(found, found_pieces, strict=True):
+        for n, node in enumerate(nodes, 1):
+            if node not in by_node:
+                row = [number[node], n, piece_number[rests[0][n - 1]]]
+                for j in range(1, n):
+                    row += [number[nodes[j - 1]], piece_number[rests[j][n - j - 1]]]
+                by_node[node] = row
+    return [entry for row in sorted(by_node.values(), key=lambda row: row[1]) for entry in row]
+
+
+class _Growing:
+    """A trie while words are put into it. Node 0 is the empty word; a node comes after its parent."""
+
+    def __init__(self) -> None:
+        self.children: list[dict[int, int]] = [{}]
+
+    def insert(self, word: Word) -> list[int]:
+        """The nodes of the word's prefixes."""
+        node, nodes = 0, []
+        for letter in word:
+            following = self.children[node].get(letter)
+            if following is None:
+                following = self.children[node][letter] = len(self.children)
+                self.children.append({})
+            node = following
+            nodes.append(node)
+        return nodes
+
+    def trie(self) -> tuple[Trie, list[int]]:
+        """The tables, and the number that each node has in them: -1 for the empty word."""
+        children, n_nodes = self.children, len(self.children)
+        heights = [0] * n_nodes
+        for node in range(n_nodes - 1, -1, -1):
+            heights[node] = max((heights[child] + 1 for child in children[node].values()), default=0)
+        powers: dict[int, int] = {}
+        for siblings in children:
+            for letter, node in siblings.items():
+                powers[letter] = max(powers.get(letter, 0), heights[node] + 1)
+        place, letters = 0, []
+        for letter in sorted(powers):
+            letters.append((letter, place, powers[letter]))
+            place += powers[letter]
+        first_power = {letter: start for letter, start, _ in letters}
+
+        number = [-1] * n_nodes
+        nodes: list[tuple[int, int, int]] = []
+        forward: list[tuple[int, int, int, int]] = []
+        backward: list[tuple[int, int, int, int]] = []
+        highest = heights[0] - 1 if n_nodes > 1 else 0
+        n_rows, n_places = 1, highest + 1
+        # What is still to do, last first: (node, letter, its row or that of its parent's, first free row, place of its
+        # parent's partial results, first free place), or a step of the backward program.
+        to_do: list[tuple[int, ...]] = []
+
+        def push_children(node: int, row: int, free_row: int, at: int, free_place: int, fused: bool) -> None:
+            ordered = sorted((heights[child], letter, child) for letter, child in children[node].items())
+            for i, (_, letter, child) in reversed(list(enumerate(ordered))):
+                last = i == len(ordered) - 1 and node != 0
+                to_do.append((child, letter, row, free_row, at, free_place, fused, last))
+
+        push_children(0, 0, 1, 0, n_places, False)
+        while to_do:
+            item = to_do.pop()
+            if len(item) == 4:
+                backward.append(item)
+                continue
+            node, letter, row, free_row, at, free_place, fused, last = item
+            height, index = heights[node], len(nodes)
+            number[node] = index
+            below = [heights[child] for child in children[node].values()]
+            nodes.append((first_power[letter], below.count(0), below.count(1)))
+            if fused:
+                push_children(node, 0, 0, 0, 0, True)
+            elif height == 0:
+                previous = forward[-1] if forward else (1, 0, 0, 0)
+                if previous[0] == 0 and previous[2] == row and previous[1] + previous[3] == index:
+                    forward.pop(), backward.pop()
+                    index, count = previous[1], previous[3] + 1
+                else:
+                    count = 1
+                forward.append((0, index, row, count))
+                backward.append((0, index, at, count))
+            elif height <= _MAX_FUSED:
+                forward.append((height, index, row, 0))
+                backward.append((height, index, at, 0))
+                push_children(node, 0, 0, 0, 0, True)
+            else:
+                # The last child takes its parent's row over: nobody needs it any more.
+                own, next_free = (row, free_row) if last else (free_row, free_row + 1)
+                forward.append((height, index, row, own))
+                backward.append((height, index, at, free_place))
+                to_do.append((-height, index, at, free_place))
+                n_rows, n_places = max(n_rows, next_free), max(n_places, free_place + height)
+                push_children(node, own, next_free, free_place, free_place + height, False)
+        n_operations = sum(heights[node] + 1 for node in range(1, n_nodes))
+        sizes = (place, n_rows, n_places, highest, n_operations, len(letters), len(forward), len(backward))
+        program = [*sizes, *itertools.chain(*letters, *forward, *backward)]
+        return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
