@@ -30,6 +30,10 @@ from .static_kernels import RationalQuadraticKernel as RationalQuadraticKernel
 from .static_kernels import RBFKernel as RBFKernel
 from .static_kernels import ScaledLinearKernel as ScaledLinearKernel
 from .static_kernels import StaticKernel as StaticKernel
+from .windows import log_sig_prefixes as log_sig_prefixes
+from .windows import log_sig_windows as log_sig_windows
+from .windows import sig_prefixes as sig_prefixes
+from .windows import sig_windows as sig_windows
 from .words import idx_to_word as idx_to_word
 from .words import is_lyndon as is_lyndon
 from .words import lyndon_words as lyndon_words

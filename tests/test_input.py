@@ -51,6 +51,13 @@ OPERATIONS = [
     Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
     Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
     Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
+    Operation("sig_windows", [(2, 5, 3)], (2, 3)),
+    Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": [0, 3, 1], "ends": [2, 5, 5], **AUGMENTED}),
+    Operation("sig_windows_backprop", [(2, 5, 3), (2, 3, 12)], (2, 3)),
+    Operation("sig_prefixes", [(2, 5, 3)], (2,)),
+    Operation("sig_prefixes_backprop", [(2, 5, 3), (2, 5, 12)], (2,)),
+    Operation("log_sig_windows", [(2, 5, 3)], (2, 3), {"stride": 2, "method": 2}),
+    Operation("log_sig_prefixes", [(2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0}),
     Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": (1, 0), "return_grid": True, **AUGMENTED}),
     Operation(
@@ -577,6 +584,10 @@ kernels = st.sampled_from(
     [None, siglib.LinearKernel(), siglib.RBFKernel(1.0), siglib.PolynomialKernel(2.5), siglib.Matern12Kernel(0.5), siglib.LinearKernel, "rbf"]
 )  # fmt: skip
 
+points = st.one_of(
+    st.none(), st.lists(st.integers(0, 3), max_size=3), st.lists(small, max_size=3), arbitrary_arrays().map(np.shape), arbitrary_arrays()
+)  # fmt: skip
+
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig": {"path": arbitrary_arrays(), "degree": small},
     "sig_backprop": {"path": arbitrary_arrays(), "sig": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
@@ -601,6 +612,12 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig_kernel_gram": {"path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_kernel_backprop": {"derivs": arbitrary_arrays(), "path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_kernel_gram_backprop": {"derivs": arbitrary_arrays(), "path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
+    "sig_windows": {"path": arbitrary_arrays(), "degree": small},
+    "sig_windows_backprop": {"path": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
+    "log_sig_windows": {"path": arbitrary_arrays(), "degree": small},
+    "sig_prefixes": {"path": arbitrary_arrays(), "degree": small},
+    "sig_prefixes_backprop": {"path": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
+    "log_sig_prefixes": {"path": arbitrary_arrays(), "degree": small},
     "sig_score": {"sample": arbitrary_arrays(), "y": arbitrary_arrays(), "dyadic_order": orders},
     "expected_sig_score": {"sample1": arbitrary_arrays(), "sample2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_mmd": {"sample1": arbitrary_arrays(), "sample2": arbitrary_arrays(), "dyadic_order": orders},
@@ -625,6 +642,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
+    "window": small, "stride": small, "starts": points, "ends": points,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from . import _cpuid
 
-_MODULES = ("path", "signature", "log_signature", "signature_kernel")
+_MODULES = ("path", "signature", "log_signature", "signature_kernel", "windows")
 _C_NAMES = {"float64": "double", "float32": "float"}
 
 
