@@ -2,6 +2,9 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .coefficients import extract_sig_coef as extract_sig_coef
+from .coefficients import sig_coef as sig_coef
+from .coefficients import sig_coef_backprop as sig_coef_backprop
 from .exponential import logsig_to_sig as logsig_to_sig
 from .exponential import logsig_to_sig_backprop as logsig_to_sig_backprop
 from .join import linear_sig as linear_sig
@@ -14,9 +17,6 @@ from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_combine_backprop as log_sig_combine_backprop
 from .log_join import log_sig_join as log_sig_join
 from .log_join import log_sig_join_backprop as log_sig_join_backprop
-from .coefficients import extract_sig_coef as extract_sig_coef
-from .coefficients import sig_coef as sig_coef
-from .coefficients import sig_coef_backprop as sig_coef_backprop
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_backprop as log_sig_backprop
@@ -50,6 +50,12 @@ from .static_kernels import RationalQuadraticKernel as RationalQuadraticKernel
 from .static_kernels import RBFKernel as RBFKernel
 from .static_kernels import ScaledLinearKernel as ScaledLinearKernel
 from .static_kernels import StaticKernel as StaticKernel
+from .windows import log_sig_prefixes as log_sig_prefixes
+from .windows import log_sig_windows as log_sig_windows
+from .windows import sig_prefixes as sig_prefixes
+from .windows import sig_prefixes_backprop as sig_prefixes_backprop
+from .windows import sig_windows as sig_windows
+from .windows import sig_windows_backprop as sig_windows_backprop
 from .words import idx_to_word as idx_to_word
 from .words import is_lyndon as is_lyndon
 from .words import lyndon_words as lyndon_words

@@ -4,14 +4,14 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from .coefficients import extract_sig_coef as extract_sig_coef
+from .coefficients import sig_coef as sig_coef
 from .exponential import logsig_to_sig as logsig_to_sig
 from .join import linear_sig as linear_sig
 from .join import sig_join as sig_join
 from .log_join import linear_log_sig as linear_log_sig
 from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_join as log_sig_join
-from .coefficients import extract_sig_coef as extract_sig_coef
-from .coefficients import sig_coef as sig_coef
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_length as log_sig_length
@@ -38,6 +38,10 @@ from .static_kernels import RationalQuadraticKernel as RationalQuadraticKernel
 from .static_kernels import RBFKernel as RBFKernel
 from .static_kernels import ScaledLinearKernel as ScaledLinearKernel
 from .static_kernels import StaticKernel as StaticKernel
+from .windows import log_sig_prefixes as log_sig_prefixes
+from .windows import log_sig_windows as log_sig_windows
+from .windows import sig_prefixes as sig_prefixes
+from .windows import sig_windows as sig_windows
 from .words import idx_to_word as idx_to_word
 from .words import is_lyndon as is_lyndon
 from .words import lyndon_words as lyndon_words

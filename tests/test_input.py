@@ -67,6 +67,13 @@ OPERATIONS = [
     Operation("linear_log_sig_backprop", [(2, 6), (2, 3)], (3, 2), {"method": 3}),
     Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
     Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
+    Operation("sig_windows", [(2, 5, 3)], (2, 3)),
+    Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": [0, 3, 1], "ends": [2, 5, 5], **AUGMENTED}),
+    Operation("sig_windows_backprop", [(2, 5, 3), (2, 3, 12)], (2, 3)),
+    Operation("sig_prefixes", [(2, 5, 3)], (2,)),
+    Operation("sig_prefixes_backprop", [(2, 5, 3), (2, 5, 12)], (2,)),
+    Operation("log_sig_windows", [(2, 5, 3)], (2, 3), {"stride": 2, "method": 2}),
+    Operation("log_sig_prefixes", [(2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0}),
     Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": (1, 0), "return_grid": True, **AUGMENTED}),
     Operation(
@@ -599,6 +606,9 @@ chosen_words = st.one_of(
     st.lists(st.lists(st.integers(0, 2), max_size=3).map(tuple), max_size=3), st.lists(small, max_size=4).map(tuple),
     st.lists(st.lists(small, max_size=4).map(tuple), max_size=3), arbitrary_arrays(),
 )  # fmt: skip
+points = st.one_of(
+    st.none(), st.lists(st.integers(0, 3), max_size=3), st.lists(small, max_size=3), arbitrary_arrays().map(np.shape), arbitrary_arrays()
+)  # fmt: skip
 
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig": {"path": arbitrary_arrays(), "degree": small},
@@ -653,6 +663,12 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "sig_kernel_gram": {"path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_kernel_backprop": {"derivs": arbitrary_arrays(), "path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_kernel_gram_backprop": {"derivs": arbitrary_arrays(), "path1": arbitrary_arrays(), "path2": arbitrary_arrays(), "dyadic_order": orders},
+    "sig_windows": {"path": arbitrary_arrays(), "degree": small},
+    "sig_windows_backprop": {"path": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
+    "log_sig_windows": {"path": arbitrary_arrays(), "degree": small},
+    "sig_prefixes": {"path": arbitrary_arrays(), "degree": small},
+    "sig_prefixes_backprop": {"path": arbitrary_arrays(), "sig_derivs": arbitrary_arrays(), "degree": small},
+    "log_sig_prefixes": {"path": arbitrary_arrays(), "degree": small},
     "sig_score": {"sample": arbitrary_arrays(), "y": arbitrary_arrays(), "dyadic_order": orders},
     "expected_sig_score": {"sample1": arbitrary_arrays(), "sample2": arbitrary_arrays(), "dyadic_order": orders},
     "sig_mmd": {"sample1": arbitrary_arrays(), "sample2": arbitrary_arrays(), "dyadic_order": orders},
@@ -677,6 +693,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
+    "window": small, "stride": small, "starts": points, "ends": points,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
     "prepend": flags, "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),

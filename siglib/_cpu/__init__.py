@@ -16,6 +16,7 @@ _MODULES = (
     "corrected_signature",
     "join",
     "coefficients",
+    "windows",
     "log_signature",
     "exponential",
     "signature_kernel",

@@ -1,0 +1,282 @@
+"""Signatures of windows and prefixes: the definition applied to every slice, exact gradients, and the edges."""
+
+import numpy as np
+import pytest
+import reference
+from cases import random_paths, transforms
+from checking import assert_close, assert_same_bits
+
+import siglib
+
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+SIZES = [(1, 5), (2, 1), (2, 2), (2, 4), (2, 7), (3, 3), (3, 4), (3, 5), (4, 3), (5, 2), (5, 4), (6, 3), (7, 2), (9, 3)]
+
+
+def slices_of(paths: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[list[np.ndarray]]:
+    """Window k of path b is [b][k]."""
+    starts, ends = (np.broadcast_to(a, (len(paths), np.shape(a)[-1])) for a in (starts, ends))
+    return [[path[i:j] for i, j in zip(s, e, strict=True)] for path, s, e in zip(paths, starts, ends, strict=True)]
+
+
+def by_definition(paths: np.ndarray, starts: np.ndarray, ends: np.ndarray, degree: int) -> np.ndarray:
+    """The signature of every slice on its own."""
+    return np.array(
+        [
+            [reference.signature(piece.astype(np.float64)[None], degree)[0] for piece in windows]
+            for windows in slices_of(paths, starts, ends)
+        ]
+    )
+
+
+def gradient_by_definition(
+    paths: np.ndarray, starts: np.ndarray, ends: np.ndarray, derivs: np.ndarray, degree: int
+) -> np.ndarray:
+    """The sum of the slices' own gradients."""
+    out = np.zeros(paths.shape)
+    starts, ends = (np.broadcast_to(a, (len(paths), np.shape(a)[-1])) for a in (starts, ends))
+    for b, k in np.ndindex(starts.shape):
+        i, j = starts[b, k], ends[b, k]
+        if j - i > 1:
+            piece = paths[b : b + 1, i:j].astype(np.float64)
+            out[b, i:j] += reference.signature_gradient(piece, derivs[b, k][None].astype(np.float64), degree)[0]
+    return out
+
+
+def sliding(length: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    starts = np.arange(0, length - window + 1, stride)
+    return starts, starts + window
+
+
+def random_windows(rng: np.random.Generator, length: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+    """Any slices, empty ones and single points among them."""
+    ends = np.sort(rng.integers(0, length + 1, (*shape, 2)), axis=-1)
+    return ends[..., 0], ends[..., 1]
+
+
+# Definition
+
+
+@pytest.mark.parametrize(
+    ("window", "stride"), [(1, 1), (2, 1), (2, 3), (7, 1), (7, 2), (7, 9), (20, 1), (23, 5), (25, 1)]
+)
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 3), (5, 2)])
+def test_sliding_windows(
+    dtype: np.dtype, rng: np.random.Generator, dimension: int, degree: int, window: int, stride: int
+) -> None:
+    paths = random_paths(rng, 3, 25, dimension, dtype=dtype)
+    starts, ends = sliding(25, window, stride)
+    out = siglib.sig_windows(paths, degree, window, stride)
+    assert out.dtype == dtype
+    assert_close(out, by_definition(paths, starts, ends, degree), TOLERANCE[dtype.name])
+    assert_same_bits(siglib.sig_windows(paths, degree, starts=starts, ends=ends), out)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), SIZES)
+def test_any_windows(
+    dtype: np.dtype, rng: np.random.Generator, instruction_set: str, dimension: int, degree: int
+) -> None:
+    paths = random_paths(rng, 3, 18, dimension, dtype=dtype)
+    for shape in ((19,), (3, 11)):
+        starts, ends = random_windows(rng, 18, *shape)
+        out = siglib.sig_windows(paths, degree, starts=starts, ends=ends)
+        assert_close(out, by_definition(paths, starts, ends, degree), TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 17])
+def test_prefixes(dtype: np.dtype, rng: np.random.Generator, batch: int) -> None:
+    paths = random_paths(rng, batch, 12, 3, dtype=dtype)
+    expected = by_definition(paths, np.zeros(12, int), np.arange(1, 13), 4)
+    assert_close(siglib.sig_prefixes(paths, 4), expected, TOLERANCE[dtype.name])
+
+
+def test_more_windows_than_slots(rng: np.random.Generator) -> None:
+    """Wide windows of many numbers are cut into several blocks."""
+    paths = random_paths(rng, 1, 400, 8)
+    starts, ends = sliding(400, 300, 1)
+    out = siglib.sig_windows(paths, 4, 300)
+    direct = np.stack([siglib.sig(paths[0, i:j], 4) for i, j in zip(starts, ends, strict=True)])
+    assert_close(out[0], direct, 1e-12)
+
+
+# Identities
+
+
+def test_windows_are_signatures_of_slices(dtype: np.dtype, rng: np.random.Generator) -> None:
+    paths = random_paths(rng, 2, 60, 3, dtype=dtype)
+    starts, ends = random_windows(rng, 60, 2, 40)
+    out = siglib.sig_windows(paths, 4, starts=starts, ends=ends)
+    for b, windows in enumerate(slices_of(paths, starts, ends)):
+        for k, piece in enumerate(windows):
+            assert_close(out[b, k], siglib.sig(piece, 4).astype(np.float64), TOLERANCE[dtype.name])
+
+
+def test_neighbouring_windows_combine(rng: np.random.Generator) -> None:
+    path = random_paths(rng, 40, 3)
+    out = siglib.sig_windows(path, 4, starts=[3, 17, 3], ends=[18, 31, 31])
+    assert_close(siglib.sig_combine(out[0], out[1], 3, 4), out[2])
+
+
+@transforms
+def test_transforms_come_before_windows(rng: np.random.Generator, transform: dict) -> None:
+    path = random_paths(rng, 9, 2)
+    transformed = siglib.transform_path(path, **transform)
+    scale = 2 if transform.get("lead_lag") else 1
+    expected = [siglib.sig(transformed[scale * i : scale * (i + 3) + 1], 3) for i in range(6)]
+    assert_close(siglib.sig_windows(path, 3, 4, **transform), np.array(expected))
+    expected = [siglib.sig(transformed[: scale * i + 1], 3) for i in range(9)]
+    assert_close(siglib.sig_prefixes(path, 3, **transform), np.array(expected))
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_log_signatures(dtype: np.dtype, rng: np.random.Generator, method: int) -> None:
+    paths = random_paths(rng, 2, 12, 3, dtype=dtype)
+    expected = [[siglib.log_sig(path[i : i + 5], 3, method=method) for i in range(0, 8, 2)] for path in paths]
+    assert_close(siglib.log_sig_windows(paths, 3, 5, 2, method=method), np.array(expected), TOLERANCE[dtype.name])
+    expected = [[siglib.log_sig(path[: i + 1], 3, method=method) for i in range(12)] for path in paths]
+    assert_close(siglib.log_sig_prefixes(paths, 3, method=method), np.array(expected), TOLERANCE[dtype.name])
+
+
+def test_short_windows_of_a_long_path_are_exact(rng: np.random.Generator) -> None:
+    """In float32, after 100 000 steps of a random walk; what inverses of prefixes would not give."""
+    path = rng.standard_normal((100_000, 3)).cumsum(0).astype(np.float32)
+    starts = rng.integers(0, 99_980, 50)
+    out = siglib.sig_windows(path, 5, starts=starts, ends=starts + 10)
+    exact = siglib.sig_windows(path.astype(np.float64), 5, starts=starts, ends=starts + 10)
+    assert_close(out, exact, 1e-5)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize(("dimension", "degree"), SIZES)
+def test_gradient_of_any_windows(
+    dtype: np.dtype, rng: np.random.Generator, instruction_set: str, dimension: int, degree: int
+) -> None:
+    paths = random_paths(rng, 2, 10, dimension, dtype=dtype)
+    for shape in ((7,), (2, 6)):
+        starts, ends = random_windows(rng, 10, *shape)
+        n = siglib.sig_length(dimension, degree)
+        derivs = rng.standard_normal((2, shape[-1], n)).astype(dtype)
+        gradient = siglib.sig_windows_backprop(paths, derivs, degree, starts=starts, ends=ends)
+        assert gradient.dtype == dtype
+        assert_close(gradient, gradient_by_definition(paths, starts, ends, derivs, degree), 20 * TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (2, 1), (5, 1), (5, 3), (5, 7), (12, 1)])
+def test_gradient_of_sliding_windows(dtype: np.dtype, rng: np.random.Generator, window: int, stride: int) -> None:
+    paths = random_paths(rng, 2, 14, 3, dtype=dtype)
+    starts, ends = sliding(14, window, stride)
+    derivs = rng.standard_normal((2, len(starts), 40)).astype(dtype)
+    gradient = siglib.sig_windows_backprop(paths, derivs[..., 1:], 3, window, stride)
+    expected = gradient_by_definition(paths, starts, ends, derivs[..., 1:], 3)
+    assert_close(gradient, expected, 20 * TOLERANCE[dtype.name])
+    assert_same_bits(siglib.sig_windows_backprop(paths, derivs, 3, window, stride), gradient)
+
+
+def test_gradient_of_prefixes(dtype: np.dtype, rng: np.random.Generator) -> None:
+    paths = random_paths(rng, 3, 9, 2, dtype=dtype)
+    derivs = rng.standard_normal((3, 9, 30)).astype(dtype)
+    expected = gradient_by_definition(paths, np.zeros(9, int), np.arange(1, 10), derivs, 4)
+    assert_close(siglib.sig_prefixes_backprop(paths, derivs, 4), expected, 20 * TOLERANCE[dtype.name])
+
+
+@transforms
+def test_gradient_with_transforms(rng: np.random.Generator, transform: dict) -> None:
+    path = random_paths(rng, 7, 2)
+    derivs = rng.standard_normal(
+        (4, siglib.sig_length(2, 2, **{k: v for k, v in transform.items() if k != "end_time"}))
+    )
+    expected = reference.numeric_gradient(
+        lambda x: float((siglib.sig_windows(x, 2, 4, **transform) * derivs).sum()), path
+    )
+    assert_close(siglib.sig_windows_backprop(path, derivs, 2, 4, **transform), expected, 1e-8)
+
+
+@pytest.mark.parametrize("degree", [64, 65, 200])
+def test_one_channel(rng: np.random.Generator, degree: int) -> None:
+    """Signatures of one channel are powers of the increment over factorials."""
+    path = random_paths(rng, 6, 1)
+    increments = path[2:] - path[:-2]
+    expected = np.cumprod(increments / np.arange(1, degree + 1), axis=1)
+    out = siglib.sig_windows(path, degree, 3, scalar_term=True)
+    assert_close(out, np.concatenate([np.ones((4, 1)), expected], axis=1), 1e-14)
+    derivs = rng.standard_normal((4, degree))
+    slope = (derivs * np.concatenate([np.ones((4, 1)), expected[:, :-1]], axis=1)).sum(1, keepdims=True)
+    gradient = np.zeros((6, 1))
+    gradient[2:] += slope
+    gradient[:-2] -= slope
+    assert_close(siglib.sig_windows_backprop(path, derivs, degree, 3), gradient, 1e-13)
+
+
+# Edges
+
+
+def test_threads_do_not_change_bits(rng: np.random.Generator) -> None:
+    paths = random_paths(rng, 3, 120, 3)
+    derivs = rng.standard_normal((3, 101, 39))
+    for n_jobs in (2, 5):
+        assert_same_bits(siglib.sig_windows(paths, 3, 20, n_jobs=n_jobs), siglib.sig_windows(paths, 3, 20))
+        assert_same_bits(
+            siglib.sig_windows_backprop(paths, derivs, 3, 20, n_jobs=n_jobs),
+            siglib.sig_windows_backprop(paths, derivs, 3, 20),
+        )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stays_in_its_windows(rng: np.random.Generator, value: float, dtype: np.dtype) -> None:
+    paths = random_paths(rng, 2, 60, 3, dtype=dtype)
+    paths[0, 30] = value
+    finite = np.isfinite(siglib.sig_windows(paths, 3, 8)).all(axis=-1)
+    expected = np.ones((2, 53), bool)
+    expected[0, 23:31] = False
+    assert (finite == expected).all()
+
+
+@pytest.mark.parametrize("scalar_term", [False, True])
+def test_nothing_to_do(scalar_term: bool) -> None:
+    n = 6 + scalar_term
+    assert siglib.sig_windows(np.zeros((3, 2)), 2, 4, scalar_term=scalar_term).shape == (0, n)
+    assert siglib.sig_windows(np.zeros((0, 9, 2)), 2, 4, scalar_term=scalar_term).shape == (0, 6, n)
+    assert siglib.sig_windows(np.zeros((9, 2)), 2, starts=[], ends=[], scalar_term=scalar_term).shape == (0, n)
+    assert siglib.sig_prefixes(np.zeros((2, 0, 2)), 2, scalar_term=scalar_term).shape == (2, 0, n)
+    constant = np.zeros((1, n))
+    constant[:, :scalar_term] = 1
+    for length in (0, 1, 4):
+        out = siglib.sig_windows(np.ones((length, 2)), 2, starts=[0], ends=[0], scalar_term=scalar_term)
+        assert_same_bits(out, constant)
+    assert_same_bits(siglib.sig_windows(np.ones((4, 2)), 2, starts=[4], ends=[4], scalar_term=scalar_term), constant)
+    assert siglib.sig_windows(np.ones((9, 2)), 0, 3, scalar_term=scalar_term).shape == (7, int(scalar_term))
+    assert not siglib.sig_windows_backprop(np.ones((9, 2)), np.ones((7, n)), 2, 3)[3:6].any()
+    assert not siglib.sig_windows_backprop(np.ones((3, 2)), np.ones((0, 6)), 2, 9).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({}, ValueError, "give window, a number of points, or starts and ends"),
+        ({"window": -1}, ValueError, "window must be at least 0, got -1"),
+        ({"window": 2.0}, TypeError, "window must be an integer"),
+        ({"window": 2, "stride": 0}, ValueError, "stride must be at least 1, got 0"),
+        ({"starts": [0]}, ValueError, "starts and ends go together"),
+        ({"window": 2, "starts": [0], "ends": [1]}, ValueError, "either window and stride, or starts and ends"),
+        ({"starts": [0], "ends": [1, 2]}, ValueError, r"same shape, got \(1,\) and \(2,\)"),
+        (
+            {"starts": [[0]], "ends": [[1]]},
+            ValueError,
+            r"starts must have shape \(n_windows,\) or \(\*batch, n_windows",
+        ),
+        ({"starts": 0, "ends": 1}, ValueError, r"starts must have shape"),
+        ({"starts": [0.0], "ends": [1]}, TypeError, "starts must hold integers, got dtype float64"),
+        ({"starts": [0, 1], "ends": [1, 6]}, ValueError, r"0 <= start <= end <= 5.*got start 1 and end 6 at index 1"),
+        ({"starts": [-1], "ends": [1]}, ValueError, "got start -1 and end 1 at index 0"),
+        ({"starts": [3], "ends": [2]}, ValueError, "got start 3 and end 2"),
+    ],
+)
+def test_refused_windows(options: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        siglib.sig_windows(np.zeros((2, 5, 2)), 2, **options)
+
+
+def test_refused_derivatives() -> None:
+    with pytest.raises(ValueError, match=r"sig_derivs must have shape \(2, 4, 6\) .* got \(2, 3, 6\)"):
+        siglib.sig_windows_backprop(np.zeros((2, 5, 2)), np.zeros((2, 3, 6)), 2, 2)
