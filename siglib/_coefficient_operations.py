@@ -1,5 +1,6 @@
 """The operation behind `sig_coef`, as torch differentiates and compiles it; words are checked and encoded already."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ._autograd import differentiable
 from ._backend import Array, backend_for, is_on_gpu
 from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
-from ._word_trie import Tables, tables
+from ._word_trie import NO_PIECES, Tables, pieces, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
 
@@ -21,6 +22,12 @@ def _check_letters(tables: Tables, dimension: int, time_aug: Any, lead_lag: Any)
 def _check_device(name: str, path: Array) -> None:
     if is_on_gpu(path):
         raise TypeError(f"{name} does not run on CUDA yet: path must be in main memory, got one on {path.device}")
+
+
+def _pieces(path: tuple[int, ...], words: str) -> tuple[Any, ...]:
+    """Three tables, empty for batches that fill the lanes of every instruction set, and for short paths."""
+    trie, joins = pieces(words) if math.prod(path[:-2]) < 16 and path[-2] > 16 else NO_PIECES
+    return *trie, joins
 
 
 def _sig_coef_shape(
@@ -44,17 +51,16 @@ def _sig_coef_shape(
 def _sig_coef_vjp(
     derivs: Array, out: Array, path: Array, *, words: str, prefixes: bool, **options: Any
 ) -> tuple[Array]:
-    found = tables(words)
     on, path, derivs, out = backend_for(path=path, derivs=derivs, out=out)
-    return (pull(on, path, out if prefixes else None, derivs, found, prefixes, **options),)
+    return (_pull(on, path, words, out if prefixes else None, derivs, prefixes, **options),)
 
 
-def pull(
+def _pull(
     on: Any,
     path: Array,
+    words: str,
     coefs: Array,
     derivs: Array,
-    found: Tables,
     prefixes: bool,
     *,
     time_aug: bool,
@@ -63,8 +69,8 @@ def pull(
     n_jobs: int,
 ) -> Array:
     """The gradient; `coefs`: the coefficients of all prefixes, or None; `prefixes`: whether `derivs` is theirs."""
-    batch, _, dimension = path_shape("path", path.shape)
-    _check_letters(found, dimension, time_aug, lead_lag)
+    found = tables(words)
+    _check_letters(found, path_shape("path", path.shape)[2], time_aug, lead_lag)
     out = on.empty(path.shape)
     on.kernels.coefficients.sig_coef_backprop(
         on.paths(path),
@@ -72,9 +78,8 @@ def pull(
         _NO_COLUMNS if coefs is None else found.prefix_columns,
         on.rows(derivs),
         found.prefix_columns if prefixes else found.columns,
-        *found.direct,
-        *found.pieces,
-        found.joins,
+        *found.trie,
+        *_pieces(path.shape, words),
         on.paths(out),
         time_aug,
         lead_lag,
@@ -112,9 +117,8 @@ def sig_coef(
     on.kernels.coefficients.sig_coef(
         on.paths(path),
         found.prefix_columns if prefixes else found.columns,
-        *found.direct,
-        *found.pieces,
-        found.joins,
+        *found.trie,
+        *_pieces(path.shape, words),
         on.rows(out),
         time_aug,
         lead_lag,
@@ -128,13 +132,13 @@ def sig_coef_backprop(path: Array, words: str, coefs: Array, derivs: Array, **op
     """`siglib.sig_coef_backprop` with encoded words."""
     _check_device("sig_coef_backprop", path)
     on, path, coefs, derivs = backend_for(path=path, coefs=coefs, derivs=derivs)
-    found = tables(words)
+    n_prefixes = len(tables(words).prefix_columns)
     for name, array in (("coefs", coefs), ("derivs", derivs)):
         batch, length = vector_shape(name, array.shape)
         check_batch("path", path_shape("path", path.shape)[0], name, batch)
-        if length != len(found.prefix_columns):
+        if length != n_prefixes:
             raise ValueError(
-                f"{name} must have length {len(found.prefix_columns)} on its last axis, one entry for each prefix of "
+                f"{name} must have length {n_prefixes} on its last axis, one entry for each prefix of "
                 f"each word (prefixes=True), got {length}"
             )
-    return pull(on, path, coefs, derivs, found, True, **options)
+    return _pull(on, path, words, coefs, derivs, True, **options)

@@ -41,13 +41,18 @@ class Trie(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What a call needs for its words."""
+    """What every call needs for its words."""
 
     n_channels: int  # one more than the greatest letter
-    columns: np.ndarray  # (m,): the node of each entry of the result, -1 for the empty word
-    prefix_columns: np.ndarray  # (m',): the same for `prefixes=True`
-    direct: Trie  # the prefixes
-    pieces: Trie  # all sub-words, for calls that are cut in time; of no nodes where words are too long for that
+    columns: np.ndarray  # (m,), int32: the node of each entry of the result, -1 for the empty word
+    prefix_columns: np.ndarray  # (m',), int32: the same for `prefixes=True`
+    trie: Trie  # the prefixes
+
+
+class Pieces(NamedTuple):
+    """What calls need besides that are cut in time."""
+
+    trie: Trie  # all sub-words
     joins: np.ndarray  # int64, for each prefix: see `_joins`
 
 
@@ -66,23 +71,26 @@ def tables(text: str) -> Tables:
     words = decode(text)
     growing = _Growing()
     found = [growing.insert(word) for word in words]
-    direct, number = growing.trie()
-    columns = [number[nodes[-1]] if nodes else -1 for nodes in found]
-    prefix_columns = [number[node] for nodes in found for node in nodes or [0]]
-    pieces, joins = _Growing().trie()[0], []
-    if max(map(len, words)) <= _MAX_CUT_LENGTH:
-        growing_pieces = _Growing()
-        found_pieces = [[growing_pieces.insert(word[i:]) for i in range(len(word))] for word in words]
-        pieces, piece_number = growing_pieces.trie()
-        joins = _joins(found, number, found_pieces, piece_number)
+    trie, number = growing.trie()
     return Tables(
         1 + max((letter for word in words for letter in word), default=-1),
-        np.array(columns, np.int32),
-        np.array(prefix_columns, np.int32),
-        direct,
-        pieces,
-        np.array(joins, np.int64),
+        np.array([number[nodes[-1]] if nodes else -1 for nodes in found], np.int32),
+        np.array([number[node] for nodes in found for node in nodes or [0]], np.int32),
+        trie,
     )
+
+
+@lru_cache(maxsize=256)
+def pieces(text: str) -> Pieces:
+    """The pieces of encoded words; `NO_PIECES` if words are too long to be cut."""
+    words = decode(text)
+    if max(map(len, words)) > _MAX_CUT_LENGTH:
+        return NO_PIECES
+    growing, growing_pieces = _Growing(), _Growing()
+    found = [growing.insert(word) for word in words]
+    found_pieces = [[growing_pieces.insert(word[i:]) for i in range(len(word))] for word in words]
+    trie, piece_number = growing_pieces.trie()
+    return Pieces(trie, np.array(_joins(found, growing.trie()[1], found_pieces, piece_number), np.int64))
 
 
 def _joins(
@@ -190,3 +198,6 @@ class _Growing:
         sizes = (place, n_rows, n_places, highest, n_operations, len(letters), len(forward), len(backward))
         program = [*sizes, *itertools.chain(*letters, *forward, *backward)]
         return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
+
+
+NO_PIECES = Pieces(_Growing().trie()[0], np.zeros(0, np.int64))

@@ -117,6 +117,13 @@ def test_a_word_of_four_hundred_letters(rng: np.random.Generator) -> None:
     assert_close(value / expected, np.ones(1), 1e-10)
 
 
+def test_the_gradient_of_words_far_too_long() -> None:
+    path, word = np.ones((3, 2)), (0,) * 4000
+    coefs = siglib.sig_coef(path, word, prefixes=True)
+    with pytest.raises(MemoryError, match="sig_coef_backprop"):
+        siglib.sig_coef_backprop(path, word, coefs, coefs)
+
+
 @transforms
 @pytest.mark.parametrize("batch", [1, 3])
 def test_long_paths(dtype: np.dtype, rng: np.random.Generator, batch: int, transform: dict) -> None:

@@ -182,7 +182,8 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     cdef real* target
     cdef real* mine
     cdef int thread
-    if at.size < (1 << 26):
+    # Partial results of the gradient grow with the square of the length of words: a GiB or more is taken for too much.
+    if at.size < (1 << 24):
         memory = <real*>aligned_malloc(per_thread * n_threads * sizeof(real), &raw)
     if stepwise:
         last_derivs = <real*>calloc(plan.n_virtual * dimension, sizeof(real))
