@@ -4,6 +4,7 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from .intervals import IntervalSignature as IntervalSignature
 from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_length as log_sig_length
@@ -30,6 +31,10 @@ from .static_kernels import RationalQuadraticKernel as RationalQuadraticKernel
 from .static_kernels import RBFKernel as RBFKernel
 from .static_kernels import ScaledLinearKernel as ScaledLinearKernel
 from .static_kernels import StaticKernel as StaticKernel
+from .streams import LogSigStream as LogSigStream
+from .streams import LogSigWindowStream as LogSigWindowStream
+from .streams import SigStream as SigStream
+from .streams import SigWindowStream as SigWindowStream
 from .windows import log_sig_prefixes as log_sig_prefixes
 from .windows import log_sig_windows as log_sig_windows
 from .windows import sig_prefixes as sig_prefixes
