@@ -26,7 +26,7 @@ from .windows import sig_windows
 _BLOCK = 32
 _DIRECT = 4 * _BLOCK
 # Numbers of the results that are computed at a time.
-_CHUNK_NUMBERS = 2**16
+_CHUNK_NUMBERS = 2**20
 
 
 @lru_cache(maxsize=16)
