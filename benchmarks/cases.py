@@ -249,6 +249,44 @@ for _n in (1, 50, 500):
         COEF_SHAPES,
     )
 
+
+def windows_of(path: np.ndarray, length: int) -> np.ndarray:
+    """All windows of so many points, copied: (batch * n_windows, length, dimension)."""
+    views = np.lib.stride_tricks.sliding_window_view(path, length, axis=1).swapaxes(-1, -2)
+    return np.ascontiguousarray(views).reshape(-1, length, path.shape[-1])
+
+
+def sliding(lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray) -> Any:
+    """Signatures of all windows; libraries that have no such function take the copies."""
+    if hasattr(lib, "sig_windows"):
+        return lib.sig_windows(path, shape.degree, copies.shape[1], n_jobs=n_jobs)
+    return lib.sig(copies, shape.degree, n_jobs=n_jobs)
+
+
+def sliding_backprop(
+    lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray, sig: np.ndarray, derivs: np.ndarray
+) -> Any:
+    if hasattr(lib, "sig_windows"):
+        derivs = derivs.reshape(shape.batch, -1, derivs.shape[-1])
+        return lib.sig_windows_backprop(path, derivs, shape.degree, copies.shape[1], n_jobs=n_jobs)
+    return lib.sig_backprop(copies, sig, derivs, shape.degree, n_jobs=n_jobs)
+
+
+def path_and_windows(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    path = brownian(shape, dtype)
+    return path, windows_of(path, min(50, shape.length))
+
+
+def path_windows_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+    path, copies = path_and_windows(shape, dtype)
+    sig = siglib.sig(copies, shape.degree)
+    return path, copies, sig, like(sig)
+
+
+WINDOW_SHAPES = (Shape(8, 1000, 3, 4), Shape(8, 1000, 5, 4))
+OPERATIONS["sig_windows, 50 points"] = Operation(path_and_windows, sliding, WINDOW_SHAPES)
+OPERATIONS["sig_windows_backprop, 50 points"] = Operation(path_windows_and_derivs, sliding_backprop, WINDOW_SHAPES)
+
 STATIC_KERNELS: dict[str, Callable[..., Any]] = {
     "linear": lambda lib, s: None,
     "RBF": lambda lib, s: lib.RBFKernel(float(s.dimension)),

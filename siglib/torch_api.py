@@ -7,6 +7,7 @@ from here or from `siglib` itself.
 from .coefficients import extract_sig_coef as extract_sig_coef
 from .coefficients import sig_coef as sig_coef
 from .exponential import logsig_to_sig as logsig_to_sig
+from .intervals import IntervalSignature as IntervalSignature
 from .join import linear_sig as linear_sig
 from .join import sig_join as sig_join
 from .log_join import linear_log_sig as linear_log_sig
@@ -38,6 +39,10 @@ from .static_kernels import RationalQuadraticKernel as RationalQuadraticKernel
 from .static_kernels import RBFKernel as RBFKernel
 from .static_kernels import ScaledLinearKernel as ScaledLinearKernel
 from .static_kernels import StaticKernel as StaticKernel
+from .streams import LogSigStream as LogSigStream
+from .streams import LogSigWindowStream as LogSigWindowStream
+from .streams import SigStream as SigStream
+from .streams import SigWindowStream as SigWindowStream
 from .windows import log_sig_prefixes as log_sig_prefixes
 from .windows import log_sig_windows as log_sig_windows
 from .windows import sig_prefixes as sig_prefixes
