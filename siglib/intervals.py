@@ -24,7 +24,7 @@ from .windows import sig_windows
 
 # Increments of a block, and up to how many an interval is computed from its points alone.
 _BLOCK = 32
-_DIRECT = 4 * _BLOCK
+_DIRECT = 2 * _BLOCK
 # Numbers of the results that are computed at a time.
 _CHUNK_NUMBERS = 2**20
 
@@ -224,18 +224,24 @@ class Intervals:
 
     def _query(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         low, high = np.minimum(starts, ends), np.maximum(starts, ends)
-        far = np.flatnonzero(high - low > _DIRECT)
+        is_far = high - low > _DIRECT
+        far, near = np.flatnonzero(is_far), np.flatnonzero(~is_far)
         if len(far) == 0:
             out = self._windows(low, high)
         else:
             self._grow()
             first, stop = -(-low[far] // _BLOCK), high[far] // _BLOCK
-            near_ends = high.copy()
-            near_ends[far] = first * _BLOCK
-            pieces = self._windows(np.concatenate([low, stop * _BLOCK]), np.concatenate([near_ends, high[far]]))
-            out = pieces[: len(low)]
+            pieces = self._windows(
+                np.concatenate([low[far], stop * _BLOCK]), np.concatenate([first * _BLOCK, high[far]])
+            )
             middle = self.blocks(first, stop - 1)
-            out[far] = self._product(self._product(out[far], middle), pieces[len(low) :])
+            long = self._product(self._product(pieces[: len(far)], middle), pieces[len(far) :])
+            if len(near) == 0:
+                out = long
+            else:
+                out = np.empty((len(low), *long.shape[1:]), long.dtype)
+                out[far] = long
+                out[near] = self._windows(low[near], high[near])
         backwards = np.flatnonzero(starts > ends)
         if len(backwards):
             words, signs = _reversal(self.points.dimension, self.degree)
