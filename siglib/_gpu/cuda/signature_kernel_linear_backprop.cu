@@ -26,7 +26,7 @@ __device__ __forceinline__ void sweep_linear_adjoint(const Problem& p, AdjointLa
             const T start = __shfl_sync(ALL_LANES, carried, first + i);
             T E = __shfl_down_sync(ALL_LANES, s.E, 1) * s.from_below;
             if (lane == 31) E = start;
-            T letters[D], cells[R >> SHIFT], d_cells[R >> SHIFT];
+            T letters[D], cells[R >> SHIFT], d_cells[R >> SHIFT] = {};
             products<T, D, R, SHIFT>(x, window + (((step - lane) >> p.order2) & (WINDOW - 1)), letters, cells);
 #pragma unroll
             for (int r = R - 1; r >= 0; r--) {
@@ -70,7 +70,6 @@ __device__ __forceinline__ void add_strip(const Problem& p, const T* strip, int 
             second[(long long)cell * p.d + c] += sum;
         }
     }
-    __syncwarp();
 }
 
 // Arrays as in `signature_kernel_backprop.cu`, but gradient1 (n_pairs, bands, 32 (R >> SHIFT), d), of the rows of the

@@ -43,7 +43,7 @@ __device__ __forceinline__ T part_of(const Problem& p, const T* gradient, int gr
 // first_pair ... first_pair + n_pairs - 1. In the symmetric layout both parts of a pair go to `out`. gradient1 has size1
 // numbers for each pair: groups of rows, `groups` to a cell, or if that is 0 rows of bands.
 template <typename T, int POINTS, int R, bool SECOND>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 1)
     sum_of_pairs(const T* gradient1, const T* gradient2, T* out, long long size, long long starts, long long first_pair,
                  long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2,
                  long long d, long long order1, long long size1, long long row_groups) {
