@@ -8,13 +8,15 @@
 
 // path1 (batch1, n1 + 1, d), or the cells (batch1, n1, n2) if SOURCE is FROM_CELLS; path2 (batch2, n2 + 1, d). Pairs
 // first_pair ... first_pair + n_pairs - 1. out, exponent: out * 2^exponent by place of the pair in the result; with
-// GRIDS out has the nodes of all grids. carry (blocks, warps + 1, carry + carry / LOOK). parameters: those of the static
-// kernel, if they are on the device, in place of p0, p1, p2. factor: of the cells.
+// GRIDS out has the nodes of all grids. carry (blocks, warps + 1, carry + carry / LOOK). parameters: those of the
+// static kernel, if they are on the device, in place of p0, p1, p2. factor: of the cells.
 template <typename T, int SOURCE, int C, int R, bool GRIDS>
-__global__ void __launch_bounds__(512, 1) signature_kernel(
-    const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
-    long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
-    long long order1, long long order2, long long kind, double p0, double p1, double p2, double factor) {
+__global__ void __launch_bounds__(512, 1) signature_kernel(const T* path1, const T* path2, T* out, T* exponent,
+                                                           T* carry, const double* parameters, long long first_pair,
+                                                           long long n_pairs, long long batch1, long long batch2,
+                                                           long long layout, long long n1, long long n2, long long d,
+                                                           long long order1, long long order2, long long kind,
+                                                           double p0, double p1, double p2, double factor) {
     const Problem p = make_problem<T, R>(n1, n2, d, order1, order2);
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> s = make_static_kernel<T>((int)kind, p0, p1, p2);

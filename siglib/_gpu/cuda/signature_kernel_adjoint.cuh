@@ -21,7 +21,7 @@ struct AdjointLane {
     T sums[R];             // derivatives by the coefficients of the cells that the lane is in
     T E;                   // what goes up
     int exponent;
-    T from_below;          // 2^(exponent of the lane below - this one's)
+    T from_below;  // 2^(exponent of the lane below - this one's)
 };
 
 template <typename T, int R>

@@ -2,9 +2,9 @@
 //
 // A block takes one pair after the other, its warps the bands in turn, as forward. The first sweep keeps the state of
 // every lane before each tile of 32 steps, a fifth of a number for each cell. Then bands are taken from the last to the
-// first, tiles from right to left: each tile is swept again for its slopes, its adjoint is taken, and what that gives for
-// cells goes on to the gradients of the two paths. Each pair has gradients of its own; `signature_kernel_sums.cu` adds
-// them up in the order of the pairs.
+// first, tiles from right to left: each tile is swept again for its slopes, its adjoint is taken, and what that gives
+// for cells goes on to the gradients of the two paths. Each pair has gradients of its own; `signature_kernel_sums.cu`
+// adds them up in the order of the pairs.
 #include "signature_kernel_adjoint.cuh"
 #include "signature_kernel_pull.cuh"
 
@@ -57,16 +57,15 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
             save_state(state, carried, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            sweep<T, R, false>(p, state, room.window, carried, carries + band % (n_warps + 1) * carry_size, 0, tile, lane, {});
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
-                keep_result(p, state, (band * 32 + lane) * R, results);
+            sweep<T, R, false>(p, state, room.window, carried, carries + band % (n_warps + 1) * carry_size, 0, tile,
+                               lane, {});
+            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
         }
         __syncthreads();
         const T seed = GRIDS ? (T)0 : seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
         const int final_exponent = log_derivs ? (int)results[1] : 0;
         const T* seeds = GRIDS ? derivs + place * (long long)(p.rows + 1) * (p.columns + 1) : nullptr;
-        const long long size1 =
-            SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (p.band_cells + POINTS) * d;
+        const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (p.band_cells + POINTS) * d;
         double gp[3] = {0, 0, 0};
         T* const second = gradient2 ? gradient2 + pair * (n2 + POINTS) * d : nullptr;
         for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(carries + i * carry_size, lane);
@@ -83,8 +82,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             if (tile == p.n_tiles - 1) last_column(adjoint);
             fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, tile == p.n_tiles - 1 ? filled + 1 : filled - 1,
                                        last_sub_tile ? filled - 1 : filled, filled + 1, lane, room);
-            const Carry<T> carried =
-                load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
+            const Carry<T> carried = load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             sweep_slopes(p, state, room.window, carried, tile, lane, slopes, used);
             const T* below = turn > 0 ? carries + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_adjoint(p, adjoint, room.window, load_carry_up<T, R>(p, below, seed, tile, lane),
@@ -100,7 +98,6 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
                                   pull_room, to);
         }
         __syncthreads();
-        if (gradient_numbers)
-            sum_numbers<T, SOURCE>(n2 * d, d, y, second, p0, gp, sums, gradient_numbers + pair * 3);
+        if (gradient_numbers) sum_numbers<T, SOURCE>(n2 * d, d, y, second, p0, gp, sums, gradient_numbers + pair * 3);
     }
 }

@@ -18,12 +18,12 @@
 constexpr int WINDOW = 64, STRIDE = 66;
 
 struct Problem {
-    int n1, n2, d;        // cells, channels
-    int order1, order2;   // dyadic orders
-    int rows, columns;    // of the refined grid
-    int n_bands, n_tiles; // of 32 R rows; of 32 steps of a warp: the last lane starts 31 steps after the first
-    int band_cells;       // rows of cells in a band
-    int carry;            // numbers that go from one band to the next, and as many / LOOK exponents
+    int n1, n2, d;         // cells, channels
+    int order1, order2;    // dyadic orders
+    int rows, columns;     // of the refined grid
+    int n_bands, n_tiles;  // of 32 R rows; of 32 steps of a warp: the last lane starts 31 steps after the first
+    int band_cells;        // rows of cells in a band
+    int carry;             // numbers that go from one band to the next, and as many / LOOK exponents
 };
 
 template <typename T, int R>
@@ -71,8 +71,8 @@ struct Room {
     T* edges;    // (2, band_cells + 1): the kernel at the nodes between two fills, read and written in turn
 };
 
-// That of warp `warp`, whose window has `n_rows` rows. Sizes as in `shared_numbers` of signature_kernel.py: first what a
-// kernel needs of its own at the beginning, last at the end.
+// That of warp `warp`, whose window has `n_rows` rows. Sizes as in `shared_numbers` of signature_kernel.py: first what
+// a kernel needs of its own at the beginning, last at the end.
 template <typename T, int SOURCE, int C>
 __device__ __forceinline__ Room<T> make_room(const Problem& p, int n_rows, int warp, int first = 0, int last = 0) {
     const int n = p.band_cells + 1, letters = SOURCE == FROM_CELLS ? 0 : (n * C + 3) / 4 * 4;
@@ -85,8 +85,8 @@ __device__ __forceinline__ Room<T> make_room(const Problem& p, int n_rows, int w
     return room;
 }
 
-// Numbers of a band's part of a path to shared memory: letters c0 ... c0 + C - 1 of rows first ... first + n - 1, points
-// or increments times `factor`, and 0 outside of the path's `n_valid` rows and d letters.
+// Numbers of a band's part of a path to shared memory: letters c0 ... c0 + C - 1 of rows first ... first + n - 1,
+// points or increments times `factor`, and 0 outside of the path's `n_valid` rows and d letters.
 template <typename T, int SOURCE, int C>
 __device__ __forceinline__ void stage(const T* path, int d, int c0, int first, int n, int n_valid, T factor, int lane,
                                       T* letters) {
@@ -133,8 +133,8 @@ __device__ __forceinline__ T add_argument(T a, const T* x, const T* y) {
 // tile `tile` of 32 columns: coefficients times `factor`, 0 outside of the grid.
 //
 // RIGHTWARDS: tiles come from left to right, else from right to left; cells are the same, to the last bit, both ways.
-// `parity` is that of the tile's number. A sweep `begins` with tile -1 or the one behind the last: that gives zeros, and
-// the kernel at the edge of the next tile.
+// `parity` is that of the tile's number. A sweep `begins` with tile -1 or the one behind the last: that gives zeros,
+// and the kernel at the edge of the next tile.
 template <typename T, int SOURCE, int C, bool RIGHTWARDS>
 __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor, int first,
                      int tile, int parity, bool begins, int lane, const Room<T>& at) {

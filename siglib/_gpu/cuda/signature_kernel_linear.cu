@@ -1,8 +1,9 @@
 // Signature kernels of the linear kernel for few channels: `signature_kernel.cu` with the coefficients in registers.
 //
-// A lane keeps the increments of its R rows in registers for a whole band, and takes D letters of its column's increment
-// from shared memory in each step: D loads and two shuffles for R (D + 6) operations. Rows of one cell share products.
-// Everything else is as there: bands, tiles, carries, exponents, and the order of all sums but those over letters.
+// A lane keeps the increments of its R rows in registers for a whole band, and takes D letters of its column's
+// increment from shared memory in each step: D loads and two shuffles for R (D + 6) operations. Rows of one cell share
+// products. Everything else is as there: bands, tiles, carries, exponents, and the order of all sums but those over
+// letters.
 #include "signature_kernel_linear.cuh"
 
 // Where a lane needs more than 128 registers.

@@ -1,7 +1,7 @@
 // The linear kernel with few channels: coefficients of cells from registers, for the forward and the backward pass.
 //
-// A lane keeps the increments of its R rows in registers for a whole band, and takes D letters of its column's increment
-// from shared memory in each step.
+// A lane keeps the increments of its R rows in registers for a whole band, and takes D letters of its column's
+// increment from shared memory in each step.
 #pragma once
 #include "signature_kernel_sweep.cuh"
 

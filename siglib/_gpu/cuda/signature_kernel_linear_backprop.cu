@@ -1,9 +1,10 @@
 // Gradients of `signature_kernel_linear.cu`, the linear kernel with few channels.
 //
 // As `signature_kernel_backprop.cu`, but no window of cells: coefficients are computed again where they are needed, and
-// derivatives of cells go where they belong at once. Those of a row's increment are summed in the lane that has the row,
-// for the whole band. Those of a column's increment are summed on their way up: in each step the lane that takes a column
-// gets what the lane below, which took it one step before, has found; the first lane writes the sums of the band.
+// derivatives of cells go where they belong at once. Those of a row's increment are summed in the lane that has the
+// row, for the whole band. Those of a column's increment are summed on their way up: in each step the lane that takes a
+// column gets what the lane below, which took it one step before, has found; the first lane writes the sums of the
+// band.
 #include "signature_kernel_adjoint.cuh"
 #include "signature_kernel_linear.cuh"
 
@@ -148,11 +149,10 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
                     for (int k = 0; k < GROUPS; k++) gx[k][c] = 0;
                 }
             }
-            for (int i = tile == p.n_tiles - 1 ? filled : filled - 1; i >= ((tile & sub_tiles) == 0 ? filled - 1 : filled);
-                 i--)
+            for (int i = tile == p.n_tiles - 1 ? filled : filled - 1;
+                 i >= ((tile & sub_tiles) == 0 ? filled - 1 : filled); i--)
                 load_columns<T, D>(p, other, i, lane, window);
-            const Carry<T> carried =
-                load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
+            const Carry<T> carried = load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
             sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, nullptr, tile, lane, slopes, used);
             const T* below = turn > 0 ? carries + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_linear_adjoint<T, D, R, SHIFT, SECOND>(

@@ -20,9 +20,9 @@ struct Range<double> {
     __device__ static constexpr double most() { return 1.7976931348623157e308; }
 };
 
-// Lanes of R rows look at their numbers every LOOK steps. In that time a number passes CELLS cells at most, each of which
-// may multiply it by hundreds, and LOOK lanes, whose exponents fall by MARGIN at most from one to the next: it stays in
-// the range.
+// Lanes of R rows look at their numbers every LOOK steps. In that time a number passes CELLS cells at most, each of
+// which may multiply it by hundreds, and LOOK lanes, whose exponents fall by MARGIN at most from one to the next: it
+// stays in the range.
 template <typename T, int R>
 struct Pace {
     static constexpr int LOOK = Range<T>::CELLS / R < Range<T>::LOOK ? Range<T>::CELLS / R : Range<T>::LOOK;
@@ -51,17 +51,37 @@ __device__ __forceinline__ T scaled(T v, int n) {
 }
 
 // The n with 2^n <= v < 2^(n + 1), for a normal v > 0.
-__device__ __forceinline__ int exponent_of(float v) { return (__float_as_int(v) >> 23) - 127; }
-__device__ __forceinline__ int exponent_of(double v) { return (int)(__double_as_longlong(v) >> 52) - 1023; }
+__device__ __forceinline__ int exponent_of(float v) {
+    return (__float_as_int(v) >> 23) - 127;
+}
+__device__ __forceinline__ int exponent_of(double v) {
+    return (int)(__double_as_longlong(v) >> 52) - 1023;
+}
 
-__device__ __forceinline__ float magnitude(float v) { return fabsf(v); }
-__device__ __forceinline__ double magnitude(double v) { return fabs(v); }
-__device__ __forceinline__ float exp_of(float v) { return expf(v); }
-__device__ __forceinline__ double exp_of(double v) { return exp(v); }
-__device__ __forceinline__ float log_of(float v) { return logf(v); }
-__device__ __forceinline__ double log_of(double v) { return log(v); }
-__device__ __forceinline__ float sqrt_of(float v) { return sqrtf(v); }
-__device__ __forceinline__ double sqrt_of(double v) { return sqrt(v); }
+__device__ __forceinline__ float magnitude(float v) {
+    return fabsf(v);
+}
+__device__ __forceinline__ double magnitude(double v) {
+    return fabs(v);
+}
+__device__ __forceinline__ float exp_of(float v) {
+    return expf(v);
+}
+__device__ __forceinline__ double exp_of(double v) {
+    return exp(v);
+}
+__device__ __forceinline__ float log_of(float v) {
+    return logf(v);
+}
+__device__ __forceinline__ double log_of(double v) {
+    return log(v);
+}
+__device__ __forceinline__ float sqrt_of(float v) {
+    return sqrtf(v);
+}
+__device__ __forceinline__ double sqrt_of(double v) {
+    return sqrt(v);
+}
 
 // C consecutive numbers from an address that is a multiple of 16 bytes if they are as many bytes.
 template <typename T, int C>

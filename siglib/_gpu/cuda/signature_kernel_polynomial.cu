@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial(
             fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             value = pass_tile<T, N, false>(p, constants, state, room.window, above,
-                                           carries + band % (n_warps + 1) * carry_size, row, tile, lane, value,
-                                           nullptr, nullptr, grid.nodes, grid.mirrored);
+                                           carries + band % (n_warps + 1) * carry_size, row, tile, lane, value, nullptr,
+                                           nullptr, grid.nodes, grid.mirrored);
             if (!GRIDS && tile == p.n_tiles - 1 && row == p.n1 - 1) {
                 out[place] = value;
                 exponent[place] = (T)state.exponent;

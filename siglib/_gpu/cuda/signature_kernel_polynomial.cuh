@@ -5,8 +5,8 @@
 //
 //     right_p = sum_{1 <= q <= p} A_q e_(p-q) + (z^2 r)^p sum_q h_(p+q) B_q,    e_n = (z r)^n / n!,  h_n = z^-n / n!,
 //
-// is the left edge of the next cell; the lower edge is the same with A and B exchanged. Orders up to 12 are known to the
-// compiler (N > 0): all coefficients stay in registers. For others N is 0.
+// is the left edge of the next cell; the lower edge is the same with A and B exchanged. Orders up to 12 are known to
+// the compiler (N > 0): all coefficients stay in registers. For others N is 0.
 #pragma once
 #include "signature_kernel_cells.cuh"
 
@@ -147,7 +147,7 @@ __device__ __forceinline__ T pull_cell(const Constants<T, N>& c, T r, T* A, T* B
 template <typename T, int N>
 struct Edges {
     T A[COEFFICIENTS<N>], B[COEFFICIENTS<N>];
-    int exponent;        // of A
+    int exponent;  // of A
     int exponent_of_B;
 };
 
@@ -263,8 +263,8 @@ __device__ void pull_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N
         }
         meet_edges(c, s);
         if (seeds)
-            pull_corner(c,
-                        seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1] * power_of_two<T>(-s.exponent), s.A, s.B);
+            pull_corner(c, seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1] * power_of_two<T>(-s.exponent), s.A,
+                        s.B);
         else if (row == p.n1 - 1 && column == p.n2 - 1)
             pull_corner(c, seed, s.A, s.B);
         T* cell = window + lane * STRIDE + (column & (WINDOW - 1));

@@ -1,7 +1,7 @@
 // Gradients of signature kernels by the polynomial method: the exact adjoint of `signature_kernel_polynomial.cu`.
 //
-// As `signature_kernel_backprop.cu`: a first sweep keeps the state of each lane before each tile, and what bands give to
-// each other; then each tile is swept again, keeps the derivatives of its edges, and is pulled back.
+// As `signature_kernel_backprop.cu`: a first sweep keeps the state of each lane before each tile, and what bands give
+// to each other; then each tile is swept again, keeps the derivatives of its edges, and is pulled back.
 #include "signature_kernel_polynomial.cuh"
 #include "signature_kernel_pull.cuh"
 
@@ -79,10 +79,9 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
             }
             fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
             save_edges(constants, state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            value = pass_tile<T, N, false>(p, constants, state, room.window,
-                                           band > 0 ? carries + (band - 1) * carry_size : nullptr,
-                                           carries + band * carry_size, row, tile, lane, value, nullptr, nullptr,
-                                           nullptr, nullptr);
+            value = pass_tile<T, N, false>(
+                p, constants, state, room.window, band > 0 ? carries + (band - 1) * carry_size : nullptr,
+                carries + band * carry_size, row, tile, lane, value, nullptr, nullptr, nullptr, nullptr);
             if (tile == p.n_tiles - 1 && row == p.n1 - 1) {
                 results[0] = (double)value;
                 results[1] = state.exponent;
@@ -124,7 +123,6 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
                                   pull_room, to);
         }
         __syncthreads();
-        if (gradient_numbers)
-            sum_numbers<T, SOURCE>(n2 * d, d, y, second, p0, gp, sums, gradient_numbers + pair * 3);
+        if (gradient_numbers) sum_numbers<T, SOURCE>(n2 * d, d, y, second, p0, gp, sums, gradient_numbers + pair * 3);
     }
 }

@@ -3,8 +3,8 @@
 // A cell takes part in the gradient of R or fewer rows of the band and of one column. Sums over the band's rows, for
 // `path2`, are made with a lane for each column; sums over the columns, for `path1`, with a lane for each row. For
 // kernels of points it is nodes instead of cells: a node's weight is the double difference of the derivatives of the
-// four cells around it, or of those that are in the band; a lane takes the nodes to the right of its column, and tile -1
-// is that of the first nodes alone. A node row between two bands gets its sum in two parts.
+// four cells around it, or of those that are in the band; a lane takes the nodes to the right of its column, and tile
+// -1 is that of the first nodes alone. A node row between two bands gets its sum in two parts.
 #pragma once
 #include "signature_kernel_cells.cuh"
 
@@ -14,19 +14,19 @@ constexpr int SLOPE_STRIDE = 33;
 // What one pair's gradient goes to; null where it is not wanted.
 template <typename T>
 struct Gradients {
-    T* first;           // (bands, rows of cells or nodes in a band, d), or the cells (n1, n2) if they were given
-    T* second;          // (n2, d) increments or (n2 + 1, d) points
+    T* first;   // (bands, rows of cells or nodes in a band, d), or the cells (n1, n2) if they were given
+    T* second;  // (n2, d) increments or (n2 + 1, d) points
     bool parameters;
-    double* gp;         // three numbers of this lane
+    double* gp;  // three numbers of this lane
 };
 
 // Shared memory of a warp besides Room.
 template <typename T>
 struct PullRoom {
-    T* weights;         // (32 R + 1, SLOPE_STRIDE): of a tile's cells or nodes; while it is swept, its slopes
-    T* used;            // (32 / LOOK, 32): the exponents of slopes
-    T* letters2;        // (32, C)
-    T* right;           // (2, band_cells + 1): derivatives of the first column of a tile, read and written in turn
+    T* weights;   // (32 R + 1, SLOPE_STRIDE): of a tile's cells or nodes; while it is swept, its slopes
+    T* used;      // (32 / LOOK, 32): the exponents of slopes
+    T* letters2;  // (32, C)
+    T* right;     // (2, band_cells + 1): derivatives of the first column of a tile, read and written in turn
 };
 
 // Its size, before and behind the rest.
@@ -44,8 +44,8 @@ struct PullSizes {
     }
 };
 
-// `fill` from right to left, tiles from ... to, the first of which is only a beginning if it is `beginning`; each row of
-// cells as many times as it has rows in the refined grid. Tile -1 is zeros.
+// `fill` from right to left, tiles from ... to, the first of which is only a beginning if it is `beginning`; each row
+// of cells as many times as it has rows in the refined grid. Tile -1 is zeros.
 template <typename T, int SOURCE, int C, int R>
 __device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
                           int first, int from, int to, int beginning, int lane, const Room<T>& at) {
@@ -132,8 +132,8 @@ __device__ __forceinline__ void add_to(T* numbers, int c0, int d, const T* sums,
 // Weights times letters: sums over rows to `to.second`, over columns to `to.first`, whose rows start with the band's.
 template <typename T, int SOURCE, int C>
 __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T factor, int first, int tile,
-                             bool first_of_band, bool first_band, int lane, const Room<T>& at,
-                             const PullRoom<T>& pull, const Gradients<T>& to) {
+                             bool first_of_band, bool first_band, int lane, const Room<T>& at, const PullRoom<T>& pull,
+                             const Gradients<T>& to) {
     constexpr int POINTS = SOURCE != FROM_INCREMENTS;
     const int n = p.band_cells, node = 32 * tile + lane + POINTS;
     for (int c0 = 0; c0 < p.d; c0 += C) {

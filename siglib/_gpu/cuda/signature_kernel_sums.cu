@@ -40,13 +40,14 @@ __device__ __forceinline__ T part_of(const Problem& p, const T* gradient, int gr
 }
 
 // out (batch, points, d) of the first paths, or the second ones: what it was, unless `starts`, and the parts of pairs
-// first_pair ... first_pair + n_pairs - 1. In the symmetric layout both parts of a pair go to `out`. gradient1 has size1
-// numbers for each pair: groups of rows, `groups` to a cell, or if that is 0 rows of bands.
+// first_pair ... first_pair + n_pairs - 1. In the symmetric layout both parts of a pair go to `out`. gradient1 has
+// size1 numbers for each pair: groups of rows, `groups` to a cell, or if that is 0 rows of bands.
 template <typename T, int POINTS, int R, bool SECOND>
-__global__ void __launch_bounds__(256, 1)
-    sum_of_pairs(const T* gradient1, const T* gradient2, T* out, long long size, long long starts, long long first_pair,
-                 long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2,
-                 long long d, long long order1, long long size1, long long row_groups) {
+__global__ void __launch_bounds__(256, 1) sum_of_pairs(const T* gradient1, const T* gradient2, T* out, long long size,
+                                                       long long starts, long long first_pair, long long n_pairs,
+                                                       long long batch1, long long batch2, long long layout,
+                                                       long long n1, long long n2, long long d, long long order1,
+                                                       long long size1, long long row_groups) {
     const long long index = thread_number();
     if (index >= size) return;
     const Problem p = make_problem<T, R>(n1, n2, d, order1, 0);
@@ -83,7 +84,8 @@ __global__ void __launch_bounds__(256, 1)
 }
 
 // out (3): what it was, unless `starts`, and the sum of numbers (n, 3). One warp.
-__global__ void __launch_bounds__(32) sum_of_numbers(const double* numbers, double* out, long long n, long long starts) {
+__global__ void __launch_bounds__(32) sum_of_numbers(const double* numbers, double* out, long long n,
+                                                     long long starts) {
     for (int k = 0; k < 3; k++) {
         double sum = 0;
         for (long long i = threadIdx.x; i < n; i += 32) sum += numbers[3 * i + k];

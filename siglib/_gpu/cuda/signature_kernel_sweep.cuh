@@ -5,9 +5,9 @@
 //
 //     D' = D + g K00 + h K10 + h K01,    K11 = K10 + D'.
 //
-// In step `tau` lane l takes its R rows over column tau - l. Only D goes from lane to lane: the row above is built again
-// from its differences, by the same sums and to the same bits. Outside of the grid cells are 0, so D is 0 and values
-// stay what they are: lanes run before their first column and behind their last one without a condition.
+// In step `tau` lane l takes its R rows over column tau - l. Only D goes from lane to lane: the row above is built
+// again from its differences, by the same sums and to the same bits. Outside of the grid cells are 0, so D is 0 and
+// values stay what they are: lanes run before their first column and behind their last one without a condition.
 //
 // Numbers are true * 2^-exponent, with an exponent for each lane: along a front of 32 columns the kernel can differ by
 // more than the range of T. What leaves a band goes to memory, and so does its exponent every LOOK steps; the warp that
@@ -17,8 +17,8 @@
 
 template <typename T, int R>
 struct Lane {
-    T k[R + 1];    // values: of the row above the lane's rows, and of its rows, in the last column
-    T D;           // difference of the last row in the last column
+    T k[R + 1];  // values: of the row above the lane's rows, and of its rows, in the last column
+    T D;         // difference of the last row in the last column
     int exponent;
     T from_above;  // 2^(exponent of the lane above - this one's)
 };
@@ -89,8 +89,8 @@ __device__ __forceinline__ void rescale(Lane<T, R>& s, const Carry<T>& carry, in
     carried = carried_in(carry, exponent);
 }
 
-// One column of a lane's rows, whose cells have the coefficients `cells`, 2^SHIFT rows each. Gives each row's slope, the
-// derivative of its new value by the coefficient but for a factor, to `slopes` if it is wanted.
+// One column of a lane's rows, whose cells have the coefficients `cells`, 2^SHIFT rows each. Gives each row's slope,
+// the derivative of its new value by the coefficient but for a factor, to `slopes` if it is wanted.
 template <typename T, int R, int SHIFT, bool SLOPES>
 __device__ __forceinline__ void advance(Lane<T, R>& s, T D, const T* cells, T* slopes) {
     T corner = s.k[0];
