@@ -136,6 +136,8 @@ class _CpuBackend:
     """
 
     xp = np  # the module whose arrays `view` gives
+    solves_by_levels = False  # which tables the kernels of log-signatures take
+    block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
     on_gpu = False  # then looking at a number means waiting for it
     _current = nullcontext()
 
@@ -152,6 +154,10 @@ class _CpuBackend:
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
         return function(*args)
+
+    def scratch(self, shape: tuple[int, ...]) -> Any:
+        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        return np.empty(shape, self.dtype_name)
 
     def view(self, array: Array) -> Any:
         """What kernels read or write: a NumPy view of the same memory."""

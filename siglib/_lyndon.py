@@ -45,6 +45,21 @@ class SparseMatrix(NamedTuple):
     values: Ints
 
 
+class LevelMatrix(NamedTuple):
+    """The rows of a strictly triangular matrix that are not empty, in levels that can be solved at once: a row has
+    entries only in columns that belong to earlier levels, or to empty rows.
+
+    Level l is ends[l - 1] <= e < ends[l] (the first from 0); row `rows[e]` has `values[k]` in `columns[k]`,
+    starts[e] <= k < starts[e + 1].
+    """
+
+    ends: Ints
+    rows: NDArray[np.int32]
+    starts: Ints
+    columns: NDArray[np.int32]
+    values: Ints
+
+
 class LyndonTables(NamedTuple):
     """What the kernels need to know about the Lyndon words of length 1 to `degree`.
 
@@ -320,3 +335,34 @@ def _sparse_matrix(size: int, found: list[tuple[Ints, Ints, Ints]]) -> SparseMat
     rows, columns, values = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _NO_TERMS
     rows, columns, values = _collected(size, rows, columns, values)
     return SparseMatrix(_starts(rows, size), columns.astype(np.int32), values)
+
+
+def transposed(matrix: SparseMatrix) -> SparseMatrix:
+    """The transpose, its rows sorted by column."""
+    size = len(matrix.starts) - 1
+    rows = np.repeat(np.arange(size), np.diff(matrix.starts))
+    order = np.argsort(matrix.columns, kind="stable")
+    columns = matrix.columns[order].astype(np.int64)
+    return SparseMatrix(_starts(columns, size), rows[order].astype(np.int32), matrix.values[order])
+
+
+def by_levels(matrix: SparseMatrix) -> LevelMatrix:
+    """The rows of a strictly triangular matrix, lower or upper, in levels."""
+    counts = np.diff(matrix.starts)
+    rows = np.flatnonzero(counts)
+    depths = np.zeros(len(counts), np.int64)
+    while len(rows):
+        # A row is one level behind the last row that it reads.
+        found = np.maximum.reduceat(depths[matrix.columns], matrix.starts[rows]) + 1
+        if np.array_equal(found, depths[rows]):
+            break
+        depths[rows] = found
+    rows = rows[np.argsort(depths[rows], kind="stable")]
+    entries = np.repeat(matrix.starts[rows], counts[rows]) + _ragged_arange(counts[rows])
+    return LevelMatrix(
+        np.cumsum(np.bincount(depths[rows])[1:]),
+        rows.astype(np.int32),
+        np.concatenate([[0], np.cumsum(counts[rows])]),
+        matrix.columns[entries],
+        matrix.values[entries],
+    )

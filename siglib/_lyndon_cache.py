@@ -25,6 +25,8 @@ from ._lyndon import LyndonTables, SparseMatrix
 _FOLDER = "siglib"
 _FORMAT = 1
 
+_NO_MATRIX = SparseMatrix(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
+
 _lock = threading.RLock()
 _cache: dict[tuple[Any, ...], Any] = {}
 _cache_dir: Path | None = None
@@ -93,8 +95,23 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
     return _once((dimension, degree, method, dtype), build)
 
 
-def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
-    """Build, or load, what `method` needs for this dimension and degree."""
+def level_tables(dimension: int, degree: int, method: int, dtype: str, transposed: bool) -> tuple[Any, ...]:
+    """The constants of the log-signature kernels that solve level by level: where the Lyndon words stand; then, for
+    method 2, the rows of P - 1 or of its transpose as a `_lyndon.LevelMatrix`, empty for others.
+    """
+    transposed = transposed and method == 2
+
+    def build() -> tuple[Any, ...]:
+        index, _, _, starts, columns, _ = kernel_tables(dimension, degree, method, dtype)
+        matrix = SparseMatrix(starts, columns, projection(dimension, degree).values) if len(starts) else _NO_MATRIX
+        ends, rows, starts, columns, values = _lyndon.by_levels(_lyndon.transposed(matrix) if transposed else matrix)
+        return index, ends, rows, starts, columns, values.astype(dtype)
+
+    return _once((dimension, degree, method, dtype, transposed), build)
+
+
+def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bool) -> None:
+    """Build, or load, what `method` needs for this dimension and degree; with `levels`, what it needs on a GPU, too."""
     if method == 0 or degree == 0:
         return
     if use_disk:
@@ -103,6 +120,8 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool) -> None:
             _prepare_on_disk("projection", SparseMatrix, _check_projection, _lyndon.build_projection, dimension, degree)
     for dtype in ("float64", "float32"):
         kernel_tables(dimension, degree, method, dtype)
+        for transposed in (False, True) if levels else ():
+            level_tables(dimension, degree, method, dtype, transposed)
 
 
 def _prepare_on_disk(

@@ -1,13 +1,11 @@
 """Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
 
-The kernels are `_cpu/log_signature.pyx`; the tables that they follow come from `_lyndon.py` and are prepared on first
-use.
+The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
+`_lyndon.py` and are prepared on first use.
 """
 
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from . import _lyndon, _lyndon_cache
 from ._autograd import differentiable
@@ -27,8 +25,7 @@ from ._checks import (
     vector_shape,
 )
 
-# `log_sig` computes signatures of this many bytes at a time, and takes their logarithms while they are in cache.
-_BLOCK_BYTES = 2**20
+# `log_sig` takes a multiple of so many paths at a time.
 _BLOCK_PATHS = 32
 # Scratch memory grows with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
@@ -126,7 +123,10 @@ def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **opt
     return (sig_to_log_sig_backprop(sig, derivs, *args, **options),)
 
 
-def _tables(on: Any, dimension: int, degree: int, method: int) -> tuple[Any, ...]:
+def _tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
+    """What the kernels of this backend have to know about Lyndon words."""
+    if on.solves_by_levels:
+        return on.constant(_lyndon_cache.level_tables, dimension, degree, method, on.dtype_name, backward)
     return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, on.dtype_name)
 
 
@@ -325,7 +325,7 @@ def sig_to_log_sig_backprop(
     on.kernels.log_signature.sig_to_log_sig_backprop(
         on.rows(sig),
         on.rows(log_sig_derivs),
-        *_tables(on, dimension, degree, method),
+        *_tables(on, dimension, degree, method, backward=True),
         on.rows(out),
         dimension,
         degree,
@@ -374,11 +374,11 @@ def _path_sizes(
     return dimension, degree, method, scalar_term and method == 0, _log_length(dimension, degree, method, scalar_term)
 
 
-def _blocks(batch: int, sig_length: int, item_size: int) -> range:
-    """Starts of blocks of paths whose signatures fit into `_BLOCK_BYTES`; the step is the largest block. Depends on
+def _blocks(on: Any, batch: int, sig_length: int, item_size: int) -> range:
+    """Starts of blocks of paths whose signatures the backend takes at a time; the step is the largest block. Depends on
     shapes alone.
     """
-    step = max(1, _BLOCK_BYTES // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
+    step = max(1, on.block_bytes // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
     return range(0, batch, min(step, max(batch, 1)))
 
 
@@ -487,8 +487,8 @@ def log_sig(
     tables = _tables(on, dimension, degree, method)
     paths, rows = on.paths(path), on.rows(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = _blocks(len(paths), sig_length, paths.itemsize)
-    sigs = np.empty((blocks.step, sig_length), paths.dtype)
+    blocks = _blocks(on, len(paths), sig_length, paths.itemsize)
+    sigs = on.scratch((blocks.step, sig_length))
     for start in blocks:
         block = slice(start, start + blocks.step)
         # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
@@ -560,11 +560,11 @@ def log_sig_backprop(
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
     n_threads = as_n_threads(n_jobs)
     out = on.empty(path.shape)
-    tables = _tables(on, dimension, degree, method)
+    tables = _tables(on, dimension, degree, method, backward=True)
     paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = _blocks(len(paths), sig_length, paths.itemsize)
-    sigs, sig_derivs = np.empty((2, blocks.step, sig_length), paths.dtype)
+    blocks = _blocks(on, len(paths), sig_length, paths.itemsize)
+    sigs, sig_derivs = (on.scratch((blocks.step, sig_length)) for _ in range(2))
     options = (degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
     for start in blocks:
         block = slice(start, start + blocks.step)
@@ -613,7 +613,7 @@ def prepare_log_sig(
         Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it
         no file is touched.
     device : {"both", "cpu", "cuda"}
-        Where the tables will be used. They are made on the host in any case.
+        Where the tables will be used. They are made on the host, and copied to a GPU by the first call there.
 
     Raises
     ------
@@ -634,7 +634,7 @@ def prepare_log_sig(
     use_disk = as_bool("use_disk", use_disk)
     _check_device(device)
     _log_length(dimension, degree, method, False)
-    _lyndon_cache.prepare(dimension, degree, method, use_disk)
+    _lyndon_cache.prepare(dimension, degree, method, use_disk, levels=device != "cpu")
 
 
 def set_cache_dir(dir: str | Path) -> None:
@@ -676,7 +676,8 @@ def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
     use_disk : bool, default False
         Remove the files of `prepare_log_sig(..., use_disk=True)`, too.
     device : {"both", "cpu", "cuda"}
-        Which copies to drop. There is one copy, on the host, which all of them drop.
+        Which copies to drop. There is one on the host, which all of them drop; a copy on a GPU goes when the next call
+        there needs the table.
 
     Raises
     ------

@@ -22,6 +22,8 @@ _constants: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 class _GpuBackend:
     """What both have in common. `device` is the number of the GPU."""
 
+    solves_by_levels = True  # which tables the kernels of log-signatures take
+    block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
     on_gpu = True
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
@@ -39,6 +41,11 @@ class _GpuBackend:
     def current(self) -> Any:
         """A context in which CuPy computes where, and in the order, that the caller's library does."""
         raise NotImplementedError
+
+    def scratch(self, shape: tuple[int, ...]) -> Any:
+        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        with self.current():
+            return self.xp.empty(shape, self.dtype_name)
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once.

@@ -4,10 +4,11 @@ from typing import Any
 
 from ._launch import c_type, empty, launch, most_shared, n_processors
 from .path import strides
+from .signature_backprop import sig_backprop
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
 from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
 
-__all__ = ["sig", "sig_combine", "sig_combine_backprop"]
+__all__ = ["sig", "sig_backprop", "sig_combine", "sig_combine_backprop"]
 
 # Signatures of time chunks are kept in at most this many bytes of scratch memory at a time.
 _SCRATCH_BYTES = 128 << 20

@@ -88,7 +88,7 @@ def _forward(
             path2 if path2.size else path1,
             out,
             exponent,
-            empty(n_blocks * (plan.own_of_block + (n_warps + 1) * plan.own_of_warp), out),
+            empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), out),
             on_device,
             0,
             n_pairs,

@@ -83,8 +83,8 @@ def _backward(
     gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
     n_blocks, n_warps = plan.blocks_and_warps(cells, slab, cells.itemsize)
     scratch = [
-        empty(n_blocks * (plan.own_of_block + (n_warps + 1) * plan.own_of_warp), path1),
-        empty(n_blocks * plan.states, path1),
+        empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), path1),
+        empty(n_blocks * n_warps * plan.states_of_warp, path1),
     ]
     on_device, *numbers = numbers_of(parameters)
     options: tuple[Any, ...] = (cells.order1, cells.order2, cells.kind, int(log_derivs), *numbers, cells.factor)

@@ -142,11 +142,9 @@ class Plan:
     per_lane: int  # rows
     bytes_of_warp: int  # shared memory
     most_warps: int  # of a block
-    own_of_block: (
-        int  # numbers of global memory: what warps carry on to each other, which has one part more than warps,
-    )
+    own_of_block: int  # numbers of global memory: what bands carry on to each other
     own_of_warp: int
-    states: int = 0  # states of tiles, backward
+    states_of_warp: int = 0  # of the tiles of a band, backward
     slopes_of_warp: int = 0  # derivatives of edges, backward by the polynomial method
     groups: int = 0  # of rows in a cell, if that is how gradients of rows come
 
@@ -156,7 +154,7 @@ class Plan:
 
     def blocks_and_warps(self, cells: Cells, n_pairs: int, itemsize: int) -> tuple[int, int]:
         """Blocks of the grid, and warps of a block: many for each pair where pairs are too few to fill the device."""
-        own = itemsize * (self.own_of_block + self.states + 2 * (self.own_of_warp + self.slopes_of_warp))
+        own = itemsize * (self.own_of_block + self.own_of_warp + self.states_of_warp + self.slopes_of_warp)
         n_blocks = min(n_pairs, 32 * n_processors(), max(1, SCRATCH_BYTES // own))
         # A kilobyte of shared memory is left for what kernels have besides.
         most = min(self.most_warps, cells.n_bands(self.per_lane), (most_shared() - 1024) // self.bytes_of_warp)
@@ -188,7 +186,7 @@ def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
             1,
             cells.itemsize * cells.shared_numbers(1),
             8,
-            0,
+            cells.n2 * (order + 2),
             cells.n2 * (order + 2),
         )
     if cells.kind == LINEAR and cells.dimension <= max(_LETTERS) and not grids:
@@ -203,7 +201,7 @@ def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
             cells.itemsize * letters * _WINDOW,
             # MOST_THREADS of signature_kernel_linear.cu.
             8 if per_lane > 2 or per_lane * letters * cells.itemsize > 128 else 16,
-            0,
+            cells.carry_numbers(per_lane),
             cells.carry_numbers(per_lane),
         )
     per_lane = cells.rows_of_lane(min(max(_ROWS[cells.type]), (2 if cells.type == "float" else 1) << cells.order1))
@@ -213,13 +211,17 @@ def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
         per_lane,
         cells.itemsize * cells.shared_numbers(per_lane),
         16,
-        0,
+        cells.carry_numbers(per_lane),
         cells.carry_numbers(per_lane),
     )
 
 
 def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int) -> Plan:
-    """`second`: whether gradients of the second paths are wanted."""
+    """`second`: whether gradients of the second paths are wanted.
+
+    A block has the rows that bands leave below; for each warp and once more, those that they leave above; for each warp
+    a row that nobody reads.
+    """
     if order > 0:
         carry, n_bands = cells.n2 * (order + 2), cells.n_bands(1)
         return Plan(
@@ -228,9 +230,9 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
             1,
             cells.itemsize * cells.shared_numbers(1, backward=True),
             8,
-            n_bands * carry,
-            carry,
-            n_bands * cells.n_tiles * (2 * order + 4) * 32,
+            (n_bands + 1) * carry,
+            2 * carry,
+            cells.n_tiles * (2 * order + 4) * 32,
             32 * (2 * order + 1) * 32,
         )
     if cells.kind == LINEAR and cells.dimension <= _MOST_LETTERS_BACKWARD and not grids:
@@ -243,9 +245,9 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
             per_lane,
             cells.itemsize * shared,
             8,
-            0,
-            cells.carry_numbers(per_lane),
-            cells.n_bands(per_lane) * cells.n_tiles * (per_lane + 5) * 32,
+            (cells.n_bands(per_lane) + 1) * cells.carry_numbers(per_lane),
+            2 * cells.carry_numbers(per_lane),
+            cells.n_tiles * (per_lane + 3) * 32,
             groups=1 << (cells.order1 - shift),
         )
     per_lane = cells.rows_of_lane(2 if cells.type == "float" else 1)
@@ -255,7 +257,7 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
         per_lane,
         cells.itemsize * cells.shared_numbers(per_lane, backward=True),
         8,
-        0,
-        cells.carry_numbers(per_lane),
-        cells.n_bands(per_lane) * cells.n_tiles * (per_lane + 5) * 32,
+        (cells.n_bands(per_lane) + 1) * cells.carry_numbers(per_lane),
+        2 * cells.carry_numbers(per_lane),
+        cells.n_tiles * (per_lane + 3) * 32,
     )

@@ -1,6 +1,6 @@
 """Compiles CUDA sources with NVIDIA's compiler, for any GPU, without one: registers and spills of every kernel.
 
-`python -m emu.nvrtc budget/path.txt`, in the folder `tests`, prints the table anew as measured.
+`python -m emu.nvrtc emu/budget/path.txt`, in the folder `tests`, prints the table anew as measured.
 """
 
 import ctypes

@@ -81,25 +81,22 @@ __device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carr
     carried = carried_up(carry, exponent);
 }
 
-// A lane's state before a tile, and what the tile reads from the band above.
+// A lane's state before a tile.
 template <typename T, int R>
-__device__ __forceinline__ void save_state(const Lane<T, R>& s, const Carry<T>& carry, int lane, T* to) {
+__device__ __forceinline__ void save_state(const Lane<T, R>& s, int lane, T* to) {
 #pragma unroll
     for (int r = 0; r <= R; r++) to[r * 32 + lane] = s.k[r];
     to[(R + 1) * 32 + lane] = s.D;
     to[(R + 2) * 32 + lane] = (T)s.exponent;
-    to[(R + 3) * 32 + lane] = carry.D;
-    to[(R + 4) * 32 + lane] = (T)carry.exponent;
 }
 
 template <typename T, int R>
-__device__ __forceinline__ Carry<T> load_state(Lane<T, R>& s, int lane, const T* from) {
+__device__ __forceinline__ void load_state(Lane<T, R>& s, int lane, const T* from) {
 #pragma unroll
     for (int r = 0; r <= R; r++) s.k[r] = from[r * 32 + lane];
     s.D = from[(R + 1) * 32 + lane];
     s.exponent = (int)from[(R + 2) * 32 + lane];
     s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, s.exponent, 1) - s.exponent);
-    return {from[(R + 3) * 32 + lane], (int)from[(R + 4) * 32 + lane]};
 }
 
 // The last value of the grid and its exponent, from the lane that has it.

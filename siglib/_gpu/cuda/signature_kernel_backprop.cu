@@ -1,17 +1,18 @@
 // Gradients of signature kernels by finite differences: the exact adjoint of `signature_kernel.cu`.
 //
-// A block takes one pair after the other, its warps the bands in turn, as forward. The first sweep keeps the state of
-// every lane before each tile of 32 steps, a fifth of a number for each cell. Then bands are taken from the last to the
-// first, tiles from right to left: each tile is swept again for its slopes, its adjoint is taken, and what that gives
-// for cells goes on to the gradients of the two paths. Each pair has gradients of its own; `signature_kernel_sums.cu`
-// adds them up in the order of the pairs.
+// A block takes one pair after the other, its warps the bands in turn, as forward. The first sweep keeps the last row
+// of every band: a number for each 32 R cells. Then bands are taken from the last to the first. Each is swept again,
+// which keeps the state of every lane before each tile of 32 steps; then its tiles are taken from right to left: a tile
+// is swept once more for its slopes, its adjoint is taken, and what that gives for cells goes on to the gradients of
+// the two paths. Each pair has gradients of its own; `signature_kernel_sums.cu` adds them up in the order of the pairs.
 #include "signature_kernel_adjoint.cuh"
 #include "signature_kernel_pull.cuh"
 
 // derivs (pairs), or (pairs, nodes of the grid) with GRIDS, by the kernels or, if `log_derivs`, by their logarithms.
 // gradient1 (n_pairs, bands, rows of cells or nodes in a band, d), or (n_pairs, n1, n2) for given cells; gradient2
-// (n_pairs, n2 or n2 + 1, d); gradient_numbers (n_pairs, 3); each may be null. carry as in `signature_kernel`; states
-// (blocks, bands, tiles, R + 5, 32).
+// (n_pairs, n2 or n2 + 1, d); gradient_numbers (n_pairs, 3); each may be null. carry (blocks, bands + 2 warps + 1,
+// carry + carry / LOOK): rows that bands leave below, then those that they leave above, in turn, then rows that nobody
+// reads. states (blocks, warps, tiles, R + 3, 32).
 template <typename T, int SOURCE, int C, int R, bool GRIDS>
 __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     const T* derivs, const T* path1, const T* path2, T* gradient1, T* gradient2, double* gradient_numbers, T* carry,
@@ -28,13 +29,19 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     const Room<T> room = make_room<T, SOURCE, C>(p, 32 * R + 1, warp, sizes.first, sizes.last);
     const PullRoom<T> pull_room = sizes.room(p, room);
     T *const slopes = pull_room.weights, *const used = pull_room.used;
-    const long long carry_size = p.carry + p.carry / Pace<T, R>::LOOK, state_size = (R + 5) * 32;
-    T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
-    T* saved = states + blockIdx.x * ((long long)p.n_bands * p.n_tiles * state_size);
+    const long long carry_size = p.carry + p.carry / Pace<T, R>::LOOK, state_size = (R + 3) * 32;
+    T* const rows = carry + blockIdx.x * (p.n_bands + 2 * n_warps + 1) * carry_size;
+    T* const rows_up = rows + p.n_bands * carry_size;
+    T* const unread = rows_up + (n_warps + 1 + warp) * carry_size;
+    T* const saved = states + (blockIdx.x * (long long)n_warps + warp) * p.n_tiles * state_size;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
+    const int period_back = 2 * larger(p.n_tiles, n_warps);
+    const int n_phases_back = (n_rounds - 1) * period_back + 2 * (p.n_tiles + n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
     __shared__ double results[2], sums[16][3];
+    for (int i = warp; i < p.n_bands; i += n_warps) clear_carry<T, R>(p, rows + i * carry_size, lane);
+    for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(rows_up + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
         long long a, b;
@@ -42,23 +49,22 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
         const T* x = path1 + a * (SOURCE == FROM_CELLS ? n1 * n2 : (n1 + 1) * d);
         const T* y = SOURCE == FROM_CELLS ? nullptr : path2 + b * (n2 + 1) * d;
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
-        for (int i = warp; i <= n_warps; i += n_warps) clear_carry<T, R>(p, carries + i * carry_size, lane);
         Lane<T, R> state;
+        const auto sweep_on = [&](int band, int tile, T* row) {
+            const int cell = (int)(((long long)band * 32 * R) >> p.order1);
+            if ((tile & sub_tiles) == 0)
+                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            sweep<T, R, false>(p, state, room.window, load_carry<T, R>(p, above, tile, lane), row, 0, tile, lane, {});
+        };
         first_column(state);
         for (int phase = 0; phase < n_phases; phase++) {
             __syncthreads();
             const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
             const int band = round * n_warps + warp;
             if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            const int cell = (int)(((long long)band * 32 * R) >> p.order1);
             if (tile == 0) first_column(state);
-            if ((tile & sub_tiles) == 0)
-                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
-            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
-            save_state(state, carried, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            sweep<T, R, false>(p, state, room.window, carried, carries + band % (n_warps + 1) * carry_size, 0, tile,
-                               lane, {});
+            sweep_on(band, tile, rows + band * carry_size);
             if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
         }
         __syncthreads();
@@ -68,25 +74,33 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (p.band_cells + POINTS) * d;
         double gp[3] = {0, 0, 0};
         T* const second = gradient2 ? gradient2 + pair * (n2 + POINTS) * d : nullptr;
-        for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(carries + i * carry_size, lane);
         AdjointLane<T, R> adjoint;
         last_column(adjoint);
-        for (int phase = 0; phase < n_phases; phase++) {
+        for (int phase = 0; phase < n_phases_back; phase++) {
             __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = p.n_tiles - 1 - (mine - round * period);
+            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
             const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || tile < 0 || band < 0) continue;
+            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
+            if (step < p.n_tiles) {
+                if (step == 0) first_column(state);
+                save_state(state, lane, saved + step * state_size);
+                if (step < p.n_tiles - 1) sweep_on(band, step, unread);
+                continue;
+            }
+            const int tile = 2 * p.n_tiles - 1 - step;
             const int cell = (int)(((long long)band * 32 * R) >> p.order1), filled = tile >> p.order2;
             const int row = (band * 32 + lane) * R;
             const bool last_sub_tile = (tile & sub_tiles) == 0, first_of_band = filled == (p.n_tiles - 1) >> p.order2;
             if (tile == p.n_tiles - 1) last_column(adjoint);
             fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, tile == p.n_tiles - 1 ? filled + 1 : filled - 1,
                                        last_sub_tile ? filled - 1 : filled, filled + 1, lane, room);
-            const Carry<T> carried = load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
+            load_state(state, lane, saved + tile * state_size);
+            const Carry<T> carried =
+                load_carry<T, R>(p, band > 0 ? rows + (band - 1) * carry_size : nullptr, tile, lane);
             sweep_slopes(p, state, room.window, carried, tile, lane, slopes, used);
-            const T* below = turn > 0 ? carries + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
+            const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_adjoint(p, adjoint, room.window, load_carry_up<T, R>(p, below, seed, tile, lane),
-                          carries + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,
+                          rows_up + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,
                           seeds);
             if (!last_sub_tile) continue;
             const bool first_band =

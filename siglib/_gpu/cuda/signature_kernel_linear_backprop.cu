@@ -89,59 +89,70 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
     // See shared_numbers of signature_kernel.py.
     T* const window = dyn_smem<T>() + warp * (D * (WINDOW + 32) + 32 * R * 32 + 1024 / LOOK);
     T *const strip = window + D * WINDOW, *const slopes = strip + 32 * D, *const used = slopes + 32 * R * 32;
-    const long long carry_size = p.carry + p.carry / LOOK, state_size = (R + 5) * 32;
-    T* carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
-    T* saved = states + blockIdx.x * ((long long)p.n_bands * p.n_tiles * state_size);
+    const long long carry_size = p.carry + p.carry / LOOK, state_size = (R + 3) * 32;
+    T* const rows = carry + blockIdx.x * (p.n_bands + 2 * n_warps + 1) * carry_size;
+    T* const rows_up = rows + p.n_bands * carry_size;
+    T* const unread = rows_up + (n_warps + 1 + warp) * carry_size;
+    T* const saved = states + (blockIdx.x * (long long)n_warps + warp) * p.n_tiles * state_size;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
+    const int period_back = 2 * larger(p.n_tiles, n_warps);
+    const int n_phases_back = (n_rounds - 1) * period_back + 2 * (p.n_tiles + n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
     __shared__ double results[2], sums[16][3];
+    for (int i = warp; i < p.n_bands; i += n_warps) clear_carry<T, R>(p, rows + i * carry_size, lane);
+    for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(rows_up + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
         long long a, b;
         pair_of((int)layout, first_pair + pair, batch1, batch2, &a, &b);
         const T *const path = path1 + a * (n1 + 1) * d, *const other = path2 + b * (n2 + 1) * d;
         T* const second = SECOND ? gradient2 + pair * n2 * d : nullptr;
-        for (int i = warp; i <= n_warps; i += n_warps) clear_carry<T, R>(p, carries + i * carry_size, lane);
         T x[GROUPS][D] = {}, gx[GROUPS][D] = {}, gy[D] = {};
         Lane<T, R> state;
         first_column(state);
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp, row = (band * 32 + lane) * R;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+        const auto sweep_on = [&](int band, int tile, T* row) {
             if (tile == 0) {
                 first_column(state);
-                load_rows<T, D, R, SHIFT>(p, path, cell_factor, row, x);
+                load_rows<T, D, R, SHIFT>(p, path, cell_factor, (band * 32 + lane) * R, x);
             }
             if ((tile & sub_tiles) == 0)
                 for (int i = tile == 0 ? -1 : tile >> p.order2; i <= tile >> p.order2; i++)
                     load_columns<T, D>(p, other, i, lane, window);
-            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
-            save_state(state, carried, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, carries + band % (n_warps + 1) * carry_size,
-                                         tile, lane, (T*)nullptr, (T*)nullptr);
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, row, results);
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            sweep_linear<T, D, R, SHIFT>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), row, tile, lane,
+                                         (T*)nullptr, (T*)nullptr);
+        };
+        for (int phase = 0; phase < n_phases; phase++) {
+            __syncthreads();
+            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+            const int band = round * n_warps + warp;
+            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+            sweep_on(band, tile, rows + band * carry_size);
+            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
         }
         if (SECOND)
             for (long long i = threadIdx.x; i < n2 * d; i += blockDim.x) second[i] = 0;
         __syncthreads();
         const T seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
         const int final_exponent = log_derivs ? (int)results[1] : 0;
-        for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(carries + i * carry_size, lane);
         AdjointLane<T, R> adjoint;
         last_column(adjoint);
-        for (int phase = 0; phase < n_phases; phase++) {
+        for (int phase = 0; phase < n_phases_back; phase++) {
             __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = p.n_tiles - 1 - (mine - round * period);
+            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
             const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || tile < 0 || band < 0) continue;
-            const int filled = tile >> p.order2, row = (band * 32 + lane) * R;
+            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
+            if (step < p.n_tiles) {
+                if (step == 0) first_column(state);
+                save_state(state, lane, saved + step * state_size);
+                // The last tile leads to no state; a first one loads the band's rows.
+                if (step == 0 || step < p.n_tiles - 1) sweep_on(band, step, unread);
+                continue;
+            }
+            const int tile = 2 * p.n_tiles - 1 - step, filled = tile >> p.order2;
             if (tile == p.n_tiles - 1) {
                 last_column(adjoint);
-                load_rows<T, D, R, SHIFT>(p, path, cell_factor, row, x);
 #pragma unroll
                 for (int c = 0; c < D; c++) {
                     gy[c] = 0;
@@ -152,12 +163,14 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
             for (int i = tile == p.n_tiles - 1 ? filled : filled - 1;
                  i >= ((tile & sub_tiles) == 0 ? filled - 1 : filled); i--)
                 load_columns<T, D>(p, other, i, lane, window);
-            const Carry<T> carried = load_state(state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, nullptr, tile, lane, slopes, used);
-            const T* below = turn > 0 ? carries + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
+            load_state(state, lane, saved + tile * state_size);
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            sweep_linear<T, D, R, SHIFT>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), nullptr, tile,
+                                         lane, slopes, used);
+            const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_linear_adjoint<T, D, R, SHIFT, SECOND>(
                 p, adjoint, x, gx, gy, window, load_carry_up<T, R>(p, below, seed, tile, lane),
-                carries + turn % (n_warps + 1) * carry_size, tile, lane, slopes, used, final_exponent, strip);
+                rows_up + turn % (n_warps + 1) * carry_size, tile, lane, slopes, used, final_exponent, strip);
             if (SECOND) add_strip<T, D>(p, strip, tile, lane, second);
             if (gradient1 && tile == 0) {
                 T* first = gradient1 + ((pair * p.n_bands + band) * 32 + lane) * GROUPS * d;

@@ -1,7 +1,8 @@
 // Gradients of signature kernels by the polynomial method: the exact adjoint of `signature_kernel_polynomial.cu`.
 //
-// As `signature_kernel_backprop.cu`: a first sweep keeps the state of each lane before each tile, and what bands give
-// to each other; then each tile is swept again, keeps the derivatives of its edges, and is pulled back.
+// As `signature_kernel_backprop.cu`: a first sweep keeps what bands give to each other; then each band is swept again,
+// which keeps the state of each lane before each tile; then each tile is swept once more, keeps the derivatives of its
+// edges, and is pulled back.
 #include "signature_kernel_polynomial.cuh"
 #include "signature_kernel_pull.cuh"
 
@@ -29,8 +30,8 @@ __device__ __forceinline__ void load_edges(const Constants<T, N>& c, Edges<T, N>
     s.exponent_of_B = (int)from[(2 * order + 3) * 32 + lane];
 }
 
-// Arrays as in `signature_kernel_backprop.cu`, and: carry (blocks, bands + warps + 1, n2, order + 2); states (blocks,
-// bands, tiles, 2 order + 4, 32); slopes (blocks, warps, 32, 2 order + 1, 32).
+// Arrays as in `signature_kernel_backprop.cu`, and: carry (blocks, bands + 2 warps + 1, n2, order + 2); states (blocks,
+// warps, tiles, 2 order + 4, 32); slopes (blocks, warps, 32, 2 order + 1, 32).
 template <typename T, int SOURCE, int C, int N, bool GRIDS>
 __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
     const T* derivs, const T* path1, const T* path2, T* gradient1, T* gradient2, double* gradient_numbers, T* carry,
@@ -49,13 +50,16 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
     Constants<T, N> constants;
     make_constants((int)order, constants);
     const long long carry_size = n2 * (order + 2), state_size = (2 * order + 4) * 32;
-    T* const carries = carry + blockIdx.x * (p.n_bands + n_warps + 1) * carry_size;
-    T* const carries_up = carries + p.n_bands * carry_size;
-    T* const saved = states + blockIdx.x * ((long long)p.n_bands * p.n_tiles * state_size);
+    T* const rows = carry + blockIdx.x * (p.n_bands + 2 * n_warps + 1) * carry_size;
+    T* const rows_up = rows + p.n_bands * carry_size;
+    T* const unread = rows_up + (n_warps + 1 + warp) * carry_size;
+    T* const saved = states + (blockIdx.x * (long long)n_warps + warp) * p.n_tiles * state_size;
     T* const kept = slopes + ((long long)blockIdx.x * n_warps + warp) * 32 * (2 * order + 1) * 32;
     T* const used = kept + 32 * 2 * order * 32;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);
+    const int period_back = 2 * larger(p.n_tiles, n_warps);
+    const int n_phases_back = (n_rounds - 1) * period_back + 2 * (p.n_tiles + n_warps - 1);
     __shared__ double results[2], sums[16][3];
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
@@ -66,22 +70,25 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
         Edges<T, N> state;
         T value = 1;
+        const auto before_first = [&](T A) {
+            set_edge(constants, A, state.A);
+            set_edge(constants, (T)0, state.B);
+            state.exponent = state.exponent_of_B = 0;
+        };
+        const auto sweep_on = [&](int band, int tile, T* row) {
+            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
+            value = pass_tile<T, N, false>(p, constants, state, room.window,
+                                           band > 0 ? rows + (band - 1) * carry_size : nullptr, row, band * 32 + lane,
+                                           tile, lane, value, nullptr, nullptr, nullptr, nullptr);
+        };
         for (int phase = 0; phase < n_phases; phase++) {
             __syncthreads();
             const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
             const int band = round * n_warps + warp;
             if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
             const int row = band * 32 + lane;
-            if (tile == 0) {
-                set_edge(constants, (T)1, state.A);
-                set_edge(constants, (T)0, state.B);
-                state.exponent = state.exponent_of_B = 0;
-            }
-            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
-            save_edges(constants, state, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            value = pass_tile<T, N, false>(
-                p, constants, state, room.window, band > 0 ? carries + (band - 1) * carry_size : nullptr,
-                carries + band * carry_size, row, tile, lane, value, nullptr, nullptr, nullptr, nullptr);
+            if (tile == 0) before_first(1);
+            sweep_on(band, tile, rows + band * carry_size);
             if (tile == p.n_tiles - 1 && row == p.n1 - 1) {
                 results[0] = (double)value;
                 results[1] = state.exponent;
@@ -94,26 +101,28 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (32 + POINTS) * d;
         double gp[3] = {0, 0, 0};
         T* const second = gradient2 ? gradient2 + pair * (n2 + POINTS) * d : nullptr;
-        for (int phase = 0; phase < n_phases; phase++) {
+        for (int phase = 0; phase < n_phases_back; phase++) {
             __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = p.n_tiles - 1 - (mine - round * period);
+            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
             const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || tile < 0 || band < 0) continue;
+            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
+            if (step < p.n_tiles) {
+                if (step == 0) before_first(1);
+                save_edges(constants, state, lane, saved + step * state_size);
+                if (step < p.n_tiles - 1) sweep_on(band, step, unread);
+                continue;
+            }
+            const int tile = 2 * p.n_tiles - 1 - step;
             const int cell = band * 32, row = cell + lane;
             fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1,
                                        tile + 1, lane, room);
             Edges<T, N> again;
-            load_edges(constants, again, lane, saved + ((long long)band * p.n_tiles + tile) * state_size);
-            pass_tile<T, N, true>(p, constants, again, room.window,
-                                  band > 0 ? carries + (band - 1) * carry_size : nullptr, nullptr, row, tile, lane,
-                                  (T)0, kept, used, nullptr, nullptr);
-            if (tile == p.n_tiles - 1) {
-                set_edge(constants, (T)0, state.A);
-                set_edge(constants, (T)0, state.B);
-                state.exponent = state.exponent_of_B = 0;
-            }
-            pull_tile(p, constants, state, room.window, carries_up + turn % (n_warps + 1) * carry_size,
-                      turn > 0 ? carries_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr, row, tile, lane, kept,
+            load_edges(constants, again, lane, saved + tile * state_size);
+            pass_tile<T, N, true>(p, constants, again, room.window, band > 0 ? rows + (band - 1) * carry_size : nullptr,
+                                  nullptr, row, tile, lane, (T)0, kept, used, nullptr, nullptr);
+            if (tile == p.n_tiles - 1) before_first(0);
+            pull_tile(p, constants, state, room.window, rows_up + turn % (n_warps + 1) * carry_size,
+                      turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr, row, tile, lane, kept,
                       used, final_exponent, seed, seeds);
             T* first = gradient1 ? gradient1 + pair * size1 : nullptr;
             if (first && SOURCE != FROM_CELLS) first += (long long)band * (32 + POINTS) * d;

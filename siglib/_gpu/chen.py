@@ -1,0 +1,55 @@
+"""Launchers of the tree of products that joins the time chunks of paths, and of its adjoint."""
+
+from typing import Any
+
+from ._launch import c_type, empty, launch
+from .tensor import template
+
+_THREADS = 256
+
+
+def _n_blocks(length: int) -> int:
+    """Blocks for one product."""
+    return max(1, min(64, -(-length // 1024)))
+
+
+def join(chunks: Any, dimension: int) -> list[Any]:
+    """The rounds of the tree over `chunks` (paths, n_chunks, length), the chunks first, down to two factors.
+
+    The product of the last two, which is the whole signature, is not formed.
+    """
+    rounds = [chunks]
+    while rounds[-1].shape[1] > 2:
+        rounds.append(_neighbours(rounds[-1], dimension))
+    return rounds
+
+
+def _neighbours(before: Any, dimension: int) -> Any:
+    """Products of the chunks 0 and 1, 2 and 3, and so on."""
+    n_paths, n_chunks, length = before.shape
+    after = empty((n_paths, (n_chunks + 1) // 2, length), before)
+    launch(
+        "tensor.cu",
+        f"chen_round<{template(before, dimension, length)}>",
+        n_paths * after.shape[1] * -(-length // _THREADS),
+        _THREADS,
+        (before, after, n_paths, n_chunks, dimension, length, length, 0),
+    )
+    return after
+
+
+def join_backprop(rounds: list[Any], derivs: Any, dimension: int, degree: int) -> Any:
+    """Adjoint of `join`: cotangents of the chunks, from `derivs` (paths, 1, length) of their product."""
+    n_blocks = _n_blocks(derivs.shape[-1])
+    for before in reversed(rounds):
+        n_paths, n_chunks, length = before.shape
+        found = empty(before.shape, before)
+        launch(
+            "chen_backprop.cu",
+            f"chen_round_backprop<{c_type(before)}>",
+            n_paths * derivs.shape[1] * n_blocks,
+            _THREADS,
+            (before, derivs, found, dimension, degree, length, n_chunks, n_blocks),
+        )
+        derivs = found
+    return derivs

@@ -1,0 +1,77 @@
+// The increments of a path as an array, where kernels cannot load them themselves; and the adjoint of loading: from
+// gradients of increments to those of points. See increments.cuh. One thread for each number of the result.
+#include "increments.cuh"
+
+// out (n_paths * n_chunks, padded, n_padded): the increments of all chunks, 0 beyond the last row and letter.
+template <typename T>
+__global__ void __launch_bounds__(256) path_increments(const T* __restrict__ path, long long path_stride,
+                                                       long long point, long long channel, long long n_channels,
+                                                       long long n_rows, long long time_aug, long long lead_lag,
+                                                       double time_step, T* __restrict__ out, long long size,
+                                                       long long n_chunks, long long chunk, long long padded,
+                                                       long long n_padded) {
+    const long long index = thread_number();
+    if (index >= size) return;
+    const int d = (int)((lead_lag ? 2 * n_channels : n_channels) + time_aug), letter = (int)(index % n_padded);
+    const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
+                            chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
+    const long long k = index / n_padded % padded, chunk_number = index / n_padded / padded;
+    const long long row = chunk_number % n_chunks * chunk + k;
+    const T* points = path + chunk_number / n_chunks * path_stride;
+    out[index] = k < chunk && row < n_rows && letter < d ? increment_at(paths, points, row, letter) : (T)0;
+}
+
+// gx (n_paths * n_chunks, n_sums, chunk, d): gradients of increments, in sums to be added. out (n_paths, length,
+// n_channels): point k collects the gradient of the increment that ends there, less that of the one that starts there.
+template <typename T>
+__global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__ gx, T* __restrict__ out,
+                                                           long long size, long long length, long long n_channels,
+                                                           long long d, long long n_sums, long long n_chunks,
+                                                           long long chunk, long long lead_lag) {
+    const long long index = thread_number();
+    if (index >= size) return;
+    const long long i = index % n_channels, k = index / n_channels % length, b = index / n_channels / length;
+    const auto row_gradient = [&](long long row, long long letter) {
+        T total = 0;
+        const T* source = gx + (((b * n_chunks + row / chunk) * n_sums) * chunk + row % chunk) * d + letter;
+        for (long long i_sum = 0; i_sum < n_sums; ++i_sum) total += source[i_sum * chunk * d];
+        return total;
+    };
+    const auto step_gradient = [&](long long step) {
+        return lead_lag ? row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)
+                        : row_gradient(step, i);
+    };
+    T total = 0;
+    if (k > 0) total += step_gradient(k - 1);
+    if (k + 1 < length) total -= step_gradient(k);
+    out[index] = total;
+}
+
+// The same if all increments of a path have one gradient, g (n_paths, stride): all but the first and last point cancel.
+template <typename T>
+__global__ void __launch_bounds__(256) equal_increments_backprop(const T* __restrict__ g, T* __restrict__ out,
+                                                                 long long size, long long length, long long n_channels,
+                                                                 long long stride, long long lead_lag) {
+    const long long index = thread_number();
+    if (index >= size) return;
+    const long long i = index % n_channels, k = index / n_channels % length, b = index / n_channels / length;
+    T total = g[b * stride + i];
+    if (lead_lag) total += g[b * stride + n_channels + i];
+    out[index] = k == 0 ? -total : k == length - 1 ? total : (T)0;
+}
+
+// One channel: the signature is x^n / n!, x being the sum of the increments. g (n_paths): the gradient of each of them.
+template <typename T>
+__global__ void __launch_bounds__(256) powers_backprop(const T* __restrict__ sig, const T* __restrict__ derivs,
+                                                       T* __restrict__ g, long long n_paths, long long degree,
+                                                       long long stride) {
+    const long long b = thread_number();
+    if (b >= n_paths) return;
+    const T x = sig[b * stride];
+    T power = 1, total = 0;
+    for (long long n = 1; n <= degree; ++n) {
+        total += power * derivs[b * stride + n - 1];
+        power *= x / (T)n;
+    }
+    g[b] = total;
+}

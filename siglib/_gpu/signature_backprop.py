@@ -1,0 +1,249 @@
+"""Launcher of the gradient of signatures; arguments as in `siglib/_cpu/signature.pyx`.
+
+Long paths are cut into time chunks, `_chunk` increments each whatever the batch: the signatures of the chunks are
+computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from . import chen
+from ._launch import c_type, empty, launch, most_shared
+from .path import strides
+from .sizes import SCRATCH_BYTES, check_words
+
+_THREADS = 128
+# Shared memory for what a block knows of its rows.
+_ROW_BYTES = 20 * _THREADS
+_POINT_THREADS = 256
+_USUAL_SHARED = 48 << 10
+# For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
+# What fits into 255 registers, which the suffix needs some of, too.
+_TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
+    4: {2: (((14, 5), (99, 4)), 2), 3: (((99, 3),), 3), 4: (((99, 3),), 4), 5: (((99, 3),), 5)},
+    8: {2: (((10, 4), (12, 3), (99, 2)), 2), 3: (((10, 3), (99, 2)), 3), 4: (((99, 3),), 2), 5: (((99, 2),), 5)},
+}
+# One path alone has enough for the device, and its chunks would take too much memory.
+_MANY_ITEMS = 8192
+# Blocks that share the items of a path have sums of their own, at most so many.
+_MOST_SUMS = 256
+# Numbers that the tile of a run-time dimension may hold.
+_TILE_NUMBERS = {4: 200, 8: 112}
+
+
+class Plan(NamedTuple):
+    """How items are cut for one dimension and degree, and what a block does at a time."""
+
+    literal: int  # the dimension in the kernel's name, 0 for one of run time
+    s: int  # letters of a suffix
+    p: int  # levels of the tree
+    t1: int  # letters at its root
+    t2: int  # and at its top
+    group: int  # increments that are summed over items at a time
+    n_items: int  # of a row
+    padded: int  # letters of a staged increment
+
+    def name(self, c_type: str, staged: bool = True) -> str:
+        """The kernel, which stages the increments itself or reads them from an array."""
+        sizes = (self.literal, self.s, self.p, self.t1, self.t2, self.group)
+        return f"sig_backward<{c_type}, {', '.join(map(str, sizes))}, {str(staged).lower()}>"
+
+
+@lru_cache(maxsize=1024)
+def make_plan(d: int, degree: int, itemsize: int) -> Plan:
+    """For d > 1 and degree > 1; depends on nothing else, so neither do the bits of a gradient."""
+    if d in _TREES[itemsize]:
+        levels, t1 = _TREES[itemsize][d]
+        p = min(degree, next(p for most, p in levels if degree <= most))
+        t2 = literal = d
+        n_values, s = d, degree - p
+        n_items = d**s * -(-d // t1)
+        padded = -(-d // t1) * t1
+    else:
+        literal, p, s = 0, 2, degree - 2
+        t1, t2 = _tile(d, s, itemsize)
+        n_values = t1 + t2 + s
+        n_items = d**s * -(-d // t1) * -(-d // t2)
+        padded = max(-(-d // t1) * t1, -(-d // t2) * t2)
+    group = 8
+    while group > 1 and group * n_values * (_THREADS + 1) * itemsize > 36 << 10:
+        group //= 2
+    return Plan(literal, s, p, t1, t2, group, n_items, padded)
+
+
+def _tile(d: int, s: int, itemsize: int) -> tuple[int, int]:
+    """The tile (t1, t2) with the fewest operations for all d * d pairs of letters."""
+    best = None
+    for t1 in range(1, min(d, 16) + 1):
+        for t2 in range(1, min(d, 16) + 1):
+            if t1 * t2 + 4 * t1 + 2 * t2 + 6 * s > _TILE_NUMBERS[itemsize] and t1 * t2 > 1:
+                continue
+            operations = -(-d // t1) * -(-d // t2) * (2 * t1 * t2 + 12 * t1 + 5 * t2 + 12 * s + 60)
+            if best is None or operations < best[0]:
+                best = operations, t1, t2
+    assert best is not None
+    return best[1:]
+
+
+class Rows(NamedTuple):
+    """How paths of one length are cut into time chunks, and how blocks take them."""
+
+    n_increments: int  # of a path
+    n_chunks: int
+    chunk: int  # increments of each
+    per_block: int  # rows, that is chunks, of a block
+    n_sums: int  # blocks that share a row
+    tile: int  # increments in shared memory at a time
+    staged: bool  # whether they are there at all
+    shared: int  # bytes of a block
+
+    @property
+    def padded(self) -> int:
+        """Increments of a row where they are not staged."""
+        return -(-self.chunk // self.tile) * self.tile
+
+
+def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
+    """For paths of so many increments, and signatures of so many numbers."""
+    chunk = _chunk(n_increments, length, plan.n_items)
+    per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
+    n_values = plan.literal or plan.t1 + plan.t2 + plan.s
+    sums = _ROW_BYTES + plan.group * n_values * (_THREADS + 1) * itemsize
+    tile = plan.group
+    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
+        tile *= 2
+    tiles = per_block * (tile * plan.padded + 1) * itemsize
+    staged = sums + tiles <= min(most_shared(), 96 << 10)
+    return Rows(
+        *(n_increments, -(-n_increments // chunk), chunk, per_block, min(_MOST_SUMS, n_parts), tile, staged),
+        sums + (tiles if staged else 0),
+    )
+
+
+def _chunk(n_increments: int, length: int, n_items: int) -> int:
+    """Increments of a time chunk; all of them if there is but one."""
+    chunk = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    return chunk if n_increments > 2 * chunk and n_items < _MANY_ITEMS else n_increments
+
+
+def sig_backprop(
+    path: Any,
+    sig: Any,
+    sig_derivs: Any,
+    out: Any,
+    degree: int,
+    scalar_term: bool,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_threads: int,
+) -> None:
+    """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
+    batch, n_points, n_channels = path.shape
+    d = (2 * n_channels if lead_lag else n_channels) + time_aug
+    length = sig.shape[1] - scalar_term
+    n_increments = (2 if lead_lag else 1) * (n_points - 1)
+    if batch == 0 or n_points == 0:
+        return
+    if degree == 0 or n_increments == 0:
+        out.fill(0)
+        return
+    check_words(length)
+    if scalar_term:
+        sig, sig_derivs = sig[:, 1:], sig_derivs[:, 1:]
+    if degree == 1 or d == 1:
+        _one_level(sig, sig_derivs, out, d, degree, length + scalar_term, lead_lag)
+        return
+    plan = make_plan(d, degree, path.itemsize)
+    rows = make_rows(plan, n_increments, length, path.itemsize)
+    numbers = rows.n_chunks * (
+        rows.n_sums * rows.chunk * d
+        + (4 * length if rows.n_chunks > 1 else 0)
+        + (0 if rows.staged else rows.padded * plan.padded)
+    )
+    step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
+    transform = (int(time_aug), int(lead_lag), float(end_time) / n_increments)
+    for start in range(0, batch, step):
+        piece = slice(start, min(start + step, batch))
+        x, s, g, stride = path[piece], sig[piece], sig_derivs[piece], length + scalar_term
+        if rows.n_chunks > 1:
+            s, g = _chunk_cotangents(x, g, d, degree, rows, (time_aug, lead_lag, end_time))
+            stride = length
+        gx = _backward(plan, x, s, g, stride, d, rows, transform)
+        result = out[piece]
+        launch(
+            "increments.cu",
+            f"increments_backprop<{c_type(out)}>",
+            -(-result.size // _POINT_THREADS),
+            _POINT_THREADS,
+            (
+                *(gx, result, result.size, n_points, n_channels, d),
+                *(rows.n_sums, rows.n_chunks, rows.chunk, int(lead_lag)),
+            ),
+        )
+
+
+def _one_level(sig: Any, derivs: Any, out: Any, d: int, degree: int, stride: int, lead_lag: bool) -> None:
+    """Gradients where all increments have the same: of degree 1, or of one channel."""
+    batch, n_points, n_channels = out.shape
+    g = derivs
+    if degree > 1:
+        g = empty((batch, 1), out)
+        launch(
+            "increments.cu",
+            f"powers_backprop<{c_type(out)}>",
+            -(-batch // _POINT_THREADS),
+            _POINT_THREADS,
+            (sig, derivs, g, batch, degree, stride),
+        )
+        stride = 1
+    launch(
+        "increments.cu",
+        f"equal_increments_backprop<{c_type(out)}>",
+        -(-out.size // _POINT_THREADS),
+        _POINT_THREADS,
+        (g, out, out.size, n_points, n_channels, stride, int(lead_lag)),
+    )
+
+
+def _chunk_cotangents(
+    path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: tuple[bool, bool, float]
+) -> tuple[Any, Any]:
+    """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
+    from .signature import sig_of_chunks  # which has our `sig_backprop` among its functions
+
+    length = derivs.shape[1]
+    chunks = empty((path.shape[0], rows.n_chunks, length), path)
+    sig_of_chunks(path, chunks.reshape(-1, length), degree, rows.chunk, *transform)
+    top = empty((path.shape[0], 1, length), path)
+    top[:, 0] = derivs
+    return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
+
+
+def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, transform: Any) -> Any:
+    """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
+    n = path.shape[0] * rows.n_chunks
+    source = (path, *strides(path), path.shape[2], rows.n_increments, *transform)
+    dx: Any = 0
+    if not rows.staged:
+        dx = empty((n, rows.padded, plan.padded), path)
+        launch(
+            "increments.cu",
+            f"path_increments<{c_type(path)}>",
+            -(-dx.size // _POINT_THREADS),
+            _POINT_THREADS,
+            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded),
+        )
+    gx = empty((n, rows.n_sums, rows.chunk, d), path)
+    launch(
+        "signature_backprop.cu",
+        plan.name(c_type(path), rows.staged),
+        -(-n // rows.per_block) * rows.n_sums,
+        _THREADS,
+        (
+            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk, d, plan.padded),
+            *(rows.tile, d**plan.s, -(-plan.n_items // _THREADS), rows.n_sums),
+        ),
+        rows.shared,
+    )
+    return gx

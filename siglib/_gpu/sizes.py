@@ -1,0 +1,33 @@
+"""Sizes that launchers of kernels on tensors have in common."""
+
+from collections.abc import Iterator
+
+from ._launch import n_processors
+
+# Scratch memory of one piece of a batch.
+SCRATCH_BYTES = 128 << 20
+_MOST_WORDS = 2**31 - 1
+
+
+def words_up_to(dimension: int, length: int) -> int:
+    """Number of words of length 1..length, 0 if there are none."""
+    return sum(dimension**n for n in range(1, length + 1))
+
+
+def check_words(length: int) -> None:
+    """Kernels count the words of one signature with 32 bits."""
+    if length > _MOST_WORDS:
+        raise ValueError(f"a signature of {length} numbers is too long for the GPU: at most {_MOST_WORDS}")
+
+
+def literal(dimension: int) -> int:
+    """The dimension if kernels are compiled for it, or else 0."""
+    return dimension if 2 <= dimension <= 5 else 0
+
+
+def pieces(batch: int, n_bytes: int, n_words: int) -> Iterator[tuple[slice, int]]:
+    """Parts of a batch whose scratch memory, `n_bytes` for each signature, is bounded; and blocks for a signature."""
+    step = max(1, min(batch, SCRATCH_BYTES // max(n_bytes, 1)))
+    n_blocks = max(1, min(-(-n_words // 1024), 16 * n_processors() // step))
+    for start in range(0, batch, step):
+        yield slice(start, min(start + step, batch)), n_blocks

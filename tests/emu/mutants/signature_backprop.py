@@ -1,0 +1,121 @@
+"""Mistakes in the gradient of signatures."""
+
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import reference
+from checking import assert_close
+
+import siglib
+from siglib._gpu import signature_backprop as launcher
+
+from . import Mutant
+
+
+def _check(gpu: Any, shape: tuple[int, ...], degree: int, scalar_term: bool = False, **options: Any) -> None:
+    rng = np.random.default_rng(0)
+    path = 0.3 * rng.standard_normal(shape)
+    sig = reference.signature(path, degree, scalar_term=scalar_term, **options)
+    derivs = rng.standard_normal(sig.shape)
+    gradient = siglib.sig_backprop(*map(gpu.array, (path, sig, derivs)), degree, **options)
+    expected = reference.signature_gradient(path, derivs[:, scalar_term:], degree, **options)
+    assert_close(gpu.numpy(gradient), expected, 1e-12)
+
+
+def few_letters(gpu: Any) -> None:
+    """Letters compiled in: with a suffix, and with the root of the tree in tiles."""
+    _check(gpu, (3, 9, 2), 6, scalar_term=True)
+    _check(gpu, (3, 7, 4), 4)
+
+
+def many_steps(gpu: Any) -> None:
+    _check(gpu, (2, 22, 2), 6)
+
+
+def many_rows(gpu: Any) -> None:
+    """Of which as many share a block as it has places for."""
+    _check(gpu, (13, 4, 3), 3)
+
+
+def many_letters(gpu: Any) -> None:
+    """Tiles at the root and at the top, and a suffix."""
+    _check(gpu, (2, 4, 17), 2)
+    _check(gpu, (3, 4, 7), 3)
+
+
+def several_blocks(gpu: Any) -> None:
+    """Of items for each path, letters compiled in and not."""
+    _check(gpu, (2, 2, 3), 8)
+    _check(gpu, (1, 3, 6), 5)
+
+
+def few_sums(gpu: Any) -> None:
+    """Blocks that take several parts of a path's items, one after another."""
+    with mock.patch.object(launcher, "_MOST_SUMS", 1):
+        several_blocks(gpu)
+
+
+def transforms(gpu: Any) -> None:
+    _check(gpu, (3, 6, 2), 3, lead_lag=True, time_aug=True, end_time=0.7)
+
+
+def chunks(gpu: Any) -> None:
+    with mock.patch.object(launcher, "_chunk", lambda *args: 3):
+        _check(gpu, (2, 13, 3), 4)
+        _check(gpu, (2, 17, 2), 3)
+
+
+def unstaged(gpu: Any) -> None:
+    with mock.patch.object(launcher, "most_shared", lambda: 0):
+        _check(gpu, (3, 5, 7), 3)
+        with mock.patch.object(launcher, "_chunk", lambda *args: 3):
+            _check(gpu, (2, 9, 2), 3)
+
+
+def one_level(gpu: Any) -> None:
+    _check(gpu, (3, 5, 2), 1, lead_lag=True)
+    _check(gpu, (3, 5, 1), 4)
+
+
+ITEM, KERNEL, POINTS, CHEN = "signature_item.cuh", "signature_backprop.cu", "increments.cu", "chen_backprop.cu"
+MUTANTS = [
+    Mutant("the later coefficient", ITEM, "(x * Bs[i + 1] + earlier)", "(x * Bs[i + 1] + later)", few_letters, "exact"),
+    Mutant("a cotangent not handed down", ITEM, "sum += child_b[i];", "", few_letters, "exact"),
+    Mutant("a divisor in the tree", ITEM, "i < P - Q; ++i) b[i] *= inverse<T>(i + 1);", "i < P - Q; ++i) b[i] *= inverse<T>(i + 2);", few_letters, "exact"),
+    Mutant("a divisor along the suffix", ITEM, "const T h = e * inverse<T>(N - k + 1);", "const T h = e * inverse<T>(N - k + 2);", few_letters, "exact"),
+    Mutant("an ending forgotten", ITEM, "if (k > 1) g_a[k - 2] += e;", "if (k > 2) g_a[k - 2] += e;", few_letters, "exact"),
+    Mutant("the increment not taken off", ITEM, "a[n - 1] -= suffix[n - 1] * c;", "", few_letters, "exact"),
+    Mutant("the order of the endings", ITEM, "for (int n = S; n > 0; --n) {", "for (int n = 1; n <= S; ++n) {", few_letters, "exact"),
+    Mutant("a letter of the root", ITEM, "g_x += total;", "g_x = total;", few_letters, "exact"),
+    Mutant("first against last letters", ITEM, "child_word, power * d,", "child_word, power,", few_letters),
+    Mutant("no barrier after the load", KERNEL, "                __syncthreads();\n            }\n            for (int group", "            }\n            for (int group", few_letters),
+    Mutant("no barrier before the sums", KERNEL, "                __syncthreads();\n                // Sums", "                // Sums", few_letters),
+    Mutant("no barrier after the sums", KERNEL, "                __syncthreads();\n            }\n        }\n    }\n}", "            }\n        }\n    }\n}", many_steps),
+    Mutant("cotangents of every tile", KERNEL, "at.root_tile == 0 && at.top_tile == 0 &&", "", few_letters, "exact"),
+    Mutant("cotangents of every top tile", KERNEL, "if (!exists || (cotangent && r < P && at.top_tile > 0)) return 0;", "if (!exists) return 0;", many_letters, "exact"),
+    Mutant("cotangents of every longer suffix", KERNEL, "at.w < size ? g[start + at.w]", "at.w >= 0 ? g[start + at.w % size]", few_letters, "exact"),
+    Mutant("the letters of other tiles", KERNEL, "first_root + i == j", "i == j", few_letters, "exact"),
+    Mutant("the letters of the suffix", KERNEL, "letters[i] == j", "letters[0] == j", few_letters, "exact"),
+    Mutant("no barrier before the rows' places are read", KERNEL, "    __syncthreads();\n    for (int part", "    for (int part", few_letters),
+    Mutant("rows beyond the batch", KERNEL, "place < per_block && r < n_all;", "place < per_block;", few_letters),
+    Mutant("steps beyond the end", KERNEL, "smaller(MG, end - step - group)", "MG", few_letters),
+    Mutant("increments beyond the end", KERNEL, "step + k < lengths[place]", "step + k <= lengths[place]", many_steps),
+    Mutant("a later part alone", KERNEL, "part < n_sums ? total : *result + total", "total", few_sums, "exact"),
+    Mutant("threads beyond the last row of threads", KERNEL, "m < n_group && sharing.place < sharing.place_step", "m < n_group", many_rows),
+    Mutant("a share of the sums left out", KERNEL, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
+    Mutant("the root's tile", KERNEL, "top * cut.n_roots + root_tile", "top * cut.n_roots", many_letters, "exact"),
+    Mutant("items of the block before", KERNEL, "larger(0, first % period - offset)", "larger(0, first % period)", several_blocks, "exact"),
+    Mutant("the sum's place", KERNEL, "(r * n_sums + sum_number)", "(r + sum_number)", several_blocks),
+    Mutant("another row's increments", KERNEL, "((live ? row : 0ll) * padded + step + k) * dp", "(step + k) * dp", unstaged, "exact"),
+    Mutant("another chunk's increments", POINTS, "chunk_number % n_chunks * chunk + k", "k", unstaged, "exact"),
+    Mutant("a sum forgotten", POINTS, "i_sum < n_sums; ++i_sum", "i_sum < 1; ++i_sum", several_blocks, "exact"),
+    Mutant("lead and lag exchanged", POINTS, "row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)", "row_gradient(2 * step, i) + row_gradient(2 * step + 1, n_channels + i)", transforms, "exact"),
+    Mutant("the last point", POINTS, "if (k + 1 < length) total -=", "if (k < length) total -=", transforms),
+    Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
+    Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
+    Mutant("a chunk without neighbour", CHEN, "2 * pair + 1 == n_chunks", "false", chunks),
+    Mutant("the factors exchanged", CHEN, "for_suffix_sums(g, b, d,", "for_suffix_sums(g, a, d,", chunks, "exact"),
+    Mutant("a factor's own cotangent", CHEN, "g_b[v] = g[v] + sum;", "g_b[v] = sum;", chunks, "exact"),
+    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / n_chunks : 0ll)", chunks, "exact"),
+]  # fmt: skip
