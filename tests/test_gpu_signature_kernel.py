@@ -10,7 +10,7 @@ from checking import assert_close, assert_same_bits
 from gpu import Gpu
 
 import siglib
-from siglib._gpu import signature_kernel as launchers
+from siglib._gpu import signature_kernel_plan
 from siglib._kernel_operations import gradients as kernel_gradients
 from siglib._kernel_operations import make_problem
 
@@ -35,6 +35,8 @@ SIZES = [
     (20, 18, 4, (1, 1)),
     (12, 7, 3, (2, 3)),
     (3, 4, 2, (7, 6)),
+    (20, 18, 9, (1, 2)),
+    (3, 4, 9, (7, 6)),
     (3, 66, 2, (0, 0)),
     (66, 3, 2, (0, 2)),
 ]
@@ -139,7 +141,7 @@ def test_bounded_memory(
     second = first if same else gpu.array(y)
     gradients = []
     for n_bytes in (2**28, 3000, 1):
-        monkeypatch.setattr(launchers, "_SCRATCH_BYTES", n_bytes)
+        monkeypatch.setattr(signature_kernel_plan, "SCRATCH_BYTES", n_bytes)
         out = siglib.sig_kernel_gram(first, second, dyadic_order=0)
         derivs = gpu.cupy.ones(out.shape, dtype)
         # The gradient with respect to both arguments, each pair once, is what PyTorch asks for.

@@ -81,6 +81,35 @@ __device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carr
     carried = carried_up(carry, exponent);
 }
 
+// A lane's state before a tile.
+template <typename T, int R>
+__device__ __forceinline__ void save_state(const Lane<T, R>& s, int lane, T* to) {
+#pragma unroll
+    for (int r = 0; r <= R; r++) to[r * 32 + lane] = s.k[r];
+    to[(R + 1) * 32 + lane] = s.D;
+    to[(R + 2) * 32 + lane] = (T)s.exponent;
+}
+
+template <typename T, int R>
+__device__ __forceinline__ void load_state(Lane<T, R>& s, int lane, const T* from) {
+#pragma unroll
+    for (int r = 0; r <= R; r++) s.k[r] = from[r * 32 + lane];
+    s.D = from[(R + 1) * 32 + lane];
+    s.exponent = (int)from[(R + 2) * 32 + lane];
+    s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, s.exponent, 1) - s.exponent);
+}
+
+// The last value of the grid and its exponent, from the lane that has it.
+template <typename T, int R>
+__device__ __forceinline__ void keep_result(const Problem& p, const Lane<T, R>& s, int row, double* results) {
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        if (row + r != p.rows - 1) continue;
+        results[0] = (double)s.k[r + 1];
+        results[1] = s.exponent;
+    }
+}
+
 // Slopes of 32 steps, (32 steps, R, SLOPE_STRIDE), and the exponents that they have, (32 / LOOK, 32).
 template <typename T, int R>
 __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, const Carry<T>& carry, int tile,

@@ -8,24 +8,6 @@
 #include "signature_kernel_adjoint.cuh"
 #include "signature_kernel_pull.cuh"
 
-// A lane's state before a tile.
-template <typename T, int R>
-__device__ __forceinline__ void save_state(const Lane<T, R>& s, int lane, T* to) {
-#pragma unroll
-    for (int r = 0; r <= R; r++) to[r * 32 + lane] = s.k[r];
-    to[(R + 1) * 32 + lane] = s.D;
-    to[(R + 2) * 32 + lane] = (T)s.exponent;
-}
-
-template <typename T, int R>
-__device__ __forceinline__ void load_state(Lane<T, R>& s, int lane, const T* from) {
-#pragma unroll
-    for (int r = 0; r <= R; r++) s.k[r] = from[r * 32 + lane];
-    s.D = from[(R + 1) * 32 + lane];
-    s.exponent = (int)from[(R + 2) * 32 + lane];
-    s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, s.exponent, 1) - s.exponent);
-}
-
 // derivs (pairs), or (pairs, nodes of the grid) with GRIDS, by the kernels or, if `log_derivs`, by their logarithms.
 // gradient1 (n_pairs, bands, rows of cells or nodes in a band, d), or (n_pairs, n1, n2) for given cells; gradient2
 // (n_pairs, n2 or n2 + 1, d); gradient_numbers (n_pairs, 3); each may be null. carry (blocks, bands + 2 warps + 1,
@@ -83,14 +65,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
             if (tile == 0) first_column(state);
             sweep_on(band, tile, rows + band * carry_size);
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) {
-#pragma unroll
-                for (int r = 0; r < R; r++) {
-                    if ((band * 32 + lane) * R + r != p.rows - 1) continue;
-                    results[0] = (double)state.k[r + 1];
-                    results[1] = state.exponent;
-                }
-            }
+            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
         }
         __syncthreads();
         const T seed = GRIDS ? (T)0 : seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);

@@ -4,34 +4,7 @@
 // increment from shared memory in each step: D loads and two shuffles for R (D + 6) operations. Rows of one cell share
 // products. Everything else is as there: bands, tiles, carries, exponents, and the order of all sums but those over
 // letters.
-#include "signature_kernel_sweep.cuh"
-
-// Increments of 32 columns of cells to the window, (D, WINDOW); tile -1 is zeros.
-template <typename T, int D>
-__device__ __forceinline__ void load_columns(const Problem& p, const T* path, int tile, int lane, T* window) {
-    const int j = 32 * tile + lane;
-    const bool inside = j >= 0 && j < p.n2;
-    const T* at = path + (long long)j * p.d;
-    T* to = window + (j & (WINDOW - 1));
-    T letters[D];
-#pragma unroll
-    for (int c = 0; c < D; c++) letters[c] = inside && c < p.d ? at[p.d + c] - at[c] : (T)0;
-#pragma unroll
-    for (int c = 0; c < D; c++) to[c * WINDOW] = letters[c];
-    __syncwarp();
-}
-
-// Increments of the cells that the R rows from `row` on are in, 2^SHIFT rows each, times `factor`.
-template <typename T, int D, int R, int SHIFT>
-__device__ __forceinline__ void load_rows(const Problem& p, const T* path, T factor, int row, T (*x)[D]) {
-#pragma unroll
-    for (int i = 0; i < R >> SHIFT; i++) {
-        const int cell = (row + (i << SHIFT)) >> p.order1;
-        const T* at = path + (long long)cell * p.d;
-#pragma unroll
-        for (int c = 0; c < D; c++) x[i][c] = cell < p.n1 && c < p.d ? (at[p.d + c] - at[c]) * factor : (T)0;
-    }
-}
+#include "signature_kernel_linear.cuh"
 
 // Where a lane needs more than 128 registers.
 template <typename T, int D, int R>
@@ -77,28 +50,7 @@ __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_lin
             const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
             T* below = carries + band % (n_warps + 1) * carry_size;
             const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
-            T starts = carried_in(carried, state.exponent);
-            for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
-                rescale(state, carried, first, lane, starts);
-                if (lane == 31) below[p.carry + first / LOOK] = (T)state.exponent;
-#pragma unroll
-                for (int i = 0; i < LOOK; i++) {
-                    const int step = first + i;
-                    const T* y = window + (((step - lane) >> p.order2) & (WINDOW - 1));
-                    const T start = __shfl_sync(ALL_LANES, starts, step & 31);
-                    T difference = __shfl_up_sync(ALL_LANES, state.D, 1) * state.from_above;
-                    if (lane == 0) difference = start;
-                    T q[R >> SHIFT];
-#pragma unroll
-                    for (int c = 0; c < D; c++) {
-                        const T letter = y[c * WINDOW];
-#pragma unroll
-                        for (int k = 0; k < R >> SHIFT; k++) q[k] = c == 0 ? x[k][c] * letter : q[k] + x[k][c] * letter;
-                    }
-                    advance<T, R, SHIFT, false>(state, difference, q, nullptr);
-                    if (lane == 31) below[step] = state.D;
-                }
-            }
+            sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, below, tile, lane, (T*)nullptr, (T*)nullptr);
             if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
                 store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
         }

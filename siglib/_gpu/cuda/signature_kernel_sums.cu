@@ -17,12 +17,21 @@ __device__ __forceinline__ T row_of_bands(const Problem& p, const T* gradient, i
     return sum;
 }
 
+// The same where rows of the refined grid were summed in groups, `groups` to a cell.
+template <typename T>
+__device__ __forceinline__ T row_of_groups(const Problem& p, const T* gradient, int groups, int row, int c) {
+    T sum = 0;
+    for (int i = 0; i < groups; i++) sum += gradient[((long long)row * groups + i) * p.d + c];
+    return sum;
+}
+
 // The part of one pair in number c of point `point` of its first or second path.
 template <typename T, int POINTS, int R, bool SECOND>
-__device__ __forceinline__ T part_of(const Problem& p, const T* gradient, int point, int c) {
+__device__ __forceinline__ T part_of(const Problem& p, const T* gradient, int groups, int point, int c) {
     const int n = SECOND ? p.n2 : p.n1;
     const auto row = [&](int i) {
         if (SECOND) return gradient[(long long)i * p.d + c];
+        if (groups) return row_of_groups(p, gradient, groups, i, c);
         return row_of_bands<T, POINTS, R>(p, gradient, i, c);
     };
     if (POINTS) return row(point);
@@ -31,42 +40,45 @@ __device__ __forceinline__ T part_of(const Problem& p, const T* gradient, int po
 }
 
 // out (batch, points, d) of the first paths, or the second ones: what it was, unless `starts`, and the parts of pairs
-// first_pair ... first_pair + n_pairs - 1. In the symmetric layout both parts of a pair go to `out`.
+// first_pair ... first_pair + n_pairs - 1. In the symmetric layout both parts of a pair go to `out`. gradient1 has
+// size1 numbers for each pair: groups of rows, `groups` to a cell, or if that is 0 rows of bands.
 template <typename T, int POINTS, int R, bool SECOND>
-__global__ void __launch_bounds__(256) sum_of_pairs(const T* gradient1, const T* gradient2, T* out, long long size,
-                                                    long long starts, long long first_pair, long long n_pairs,
-                                                    long long batch1, long long batch2, long long layout, long long n1,
-                                                    long long n2, long long d, long long order1) {
+__global__ void __launch_bounds__(256, 1) sum_of_pairs(const T* gradient1, const T* gradient2, T* out, long long size,
+                                                       long long starts, long long first_pair, long long n_pairs,
+                                                       long long batch1, long long batch2, long long layout,
+                                                       long long n1, long long n2, long long d, long long order1,
+                                                       long long size1, long long row_groups) {
     const long long index = thread_number();
     if (index >= size) return;
     const Problem p = make_problem<T, R>(n1, n2, d, order1, 0);
     const int n_points = (int)(SECOND ? n2 : n1) + 1;
     const long long path = index / (n_points * d), rest = index - path * (n_points * d);
     const int point = (int)(rest / d), c = (int)(rest - (long long)point * d);
-    const long long size1 = (long long)p.n_bands * (p.band_cells + POINTS) * d, size2 = (n2 + POINTS) * d;
+    const long long size2 = (n2 + POINTS) * d;
+    const int groups = (int)row_groups;
     const long long end = first_pair + n_pairs;
     T sum = starts ? (T)0 : out[index];
     if (layout == PAIRWISE) {
         if (path >= first_pair && path < end)
-            sum += SECOND ? part_of<T, POINTS, R, true>(p, gradient2 + (path - first_pair) * size2, point, c)
-                          : part_of<T, POINTS, R, false>(p, gradient1 + (path - first_pair) * size1, point, c);
+            sum += SECOND ? part_of<T, POINTS, R, true>(p, gradient2 + (path - first_pair) * size2, 0, point, c)
+                          : part_of<T, POINTS, R, false>(p, gradient1 + (path - first_pair) * size1, groups, point, c);
     } else if (layout == GRAM && SECOND) {
         for (long long a = first_pair / batch2; a < batch1 && a * batch2 + path < end; a++) {
             const long long pair = a * batch2 + path - first_pair;
-            if (pair >= 0) sum += part_of<T, POINTS, R, true>(p, gradient2 + pair * size2, point, c);
+            if (pair >= 0) sum += part_of<T, POINTS, R, true>(p, gradient2 + pair * size2, 0, point, c);
         }
     } else {
         if (layout == SYMMETRIC) {
             for (long long a = 0; a <= path; a++) {
                 const long long pair = a * batch1 - a * (a - 1) / 2 + path - a;
                 if (pair >= first_pair && pair < end)
-                    sum += part_of<T, POINTS, R, true>(p, gradient2 + (pair - first_pair) * size2, point, c);
+                    sum += part_of<T, POINTS, R, true>(p, gradient2 + (pair - first_pair) * size2, 0, point, c);
             }
         }
         const long long start = layout == GRAM ? path * batch2 : path * batch1 - path * (path - 1) / 2;
         const long long stop = start + (layout == GRAM ? batch2 : batch1 - path);
         for (long long pair = larger(start, first_pair); pair < smaller(stop, end); pair++)
-            sum += part_of<T, POINTS, R, false>(p, gradient1 + (pair - first_pair) * size1, point, c);
+            sum += part_of<T, POINTS, R, false>(p, gradient1 + (pair - first_pair) * size1, groups, point, c);
     }
     out[index] = sum;
 }

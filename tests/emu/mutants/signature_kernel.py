@@ -44,13 +44,26 @@ def large_values(gpu: Any) -> None:
 
 def gradients(gpu: Any) -> None:
     """Both gradients, several bands and tiles, cells of two rows, and kernels of points."""
-    for options in ({"dyadic_order": (1, 0)}, {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(1.5)}):
-        x, y = paths(40, 37, dimension=3)
+    for dimension, options in (
+        (9, {"dyadic_order": (1, 0)}),
+        (3, {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(1.5)}),
+    ):
+        x, y = paths(40, 37, dimension=dimension)
         derivs = np.arange(1.0, 5.0).reshape(2, 2)
         found = siglib.sig_kernel_gram_backprop(*map(gpu.array, (derivs, x, y)), right_deriv=True, **options)
         expected = siglib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, **options)
         for gradient, on_cpu in zip(found, expected, strict=True):
             assert_close(gpu.numpy(gradient), on_cpu)
+
+
+def linear_gradients(gpu: Any) -> None:
+    """Few channels: sums in registers."""
+    x, y = paths(40, 37, dimension=2)
+    derivs = np.arange(1.0, 5.0).reshape(2, 2)
+    found = siglib.sig_kernel_gram_backprop(*map(gpu.array, (derivs, x, y)), right_deriv=True, dyadic_order=(2, 1))
+    expected = siglib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, dyadic_order=(2, 1))
+    for gradient, on_cpu in zip(found, expected, strict=True):
+        assert_close(gpu.numpy(gradient), on_cpu)
 
 
 def polynomial(gpu: Any) -> None:
@@ -68,6 +81,7 @@ def polynomial(gpu: Any) -> None:
 
 CELLS, SWEEP, ADJOINT, PULL = (f"signature_kernel_{name}.cuh" for name in ("cells", "sweep", "adjoint", "pull"))
 FORWARD, LINEAR, BACKWARD = "signature_kernel.cu", "signature_kernel_linear.cu", "signature_kernel_backprop.cu"
+PRODUCTS, LINEAR_BACKWARD = "signature_kernel_linear.cuh", "signature_kernel_linear_backprop.cu"
 SUMS, CELL = "signature_kernel_sums.cu", "signature_kernel_polynomial.cuh"
 
 MUTANTS = [
@@ -75,14 +89,14 @@ MUTANTS = [
     Mutant("no barrier", FORWARD, "            __syncthreads();\n", "", values),
     Mutant("a row of differences too few", FORWARD, "(n_warps + 1) * carry_size", "n_warps * carry_size", values),
     Mutant("a warp too close behind", LINEAR, "phase - 2 * warp", "phase - warp", values),
-    Mutant("one column off", LINEAR, "(step - lane) >> p.order2", "(step - lane + 1) >> p.order2", values),
+    Mutant("one column off", PRODUCTS, "(step - lane) >> p.order2", "(step - lane + 1) >> p.order2", values),
     Mutant("a letter too few", CELLS, "c0 + C < p.d", "c0 + C + 1 < p.d", values),
     Mutant("the edge not kept", CELLS, "next_edge[row] = kappa", "next_edge[row] = 0 * kappa", values),
     Mutant("rows past the end", CELLS, "first + row < n_valid && c < d", "first + row <= n_valid && c < d", values),
     Mutant("tail not cleared", SWEEP, "row[p.carry - 32 + lane] = 0;", "", values),
     Mutant("wrong corner", SWEEP, "corner = left;", "corner = s.k[r];", values),
     Mutant("rows of a cell", SWEEP, "(lane * R + r) >> p.order1, p", "(lane * R + r) >> 1, p", cells),
-    Mutant("columns of a cell", LINEAR, ">> p.order2) & (WINDOW", ">> 0) & (WINDOW", cells),
+    Mutant("columns of a cell", PRODUCTS, ">> p.order2) & (WINDOW", ">> 0) & (WINDOW", cells),
     Mutant("no margin", SWEEP, "if (lane >= k) exponent", "if (false) exponent", large_values, "exact"),
     Mutant("carried exponents", SWEEP, "if (lane == 0) shift", "if (false) shift", large_values, "exact"),
     Mutant("a step too early", ADJOINT, "carry_out[step + 31] = E", "carry_out[step + 30] = E", gradients),
@@ -93,9 +107,14 @@ MUTANTS = [
     Mutant("the row between bands", PULL, "add_to(to.first + (long long)n * p.d", "add_to(to.first + (long long)0 * p.d", gradients),
     Mutant("the first nodes", PULL, "SOURCE != FROM_INCREMENTS ? -1 : tile", "SOURCE != FROM_INCREMENTS ? 0 : tile", gradients),
     Mutant("weights not yet read", PULL, "        __syncwarp();\n        T mine[C]", "        T mine[C]", gradients),
-    Mutant("lost state", BACKWARD, "to[(R + 1) * 32 + lane] = s.D;", "to[(R + 1) * 32 + lane] = 0;", gradients),
+    Mutant("lost state", ADJOINT, "to[(R + 1) * 32 + lane] = s.D;", "to[(R + 1) * 32 + lane] = 0;", gradients),
     Mutant("one tile off", BACKWARD, "2 * p.n_tiles - 1 - step", "2 * p.n_tiles - 2 - step", gradients),
     Mutant("rows in each other's place", BACKWARD, "(n_warps + 1 + warp) * carry_size", "0 * carry_size", gradients),
+    Mutant("rows in each other's place", LINEAR_BACKWARD, "(n_warps + 1 + warp) * carry_size", "0 * carry_size", linear_gradients),
+    Mutant("sums of the lane below", LINEAR_BACKWARD, "if (lane == 31) sum = 0;", "", linear_gradients),
+    Mutant("columns of a cell", LINEAR_BACKWARD, "i < parts; i++", "i < 1; i++", linear_gradients),
+    Mutant("strip not yet written", LINEAR_BACKWARD, "    __syncwarp();\n    if (lane * parts", "    if (lane * parts", linear_gradients),
+    Mutant("groups of rows", SUMS, "row * groups + i) * p.d", "row + i) * p.d", linear_gradients),
     Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
     Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
     Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),

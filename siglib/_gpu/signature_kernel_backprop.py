@@ -1,0 +1,167 @@
+"""Launchers of the gradients of signature kernels; arguments as in `siglib/_cpu/signature_kernel.pyx`."""
+
+from typing import Any
+
+from . import signature_kernel_plan
+from ._launch import c_type, empty, launch
+from .signature_kernel_plan import (
+    FROM_CELLS,
+    LINEAR,
+    SYMMETRIC,
+    Cells,
+    Plan,
+    backward_plan,
+    cells_of,
+    n_pairs_of,
+    numbers_of,
+)
+
+
+def sig_kernel_backprop(
+    derivs: Any,
+    path1: Any,
+    path2: Any,
+    d_path1: Any,
+    d_path2: Any,
+    d_parameters: Any,
+    parameters: Any,
+    length1: int,
+    length2: int,
+    dimension: int,
+    static_kernel: int,
+    layout: int,
+    order1: int,
+    order2: int,
+    order: int,
+    log_derivs: bool,
+    left_deriv: bool,
+    right_deriv: bool,
+    wavefront: bool,
+    n_threads: int,
+) -> None:
+    """derivs (pairs, 1) or (pairs, nodes of the refined grid); d_path1, d_path2 as path1, path2; d_parameters (3).
+
+    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
+    """
+    cells = cells_of(path1, length1, length2, dimension, static_kernel, order1, order2, order)
+    batch1, batch2 = path1.shape[0], path2.shape[0]
+    n_pairs = n_pairs_of(layout, batch1, batch2)
+    outs = (d_path1 if left_deriv else None, d_path2 if right_deriv and layout != SYMMETRIC else None)
+    if n_pairs == 0:
+        for out in (*outs, d_parameters):
+            if out is not None:
+                out.fill(0)
+        return
+    _backward(cells, derivs, path1, path2, outs, d_parameters, parameters, layout, order, log_derivs)
+
+
+def _backward(
+    cells: Cells,
+    derivs: Any,
+    path1: Any,
+    path2: Any,
+    outs: tuple[Any, Any],
+    d_parameters: Any,
+    parameters: Any,
+    layout: int,
+    order: int,
+    log_derivs: bool,
+) -> None:
+    batch1, batch2 = path1.shape[0], path2.shape[0]
+    n_pairs = n_pairs_of(layout, batch1, batch2)
+    given, grids = cells.source == FROM_CELLS, derivs.shape[1] > 1
+    wants1 = outs[0] is not None
+    wants2 = (wants1 and layout == SYMMETRIC) or outs[1] is not None
+    wants2 = wants2 or (d_parameters.size > 0 and cells.kind == LINEAR)
+    plan = backward_plan(cells, order, grids, wants2, n_pairs)
+    # Gradients of pairs, as many at a time as scratch memory holds.
+    size1, size2 = _sizes(cells, plan)
+    bytes_of_pair = cells.itemsize * (size1 * wants1 + size2 * wants2) + 24
+    slab = n_pairs if given else max(1, min(n_pairs, signature_kernel_plan.SCRATCH_BYTES // bytes_of_pair))
+    gradient1 = outs[0] if given else empty(slab * size1, path1) if wants1 else 0
+    gradient2 = empty(slab * size2, path1) if wants2 and not given else 0
+    gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
+    n_blocks, n_warps = plan.blocks_and_warps(cells, slab, cells.itemsize)
+    scratch = [
+        empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), path1),
+        empty(n_blocks * n_warps * plan.states_of_warp, path1),
+    ]
+    on_device, *numbers = numbers_of(parameters)
+    options: tuple[Any, ...] = (cells.order1, cells.order2, cells.kind, int(log_derivs), *numbers, cells.factor)
+    if order > 0:
+        scratch.append(empty(n_blocks * n_warps * plan.slopes_of_warp, path1))
+        options = (order, cells.kind, int(log_derivs), *numbers)
+    elif plan.name == "signature_kernel_linear_backprop":
+        options = (cells.order1, cells.order2, int(log_derivs), numbers[0], cells.factor)
+    for first in range(0, n_pairs, slab):
+        n = min(slab, n_pairs - first)
+        pairs = (first, n, batch1, batch2, layout, cells.n1, cells.n2, cells.dimension)
+        launch(
+            f"{plan.name}.cu",
+            plan.instance(cells),
+            min(n_blocks, n),
+            32 * n_warps,
+            (
+                derivs,
+                path1,
+                path2 if path2.size else path1,
+                gradient1,
+                gradient2,
+                gradient_numbers,
+                *scratch,
+                on_device,
+                *pairs,
+                *options,
+            ),
+            shared=n_warps * plan.bytes_of_warp,
+        )
+        if not given:
+            for out, second in zip(outs, ("false", "true"), strict=True):
+                if out is not None:
+                    launch(
+                        "signature_kernel_sums.cu",
+                        f"sum_of_pairs<{cells.type}, {int(cells.points)}, {plan.per_lane}, {second}>",
+                        -(-out.size // 256),
+                        256,
+                        (
+                            gradient1,
+                            gradient2,
+                            out,
+                            out.size,
+                            int(first == 0),
+                            *pairs,
+                            cells.order1,
+                            size1,
+                            plan.groups,
+                        ),
+                    )
+        if d_parameters.size:
+            launch(
+                "signature_kernel_sums.cu",
+                "sum_of_numbers",
+                1,
+                32,
+                (gradient_numbers, d_parameters, n, int(first == 0)),
+            )
+
+
+def _sizes(cells: Cells, plan: Plan) -> tuple[int, int]:
+    """Numbers of one pair's gradients: of its first path, which has a part for each band, and of its second."""
+    points = int(cells.points)
+    n_bands, rows = cells.n_bands(plan.per_lane), cells.band_cells(plan.per_lane) + points
+    if plan.groups:
+        shift = cells.order1 - (plan.groups.bit_length() - 1)
+        rows = (32 * plan.per_lane) >> shift
+    return n_bands * rows * cells.dimension, (cells.n2 + points) * cells.dimension
+
+
+def add_paths(out: Any, index: Any, paths: Any) -> None:
+    """out[index[i]] += paths[i], in the order of i; out (n, size), paths (m, size), index (m) of int64."""
+    n, size = out.shape
+    launch(
+        "signature_kernel_sums.cu",
+        f"add_paths<{c_type(out)}>",
+        -(-out.size // 256),
+        256,
+        (out, index, paths, n, index.size, size),
+    )
