@@ -259,7 +259,8 @@ def windows_of(path: np.ndarray, length: int) -> np.ndarray:
 def sliding(lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray) -> Any:
     """Signatures of all windows; libraries that have no such function take the copies."""
     if hasattr(lib, "sig_windows"):
-        return lib.sig_windows(path, shape.degree, copies.shape[1], n_jobs=n_jobs)
+        sigs = lib.sig_windows(path, shape.degree, copies.shape[1], n_jobs=n_jobs)
+        return sigs.reshape(-1, sigs.shape[-1])
     return lib.sig(copies, shape.degree, n_jobs=n_jobs)
 
 
@@ -269,7 +270,13 @@ def sliding_backprop(
     if hasattr(lib, "sig_windows"):
         derivs = derivs.reshape(shape.batch, -1, derivs.shape[-1])
         return lib.sig_windows_backprop(path, derivs, shape.degree, copies.shape[1], n_jobs=n_jobs)
-    return lib.sig_backprop(copies, sig, derivs, shape.degree, n_jobs=n_jobs)
+    # The gradient of the path is the sum over the copies of each point.
+    found = lib.sig_backprop(copies, sig, derivs, shape.degree, n_jobs=n_jobs)
+    found = found.reshape(shape.batch, -1, *copies.shape[1:])
+    gradient = np.zeros_like(path)
+    for point in range(found.shape[2]):
+        gradient[:, point : point + found.shape[1]] += found[:, :, point]
+    return gradient
 
 
 def path_and_windows(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
