@@ -424,6 +424,38 @@ cdef void free_plan(WindowPlan* plan) noexcept nogil:
     free(plan.slot_start)
 
 
+cdef struct ThreadMemory:
+    # One thread's: numbers of its lanes, a row for what nobody wants, and the schedules at the end.
+    Py_ssize_t n_numbers, n_schedule, n_bytes
+
+
+cdef inline ThreadMemory thread_memory(const WindowPlan* plan, const Scratch* at, size_t itemsize) noexcept nogil:
+    cdef ThreadMemory of
+    of.n_numbers = at.size * plan.width
+    of.n_schedule = plan.n_group_slots + plan.n_ranks + 2
+    of.n_bytes = (((of.n_numbers + plan.n_words) * <Py_ssize_t>itemsize + of.n_schedule * 8) // 64 + 1) * 64
+    return of
+
+
+cdef inline int64_t* schedules(char* memory, const ThreadMemory* of) noexcept nogil:
+    return <int64_t*>(memory + of.n_bytes) - of.n_schedule
+
+
+cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t n_words, Py_ssize_t* strides):
+    """The sizes, which `make_plan` starts from, and the strides of the path in numbers."""
+    cdef WindowPlan plan
+    cdef int k
+    for k in range(3):
+        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
+    plan.n_paths = path.shape[0]
+    plan.length = path.shape[1]
+    plan.d = path.shape[2]
+    plan.degree = degree
+    plan.n_words = n_words
+    plan.width = n_lanes(<real*>NULL)
+    return plan
+
+
 def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
                 const int64_t[:, ::1] order, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, int n_jobs):
     """path (batch, length, dimension); starts, lasts, order (batch or 1, n_windows); out (batch * n_windows,
@@ -432,8 +464,9 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
     cdef WindowPlan plan
     cdef Scratch at
     cdef Py_ssize_t[3] strides
-    cdef Py_ssize_t group, per_thread, n_numbers
-    cdef int thread, k, status
+    cdef Py_ssize_t group
+    cdef ThreadMemory of
+    cdef int thread, status
     cdef void* raw = NULL
     cdef char* memory
     cdef char* mine
@@ -441,39 +474,29 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
         out[:, 0] = 1
     if out.shape[0] == 0 or out.shape[1] == scalar_term:
         return
-    for k in range(3):
-        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
-    plan.n_paths = path.shape[0]
-    plan.length = path.shape[1]
-    plan.d = path.shape[2]
-    plan.degree = degree
-    plan.n_words = out.shape[1] - scalar_term
-    plan.width = n_lanes(<real*>NULL)
+    plan = plan_for(path, degree, out.shape[1] - scalar_term, strides)
     with nogil:
         status = make_plan(&plan, starts, lasts, order, sizeof(real))
         if status == 0:
             at = make_scratch(&plan, False)
-            n_numbers = at.size * plan.width
-            # Numbers, a row for what nobody wants, schedules
-            per_thread = (((n_numbers + plan.n_words) * <Py_ssize_t>sizeof(real)
-                           + (plan.n_group_slots + plan.n_ranks + 2) * 8) // 64 + 1) * 64
+            of = thread_memory(&plan, &at, sizeof(real))
             n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
-            memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+            memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
             if memory == NULL:
                 status = -1
         if status == 0:
             for thread in range(n_jobs):
-                fill_inverse(<real*>(memory + thread * per_thread), degree, plan.width)
+                fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
             for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
-                mine = memory + threadid() * per_thread
+                mine = memory + threadid() * of.n_bytes
                 if real is double:
                     forward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                  <int64_t*>(mine + per_thread) - (plan.n_group_slots + plan.n_ranks + 2),
-                                  <double*>mine + n_numbers, &out[0, scalar_term], out.shape[1])
+                                  schedules(mine, &of),
+                                  <double*>mine + of.n_numbers, &out[0, scalar_term], out.shape[1])
                 else:
                     forward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                  <int64_t*>(mine + per_thread) - (plan.n_group_slots + plan.n_ranks + 2),
-                                  <float*>mine + n_numbers, &out[0, scalar_term], out.shape[1])
+                                  schedules(mine, &of),
+                                  <float*>mine + of.n_numbers, &out[0, scalar_term], out.shape[1])
         free(raw)
         free_plan(&plan)
     if status != 0:
@@ -487,7 +510,8 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     cdef WindowPlan plan
     cdef Scratch at
     cdef Py_ssize_t[3] strides
-    cdef Py_ssize_t group, per_thread, n_numbers, n_round, first, stop, size, b, p, i
+    cdef Py_ssize_t group, n_round, first, stop, size, b, p, i
+    cdef ThreadMemory of
     cdef int thread, k, status
     cdef void* raw = NULL
     cdef void* raw_gradients = NULL
@@ -500,48 +524,39 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     out[:, :, :] = 0
     if derivs.shape[0] == 0 or derivs.shape[1] == scalar_term:
         return
-    for k in range(3):
-        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
-    plan.n_paths = path.shape[0]
-    plan.length = path.shape[1]
-    plan.d = path.shape[2]
-    plan.degree = degree
-    plan.n_words = derivs.shape[1] - scalar_term
-    plan.width = n_lanes(<real*>NULL)
+    plan = plan_for(path, degree, derivs.shape[1] - scalar_term, strides)
     with nogil:
         status = make_plan(&plan, starts, lasts, order, sizeof(real))
         if status == 0:
             at = make_scratch(&plan, True)
-            n_numbers = at.size * plan.width
-            per_thread = (((n_numbers + plan.n_words) * <Py_ssize_t>sizeof(real)
-                           + (plan.n_group_slots + plan.n_ranks + 2) * 8) // 64 + 1) * 64
+            of = thread_memory(&plan, &at, sizeof(real))
             size = (plan.n_left + plan.n_right) * plan.d * plan.width
             n_round = min(plan.n_groups, max(<Py_ssize_t>16, ROUND_BYTES // max(1, size * <Py_ssize_t>sizeof(real))))
             n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
-            memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+            memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
             gradients = <real*>aligned_malloc(n_round * size * sizeof(real), &raw_gradients)
             if memory == NULL or gradients == NULL:
                 status = -1
         if status == 0:
             for thread in range(n_jobs):
-                fill_inverse(<real*>(memory + thread * per_thread), degree, plan.width)
-                memset(<real*>(memory + thread * per_thread) + n_numbers, 0, plan.n_words * sizeof(real))
+                fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
+                memset(<real*>(memory + thread * of.n_bytes) + of.n_numbers, 0, plan.n_words * sizeof(real))
             for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):
                 first = k * n_round
                 stop = min(first + n_round, plan.n_groups)
                 for group in prange(first, stop, schedule="dynamic", num_threads=n_jobs):
-                    mine = memory + threadid() * per_thread
+                    mine = memory + threadid() * of.n_bytes
                     if real is double:
                         backward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                       <int64_t*>(mine + per_thread) - (plan.n_group_slots + plan.n_ranks + 2),
-                                       <double*>mine + n_numbers, &derivs[0, scalar_term], derivs.shape[1],
+                                       schedules(mine, &of),
+                                       <double*>mine + of.n_numbers, &derivs[0, scalar_term], derivs.shape[1],
                                        <vd*>(gradients + (group - first) * size))
                     else:
                         backward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                       <int64_t*>(mine + per_thread) - (plan.n_group_slots + plan.n_ranks + 2),
-                                       <float*>mine + n_numbers, &derivs[0, scalar_term], derivs.shape[1],
+                                       schedules(mine, &of),
+                                       <float*>mine + of.n_numbers, &derivs[0, scalar_term], derivs.shape[1],
                                        <vf*>(gradients + (group - first) * size))
-                left = <int64_t*>(memory + per_thread) - (plan.n_group_slots + plan.n_ranks + 2)
+                left = schedules(memory, &of)
                 for group in range(first, stop):
                     shape = make_group(&plan, group, left, left + plan.n_group_slots + 1)
                     add_gradients(gradients + (group - first) * size, &plan, group, &shape, left,
