@@ -16,7 +16,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
+from cases import KernelShape, Shape, brownian, two_batches, two_batches_and_derivs
+
+import siglib
 
 BYTES = {"float64": 8, "float32": 4}
 
@@ -42,35 +44,21 @@ PER_CYCLE = {
 }
 
 
-class Shape(NamedTuple):
-    batch: int
-    length: int
-    dimension: int
-    degree: int
-
-    @property
-    def multiply_adds(self) -> float:
-        """Of Horner's scheme, forward."""
-        levels = range(1, self.degree + 1)
-        per_increment = sum((self.degree - k + 1) * self.dimension**k for k in levels)
-        return float(self.batch * (self.length - 1) * per_increment)
-
-    def numbers(self, words: int) -> float:
-        return float(self.batch * (self.length * self.dimension + words))
+def multiply_adds(shape: Shape | KernelShape) -> float:
+    """Forward: of Horner's scheme; or seven operations a cell and an inner product."""
+    if isinstance(shape, KernelShape):
+        return float(shape.batch**2 * (shape.length - 1) ** 2 * (shape.dimension + 7))
+    levels = range(1, shape.degree + 1)
+    per_increment = sum((shape.degree - k + 1) * shape.dimension**k for k in levels)
+    return float(shape.batch * (shape.length - 1) * per_increment)
 
 
-class GramShape(NamedTuple):
-    batch: int
-    length: int
-    dimension: int
-
-    @property
-    def multiply_adds(self) -> float:
-        """Seven operations a cell and an inner product, forward."""
-        return float(self.batch**2 * (self.length - 1) ** 2 * (self.dimension + 7))
-
-    def numbers(self, words: int) -> float:
-        return float(2 * self.batch * self.length * self.dimension + self.batch**2)
+def numbers(shape: Shape | KernelShape) -> float:
+    """Of arguments and result."""
+    if isinstance(shape, KernelShape):
+        return float(2 * shape.batch * shape.length * shape.dimension + shape.batch**2)
+    words = sum(shape.dimension**k for k in range(1, shape.degree + 1))
+    return float(shape.batch * (shape.length * shape.dimension + words))
 
 
 SHAPES = [
@@ -79,7 +67,7 @@ SHAPES = [
     for length in (1000, 10000)
 ]
 GRAM_SHAPES = [
-    GramShape(batch, length, d)
+    KernelShape(batch, length, d)
     for batch, length, d in ((32, 200, 5), (32, 1000, 8), (64, 500, 5), (256, 200, 3), (256, 500, 5))
 ]
 
@@ -93,31 +81,26 @@ class Operation(NamedTuple):
     work: float
 
 
-def paths(torch: Any, shape: Any, dtype: str, seed: int = 0) -> Any:
-    rng = np.random.default_rng(seed)
-    steps = rng.standard_normal((shape.batch, shape.length, shape.dimension)) / np.sqrt(shape.length)
-    return torch.tensor(steps.cumsum(axis=1).astype(dtype), device="cuda")
+def on_gpu(torch: Any, *arrays: Any) -> tuple[Any, ...]:
+    return tuple(torch.tensor(array, device="cuda") for array in arrays)
 
 
-def one_batch(torch: Any, shape: Any, dtype: str) -> tuple[Any, ...]:
-    return (paths(torch, shape, dtype),)
+def one_batch(torch: Any, shape: Shape, dtype: str) -> tuple[Any, ...]:
+    return on_gpu(torch, brownian(shape, dtype))
 
 
 def with_signature(torch: Any, shape: Shape, dtype: str) -> tuple[Any, ...]:
-    import siglib
-
-    path = paths(torch, shape, dtype)
+    (path,) = one_batch(torch, shape, dtype)
     sig = siglib.sig(path, shape.degree)
     return path, sig, torch.ones_like(sig)
 
 
-def two_batches(torch: Any, shape: GramShape, dtype: str) -> tuple[Any, ...]:
-    return paths(torch, shape, dtype), paths(torch, shape, dtype, seed=1)
+def gram(torch: Any, shape: KernelShape, dtype: str) -> tuple[Any, ...]:
+    return on_gpu(torch, *two_batches(shape, dtype))
 
 
-def with_derivs(torch: Any, shape: GramShape, dtype: str) -> tuple[Any, ...]:
-    x, y = two_batches(torch, shape, dtype)
-    return torch.ones((shape.batch, shape.batch), dtype=x.dtype, device="cuda"), x, y
+def gram_and_derivs(torch: Any, shape: KernelShape, dtype: str) -> tuple[Any, ...]:
+    return on_gpu(torch, *two_batches_and_derivs(shape, dtype))
 
 
 SOLVER = {"method": "finite_difference", "dyadic_order": 0}
@@ -127,17 +110,15 @@ OPERATIONS = {
         with_signature, lambda lib, s, x, sig, derivs: lib.sig_backprop(x, sig, derivs, s.degree), SHAPES, 4.0
     ),
     "log_sig": Operation(one_batch, lambda lib, s, x: lib.log_sig(x, s.degree, method=1), SHAPES, 1.0),
-    "sig_kernel_gram": Operation(
-        two_batches, lambda lib, s, x, y: lib.sig_kernel_gram(x, y, **SOLVER), GRAM_SHAPES, 1.0
-    ),
+    "sig_kernel_gram": Operation(gram, lambda lib, s, x, y: lib.sig_kernel_gram(x, y, **SOLVER), GRAM_SHAPES, 1.0),
     "sig_kernel_gram, RBF": Operation(
-        two_batches,
+        gram,
         lambda lib, s, x, y: lib.sig_kernel_gram(x, y, static_kernel=lib.RBFKernel(1.0), **SOLVER),
         GRAM_SHAPES,
         1.0,
     ),
     "sig_kernel_gram_backprop": Operation(
-        with_derivs,
+        gram_and_derivs,
         lambda lib, s, derivs, x, y: lib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, **SOLVER),
         GRAM_SHAPES,
         5.4,
@@ -147,9 +128,8 @@ OPERATIONS = {
 
 def bound(device: Device, operation: Operation, shape: Any, dtype: str) -> float:
     """Seconds below which no implementation of these algorithms can be."""
-    words = sum(shape.dimension**k for k in range(1, shape.degree + 1)) if isinstance(shape, Shape) else 0
-    arithmetic = operation.work * shape.multiply_adds / device.multiply_adds[dtype]
-    return max(arithmetic, shape.numbers(words) * BYTES[dtype] / device.bandwidth)
+    arithmetic = operation.work * multiply_adds(shape) / device.multiply_adds[dtype]
+    return max(arithmetic, numbers(shape) * BYTES[dtype] / device.bandwidth)
 
 
 def this_device(torch: Any) -> Device:
@@ -219,8 +199,6 @@ def main() -> None:
             print("\n".join(table(name, rows, arguments.dtypes)))
         return
     import torch
-
-    import siglib
 
     libraries: tuple[Any, ...] = (siglib,)
     try:
