@@ -26,11 +26,15 @@ from .log_signature import prepare_log_sig as prepare_log_sig
 from .log_signature import set_cache_dir as set_cache_dir
 from .log_signature import sig_to_log_sig as sig_to_log_sig
 from .log_signature import sig_to_log_sig_backprop as sig_to_log_sig_backprop
+from .log_windows import log_sig_prefixes as log_sig_prefixes
+from .log_windows import log_sig_windows as log_sig_windows
 from .metrics import expected_sig_score as expected_sig_score
 from .metrics import sig_mmd as sig_mmd
 from .metrics import sig_score as sig_score
 from .path import transform_path as transform_path
 from .path import transform_path_backprop as transform_path_backprop
+from .prefixes import sig_prefixes as sig_prefixes
+from .prefixes import sig_prefixes_backprop as sig_prefixes_backprop
 from .signature import sig as sig
 from .signature import sig_backprop as sig_backprop
 from .signature import sig_combine as sig_combine
@@ -55,10 +59,6 @@ from .streams import LogSigStream as LogSigStream
 from .streams import LogSigWindowStream as LogSigWindowStream
 from .streams import SigStream as SigStream
 from .streams import SigWindowStream as SigWindowStream
-from .windows import log_sig_prefixes as log_sig_prefixes
-from .windows import log_sig_windows as log_sig_windows
-from .windows import sig_prefixes as sig_prefixes
-from .windows import sig_prefixes_backprop as sig_prefixes_backprop
 from .windows import sig_windows as sig_windows
 from .windows import sig_windows_backprop as sig_windows_backprop
 from .words import idx_to_word as idx_to_word
