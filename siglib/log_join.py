@@ -21,7 +21,7 @@ from ._checks import (
 from .exponential import check_lyndon_length
 from .exponential import tables as exp_tables
 from .join import check_displacement
-from .log_signature import _as_path_method, _blocks, _log_length
+from .log_signature import _blocks, _log_length, as_path_method
 from .log_signature import _tables as log_tables
 
 # The coordinates are those of the Lyndon basis.
@@ -34,7 +34,7 @@ def _linear_sizes(
     """(position of the first letter, number of letters, shape of the log-signature)."""
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_path_method(method)
+    method = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term) and method == 0
     batch = check_displacement(displacement, dimension)
     letters = dimension if degree > 0 else 0

@@ -17,14 +17,15 @@ from ._checks import (
     as_n_threads,
     augmented_dimension,
     check_batch,
-    check_correction,
     check_like,
+    check_no_variant,
     checked_tensor_length,
     has_scalar_term,
     path_shape,
     vector_shape,
 )
-from ._corrected import corrected_sig, is_empty, or_corrected, refuse_lead_lag, sig_corrected_backprop
+from ._corrected import corrected_sig, is_empty, refuse_lead_lag, sig_corrected_backprop
+from ._variants import is_no_stream, refuse_correction, variant
 
 # `log_sig` takes a multiple of so many paths at a time.
 _BLOCK_PATHS = 32
@@ -42,7 +43,7 @@ def _as_method(method: Any) -> int:
     return method
 
 
-def _as_path_method(method: Any) -> int:
+def as_path_method(method: Any) -> int:
     """The method of a function of paths: 3 names the coordinates of 2, which are computed in one way."""
     method = as_int("method", method, 0)
     if method > 3:
@@ -371,15 +372,13 @@ def _path_sizes(
     end_time: Any,
     method: Any,
     scalar_term: Any,
-    correction: Any,
 ) -> tuple[int, int, int, bool, int]:
     """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
     dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
     as_float("end_time", end_time)
-    method = _as_path_method(method)
+    method = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
-    check_correction(correction)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     return dimension, degree, method, scalar_term and method == 0, _log_length(dimension, degree, method, scalar_term)
 
@@ -401,14 +400,16 @@ def _log_sig_shape(
     end_time: float,
     method: int,
     scalar_term: bool,
+    stream: bool,
     correction: Array,
     n_jobs: int,
 ) -> tuple[int, ...]:
     as_n_threads(n_jobs)
-    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term, correction)[-1])
+    check_no_variant(stream, correction)
+    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term)[-1])
 
 
-def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options: Any) -> tuple[Array]:
+def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, stream: bool, **options: Any) -> tuple[Array]:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
@@ -450,7 +451,25 @@ def _corrected_log_sig(
     return as_given(sig_to_log_sig(sig, dimension, degree, method=method, n_jobs=n_jobs))
 
 
-@or_corrected(_corrected_log_sig)
+def _log_sig_stream(
+    path: Array,
+    degree: int,
+    *,
+    stream: bool,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: Array = None,
+    **options: Any,
+) -> Array:
+    """`log_sig` with a stream."""
+    from .log_windows import log_sig_prefixes  # which itself imports this module
+
+    refuse_correction(correction)
+    return log_sig_prefixes(path, degree, method=method, scalar_term=scalar_term, **options)
+
+
+@variant("stream", is_no_stream, _log_sig_stream)
+@variant("correction", is_empty, _corrected_log_sig)
 @differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
@@ -461,6 +480,7 @@ def log_sig(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    stream: bool = False,
     correction: Array = None,
     n_jobs: int = 1,
 ) -> Array:
@@ -489,6 +509,8 @@ def log_sig(
         several times faster); 0: values at all words. See `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
+    stream : bool, default False
+        The log-signatures of all prefixes of the path: the same as `log_sig_prefixes`. Not together with `correction`.
     correction : array of shape (C,), (length - 1, C) or (..., length - 1, C), default None
         Terms of higher levels that are added to the increments of the segments, as for `sig`; for methods 0, 1 and 2.
         If they are no combinations of brackets, methods 1 and 2 show a part of the logarithm only. The signatures of
@@ -499,7 +521,8 @@ def log_sig(
     Returns
     -------
     array of shape (..., log_sig_length(dimension, degree, ...)), or (..., sig_length(...)) for method 0
-        Of the library, dtype and device of `path`. NaN and infinity propagate, without a warning.
+        With `stream`, (..., length, ...). Of the library, dtype and device of `path`. NaN and infinity propagate,
+        without a warning.
 
     Raises
     ------
@@ -530,9 +553,10 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
+    check_no_variant(stream, correction)
     on, path = backend_for(path=path)
     dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
     )
     n_threads = as_n_threads(n_jobs)
     out = on.empty((*path.shape[:-2], length))
@@ -628,7 +652,7 @@ def log_sig_backprop(
         raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
     dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
     )
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
     n_threads = as_n_threads(n_jobs)
@@ -703,7 +727,7 @@ def prepare_log_sig(
     """
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_path_method(method)
+    method = as_path_method(method)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     use_disk = as_bool("use_disk", use_disk)
     _check_device(device)

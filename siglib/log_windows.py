@@ -1,7 +1,8 @@
 """Log-signatures of windows and prefixes of a path in one call."""
 
 from ._backend import Array, widened
-from .log_signature import sig_to_log_sig
+from ._checks import as_bool
+from .log_signature import as_path_method, sig_to_log_sig
 from .prefixes import sig_prefixes
 from .windows import sig_windows
 
@@ -18,6 +19,7 @@ def log_sig_windows(
     lead_lag: bool = False,
     end_time: float = 1.0,
     method: int = 1,
+    scalar_term: bool = False,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -27,7 +29,9 @@ def log_sig_windows(
     path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
         As in `sig_windows`.
     method : int, default 1
-        In which coordinates, see `sig_to_log_sig`.
+        In which coordinates, see `log_sig`.
+    scalar_term : bool, default False
+        For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def log_sig_windows(
     Raises
     ------
     TypeError, ValueError, MemoryError
-        As `sig_windows` and `sig_to_log_sig`.
+        As `sig_windows` and `log_sig`.
 
     Notes
     -----
@@ -53,6 +57,7 @@ def log_sig_windows(
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
+    method = as_path_method(method)
     back, path = widened(path=path)
     sig = sig_windows(
         path,
@@ -64,6 +69,7 @@ def log_sig_windows(
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
+        scalar_term=as_bool("scalar_term", scalar_term) and method == 0,
         n_jobs=n_jobs,
     )
     return back(_logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs))
@@ -77,6 +83,7 @@ def log_sig_prefixes(
     lead_lag: bool = False,
     end_time: float = 1.0,
     method: int = 1,
+    scalar_term: bool = False,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -86,7 +93,9 @@ def log_sig_prefixes(
     path, degree, time_aug, lead_lag, end_time, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
-        In which coordinates, see `sig_to_log_sig`.
+        In which coordinates, see `log_sig`.
+    scalar_term : bool, default False
+        For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
 
     Returns
     -------
@@ -96,7 +105,7 @@ def log_sig_prefixes(
     Raises
     ------
     TypeError, ValueError, MemoryError
-        As `sig_prefixes` and `sig_to_log_sig`.
+        As `sig_prefixes` and `log_sig`.
 
     Notes
     -----
@@ -110,8 +119,17 @@ def log_sig_prefixes(
            [1. , 0. , 0. ],
            [1. , 1. , 0.5]])
     """
+    method = as_path_method(method)
     back, path = widened(path=path)
-    sig = sig_prefixes(path, degree, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
+    sig = sig_prefixes(
+        path,
+        degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        scalar_term=as_bool("scalar_term", scalar_term) and method == 0,
+        n_jobs=n_jobs,
+    )
     return back(_logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs))
 
 
