@@ -18,12 +18,9 @@ from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_combine_backprop as log_sig_combine_backprop
 from .log_join import log_sig_join as log_sig_join
 from .log_join import log_sig_join_backprop as log_sig_join_backprop
-from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_backprop as log_sig_backprop
 from .log_signature import log_sig_length as log_sig_length
-from .log_signature import prepare_log_sig as prepare_log_sig
-from .log_signature import set_cache_dir as set_cache_dir
 from .log_signature import sig_to_log_sig as sig_to_log_sig
 from .log_signature import sig_to_log_sig_backprop as sig_to_log_sig_backprop
 from .log_windows import log_sig_prefixes as log_sig_prefixes
@@ -35,6 +32,9 @@ from .path import transform_path as transform_path
 from .path import transform_path_backprop as transform_path_backprop
 from .prefixes import sig_prefixes as sig_prefixes
 from .prefixes import sig_prefixes_backprop as sig_prefixes_backprop
+from .preparation import clear_cache as clear_cache
+from .preparation import prepare_log_sig as prepare_log_sig
+from .preparation import set_cache_dir as set_cache_dir
 from .signature import sig as sig
 from .signature import sig_backprop as sig_backprop
 from .signature import sig_combine as sig_combine

@@ -2,7 +2,8 @@
 
 from ._backend import Array, widened
 from ._checks import as_bool
-from .log_signature import as_path_method, sig_to_log_sig
+from ._log_signature_parts import as_path_method
+from .log_signature import sig_to_log_sig
 from .prefixes import sig_prefixes
 from .windows import sig_windows
 

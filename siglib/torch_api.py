@@ -13,11 +13,8 @@ from .join import sig_join as sig_join
 from .log_join import linear_log_sig as linear_log_sig
 from .log_join import log_sig_combine as log_sig_combine
 from .log_join import log_sig_join as log_sig_join
-from .log_signature import clear_cache as clear_cache
 from .log_signature import log_sig as log_sig
 from .log_signature import log_sig_length as log_sig_length
-from .log_signature import prepare_log_sig as prepare_log_sig
-from .log_signature import set_cache_dir as set_cache_dir
 from .log_signature import sig_to_log_sig as sig_to_log_sig
 from .log_windows import log_sig_prefixes as log_sig_prefixes
 from .log_windows import log_sig_windows as log_sig_windows
@@ -26,6 +23,9 @@ from .metrics import sig_mmd as sig_mmd
 from .metrics import sig_score as sig_score
 from .path import transform_path as transform_path
 from .prefixes import sig_prefixes as sig_prefixes
+from .preparation import clear_cache as clear_cache
+from .preparation import prepare_log_sig as prepare_log_sig
+from .preparation import set_cache_dir as set_cache_dir
 from .signature import sig as sig
 from .signature import sig_combine as sig_combine
 from .signature import sig_length as sig_length
