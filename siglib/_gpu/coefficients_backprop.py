@@ -15,8 +15,8 @@ from .coefficients_chains import (
     chunks_of,
     entries,
     join,
+    lengths,
     long_block,
-    longest,
     n_increments,
     slabs,
     source_of,
@@ -103,11 +103,11 @@ def _parts_back(
     for first in range(0, len(chains.parts), most):
         some = slice(first, first + most)
         parts = chains.parts[some]
-        staged, letters = staged_numbers(parts), longest(chains)
+        staged, letters = staged_numbers(parts), int(parts[:, 0].max())
         n_group = max(1, min(_MOST_SUMMED_ROWS, _SUMMED // (letters * LINE)))
         launch(
             "coefficients_backprop.cu",
-            f"coefficients_backprop<{c_type(path)}, {letters}>",
+            f"coefficients_backprop<{c_type(path)}, {lengths(chains)}>",
             blocks(parts, n_virtual),
             BLOCK,
             (

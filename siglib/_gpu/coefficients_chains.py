@@ -58,9 +58,9 @@ def staged_numbers(parts: Any) -> int:
     return min(_STAGED, int((parts[:, 2] * (_STAGED_ROWS * parts[:, 5] + 1)).max()))
 
 
-def longest(chains: Chains) -> int:
-    """Letters of the longest chain of a part."""
-    return int(chains.parts[:, 0].max())
+def lengths(chains: Chains) -> int:
+    """Which kernel: bit n says whether there are chains of n letters."""
+    return sum(1 << int(length) for length in {*chains.parts[:, 0]})
 
 
 def entries(
@@ -73,7 +73,7 @@ def entries(
         staged = staged_numbers(chains.parts)
         launch(
             "coefficients.cu",
-            f"coefficients<{c_type(path)}, {longest(chains)}>",
+            f"coefficients<{c_type(path)}, {lengths(chains)}>",
             blocks(chains.parts, n_virtual),
             BLOCK,
             (
@@ -128,7 +128,7 @@ def join(
     n_paths, n_chunks, n_pieces = chunks.shape
     launch(
         "coefficients_join.cu",
-        f"{kernel}<{c_type(chunks)}, {longest(chains)}>",
+        f"{kernel}<{c_type(chunks)}, {lengths(chains)}>",
         (-(-n_paths * int(chains.parts[:, 1].max()) // BLOCK), len(chains.parts)),
         BLOCK,
         (

@@ -59,18 +59,19 @@ __device__ __forceinline__ void compute(const Call<T>& call, const Part& part) {
         store_entry(call.starts, call.columns, call.n_entries, T(1), row);
 }
 
-template <typename T, int N>
+template <typename T, int LENGTHS, int N = 1>
 __device__ __forceinline__ void compute_part(const Call<T>& call, const Part& part) {
-    if (part.length == N)
-        compute<T, N>(call, part);
-    else if constexpr (N > 1)
-        compute_part<T, N - 1>(call, part);
+    if constexpr (LENGTHS >> N) {
+        if constexpr (LENGTHS >> N & 1)
+            if (part.length == N) compute<T, N>(call, part);
+        compute_part<T, LENGTHS, N + 1>(call, part);
+    }
 }
 
-// path: see increments.cuh. Tables: see siglib/_word_chains.py; chains have at most LONGEST letters. out (n_virtual,
-// n_columns): the columns of all entries that are owners, and of the empty word; without `starts`, all entries. Blocks
-// along y are parts. Shared memory: n_staged numbers.
-template <typename T, int LONGEST>
+// path: see increments.cuh. Tables: see siglib/_word_chains.py; bit n of LENGTHS says whether there are chains of n
+// letters. out (n_virtual, n_columns): the columns of all entries that are owners, and of the empty word; without
+// `starts`, all entries. Blocks along y are parts. Shared memory: n_staged numbers.
+template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) coefficients(
     const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
@@ -91,5 +92,5 @@ __global__ void __launch_bounds__(THREADS, 1) coefficients(
     call.n_columns = n_columns;
     call.n_entries = (int)n_entries;
     call.out = out;
-    compute_part<T, LONGEST>(call, part);
+    compute_part<T, LENGTHS>(call, part);
 }

@@ -133,12 +133,13 @@ __device__ __forceinline__ void walk_back(const Back<T>& call, const Part& part)
     }
 }
 
-template <typename T, int N>
+template <typename T, int LENGTHS, int N = 1>
 __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& part) {
-    if (part.length == N)
-        walk_back<T, N>(call, part);
-    else if constexpr (N > 1)
-        walk_part_back<T, N - 1>(call, part);
+    if constexpr (LENGTHS >> N) {
+        if constexpr (LENGTHS >> N & 1)
+            if (part.length == N) walk_back<T, N>(call, part);
+        walk_part_back<T, LENGTHS, N + 1>(call, part);
+    }
 }
 
 // path: see increments.cuh. Tables: see siglib/_word_chains.py; blocks along y are parts, from `parts` on. states
@@ -146,8 +147,8 @@ __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& 
 // state_columns[e], or without state_columns in column e. derivs (n_virtual, n_derivs): cotangents, those of entry e in
 // the columns columns[starts[e]..], or without `starts` in column e. gx (n_virtual, n_sums, chunk, n_letters): each
 // part's sums, from number first_sum on, added to what is there if `adds`. Shared memory: n_staged numbers, and n_group
-// times LONGEST lines.
-template <typename T, int LONGEST>
+// lines for each letter of the longest chain.
+template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
     const T* __restrict__ path, long long n_virtual, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
@@ -181,5 +182,5 @@ __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
     call.n_group = (int)n_group;
     call.adds = adds != 0;
     call.gx = gx;
-    walk_part_back<T, LONGEST>(call, part);
+    walk_part_back<T, LENGTHS>(call, part);
 }

@@ -83,22 +83,25 @@ __device__ __forceinline__ void join_backprop(const Join<T>& call, const Part& p
     }
 }
 
-template <typename T, int N, bool BACK>
+template <typename T, int LENGTHS, bool BACK, int N = 1>
 __device__ __forceinline__ void join_part(const Join<T>& call, const Part& part, long long b, int chain) {
-    if (part.length == N) {
-        if constexpr (BACK)
-            join_backprop<T, N>(call, part, b, chain);
-        else
-            join<T, N>(call, part, b, chain);
-    } else if constexpr (N > 1) {
-        join_part<T, N - 1, BACK>(call, part, b, chain);
+    if constexpr (LENGTHS >> N) {
+        if constexpr (LENGTHS >> N & 1) {
+            if (part.length == N) {
+                if constexpr (BACK)
+                    join_backprop<T, N>(call, part, b, chain);
+                else
+                    join<T, N>(call, part, b, chain);
+            }
+        }
+        join_part<T, LENGTHS, BACK, N + 1>(call, part, b, chain);
     }
 }
 
 // chunks (n_paths, n_chunks, n_pieces): the entries of all sub-words. Tables: see siglib/_word_chains.py. out (n_paths,
 // n_columns): the columns of all owners, and of the empty word; without `starts` (n_paths, n_chunks, n_columns): all
 // entries, at the end of each chunk. Blocks along y are parts.
-template <typename T, int LONGEST>
+template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) join_chunks(
     const T* __restrict__ chunks, T* __restrict__ out, long long n_paths, long long n_chunks, long long n_pieces,
     const int* __restrict__ parts, const int* __restrict__ suffixes, const int* __restrict__ starts,
@@ -107,12 +110,12 @@ __global__ void __launch_bounds__(THREADS, 1) join_chunks(
     const long long b = quotient(thread_number(), part.n_chains);
     if (b >= n_paths) return;
     const Join<T> call = {chunks, 0, suffixes, starts, columns, n_chunks, n_pieces, n_columns, (int)n_entries, out};
-    join_part<T, LONGEST, false>(call, part, b, (int)(thread_number() - b * part.n_chains));
+    join_part<T, LENGTHS, false>(call, part, b, (int)(thread_number() - b * part.n_chains));
 }
 
 // derivs (n_paths, n_columns); out (n_paths, n_chunks, n_entries): the cotangents of all entries at the end of each
 // chunk. What several chains have in common is the cotangent of its owner only.
-template <typename T, int LONGEST>
+template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) join_chunks_backprop(
     const T* __restrict__ chunks, const T* __restrict__ derivs, T* __restrict__ out, long long n_paths,
     long long n_chunks, long long n_pieces, const int* __restrict__ parts, const int* __restrict__ suffixes,
@@ -122,5 +125,5 @@ __global__ void __launch_bounds__(THREADS, 1) join_chunks_backprop(
     if (b >= n_paths) return;
     const Join<T> call = {chunks,   derivs,   suffixes,  starts,         columns,
                           n_chunks, n_pieces, n_columns, (int)n_entries, out};
-    join_part<T, LONGEST, true>(call, part, b, (int)(thread_number() - b * part.n_chains));
+    join_part<T, LENGTHS, true>(call, part, b, (int)(thread_number() - b * part.n_chains));
 }
