@@ -82,6 +82,7 @@ __global__ void __launch_bounds__(256) long_coefficients_backprop(
             multiply_long(s, x, u, n, T(-1));
             write_scheme(s, x, n, scheme);
             multiply_long_backprop(scheme, x, g, own_gx, u, n);
+            // Until own_gx is written again all threads wait for each other many times.
             T* const result = gx + ((v * n_sums + first_sum + chain) * n_rows + row) * n_letters;
             for (int channel = threadIdx.x; channel < n_letters; channel += blockDim.x) {
                 T total = 0;
@@ -89,7 +90,6 @@ __global__ void __launch_bounds__(256) long_coefficients_backprop(
                     if (letters[first_entry + k - 1] == channel) total += own_gx[k];
                 result[channel] = adds ? result[channel] + total : total;
             }
-            __syncthreads();
         }
     }
 }
