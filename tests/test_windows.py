@@ -57,7 +57,7 @@ def random_windows(rng: np.random.Generator, length: int, *shape: int) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("window", "stride"), [(1, 1), (2, 1), (2, 3), (7, 1), (7, 2), (7, 9), (20, 1), (23, 5), (25, 1)]
+    ("window", "stride"), [(1, 1), (2, 1), (2, 3), (4, 3), (7, 1), (7, 2), (7, 9), (8, 4), (20, 1), (23, 5), (25, 1)]
 )
 @pytest.mark.parametrize(("dimension", "degree"), [(2, 3), (5, 2)])
 def test_sliding_windows(
@@ -152,6 +152,19 @@ def test_more_windows_than_slots(rng: np.random.Generator) -> None:
     assert_close(out[0], direct, 1e-12)
 
 
+@pytest.mark.parametrize("stride", [12, 16, 17])
+def test_separate_windows_from_any_point(rng: np.random.Generator, stride: int) -> None:
+    """Windows that slide without having much in common, behind the first point, of a path with other strides."""
+    paths = random_paths(rng, 70, 3, 2).swapaxes(0, 1)[:, ::-1]
+    starts = np.arange(5, 55, stride)
+    out = siglib.sig_windows(paths, 3, starts=starts, ends=starts + 16, scalar_term=True)
+    assert (out[..., 0] == 1).all()
+    assert_close(out[..., 1:], by_definition(paths, starts, starts + 16, 3), 1e-12)
+    derivs = rng.standard_normal(out.shape)
+    gradient = siglib.sig_windows_backprop(paths, derivs, 3, starts=starts, ends=starts + 16)
+    assert_close(gradient, gradient_by_definition(paths, starts, starts + 16, derivs[..., 1:], 3), 1e-12)
+
+
 # Identities
 
 
@@ -216,10 +229,13 @@ def test_gradient_of_any_windows(
         assert_close(gradient, gradient_by_definition(paths, starts, ends, derivs, degree), 20 * TOLERANCE[dtype.name])
 
 
-@pytest.mark.parametrize(("window", "stride"), [(1, 1), (2, 1), (5, 1), (5, 3), (5, 7), (12, 1)])
+@pytest.mark.parametrize(
+    ("window", "stride"), [(1, 1), (2, 1), (5, 1), (5, 3), (5, 7), (12, 1), (16, 1), (16, 15), (17, 17), (16, 18)]
+)
 def test_gradient_of_sliding_windows(dtype: np.dtype, rng: np.random.Generator, window: int, stride: int) -> None:
-    paths = random_paths(rng, 2, 14, 3, dtype=dtype)
-    starts, ends = sliding(14, window, stride)
+    length = 14 if window < 14 else 50
+    paths = random_paths(rng, 2, length, 3, dtype=dtype)
+    starts, ends = sliding(length, window, stride)
     derivs = rng.standard_normal((2, len(starts), 40)).astype(dtype)
     gradient = siglib.sig_windows_backprop(paths, derivs[..., 1:], 3, window, stride)
     expected = gradient_by_definition(paths, starts, ends, derivs[..., 1:], 3)
