@@ -108,11 +108,6 @@ def sig_windows_shape(
     return (*batch, n_windows, n_words)
 
 
-def _check_on_cpu(on: Any, name: str) -> None:
-    if on.on_gpu:
-        raise TypeError(f"path is on a GPU, where {name} does not run yet: move it to the CPU")
-
-
 def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -> Array:
     if not (time_aug or lead_lag) or path.shape[-2] == 0:
         return path
@@ -120,7 +115,6 @@ def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -
 
 
 def windows_forward(
-    name: str,
     path: Array,
     degree: int,
     window: int,
@@ -148,12 +142,11 @@ def windows_forward(
         scalar_term=scalar_term,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
     tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     out = on.empty(shape)
     path = _transformed(path, time_aug, lead_lag, end_time)
     inputs = (on.paths(path), *tables)
-    if path.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
+    if on.on_gpu or path.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
         on.kernels.windows.sig_windows(*inputs, on.rows(out), degree, scalar_term, as_n_threads(n_jobs))
     else:
         total = on.scratch((math.prod(shape[:-1]), 1))
@@ -171,7 +164,6 @@ def _powers(total: np.ndarray, degree: int) -> np.ndarray:
 
 
 def windows_backward(
-    name: str,
     path: Array,
     sig_derivs: Array,
     degree: int,
@@ -199,7 +191,8 @@ def windows_backward(
         scalar_term=False,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
+    if on.on_gpu:
+        raise TypeError("path is on a GPU, where gradients of windows do not run yet: move it to the CPU")
     batch, length = vector_shape("sig_derivs", sig_derivs.shape)
     if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
         raise ValueError(
@@ -211,7 +204,7 @@ def windows_backward(
     out = on.empty(transformed.shape)
     inputs, derivs, n_threads = (on.paths(transformed), *tables), on.rows(sig_derivs), as_n_threads(n_jobs)
     scalar_term = length > shape[-1]
-    if path.shape[-1] == 1 and transformed is path and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+    if not on.on_gpu and transformed.shape[-1] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
         total = on.scratch((math.prod(shape[:-1]), 1))
         on.kernels.windows.sig_windows(*inputs, total, 1, False, n_threads)
         # The derivative of X^n / n! is X^(n-1) / (n-1)!.
