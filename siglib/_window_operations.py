@@ -109,11 +109,6 @@ def sig_windows_shape(
     return (*batch, n_windows, n_words)
 
 
-def _check_on_cpu(on: Any, name: str) -> None:
-    if on.on_gpu:
-        raise TypeError(f"path is on a GPU, where {name} does not run yet: move it to the CPU")
-
-
 def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -> Array:
     if not (time_aug or lead_lag) or path.shape[-2] == 0:
         return path
@@ -121,7 +116,6 @@ def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -
 
 
 def windows_forward(
-    name: str,
     path: Array,
     degree: int,
     window: int,
@@ -149,7 +143,6 @@ def windows_forward(
         scalar_term=scalar_term,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
     tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     out = on.empty(shape)
     paths = on.paths(_transformed(path, time_aug, lead_lag, end_time))
@@ -157,7 +150,7 @@ def windows_forward(
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=False)
     if windows is not None:
         on.kernels.signature.sig(windows.of(paths), rows, degree, scalar_term, False, False, 1.0, n_threads)
-    elif paths.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
+    elif on.on_gpu or paths.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
         on.kernels.windows.sig_windows(paths, *tables, rows, degree, scalar_term, n_threads)
     else:
         total = on.scratch((math.prod(shape[:-1]), 1))
@@ -174,7 +167,6 @@ def _powers(total: np.ndarray, degree: int) -> np.ndarray:
 
 
 def windows_backward(
-    name: str,
     path: Array,
     sig_derivs: Array,
     degree: int,
@@ -202,7 +194,8 @@ def windows_backward(
         scalar_term=False,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
+    if on.on_gpu:
+        raise TypeError("path is on a GPU, where gradients of windows do not run yet: move it to the CPU")
     batch, length = vector_shape("sig_derivs", sig_derivs.shape)
     if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
         raise ValueError(
@@ -217,7 +210,7 @@ def windows_backward(
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=True)
     if windows is not None:
         _separate_backprop(on, windows, paths, derivs, on.paths(out), degree, scalar_term, n_threads)
-    elif path.shape[-1] == 1 and transformed is path and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+    elif not on.on_gpu and transformed.shape[-1] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
         total = on.scratch((math.prod(shape[:-1]), 1))
         on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
         # The derivative of X^n / n! is X^(n-1) / (n-1)!.
