@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from . import _word_chains
 from ._autograd import differentiable
-from ._backend import Array, backend_for, is_on_gpu
+from ._backend import Array, backend_for
 from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
 from ._word_trie import NO_PIECES, Tables, pieces, tables
 
@@ -19,15 +20,35 @@ def _check_letters(tables: Tables, dimension: int, time_aug: Any, lead_lag: Any)
         raise ValueError(f"the letters of words must be in [0, {channels}), got {tables.n_channels - 1}")
 
 
-def _check_device(name: str, path: Array) -> None:
-    if is_on_gpu(path):
-        raise TypeError(f"{name} does not run on CUDA yet: path must be in main memory, got one on {path.device}")
+def _columns(on: Any, words: str, prefixes: bool) -> Any:
+    """Which column of a result has what the kernels compute."""
+    if on.on_gpu:
+        return on.constant(_word_chains.columns, words, prefixes)
+    found = tables(words)
+    return found.prefix_columns if prefixes else found.columns
 
 
-def _pieces(path: tuple[int, ...], words: str) -> tuple[Any, ...]:
-    """Three tables, empty for batches that fill the lanes of every instruction set, and for short paths."""
-    trie, joins = pieces(words) if math.prod(path[:-2]) < 16 and path[-2] > 16 else NO_PIECES
-    return *trie, joins
+def _prefix_columns(on: Any, words: str) -> Any:
+    """The same for coefficients that kernels read."""
+    if on.on_gpu:
+        return on.constant(_word_chains.prefix_columns, words)[0]
+    return tables(words).prefix_columns
+
+
+def _tables(on: Any, path: Array, words: str) -> tuple[Any, ...]:
+    """The words as kernels read them: tries on the CPU, chains on a GPU; and their sub-words, for time chunks."""
+    if on.on_gpu:
+        whole = _word_chains.chains(words), on.constant(_word_chains.chains, words)
+        if path.shape[-2] <= _word_chains.CHUNK or whole[0].n_long:
+            return *whole, None, None, None
+        return (
+            *whole,
+            *(_word_chains.pieces(words), on.constant(_word_chains.pieces, words)),
+            *on.constant(_word_chains.suffixes, words),
+        )
+    # Not for batches that fill the lanes of every instruction set, nor for short paths.
+    trie, joins = pieces(words) if math.prod(path.shape[:-2]) < 16 and path.shape[-2] > 16 else NO_PIECES
+    return *tables(words).trie, *trie, joins
 
 
 def _sig_coef_shape(
@@ -69,17 +90,15 @@ def _pull(
     n_jobs: int,
 ) -> Array:
     """The gradient; `coefs`: the coefficients of all prefixes, or None; `prefixes`: whether `derivs` is theirs."""
-    found = tables(words)
-    _check_letters(found, path_shape("path", path.shape)[2], time_aug, lead_lag)
+    _check_letters(tables(words), path_shape("path", path.shape)[2], time_aug, lead_lag)
     out = on.empty(path.shape)
     on.kernels.coefficients.sig_coef_backprop(
         on.paths(path),
         on.rows(derivs)[:, :0] if coefs is None else on.rows(coefs),
-        _NO_COLUMNS if coefs is None else found.prefix_columns,
+        _NO_COLUMNS if coefs is None else _prefix_columns(on, words),
         on.rows(derivs),
-        found.prefix_columns if prefixes else found.columns,
-        *found.trie,
-        *_pieces(path.shape, words),
+        _columns(on, words, prefixes),
+        *_tables(on, path, words),
         on.paths(out),
         time_aug,
         lead_lag,
@@ -101,7 +120,6 @@ def sig_coef(
     n_jobs: int,
 ) -> Array:
     """`siglib.sig_coef` with encoded words."""
-    _check_device("sig_coef", path)
     on, path = backend_for(path=path)
     shape = _sig_coef_shape(
         path.shape,
@@ -113,12 +131,10 @@ def sig_coef(
         n_jobs=n_jobs,
     )
     out = on.empty(shape)
-    found = tables(words)
     on.kernels.coefficients.sig_coef(
         on.paths(path),
-        found.prefix_columns if prefixes else found.columns,
-        *found.trie,
-        *_pieces(path.shape, words),
+        _columns(on, words, prefixes),
+        *_tables(on, path, words),
         on.rows(out),
         time_aug,
         lead_lag,
@@ -130,7 +146,6 @@ def sig_coef(
 
 def sig_coef_backprop(path: Array, words: str, coefs: Array, derivs: Array, **options: Any) -> Array:
     """`siglib.sig_coef_backprop` with encoded words."""
-    _check_device("sig_coef_backprop", path)
     on, path, coefs, derivs = backend_for(path=path, coefs=coefs, derivs=derivs)
     n_prefixes = len(tables(words).prefix_columns)
     for name, array in (("coefs", coefs), ("derivs", derivs)):

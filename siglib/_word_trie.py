@@ -69,7 +69,7 @@ def decode(text: str) -> list[Word]:
 def tables(text: str) -> Tables:
     """The tables of encoded words."""
     words = decode(text)
-    growing = _Growing()
+    growing = Growing()
     found = [growing.insert(word) for word in words]
     trie, number = growing.trie()
     return Tables(
@@ -86,7 +86,7 @@ def pieces(text: str) -> Pieces:
     words = decode(text)
     if max(map(len, words)) > _MAX_CUT_LENGTH:
         return NO_PIECES
-    growing, growing_pieces = _Growing(), _Growing()
+    growing, growing_pieces = Growing(), Growing()
     found = [growing.insert(word) for word in words]
     found_pieces = [[growing_pieces.insert(word[i:]) for i in range(len(word))] for word in words]
     trie, piece_number = growing_pieces.trie()
@@ -110,7 +110,7 @@ def _joins(
     return [entry for row in sorted(by_node.values(), key=lambda row: row[1]) for entry in row]
 
 
-class _Growing:
+class Growing:
     """A trie while words are put into it. Node 0 is the empty word; a node comes after its parent."""
 
     def __init__(self) -> None:
@@ -200,4 +200,4 @@ class _Growing:
         return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
 
 
-NO_PIECES = Pieces(_Growing().trie()[0], np.zeros(0, np.int64))
+NO_PIECES = Pieces(Growing().trie()[0], np.zeros(0, np.int64))

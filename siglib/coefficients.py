@@ -81,8 +81,7 @@ def sig_coef(
     Raises
     ------
     TypeError
-        For what is no array of real numbers, words that are no tuples of integers, an option of the wrong type, or a
-        path on a GPU: this operation does not run there yet.
+        For what is no array of real numbers, words that are no tuples of integers, or an option of the wrong type.
     ValueError
         For an empty list, letters that are no channels, or a path without channels or of fewer than two axes.
 
@@ -155,8 +154,7 @@ def sig_coef_backprop(
     Raises
     ------
     TypeError
-        If the arrays are not of one library, device and dtype, if they are on a GPU, or if an option has the wrong
-        type.
+        If the arrays are not of one library, device and dtype, or if an option has the wrong type.
     ValueError
         If the shapes do not go together, or for words that `sig_coef` refuses.
 
