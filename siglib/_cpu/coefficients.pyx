@@ -2,7 +2,7 @@
 
 Lanes hold paths. A lane group goes through its increments stretch by stretch (coefficients_groups.pxd) and keeps one
 coefficient for each distinct prefix of the words (coefficients_trie.pxd); the gradient takes the increments off again
-(coefficients_trie_adjoint.pxd). Small batches of long paths are cut in time. Chunks need the coefficients of all
+(coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of long paths are cut in time. Chunks need the coefficients of all
 sub-words, and are joined by Chen's identity: S(w) = sum over w = u v of S_1(u) S_2(v).
 
 Cuts and the order of every sum depend on shapes and words alone: the bits are the same for any number of threads.
@@ -13,6 +13,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
+from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_adjoint
 from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backprop
 from .coefficients_groups cimport (
     STRETCH,
@@ -41,8 +42,8 @@ cdef struct Call:
 
 
 cdef struct Scratch:
-    # One thread's memory, in vectors: dx | xs | rows | inverse | S | gx | next_row | gxs | stack | G.
-    size_t xs, rows, inverse, S, gx, next_row, gxs, stack, G, size
+    # One thread's memory, in vectors: dx | xs | rows | inverse | factors | S | gx | next_row | gxs | stack | G.
+    size_t xs, rows, inverse, factors, S, gx, next_row, gxs, stack, G, size
 
 
 cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
@@ -52,7 +53,8 @@ cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
     at.xs = stretch
     at.rows = at.xs + BLOCK * trie.n_powers
     at.inverse = at.rows + trie.n_rows * BLOCK * (trie.highest + 1)
-    at.S = at.inverse + trie.highest + 2
+    at.factors = at.inverse + trie.highest + 2
+    at.S = at.factors + (LONGEST + 1 if trie.n_chains > 0 else 0)
     at.gx = at.S + trie.n_nodes
     at.next_row = at.gx + (stretch if backward else 0)
     at.gxs = at.next_row + (call.plan.row_size if backward else 0)
@@ -63,8 +65,14 @@ cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
 
 
 cdef void fill_constants(const Call* call, const Scratch* at, bint backward, real* memory) noexcept nogil:
-    """inverse[r] = 1 / r, and the root's partial results, 1."""
+    """inverse[r] = 1 / r, factors[r] = 1 / r!, and the root's partial results, 1."""
     cdef Py_ssize_t r, i, width = call.plan.width
+    cdef double factor = 1
+    if call.trie.n_chains > 0:
+        for r in range(LONGEST + 1):
+            factor = factor / r if r > 0 else 1
+            for i in range(width):
+                memory[(at.factors + r) * width + i] = <real>factor
     for r in range(call.trie.highest + 2):
         for i in range(width):
             memory[(at.inverse + r) * width + i] = <real>1 / <real>r if r > 0 else 0
@@ -92,7 +100,14 @@ cdef void store(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t
 
 cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
-    if real is double:
+    if call.trie.n_chains > 0:
+        if real is double:
+            walk_chains(<const vd*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
+                        <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w))
+        else:
+            walk_chains(<const vf*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
+                        <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w))
+    elif real is double:
         walk(<const vd*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
              <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w), <vd*>(memory + at.rows * w),
              <vd*>(memory + at.S * w))
@@ -104,7 +119,16 @@ cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows
 
 cdef void backward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
-    if real is double:
+    if call.trie.n_chains > 0:
+        if real is double:
+            walk_chains_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                call.columns, <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w),
+                                <vd*>(memory + at.G * w))
+        else:
+            walk_chains_adjoint(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                call.columns, <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w),
+                                <vf*>(memory + at.G * w))
+    elif real is double:
         walk_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie, call.columns,
                      <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w), <vd*>(memory + at.gxs * w),
                      <vd*>(memory + at.stack * w), <vd*>(memory + at.S * w), <vd*>(memory + at.G * w))
