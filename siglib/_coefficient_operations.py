@@ -1,6 +1,7 @@
 """The operation behind `sig_coef`, as torch differentiates and compiles it; words are checked and encoded already."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from ._word_trie import NO_PIECES, Tables, pieces, tables
 _NO_COLUMNS = np.zeros(0, np.int32)
 
 
-def _check_letters(tables: Tables, dimension: int, time_aug: Any, lead_lag: Any) -> None:
-    channels = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+def _check_letters(tables: Tables, dimension: int, time_aug: bool, lead_lag: bool) -> None:
+    channels = augmented_dimension(dimension, time_aug, lead_lag)
     if tables.n_channels > channels:
         raise ValueError(f"the letters of words must be in [0, {channels}), got {tables.n_channels - 1}")
 
@@ -24,10 +25,17 @@ def _check_device(name: str, path: Array) -> None:
         raise TypeError(f"{name} does not run on CUDA yet: path must be in main memory, got one on {path.device}")
 
 
-def _pieces(path: tuple[int, ...], words: str) -> tuple[Any, ...]:
-    """Three tables, empty for batches that fill the lanes of every instruction set, and for short paths."""
-    trie, joins = pieces(words) if math.prod(path[:-2]) < 16 and path[-2] > 16 else NO_PIECES
-    return *trie, joins
+@lru_cache(maxsize=256, typed=True)
+def _plan(
+    path: tuple[int, ...], words: str, time_aug: bool, lead_lag: bool
+) -> tuple[tuple[int, ...], Tables, tuple[Any, ...]]:
+    """The batch axes, the tables of the words, and three tables of their pieces: empty for batches that fill the lanes
+    of every instruction set, and for short paths."""
+    batch, length, dimension = path_shape("path", path)
+    found = tables(words)
+    _check_letters(found, dimension, time_aug, lead_lag)
+    trie, joins = pieces(words) if math.prod(batch) < 16 and length > 16 else NO_PIECES
+    return batch, found, (*trie, joins)
 
 
 def _sig_coef_shape(
@@ -44,7 +52,7 @@ def _sig_coef_shape(
     as_float("end_time", end_time)
     as_n_threads(n_jobs)
     found = tables(words)
-    _check_letters(found, dimension, time_aug, lead_lag)
+    _check_letters(found, dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     return (*batch, len(found.prefix_columns if as_bool("prefixes", prefixes) else found.columns))
 
 
@@ -69,8 +77,7 @@ def _pull(
     n_jobs: int,
 ) -> Array:
     """The gradient; `coefs`: the coefficients of all prefixes, or None; `prefixes`: whether `derivs` is theirs."""
-    found = tables(words)
-    _check_letters(found, path_shape("path", path.shape)[2], time_aug, lead_lag)
+    _, found, found_pieces = _plan(path.shape, words, time_aug, lead_lag)
     out = on.empty(path.shape)
     on.kernels.coefficients.sig_coef_backprop(
         on.paths(path),
@@ -79,7 +86,7 @@ def _pull(
         on.rows(derivs),
         found.prefix_columns if prefixes else found.columns,
         *found.trie,
-        *_pieces(path.shape, words),
+        *found_pieces,
         on.paths(out),
         time_aug,
         lead_lag,
@@ -103,27 +110,21 @@ def sig_coef(
     """`siglib.sig_coef` with encoded words."""
     _check_device("sig_coef", path)
     on, path = backend_for(path=path)
-    shape = _sig_coef_shape(
-        path.shape,
-        words=words,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        prefixes=prefixes,
-        n_jobs=n_jobs,
-    )
-    out = on.empty(shape)
-    found = tables(words)
+    time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
+    batch, found, found_pieces = _plan(path.shape, words, time_aug, lead_lag)
+    columns = found.prefix_columns if as_bool("prefixes", prefixes) else found.columns
+    end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
+    out = on.empty((*batch, len(columns)))
     on.kernels.coefficients.sig_coef(
         on.paths(path),
-        found.prefix_columns if prefixes else found.columns,
+        columns,
         *found.trie,
-        *_pieces(path.shape, words),
+        *found_pieces,
         on.rows(out),
         time_aug,
         lead_lag,
-        as_float("end_time", end_time),
-        as_n_threads(n_jobs),
+        end_time,
+        n_threads,
     )
     return on.result(out)
 
@@ -133,9 +134,10 @@ def sig_coef_backprop(path: Array, words: str, coefs: Array, derivs: Array, **op
     _check_device("sig_coef_backprop", path)
     on, path, coefs, derivs = backend_for(path=path, coefs=coefs, derivs=derivs)
     n_prefixes = len(tables(words).prefix_columns)
+    expected = path_shape("path", path.shape)[0]
     for name, array in (("coefs", coefs), ("derivs", derivs)):
         batch, length = vector_shape(name, array.shape)
-        check_batch("path", path_shape("path", path.shape)[0], name, batch)
+        check_batch("path", expected, name, batch)
         if length != n_prefixes:
             raise ValueError(
                 f"{name} must have length {n_prefixes} on its last axis, one entry for each prefix of "

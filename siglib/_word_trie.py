@@ -10,6 +10,7 @@ Tables are built once for each set of words and kept.
 """
 
 import itertools
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ class Pieces(NamedTuple):
     joins: np.ndarray  # int64, for each prefix: see `_joins`
 
 
-def encode(words: list[Word]) -> str:
+def encode(words: Iterable[Word]) -> str:
     """The words as text: "0,1;2;" are the words (0, 1), (2,) and ()."""
     return ";".join([",".join(map(str, word)) for word in words])
 

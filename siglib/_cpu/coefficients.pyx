@@ -2,8 +2,9 @@
 
 Lanes hold paths. A lane group goes through its increments stretch by stretch (coefficients_groups.pxd) and keeps one
 coefficient for each distinct prefix of the words (coefficients_trie.pxd); the gradient takes the increments off again
-(coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of long paths are cut in time. Chunks need the coefficients of all
-sub-words, and are joined by Chen's identity: S(w) = sum over w = u v of S_1(u) S_2(v).
+(coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of
+long paths are cut in time. Chunks need the coefficients of all sub-words, and are joined by Chen's identity: S(w) =
+sum over w = u v of S_1(u) S_2(v).
 
 Cuts and the order of every sum depend on shapes and words alone: the bits are the same for any number of threads.
 """
