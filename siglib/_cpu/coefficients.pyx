@@ -19,6 +19,7 @@ from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backp
 from .coefficients_groups cimport (
     STRETCH,
     Plan,
+    add_stretch,
     ceil_div,
     chunk_length,
     chunk_start,
@@ -27,7 +28,6 @@ from .coefficients_groups cimport (
     make_plan,
     store_stretch,
     store_values,
-    store_whole_stretch,
 )
 from .coefficients_trie cimport BLOCK, Trie, make_trie, walk
 from .coefficients_trie_adjoint cimport PAIR, WIDE, walk_adjoint
@@ -87,16 +87,16 @@ cdef void fill_constants(const Call* call, const Scratch* at, bint backward, rea
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
 cdef void load(const real* path, const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, Py_ssize_t padded,
-               real* dx) noexcept nogil:
-    load_stretch(path, call.strides, &call.plan, &call.trie, call.columns, group, first, n, padded, dx)
+               Py_ssize_t ahead, real* dx) noexcept nogil:
+    load_stretch(path, call.strides, &call.plan, &call.trie, call.columns, group, first, n, padded, ahead, dx)
 
 
 cdef void store(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, real* gx, real* next_row, real* out,
                 real* last_derivs) noexcept nogil:
-    if last_derivs == NULL:
-        store_whole_stretch(&call.plan, group, first, n, gx, next_row, out)
+    if call.plan.transform.lead_lag:
+        add_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, out, last_derivs)
     else:
-        store_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, out, last_derivs)
+        store_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, next_row, out, last_derivs)
 
 
 cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
@@ -148,7 +148,7 @@ cdef void forward_group(const real* path, const Call* call, const Scratch* at, P
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, BLOCK) * BLOCK
-        load(path, call, group, first, n, padded, memory)
+        load(path, call, group, first, n, padded, STRETCH if first + STRETCH < n_rows else 0, memory)
         forward_stretch(call, at, padded, memory)
 
 
@@ -162,7 +162,7 @@ cdef void backward_group(const real* path, const Call* call, const Scratch* at, 
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, PAIR) * PAIR
-        load(path, call, group, first, n, padded, memory)
+        load(path, call, group, first, n, padded, -STRETCH if first > 0 else 0, memory)
         backward_stretch(call, at, padded, memory)
         store(call, group, first, n, memory + at.gx * w, memory + at.next_row * w, out, last_derivs)
 
@@ -199,7 +199,7 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     cdef const Plan* plan = &call.plan
     cdef Py_ssize_t group, virtual, i, w = plan.width, dimension = plan.transform.dimension
     cdef size_t per_thread = at.size * w
-    cdef bint stepwise = not plan.whole or plan.n_chunks > 1
+    cdef bint shared = plan.transform.lead_lag or plan.n_chunks > 1  # points, by several rows or chunks
     n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
     cdef void* raw = NULL
     cdef real* memory = NULL
@@ -210,13 +210,17 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     # Partial results of the gradient grow with the square of the length of words: a GiB or more is taken for too much.
     if at.size < (1 << 24):
         memory = <real*>aligned_malloc(per_thread * n_threads * sizeof(real), &raw)
-    if stepwise:
+    if shared:
         last_derivs = <real*>calloc(plan.n_virtual * dimension, sizeof(real))
-        memset(out, 0, plan.n_paths * plan.transform.length * dimension * sizeof(real))
-    if memory == NULL or (stepwise and last_derivs == NULL):
+    if memory == NULL or (shared and last_derivs == NULL):
         free(raw)
         free(last_derivs)
         return -1
+    if plan.transform.lead_lag:
+        memset(out, 0, plan.n_paths * plan.transform.length * dimension * sizeof(real))
+    elif shared:
+        for i in range(plan.n_paths):
+            memset(out + ((i + 1) * plan.transform.length - 1) * dimension, 0, dimension * sizeof(real))
     for thread in range(n_threads):
         fill_constants(call, &at, True, memory + thread * per_thread)
     for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_threads):
@@ -228,7 +232,7 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
         memset(mine + at.G * w, 0, call.trie.n_nodes * w * sizeof(real))
         load_values(plan, group, derivs, n_derivs, deriv_columns, n_derivs, True, mine + at.G * w)
         backward_group(path, call, &at, group, mine, out, last_derivs)
-    if stepwise:
+    if shared:
         for virtual in range(plan.n_virtual):
             i = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             target = out + (virtual // plan.n_chunks * plan.transform.length
