@@ -3,6 +3,7 @@
 The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
