@@ -1,8 +1,9 @@
 """Signatures of paths whose segments have terms of higher levels: `sig(..., correction=...)`, and its gradients.
 
-The kernels are `_cpu/corrected_signature.pyx`. There is none for CUDA yet.
+The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -96,34 +97,43 @@ class _Sizes:
         self.per_path = len(correction) > 2 and len(correction) == len(path)
         self.words = correction[-1]
 
-    def rows(self, array: Any) -> Any:
+    def rows(self, on: Any, array: Any) -> Any:
         """The correction for kernels: (batch or 1, segments or 1, words); with time, words of time, too."""
-        array = np.ascontiguousarray(array)
+        array = on.xp.ascontiguousarray(array)
         if self.per_path:
             array = array.reshape(-1, self.n_rows, self.words)
         else:
             array = array.reshape(1, -1, self.words)
         if not self.time_aug:
             return array
-        index, width = self._places()
-        wide = np.zeros((*array.shape[:-1], width), array.dtype)
-        wide[..., index] = array
+        wide = on.xp.zeros((*array.shape[:-1], _width(self.dimension + 1, self.m)), array.dtype)
+        wide[..., self._places(on)] = array
         return wide
 
-    def rows_backprop(self, gradients: Any, out: Any) -> None:
+    def rows_backprop(self, on: Any, gradients: Any, out: Any) -> None:
         """Adjoint of `rows`, from (batch, segments or 1, words) to the array of the correction's shape."""
         if self.time_aug:
-            gradients = gradients[..., self._places()[0]]
+            gradients = gradients[..., self._places(on)]
         out[...] = gradients.reshape(out.shape) if self.per_path else gradients.sum(axis=0).reshape(out.shape)
 
-    def _places(self) -> tuple[Any, int]:
-        """Where the words without time stand among all words of levels 2 to m, and how many these are."""
-        places, start, codes = [], 0, np.arange(self.dimension)
-        for level in range(2, self.m + 1):
-            codes = (codes[:, None] * (self.dimension + 1) + np.arange(self.dimension)).ravel()
-            places.append(start + codes)
-            start += (self.dimension + 1) ** level
-        return np.concatenate(places), start
+    def _places(self, on: Any) -> Any:
+        return on.constant(_places_without_time, self.dimension, self.m)[0]
+
+
+def _width(dimension: int, m: int) -> int:
+    """Number of words of levels 2 to m."""
+    return sum(dimension**level for level in range(2, m + 1))
+
+
+@functools.lru_cache(maxsize=256)
+def _places_without_time(dimension: int, m: int) -> tuple[Any]:
+    """Where the words without time, the letter behind `dimension` others, stand among all words of levels 2 to m."""
+    places, start, codes = [], 0, np.arange(dimension)
+    for level in range(2, m + 1):
+        codes = (codes[:, None] * (dimension + 1) + np.arange(dimension)).ravel()
+        places.append(start + codes)
+        start += (dimension + 1) ** level
+    return (np.concatenate(places),)
 
 
 def _shape(
@@ -169,24 +179,27 @@ def sig_corrected(
     n_jobs: int = 1,
 ) -> Array:
     """The signature of a path and its correction, as torch sees it: two arrays."""
-    on, path, correction = _backend(path=path, correction=correction)
+    on, path, correction = backend_for(path=path, correction=correction)
     end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
     sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
     out = on.empty(sizes.shape)
-    rows = on.rows(out)
+    result = on.rows(out)
     if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
-        rows[:, : sizes.scalar_term] = 1
-        rows[:, sizes.scalar_term :] = 0
+        with on.current():
+            result[:, : sizes.scalar_term] = 1
+            result[:, sizes.scalar_term :] = 0
         return on.result(out)
-    paths, correction_rows = on.paths(path), sizes.rows(on.view(correction))
-    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    paths = on.paths(path)
+    with on.current():
+        rows = sizes.rows(on, on.view(correction))
+    chunks = _chunk_count(on, paths, sizes)
     if chunks > 1:
-        Chunks(on.kernels, paths, correction_rows, chunks, sizes, end_time, n_threads).sig(rows)
+        Chunks(on.kernels, paths, rows, chunks, sizes, end_time, n_threads).sig(result)
     else:
         on.kernels.corrected_signature.sig(
             paths,
-            correction_rows,
             rows,
+            result,
             sizes.degree,
             sizes.m,
             sizes.scalar_term,
@@ -195,6 +208,11 @@ def sig_corrected(
             n_threads,
         )
     return on.result(out)
+
+
+def _chunk_count(on: Any, paths: Any, sizes: _Sizes) -> int:
+    """Into how many chunks we cut the paths here. For a GPU the launchers do that."""
+    return 1 if on.on_gpu else chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
 
 
 def sig_corrected_backprop(
@@ -214,19 +232,26 @@ def sig_corrected_backprop(
 
     The signature and its derivatives are of equal shape.
     """
-    on, path, correction, sig, sig_derivs = _backend(path=path, correction=correction, sig=sig, sig_derivs=sig_derivs)
+    on, path, correction, sig, sig_derivs = backend_for(
+        path=path, correction=correction, sig=sig, sig_derivs=sig_derivs
+    )
+    if on.on_gpu:
+        raise TypeError("correction: gradients of corrected signatures do not run on CUDA yet")
     end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
     sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
     out = on.empty(path.shape)
     gradient = on.empty(correction.shape) if correction_deriv else None
     if sizes.n_rows == 0 or 0 in sizes.shape[:-1]:
-        on.view(out)[...] = 0
-        if correction_deriv:
-            on.view(gradient)[...] = 0
+        with on.current():
+            on.view(out)[...] = 0
+            if correction_deriv:
+                on.view(gradient)[...] = 0
         return on.result(out), None if gradient is None else on.result(gradient)
-    paths, rows = on.paths(path), sizes.rows(on.view(correction))
+    paths = on.paths(path)
+    with on.current():
+        rows = sizes.rows(on, on.view(correction))
     row_derivs = on.scratch((len(paths) if correction_deriv else 0, *rows.shape[1:]))
-    chunks = chunk_count(len(paths), sizes.n_rows, sizes.degree, paths.itemsize)
+    chunks = _chunk_count(on, paths, sizes)
     if chunks > 1:
         pieces = Chunks(on.kernels, paths, rows, chunks, sizes, end_time, n_threads)
         pieces.sig_backprop(on.rows(sig_derivs), on.paths(out), row_derivs)
@@ -247,12 +272,6 @@ def sig_corrected_backprop(
         )
     if gradient is None:
         return on.result(out), None
-    sizes.rows_backprop(row_derivs, on.view(gradient))
+    with on.current():
+        sizes.rows_backprop(on, row_derivs, on.view(gradient))
     return on.result(out), on.result(gradient)
-
-
-def _backend(**arrays: Array) -> tuple[Any, ...]:
-    found = backend_for(**arrays)
-    if found[0].on_gpu:
-        raise TypeError("correction: corrected signatures do not run on CUDA yet, only on the CPU")
-    return found

@@ -1,6 +1,6 @@
 """What all functions of windows share: which windows there are, shapes, and the calls of the kernels.
 
-The kernels are `_cpu/windows.pyx`.
+The kernels are `_cpu/windows.pyx`, and those of signatures for windows that have little in common.
 """
 
 import math
@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import Array, backend_for, library_of
 from ._checks import as_float, as_int, as_n_threads, path_shape, vector_shape
+from ._separate_windows import SlidingWindows, separate_windows
 from .path import transform_path, transform_path_backprop
 from .signature import sig_length
 
@@ -108,11 +109,6 @@ def sig_windows_shape(
     return (*batch, n_windows, n_words)
 
 
-def _check_on_cpu(on: Any, name: str) -> None:
-    if on.on_gpu:
-        raise TypeError(f"path is on a GPU, where {name} does not run yet: move it to the CPU")
-
-
 def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -> Array:
     if not (time_aug or lead_lag) or path.shape[-2] == 0:
         return path
@@ -120,7 +116,6 @@ def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -
 
 
 def windows_forward(
-    name: str,
     path: Array,
     degree: int,
     window: int,
@@ -148,17 +143,18 @@ def windows_forward(
         scalar_term=scalar_term,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
     tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     out = on.empty(shape)
-    path = _transformed(path, time_aug, lead_lag, end_time)
-    inputs = (on.paths(path), *tables)
-    if path.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
-        on.kernels.windows.sig_windows(*inputs, on.rows(out), degree, scalar_term, as_n_threads(n_jobs))
+    paths = on.paths(_transformed(path, time_aug, lead_lag, end_time))
+    rows, n_threads = on.rows(out), as_n_threads(n_jobs)
+    windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=False)
+    if windows is not None:
+        on.kernels.signature.sig(windows.of(paths), rows, degree, scalar_term, False, False, 1.0, n_threads)
+    elif on.on_gpu or paths.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
+        on.kernels.windows.sig_windows(paths, *tables, rows, degree, scalar_term, n_threads)
     else:
         total = on.scratch((math.prod(shape[:-1]), 1))
-        on.kernels.windows.sig_windows(*inputs, total, 1, False, as_n_threads(n_jobs))
-        rows = on.rows(out)
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
         rows[:, :1] = 1
         rows[:, int(scalar_term) :] = _powers(total, degree)
     return on.result(out)
@@ -171,7 +167,6 @@ def _powers(total: np.ndarray, degree: int) -> np.ndarray:
 
 
 def windows_backward(
-    name: str,
     path: Array,
     sig_derivs: Array,
     degree: int,
@@ -199,7 +194,8 @@ def windows_backward(
         scalar_term=False,
         n_jobs=n_jobs,
     )
-    _check_on_cpu(on, name)
+    if on.on_gpu:
+        raise TypeError("path is on a GPU, where gradients of windows do not run yet: move it to the CPU")
     batch, length = vector_shape("sig_derivs", sig_derivs.shape)
     if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
         raise ValueError(
@@ -209,17 +205,39 @@ def windows_backward(
     tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     transformed = _transformed(path, time_aug, lead_lag, end_time)
     out = on.empty(transformed.shape)
-    inputs, derivs, n_threads = (on.paths(transformed), *tables), on.rows(sig_derivs), as_n_threads(n_jobs)
+    paths, derivs, n_threads = on.paths(transformed), on.rows(sig_derivs), as_n_threads(n_jobs)
     scalar_term = length > shape[-1]
-    if path.shape[-1] == 1 and transformed is path and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+    windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=True)
+    if windows is not None:
+        _separate_backprop(on, windows, paths, derivs, on.paths(out), degree, scalar_term, n_threads)
+    elif not on.on_gpu and transformed.shape[-1] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
         total = on.scratch((math.prod(shape[:-1]), 1))
-        on.kernels.windows.sig_windows(*inputs, total, 1, False, n_threads)
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
         # The derivative of X^n / n! is X^(n-1) / (n-1)!.
         with np.errstate(all="ignore"):
             derivs = derivs[:, int(scalar_term) :]
             derivs = derivs[:, :1] + (derivs[:, 1:] * _powers(total, degree - 1)).sum(axis=1, keepdims=True)
-        degree, scalar_term = 1, False
-    on.kernels.windows.sig_windows_backprop(*inputs, derivs, on.paths(out), degree, scalar_term, n_threads)
+        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), 1, False, n_threads)
+    else:
+        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), degree, scalar_term, n_threads)
     if transformed is not path:
         out = transform_path_backprop(out, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
     return on.result(out)
+
+
+def _separate_backprop(
+    on: Any,
+    windows: SlidingWindows,
+    paths: Array,
+    derivs: Array,
+    out: Array,
+    degree: int,
+    scalar_term: bool,
+    n_threads: int,
+) -> None:
+    copies = windows.of(paths)
+    sig, gradients = on.scratch(derivs.shape), on.scratch(copies.shape)
+    options = (degree, scalar_term, False, False, 1.0, n_threads)
+    on.kernels.signature.sig(copies, sig, *options)
+    on.kernels.signature.sig_backprop(copies, sig, derivs, gradients, *options)
+    windows.add_up(gradients, out)

@@ -73,8 +73,7 @@ def sig_prefixes(
     Raises
     ------
     TypeError
-        For what is no array of real numbers, an option of the wrong type, or a path on a GPU: this operation has no
-        CUDA kernel yet.
+        For what is no array of real numbers, or an option of the wrong type.
     ValueError
         For a path without channels or of fewer than two axes, or sizes out of reach.
     MemoryError
@@ -99,7 +98,6 @@ def sig_prefixes(
     """
     length = _length(path)
     return windows_forward(
-        "sig_prefixes",
         path,
         degree,
         **_prefixes(length),
@@ -154,7 +152,6 @@ def sig_prefixes_backprop(
     """
     length = _length(path)
     return windows_backward(
-        "sig_prefixes_backprop",
         path,
         sig_derivs,
         degree,

@@ -163,8 +163,8 @@ def sig(
         before the exponential is taken: C = d**2 + ... + d**m numbers for each segment, level after level, words over
         the channels of `path` (without time) in alphabetical order. One row for all segments of all paths, one for each
         segment of all paths, or one for each segment of each path. The Itô lift of Brownian motion with covariance
-        Sigma per unit of time has ``-Sigma * dt / 2`` at level 2. Of the library, dtype and device of `path`, on the
-        CPU; not together with `lead_lag`. Arrays without numbers count as None.
+        Sigma per unit of time has ``-Sigma * dt / 2`` at level 2. Of the library, dtype and device of `path`;
+        not together with `lead_lag`. Arrays without numbers count as None.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 

@@ -50,7 +50,8 @@ def sig_windows(
         Number of points from the start of one window to the start of the next, at least 1.
     starts, ends : arrays of integers of shape (n_windows,) or (..., n_windows), default None
         Slices: window k has the points ``starts[k]``, ``starts[k] + 1``, ..., ``ends[k] - 1``. Either the same for all
-        paths, or with the batch axes of `path`. They must satisfy ``0 <= start <= end <= length``.
+        paths, or with the batch axes of `path`. They must satisfy ``0 <= start <= end <= length``. They are looked at
+        in main memory: if they are on a GPU the call waits for them.
     time_aug, lead_lag : bool, default False
         Transform the path, see `transform_path`, before windows are taken: time runs over the whole path.
     end_time : float, default 1.0
@@ -70,8 +71,7 @@ def sig_windows(
     Raises
     ------
     TypeError
-        For what is no array of real numbers, an option of the wrong type, or a path on a GPU: this operation has no
-        CUDA kernel yet.
+        For what is no array of real numbers, or an option of the wrong type.
     ValueError
         For a path without channels or of fewer than two axes, windows that are not in the path, or sizes out of reach.
     MemoryError
@@ -110,7 +110,6 @@ def sig_windows(
            [0., 0.]])
     """
     return windows_forward(
-        "sig_windows",
         path,
         degree,
         window,
@@ -171,7 +170,6 @@ def sig_windows_backprop(
     array([ -1., -10.,   1.,  10.])
     """
     return windows_backward(
-        "sig_windows_backprop",
         path,
         sig_derivs,
         degree,

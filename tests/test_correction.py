@@ -8,19 +8,13 @@ import pytest
 import reference
 from cases import random_paths
 from checking import assert_close, assert_same_bits, optional
+from correction_cases import SIZES, kinds, make
 from golden import Case, cases
-from gpu import Gpu
-from reference_correction import corrected_signature, width_of
+from reference_correction import corrected_signature
 
 import siglib
 
-# (dimension, degree, highest level of the correction): every specialised dimension, and more.
-SIZES = [
-    *[(1, 2, 2), (1, 5, 3), (2, 2, 2), (2, 3, 3), (2, 6, 2), (2, 6, 4), (3, 4, 2), (3, 4, 3), (4, 3, 2)],
-    *[(5, 3, 2), (5, 4, 2), (5, 3, 3), (6, 3, 2), (6, 3, 3), (9, 2, 2)],
-]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
-kinds = pytest.mark.parametrize("kind", ["one row", "rows", "rows of each path"])
 TRANSFORMS: list[dict[str, Any]] = [{}, {"time_aug": True, "end_time": 1.5}]
 transforms = pytest.mark.parametrize("transform", TRANSFORMS, ids=["", "time_aug"])
 
@@ -36,22 +30,6 @@ def with_correction(record: dict[str, Any]) -> bool:
 )
 def test_golden(case: Case) -> None:
     assert_close(getattr(siglib, case.function)(*case.args, **case.kwargs), case.outputs[0])
-
-
-def make(
-    rng: np.random.Generator,
-    size: tuple[int, int, int],
-    kind: str,
-    batch: tuple[int, ...],
-    length: int,
-    dtype: Any = float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Paths, and a correction of one of the three shapes."""
-    d, _, m = size
-    path = random_paths(rng, *batch, length, d, dtype=dtype)
-    shape = {"one row": (), "rows": (length - 1,), "rows of each path": (*batch, length - 1)}[kind]
-    correction = rng.standard_normal((*shape, width_of(d, m))) / (length * d**1.5)
-    return path, correction.astype(dtype)
 
 
 @kinds
@@ -316,11 +294,6 @@ def test_torch_compile_and_vmap(rng: np.random.Generator) -> None:
     assert_close(torch.func.vmap(call)(path, correction), expected.detach().numpy())
     assert_close(torch.func.vmap(call, (0, None))(path, correction[0]), call(path, correction[0]).detach().numpy())
     torch.library.opcheck(torch.ops.siglib.sig_corrected.default, (path, correction, 3))
-
-
-def test_gpu_is_refused(gpu: Gpu) -> None:
-    with pytest.raises(TypeError, match="correction: corrected signatures do not run on CUDA yet"):
-        siglib.sig(gpu.array(np.ones((4, 2))), 2, correction=gpu.array(np.ones(4)))
 
 
 PATH = np.ones((3, 5, 2))

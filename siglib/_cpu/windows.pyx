@@ -7,13 +7,13 @@ products of pieces on both sides of it,
 
 with two scans per block and one product per window, however wide the windows are, and without inverses: only
 increments of the window itself have an effect on it. Prefixes of a path are the case where the middle is the first
-point: then Q is 1, and nothing is multiplied. Lanes hold (block, path). One `nogil` function takes a lane group from
-the path to the result:
+point: then Q is 1, and nothing is multiplied. Lanes hold (block, path); where there are fewer blocks than lanes, they
+are cut into pieces (`windows_pieces.pxi`). One `nogil` function takes a lane group from the path to the result:
 
-    load_increments  window_plan.pxd   path -> increments in the order of the scans
-    step             tensor_steps.pxd  one increment, from the left or from the right
-    multiply_level   tensor_log.pxi    Q (x) P
-    store_columns    lane_moves.pxd    lanes -> rows of the result
+    load_increments  window_groups.pxd  path -> increments in the order of the scans
+    step             tensor_steps.pxd   one increment, from the left or from the right
+    multiply_level   tensor_log.pxi     Q (x) P
+    store_columns    lane_moves.pxd     lanes -> rows of the result
 
 The gradient runs the same scans; then windows from the last to the first, where P and Q are recovered by taking the
 increments off again, so that one signature per slot is all that is stored. Groups write the gradients of their
@@ -28,19 +28,22 @@ from libc.string cimport memcpy, memset
 
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .tensor_algebra cimport product as tensor_product
+from .tensor_algebra cimport product_backprop as tensor_product_backprop
 from .tensor_log cimport multiply_level, multiply_level_backprop
-from .tensor_steps cimport step, step_backprop, steps_work
-from .window_plan cimport (
-    Block,
+from .tensor_steps cimport step, step_backprop, step_pull, steps_work
+from .window_groups cimport (
     Group,
-    WindowPlan,
     add_gradients,
     add_groups,
+    block_of,
     item,
+    item_after,
+    item_before,
     load_increments,
-    make_blocks,
     make_group,
 )
+from .window_plan cimport Block, WindowPlan, make_blocks
 
 cdef enum:
     # Bytes of the slots of a lane group
@@ -51,6 +54,7 @@ cdef enum:
 
 include "windows_parts.pxi"
 include "windows_lanes.pxi"
+include "windows_pieces.pxi"
 
 
 cdef int make_plan(WindowPlan* plan, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
@@ -77,23 +81,6 @@ cdef void free_plan(WindowPlan* plan) noexcept nogil:
     free(plan.blocks)
     free(plan.slot)
     free(plan.slot_start)
-
-
-cdef struct ThreadMemory:
-    # One thread's: numbers of its lanes, a row for what nobody wants, and the schedules at the end.
-    Py_ssize_t n_numbers, n_schedule, n_bytes
-
-
-cdef inline ThreadMemory thread_memory(const WindowPlan* plan, const Scratch* at, size_t itemsize) noexcept nogil:
-    cdef ThreadMemory of
-    of.n_numbers = at.size * plan.width
-    of.n_schedule = plan.n_group_slots + plan.n_ranks + 2
-    of.n_bytes = (((of.n_numbers + plan.n_words) * <Py_ssize_t>itemsize + of.n_schedule * 8) // 64 + 1) * 64
-    return of
-
-
-cdef inline int64_t* schedules(char* memory, const ThreadMemory* of) noexcept nogil:
-    return <int64_t*>(memory + of.n_bytes) - of.n_schedule
 
 
 cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t n_words, Py_ssize_t* strides):
@@ -125,6 +112,7 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
     cdef void* raw = NULL
     cdef char* memory
     cdef char* mine
+    cdef real* ends = NULL
     if scalar_term:
         out[:, 0] = 1
     if out.shape[0] == 0 or out.shape[1] == scalar_term:
@@ -137,22 +125,27 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
             of = thread_memory(&plan, &at, sizeof(real))
             n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
             memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
-            if memory == NULL:
+            if plan.in_pieces:
+                ends = pieces_memory(&plan, 2, ends)
+            if memory == NULL or (plan.in_pieces and ends == NULL):
                 status = -1
         if status == 0:
             for thread in range(n_jobs):
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
+            if plan.in_pieces:
+                find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends, n_jobs)
             for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
                 mine = memory + threadid() * of.n_bytes
                 if real is double:
                     forward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                  schedules(mine, &of),
-                                  <double*>mine + of.n_numbers, &out[0, scalar_term], out.shape[1])
+                                  schedules(mine, &of), <double*>mine + of.n_numbers, ends, &out[0, scalar_term],
+                                  out.shape[1])
                 else:
                     forward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                  schedules(mine, &of),
-                                  <float*>mine + of.n_numbers, &out[0, scalar_term], out.shape[1])
+                                  schedules(mine, &of), <float*>mine + of.n_numbers, ends, &out[0, scalar_term],
+                                  out.shape[1])
         free(raw)
+        free(ends)
         free_plan(&plan)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_windows")
@@ -174,6 +167,8 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     cdef char* mine
     cdef real* gradients
     cdef real* point
+    cdef real* ends = NULL
+    cdef real* g_begins = NULL
     cdef int64_t* left
     cdef Group shape
     out[:, :, :] = 0
@@ -190,12 +185,19 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
             n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
             memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
             gradients = <real*>aligned_malloc(n_round * size * sizeof(real), &raw_gradients)
-            if memory == NULL or gradients == NULL:
+            if plan.in_pieces:
+                ends = pieces_memory(&plan, 3, ends)
+            if memory == NULL or gradients == NULL or (plan.in_pieces and ends == NULL):
                 status = -1
         if status == 0:
             for thread in range(n_jobs):
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
                 memset(<real*>(memory + thread * of.n_bytes) + of.n_numbers, 0, plan.n_words * sizeof(real))
+            if plan.in_pieces:
+                g_begins = piece_rows(&plan, ends, 2)
+                find_ends(&path[0, 0, 0], strides, &plan, True, memory, &of, piece_rows(&plan, ends, 1), ends, n_jobs)
+                find_begin_cotangents(&path[0, 0, 0], strides, &plan, memory, &of, &derivs[0, scalar_term],
+                                      derivs.shape[1], piece_rows(&plan, ends, 1), ends, g_begins, n_jobs)
             for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):
                 first = k * n_round
                 stop = min(first + n_round, plan.n_groups)
@@ -203,13 +205,13 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
                     mine = memory + threadid() * of.n_bytes
                     if real is double:
                         backward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                       schedules(mine, &of),
-                                       <double*>mine + of.n_numbers, &derivs[0, scalar_term], derivs.shape[1],
+                                       schedules(mine, &of), <double*>mine + of.n_numbers, ends, g_begins,
+                                       &derivs[0, scalar_term], derivs.shape[1],
                                        <vd*>(gradients + (group - first) * size))
                     else:
                         backward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                       schedules(mine, &of),
-                                       <float*>mine + of.n_numbers, &derivs[0, scalar_term], derivs.shape[1],
+                                       schedules(mine, &of), <float*>mine + of.n_numbers, ends, g_begins,
+                                       &derivs[0, scalar_term], derivs.shape[1],
                                        <vf*>(gradients + (group - first) * size))
                 left = schedules(memory, &of)
                 for group in range(first, stop):
@@ -224,6 +226,7 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
                         point[i] = (point[i - plan.d] if p > 0 else 0) - point[i]
         free(raw)
         free(raw_gradients)
+        free(ends)
         free_plan(&plan)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_windows_backprop")

@@ -21,6 +21,23 @@ cdef Scratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
     return at
 
 
+cdef struct ThreadMemory:
+    # One thread's: numbers of its lanes, a row for what nobody wants, and the schedules at the end.
+    Py_ssize_t n_numbers, n_schedule, n_bytes
+
+
+cdef inline ThreadMemory thread_memory(const WindowPlan* plan, const Scratch* at, size_t itemsize) noexcept nogil:
+    cdef ThreadMemory of
+    of.n_numbers = at.size * plan.width
+    of.n_schedule = plan.n_group_slots + plan.n_ranks + 2
+    of.n_bytes = (((of.n_numbers + plan.n_words) * <Py_ssize_t>itemsize + of.n_schedule * 8) // 64 + 1) * 64
+    return of
+
+
+cdef inline int64_t* schedules(char* memory, const ThreadMemory* of) noexcept nogil:
+    return <int64_t*>(memory + of.n_bytes) - of.n_schedule
+
+
 cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, int width) noexcept nogil:
     cdef Py_ssize_t k
     cdef int lane
@@ -92,12 +109,38 @@ cdef void scan_left(const vec* x, vec* slots, vec* work, const vec* inverse, con
             memcpy(<void*>slots, <const void*>before, plan.n_words * sizeof(vec))
 
 
-cdef void forward_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
-                        vec* scratch, int64_t* left, void* dump, void* out, Py_ssize_t out_stride) noexcept nogil:
-    cdef Scratch at = make_scratch(plan, False)
+cdef void scan_right(const vec* x, Py_ssize_t n, vec* P, vec* work, const vec* inverse,
+                     const WindowPlan* plan) noexcept nogil:
+    """P = the signature of n increments."""
+    cdef Py_ssize_t _i
+    memset(<void*>P, 0, plan.n_words * sizeof(vec))
+    for _i in range(n):
+        right_step(x, P, P, work, inverse, plan)
+        x = x + plan.d
+
+
+cdef Group load_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
+                      vec* x, int64_t* left) noexcept nogil:
+    """The shape of a group, its schedules (into `left`, and behind it those of the right scan) and its increments."""
     cdef int64_t* right = left + plan.n_group_slots + 1
     cdef Group shape = make_group(plan, group, left, right)
-    cdef Py_ssize_t rank, _i, n_steps = 0, rows = shape.n_left + shape.n_right
+    memset(<void*>x, 0, (shape.n_left + shape.n_right) * plan.d * sizeof(vec))
+    if vec is vd:
+        load_increments(<const double*>path, strides, plan, group, &shape, left, right, <double*>x)
+    else:
+        load_increments(<const float*>path, strides, plan, group, &shape, left, right, <float*>x)
+    return shape
+
+
+cdef void forward_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
+                        vec* scratch, int64_t* left, void* dump, const void* ends, void* out,
+                        Py_ssize_t out_stride) noexcept nogil:
+    """`ends`: of all pieces, see `windows_pieces.pxi`; NULL if there are none."""
+    cdef Scratch at = make_scratch(plan, False)
+    cdef int64_t* right = left + plan.n_group_slots + 1
+    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef Py_ssize_t rank, _i
+    cdef bint is_one = ends == NULL
     cdef int64_t slot_of[16]
     cdef int64_t row_of[16]
     cdef void* target[16]
@@ -106,19 +149,17 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
     cdef vec* P = scratch + at.P
     cdef int lane
     cdef bint same
-    memset(<void*>x, 0, rows * plan.d * sizeof(vec))
-    if vec is vd:
-        load_increments(<const double*>path, strides, plan, group, &shape, left, right, <double*>x)
-    else:
-        load_increments(<const float*>path, strides, plan, group, &shape, left, right, <float*>x)
     scan_left(x, scratch + at.slots, scratch + at.work, scratch, plan, &shape, left)
     x = x + shape.n_left * plan.d
-    memset(<void*>P, 0, plan.n_words * sizeof(vec))
+    if ends == NULL:
+        memset(<void*>P, 0, plan.n_words * sizeof(vec))
+    else:
+        load_ends(ends, plan, group, False, P)
     for rank in range(shape.n_ranks):
         for _i in range(right[rank]):
             right_step(x, P, P, scratch + at.work, scratch, plan)
             x = x + plan.d
-        n_steps += right[rank]
+            is_one = is_one and right[rank] == 0
         same = locate_windows(plan, group, rank, slot_of, row_of)
         if same and slot_of[0] == 0:
             result = P
@@ -130,7 +171,7 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
                     gather_slots(<double*>(scratch + at.slots), slot_of, <double*>result, plan.n_words, plan.width)
                 else:
                     gather_slots(<float*>(scratch + at.slots), slot_of, <float*>result, plan.n_words, plan.width)
-            if n_steps > 0:
+            if not is_one:
                 product(result, P, scratch + at.product, scratch + 1, plan)
                 result = scratch + at.product
         for lane in range(plan.width):
@@ -143,17 +184,36 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
         store_columns(result, <void* const*>target, 0, plan.n_words, plan.width)
 
 
-cdef void backward_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
-                         vec* scratch, int64_t* left, const void* zeros, const void* derivs,
-                         Py_ssize_t derivs_stride, vec* gx) noexcept nogil:
-    """gx (n_left + n_right, d): the cotangents of the group's increments in the order of the scans."""
-    cdef Scratch at = make_scratch(plan, True)
-    cdef int64_t* right = left + plan.n_group_slots + 1
-    cdef Group shape = make_group(plan, group, left, right)
-    cdef Py_ssize_t rank, _i, i, k, n_steps = shape.n_right, rows = shape.n_left + shape.n_right
-    cdef int64_t slot_of[16]
+cdef bint load_cotangents(const WindowPlan* plan, Py_ssize_t group, Py_ssize_t rank, const void* zeros,
+                          const void* derivs, Py_ssize_t derivs_stride, int64_t* slot_of, vec* g) noexcept nogil:
+    """The cotangents of all lanes' windows; see `locate_windows`."""
     cdef int64_t row_of[16]
     cdef const void* source[16]
+    cdef int lane
+    cdef bint same = locate_windows(plan, group, rank, slot_of, row_of)
+    for lane in range(plan.width):
+        if row_of[lane] < 0:
+            source[lane] = zeros
+        elif vec is vd:
+            source[lane] = <const double*>derivs + row_of[lane] * derivs_stride
+        else:
+            source[lane] = <const float*>derivs + row_of[lane] * derivs_stride
+    load_columns(source, 0, plan.n_words, g)
+    return same
+
+
+cdef void backward_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
+                         vec* scratch, int64_t* left, const void* zeros, const void* ends, const void* g_ends,
+                         const void* derivs, Py_ssize_t derivs_stride, vec* gx) noexcept nogil:
+    """gx (n_left + n_right, d): the cotangents of the group's increments in the order of the scans.
+
+    `ends` and their cotangents: of all pieces, see `windows_pieces.pxi`; NULL if there are none.
+    """
+    cdef Scratch at = make_scratch(plan, True)
+    cdef int64_t* right = left + plan.n_group_slots + 1
+    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef Py_ssize_t rank, _i, i, k, n_steps = shape.n_right if ends == NULL else shape.n_right + 1
+    cdef int64_t slot_of[16]
     cdef const vec* x = scratch + at.x
     cdef vec* minus_x = scratch + at.gx
     cdef vec* work = scratch + at.work
@@ -165,38 +225,26 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     cdef vec* mine = scratch + at.gathered
     cdef vec* g_mine = mine + plan.n_words
     cdef vec* g_slot
-    cdef int lane
     cdef bint same
-    memset(<void*>x, 0, rows * plan.d * sizeof(vec))
-    if vec is vd:
-        load_increments(<const double*>path, strides, plan, group, &shape, left, right, <double*>x)
-    else:
-        load_increments(<const float*>path, strides, plan, group, &shape, left, right, <float*>x)
     scan_left(x, slots, work, scratch, plan, &shape, left)
-    x = x + shape.n_left * plan.d
-    memset(<void*>P, 0, plan.n_words * sizeof(vec))
-    for _i in range(shape.n_right):
-        right_step(x, P, P, work, scratch, plan)
-        x = x + plan.d
-    memset(<void*>GP, 0, plan.n_words * sizeof(vec))
+    x = x + (shape.n_left + shape.n_right) * plan.d
+    if ends == NULL:
+        scan_right(x - shape.n_right * plan.d, shape.n_right, P, work, scratch, plan)
+        memset(<void*>GP, 0, plan.n_words * sizeof(vec))
+    else:
+        load_ends(ends, plan, group, True, P)
+        load_end_cotangents(g_ends, plan, group, GP)
     memset(<void*>g_slots, 0, (shape.n_slots + 1) * plan.n_words * sizeof(vec))
-    gx = gx + rows * plan.d
+    gx = gx + (shape.n_left + shape.n_right) * plan.d
     for rank in range(shape.n_ranks - 1, -1, -1):
-        same = locate_windows(plan, group, rank, slot_of, row_of)
-        for lane in range(plan.width):
-            if row_of[lane] < 0:
-                source[lane] = zeros
-            elif vec is vd:
-                source[lane] = <const double*>derivs + row_of[lane] * derivs_stride
-            else:
-                source[lane] = <const float*>derivs + row_of[lane] * derivs_stride
-        load_columns(source, 0, plan.n_words, g)
+        same = load_cotangents(plan, group, rank, zeros, derivs, derivs_stride, slot_of, g)
         if same:
             g_slot = g_slots + slot_of[0] * plan.n_words
             if slot_of[0] == 0:
                 for i in range(plan.n_words):
                     GP[i] = GP[i] + g[i]
             elif n_steps == 0:
+                # P is 1.
                 for i in range(plan.n_words):
                     g_slot[i] = g_slot[i] + g[i]
             else:

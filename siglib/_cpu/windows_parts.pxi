@@ -56,6 +56,19 @@ cdef void right_step_backprop(const vec* x, const vec* old, vec* g, vec* gx, vec
         step_backprop(x, old, g, gx, work, inverse, plan.d, plan.degree, False)
 
 
+cdef void right_step_pull(const vec* x, vec* g, vec* work, const vec* inverse, const WindowPlan* plan) noexcept nogil:
+    if plan.d == 2:
+        step_pull(x, g, work, inverse, 2, plan.degree, False)
+    elif plan.d == 3:
+        step_pull(x, g, work, inverse, 3, plan.degree, False)
+    elif plan.d == 4:
+        step_pull(x, g, work, inverse, 4, plan.degree, False)
+    elif plan.d == 5:
+        step_pull(x, g, work, inverse, 5, plan.degree, False)
+    else:
+        step_pull(x, g, work, inverse, plan.d, plan.degree, False)
+
+
 cdef inline void product_of(const vec* a, const vec* b, vec* out, const vec* one, Py_ssize_t d,
                             Py_ssize_t degree) noexcept nogil:
     cdef Py_ssize_t n, w, start = 0, size = 1

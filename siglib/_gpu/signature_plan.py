@@ -94,13 +94,18 @@ _STAGED_BYTES = 24 << 10
 _MOST_STAGED = 64
 
 
+def paths_of_block(plan: Plan) -> int:
+    """The most virtual paths that a block of `BLOCK` threads has items of."""
+    n = plan.n_items
+    return BLOCK // n if BLOCK % n == 0 else 1 if n % BLOCK == 0 else (BLOCK - 2) // n + 2
+
+
 @lru_cache(maxsize=1024)
 def make_staging(plan: Plan, d: int, chunk: int, itemsize: int, most_shared: int) -> Staging:
     """Shared memory for blocks of `BLOCK` threads."""
-    n_items = plan.n_items
     if plan.P == 1:
         return Staging(0, 0, 0, 0)
-    n_paths = BLOCK // n_items if BLOCK % n_items == 0 else 1 if n_items % BLOCK == 0 else (BLOCK - 2) // n_items + 2
+    n_paths = paths_of_block(plan)
     vector = 16 // itemsize
     width = d if plan.D else -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
     # Rows that share a warp start in different banks.

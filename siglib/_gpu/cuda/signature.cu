@@ -9,22 +9,6 @@
 #include "signature_tree.cuh"
 #include "tensor.cuh"
 
-// Write the coefficients below node u of level Q to the levels' `rows`; `word` is the place of the node's word.
-template <typename T, int D, int P, int T1, int T2, int Q, typename I>
-__device__ __forceinline__ void store_below(const T* tree, int u, I word, T* const* rows, const I* weights, int c0,
-                                            int j0, int d) {
-    constexpr int FAN = fan<D, P, T1, T2>(Q), AT = level_at<D, P, T1, T2>(Q + 1);
-#pragma unroll
-    for (int j = 0; j < FAN; j++) {
-        const int letter = D > 0 ? j : j + (Q == 0 ? c0 : j0);
-        if (D == 0 && letter >= d) continue;
-        const I next = word + letter * weights[Q];
-        // Several top tiles have the same words of level 1.
-        if (Q + 1 == P || D > 0 || j0 == 0) rows[Q][next] = tree[AT + u * FAN + j];
-        if constexpr (Q + 1 < P) store_below<T, D, P, T1, T2, Q + 1>(tree, u * FAN + j, next, rows, weights, c0, j0, d);
-    }
-}
-
 // path: points of the batch; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
 // word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
 // Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
@@ -134,29 +118,12 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
     }
     if (v >= n_virtual) return;
 
-    // Level by level, first the words that are endings of the suffix, then those of the tree.
     T* row = out + v * out_stride;
     if (scalar_term) {
         if (in_path == 0) row[0] = 1;
         row++;
     }
-    I size = d;  // of the level, which starts at `row`
-#pragma unroll
-    for (int k = 0; k < SUFFIX; k++) {
-        if (tile == 0 && suffix < size) row[suffix] = ending[k];
-        row += size;
-        size *= d;
-    }
-    T* rows[P];
-    I weights[P];  // of the letter in front of a word of the tree's level q
-#pragma unroll
-    for (int q = 0; q < P; q++) {
-        rows[q] = row + suffix;
-        weights[q] = q == 0 ? n_suffixes : weights[q - 1] * d;
-        row += size;
-        size *= d;
-    }
-    store_below<T, D, P, T1, T2, 0>(tree, 0, I(0), rows, weights, c0, j0, (int)d);
+    store_item<T, D, SUFFIX, P, T1, T2>(tree, ending, row, suffix, n_suffixes, tile == 0, c0, j0, d);
 }
 
 // Paths with one channel: the powers X^n / n! of the total increment. One warp for each path.

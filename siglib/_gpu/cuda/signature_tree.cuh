@@ -86,3 +86,43 @@ __device__ __forceinline__ void advance_ending(T* ending, const T* x, T* B) {
         ending[n - 1] = x[n - 1] * c + ending[n - 1];
     }
 }
+
+// Write the coefficients below node u of level Q to the levels' `rows`; `word` is the place of the node's word.
+template <typename T, int D, int P, int T1, int T2, int Q, typename I>
+__device__ __forceinline__ void store_below(const T* tree, int u, I word, T* const* rows, const I* weights, int c0,
+                                            int j0, int d) {
+    constexpr int FAN = fan<D, P, T1, T2>(Q), AT = level_at<D, P, T1, T2>(Q + 1);
+#pragma unroll
+    for (int j = 0; j < FAN; j++) {
+        const int letter = D > 0 ? j : j + (Q == 0 ? c0 : j0);
+        if (D == 0 && letter >= d) continue;
+        const I next = word + letter * weights[Q];
+        // Several top tiles have the same words of level 1.
+        if (Q + 1 == P || D > 0 || j0 == 0) rows[Q][next] = tree[AT + u * FAN + j];
+        if constexpr (Q + 1 < P) store_below<T, D, P, T1, T2, Q + 1>(tree, u * FAN + j, next, rows, weights, c0, j0, d);
+    }
+}
+
+// Write an item's coefficients to the signature at `row`, whose empty word is not there: level by level, first the
+// words that are endings of the suffix, if this item is the first of several that have them, then those of the tree.
+template <typename T, int D, int SUFFIX, int P, int T1, int T2, typename I>
+__device__ __forceinline__ void store_item(const T* tree, const T* ending, T* row, I suffix, I n_suffixes, bool first,
+                                           int c0, int j0, I d) {
+    I size = d;  // of the level, which starts at `row`
+#pragma unroll
+    for (int k = 0; k < SUFFIX; k++) {
+        if (first && suffix < size) row[suffix] = ending[k];
+        row += size;
+        size *= d;
+    }
+    T* rows[P];
+    I weights[P];  // of the letter in front of a word of the tree's level q
+#pragma unroll
+    for (int q = 0; q < P; q++) {
+        rows[q] = row + suffix;
+        weights[q] = q == 0 ? n_suffixes : weights[q - 1] * d;
+        row += size;
+        size *= d;
+    }
+    store_below<T, D, P, T1, T2, 0>(tree, 0, I(0), rows, weights, c0, j0, (int)d);
+}
