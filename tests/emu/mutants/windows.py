@@ -56,9 +56,10 @@ def gradient_of_prefixes(gpu: Any) -> None:
 
 
 def gradient_of_large_signatures(gpu: Any) -> None:
-    """A scan fills several blocks."""
-    paths = 0.3 * np.random.default_rng(0).standard_normal((2, 4, 6))
-    _check_gradient(gpu, paths, np.array([0, 1, 0]), np.array([3, 4, 2]), 4)
+    """A scan fills several blocks; a tree has several tiles."""
+    rng = np.random.default_rng(0)
+    for d, degree in ((3, 8), (6, 4), (17, 2)):
+        _check_gradient(gpu, 0.3 * rng.standard_normal((2, 3, d)), np.array([0, 1, 0]), np.array([3, 3, 2]), degree)
 
 
 def gradient_of_one_channel(gpu: Any) -> None:
@@ -66,16 +67,15 @@ def gradient_of_one_channel(gpu: Any) -> None:
     _check_gradient(gpu, path, np.arange(3), np.arange(3) + 3, 4)
 
 
-def gradient_of_what_is_not_finite(gpu: Any) -> None:
-    """Infinity in the path, but in no increment before it."""
-    path = np.random.default_rng(0).standard_normal((6, 2))
-    path[4] = np.inf
-    derivs = np.zeros((6, 14))
-    derivs[3] = 1
-    gradient = gpu.numpy(siglib.sig_prefixes_backprop(gpu.array(path[:4]), gpu.array(derivs[:4]), 3))
-    starts, ends = [0, 1, 2, 2], [4, 4, 6, 5]
-    out = siglib.sig_windows_backprop(gpu.array(path), gpu.array(np.ones((4, 14))), 3, starts=starts, ends=ends)
-    assert np.isfinite(gpu.numpy(out)[:2]).all() and np.isfinite(gradient).all()
+def gradient_before_a_jump(gpu: Any) -> None:
+    """Coefficients after it are so large that little would be left of the others if it was only taken off again."""
+    path = 0.3 * np.random.default_rng(0).standard_normal((1, 7, 2))
+    path[0, 6:] += 1e6
+    derivs = np.ones((1, 4, 14))
+    derivs[0, 3] = 0
+    starts, ends = np.full(4, 1), np.arange(4, 8)
+    gradient = siglib.sig_windows_backprop(gpu.array(path), gpu.array(derivs), 3, starts=starts, ends=ends)
+    assert_close(gpu.numpy(gradient), gradient_by_definition(path, starts, ends, derivs, 3), 1e-12)
 
 
 BACK, CUT = "windows_backprop.cu", "signature_cut.cuh"
@@ -99,23 +99,23 @@ MUTANTS = [
     Mutant("a window's own cotangent", BACK, "const T found = g_window[w] + sum;", "const T found = sum;", gradient_of_any_windows, "exact"),
     Mutant("rows of no path", BACK, "if (path >= n_paths) return;\n    const unsigned in_team", "if (path > n_paths) return;\n    const unsigned in_team", gradient_of_any_windows),
     Mutant("cotangents of the last row alone", BACK, "                    walk.row--;", "                    walk.row -= 100;", gradient_of_prefixes, "exact"),
-    Mutant("states of the scan before", BACK, "walk.state >= walk.first_state && ", "", gradient_of_any_windows),
-    Mutant("states that are not loaded", BACK, "                    walk.state--;", "                    walk.state -= 100;", gradient_of_what_is_not_finite, "exact"),
+    Mutant("states of the scan before", BACK, "walk.state >= walk.first_state && ", "", gradient_of_prefixes),
+    Mutant("states that are not loaded", BACK, "                    walk.state--;", "                    walk.state -= 100;", gradient_before_a_jump, "exact"),
     Mutant("forwards in time", BACK, "walk.right ? -width : width", "walk.right ? -width : -width", gradient_of_any_windows),
     Mutant("the wrong last increment", BACK, "n_steps - 1 : 1 - n_steps", "n_steps - 1 : -n_steps", gradient_of_any_windows),
     Mutant("steps of shorter scans", BACK, "step + m < lengths[place];", "step + m < end;", gradient_of_any_windows),
     Mutant("no barrier before lengths are read", BACK, "    __syncthreads();\n    int end", "    int end", gradient_of_any_windows),
     Mutant("no barrier before the sums", BACK, "            __syncthreads();\n            sum_items", "            sum_items", gradient_of_any_windows),
-    Mutant("one block's sum alone", BACK, "taken * n_sums + sum_number", "taken * n_sums", gradient_of_large_signatures),
+    Mutant("one block's sum alone", BACK, "taken * n_sums + sum_number", "taken * n_sums", gradient_of_large_signatures, "exact"),
     Mutant("a sum forgotten", BACK, "i < n_sums; i++", "i < 1; i++", gradient_of_large_signatures, "exact"),
     Mutant("the scan to the right forgotten", BACK, "if (low > 0) {", "if (low > 100) {", gradient_of_any_windows, "exact"),
     Mutant("beyond the scan to the right", BACK, "if (step < begin[low]) add(step);", "add(step);", gradient_of_any_windows),
     Mutant("beyond the scan to the left", BACK, "if (step < split[block]) add(step);", "add(step);", gradient_of_any_windows, "exact"),
     Mutant("a cotangent after its step", BACK, "there > row_steps[row]; there--", "there >= row_steps[row]; there--", gradient_of_prefixes),
     Mutant("no factorials backwards", BACK, "power = power * total[k] / (T)n;", "power = power * total[k];", gradient_of_one_channel, "exact"),
-    Mutant("suffixes not read backwards", CUT, "letters[backwards ? S - 1 - n : n]", "letters[n]", gradient_of_prefixes, "exact"),
+    Mutant("suffixes not read backwards", CUT, "letters[backwards ? S - 1 - n : n]", "letters[n]", gradient_of_any_windows, "exact"),
     Mutant("words not read backwards", CUT, "(long long)at.w * sizes[r - 1] + reversed", "(long long)at.w * sizes[r - 1] + word", gradient_of_prefixes, "exact"),
-    Mutant("endings for every item", CUT, "return first && !is_first ? -1 : ending;", "return ending;", gradient_of_prefixes, "exact"),
+    Mutant("endings for every item", CUT, "return first && !is_first ? -1 : ending;", "return ending;", gradient_of_any_windows, "exact"),
     Mutant("cotangents of every top tile", CUT, "exists && (r == P || at.top_tile == 0)", "exists", gradient_of_large_signatures, "exact"),
     Mutant("gradients of the suffix in the order of the left", CUT, "(backwards ? S - 1 - i : i)", "i", gradient_of_large_signatures, "exact"),
 ]  # fmt: skip
