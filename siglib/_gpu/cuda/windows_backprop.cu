@@ -4,8 +4,7 @@
 // The plan (window_plan.py) says which rows and scans there are. A scan is walked back from its last row to the middle,
 // by the items of signature_cut.cuh: an increment is taken off, and what the items have as its gradient is summed.
 // Where a row was, the item's part of the row's cotangent is added. Where the forward scan has left a state, which is
-// at every row or after every few steps, it is loaded again: errors of the way back do not add up, and what is not
-// finite in an increment does not reach those before it.
+// at every row or after every few steps, it is loaded again: errors of the way back do not add up.
 #include "signature_cut.cuh"
 #include "tensor_words.cuh"
 
