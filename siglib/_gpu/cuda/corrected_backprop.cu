@@ -172,7 +172,7 @@ __device__ __forceinline__ void add_cotangents(const State<T>& row, unsigned d, 
 // n_state numbers of the rows' memory are in shared memory, after n_scratch numbers for each row in `scratch`; `tile`
 // increments at a time.
 template <typename T, int D>
-__global__ void __launch_bounds__(256) corrected_backward(
+__global__ void __launch_bounds__(256, 1) corrected_backward(
     const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
     long long n_rows, long long time_aug, double time_step, const T* __restrict__ terms, long long term_path,
     long long term_row, long long n_terms, const T* __restrict__ sig, const T* __restrict__ derivs, long long stride,
