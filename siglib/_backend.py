@@ -34,17 +34,18 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 
 def library_of(array: Array) -> str:
     """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown."""
+    torch: Any = sys.modules.get("torch")
+    # First, and not through the cache, of which torch.compile warns.
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
     cls: Any = type(array)
     return _library_of_class(cls)
 
 
 @lru_cache(maxsize=256)
 def _library_of_class(cls: type) -> str:
-    for library, array_name in (("torch", "Tensor"), ("cupy", "ndarray")):
-        array_class = getattr(sys.modules.get(library), array_name, None)
-        if array_class is not None and issubclass(cls, array_class):
-            return library
-    return "numpy"
+    array_class = getattr(sys.modules.get("cupy"), "ndarray", None)
+    return "cupy" if array_class is not None and issubclass(cls, array_class) else "numpy"
 
 
 def backend_for(**arrays: Array) -> tuple[Any, ...]:

@@ -155,7 +155,9 @@ def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[
     raise ValueError(f"{name} must have length {first[-1]}{also} on its last axis, as {first_name} has, got {length}")
 
 
-def check_correction(correction: Any) -> None:
-    """For operations that take none; None and empty arrays mean none."""
+def check_no_variant(stream: Any, correction: Any) -> None:
+    """For operations that have these options for their documentation alone: see `_variants.py`."""
+    if stream is not False:
+        raise ValueError("stream is an argument of siglib.sig and siglib.log_sig, not of this operator")
     if correction is not None and 0 not in getattr(correction, "shape", (1,)):
         raise ValueError("correction is an argument of siglib.sig and siglib.log_sig, not of this operator")

@@ -1,33 +1,65 @@
 """The operation behind `sig_coef`, as torch differentiates and compiles it; words are checked and encoded already."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from . import _word_chains
 from ._autograd import differentiable
-from ._backend import Array, backend_for, is_on_gpu
+from ._backend import Array, backend_for
 from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
 from ._word_trie import NO_PIECES, Tables, pieces, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
 
 
-def _check_letters(tables: Tables, dimension: int, time_aug: Any, lead_lag: Any) -> None:
-    channels = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+def _check_letters(tables: Tables, dimension: int, time_aug: bool, lead_lag: bool) -> None:
+    channels = augmented_dimension(dimension, time_aug, lead_lag)
     if tables.n_channels > channels:
         raise ValueError(f"the letters of words must be in [0, {channels}), got {tables.n_channels - 1}")
 
 
-def _check_device(name: str, path: Array) -> None:
-    if is_on_gpu(path):
-        raise TypeError(f"{name} does not run on CUDA yet: path must be in main memory, got one on {path.device}")
+@lru_cache(maxsize=256, typed=True)
+def _plan(
+    path: tuple[int, ...], words: str, time_aug: bool, lead_lag: bool
+) -> tuple[tuple[int, ...], Tables, tuple[Any, ...]]:
+    """The batch axes, the tables of the words, and three tables of their pieces: empty for batches that fill the lanes
+    of every instruction set, and for short paths."""
+    batch, length, dimension = path_shape("path", path)
+    found = tables(words)
+    _check_letters(found, dimension, time_aug, lead_lag)
+    trie, joins = pieces(words) if math.prod(batch) < 16 and length > 16 else NO_PIECES
+    return batch, found, (*trie, joins)
 
 
-def _pieces(path: tuple[int, ...], words: str) -> tuple[Any, ...]:
-    """Three tables, empty for batches that fill the lanes of every instruction set, and for short paths."""
-    trie, joins = pieces(words) if math.prod(path[:-2]) < 16 and path[-2] > 16 else NO_PIECES
-    return *trie, joins
+def _columns(on: Any, words: str, found: Tables, prefixes: bool) -> Any:
+    """Which column of a result has what the kernels compute."""
+    if on.on_gpu:
+        return on.constant(_word_chains.columns, words, prefixes)
+    return found.prefix_columns if prefixes else found.columns
+
+
+def _prefix_columns(on: Any, words: str, found: Tables) -> Any:
+    """The same for coefficients that kernels read."""
+    if on.on_gpu:
+        return on.constant(_word_chains.prefix_columns, words)[0]
+    return found.prefix_columns
+
+
+def _tables(on: Any, length: int, words: str, found: Tables, found_pieces: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words as kernels read them: tries on the CPU, chains on a GPU; and their sub-words, for time chunks."""
+    if not on.on_gpu:
+        return *found.trie, *found_pieces
+    whole = _word_chains.chains(words), on.constant(_word_chains.chains, words)
+    if length <= _word_chains.CHUNK or whole[0].n_long:
+        return *whole, None, None, None
+    return (
+        *whole,
+        *(_word_chains.pieces(words), on.constant(_word_chains.pieces, words)),
+        *on.constant(_word_chains.suffixes, words),
+    )
 
 
 def _sig_coef_shape(
@@ -44,7 +76,7 @@ def _sig_coef_shape(
     as_float("end_time", end_time)
     as_n_threads(n_jobs)
     found = tables(words)
-    _check_letters(found, dimension, time_aug, lead_lag)
+    _check_letters(found, dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     return (*batch, len(found.prefix_columns if as_bool("prefixes", prefixes) else found.columns))
 
 
@@ -69,17 +101,15 @@ def _pull(
     n_jobs: int,
 ) -> Array:
     """The gradient; `coefs`: the coefficients of all prefixes, or None; `prefixes`: whether `derivs` is theirs."""
-    found = tables(words)
-    _check_letters(found, path_shape("path", path.shape)[2], time_aug, lead_lag)
+    _, found, found_pieces = _plan(path.shape, words, time_aug, lead_lag)
     out = on.empty(path.shape)
     on.kernels.coefficients.sig_coef_backprop(
         on.paths(path),
         on.rows(derivs)[:, :0] if coefs is None else on.rows(coefs),
-        _NO_COLUMNS if coefs is None else found.prefix_columns,
+        _NO_COLUMNS if coefs is None else _prefix_columns(on, words, found),
         on.rows(derivs),
-        found.prefix_columns if prefixes else found.columns,
-        *found.trie,
-        *_pieces(path.shape, words),
+        _columns(on, words, found, prefixes),
+        *_tables(on, path.shape[-2], words, found, found_pieces),
         on.paths(out),
         time_aug,
         lead_lag,
@@ -101,41 +131,33 @@ def sig_coef(
     n_jobs: int,
 ) -> Array:
     """`siglib.sig_coef` with encoded words."""
-    _check_device("sig_coef", path)
     on, path = backend_for(path=path)
-    shape = _sig_coef_shape(
-        path.shape,
-        words=words,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        prefixes=prefixes,
-        n_jobs=n_jobs,
-    )
-    out = on.empty(shape)
-    found = tables(words)
+    time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
+    batch, found, found_pieces = _plan(path.shape, words, time_aug, lead_lag)
+    prefixes = as_bool("prefixes", prefixes)
+    end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
+    out = on.empty((*batch, len(found.prefix_columns if prefixes else found.columns)))
     on.kernels.coefficients.sig_coef(
         on.paths(path),
-        found.prefix_columns if prefixes else found.columns,
-        *found.trie,
-        *_pieces(path.shape, words),
+        _columns(on, words, found, prefixes),
+        *_tables(on, path.shape[-2], words, found, found_pieces),
         on.rows(out),
         time_aug,
         lead_lag,
-        as_float("end_time", end_time),
-        as_n_threads(n_jobs),
+        end_time,
+        n_threads,
     )
     return on.result(out)
 
 
 def sig_coef_backprop(path: Array, words: str, coefs: Array, derivs: Array, **options: Any) -> Array:
     """`siglib.sig_coef_backprop` with encoded words."""
-    _check_device("sig_coef_backprop", path)
     on, path, coefs, derivs = backend_for(path=path, coefs=coefs, derivs=derivs)
     n_prefixes = len(tables(words).prefix_columns)
+    expected = path_shape("path", path.shape)[0]
     for name, array in (("coefs", coefs), ("derivs", derivs)):
         batch, length = vector_shape(name, array.shape)
-        check_batch("path", path_shape("path", path.shape)[0], name, batch)
+        check_batch("path", expected, name, batch)
         if length != n_prefixes:
             raise ValueError(
                 f"{name} must have length {n_prefixes} on its last axis, one entry for each prefix of "

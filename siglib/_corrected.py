@@ -4,8 +4,7 @@ The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +23,6 @@ from ._corrected_chunks import Chunks, chunk_count
 # Time and scratch memory grow with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**10
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 def is_empty(correction: Any) -> bool:
     """Whether there is nothing to correct: None, or an array without numbers."""
@@ -35,23 +31,6 @@ def is_empty(correction: Any) -> bool:
     if isinstance(correction, (list, tuple)):
         return len(correction) == 0
     return 0 in getattr(correction, "shape", (1,))
-
-
-def or_corrected(corrected: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let `corrected` take the calls of a function that have a correction."""
-
-    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(plain)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if "correction" in kwargs:
-                correction = kwargs.pop("correction")
-                if not is_empty(correction):
-                    return corrected(*args, correction=correction, **kwargs)
-            return plain(*args, **kwargs)
-
-        return call
-
-    return decorate
 
 
 def corrected_sig(

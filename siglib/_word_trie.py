@@ -10,6 +10,7 @@ Tables are built once for each set of words and kept.
 """
 
 import itertools
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ Word = tuple[int, ...]
 _MAX_CUT_LENGTH = 16
 # Subtrees up to this height are one step of a program.
 _MAX_FUSED = 2
+# A chain: a subtree without branches, of at most this many nodes. Those have kernels of their own.
+_MAX_CHAIN = 8
 
 
 class Trie(NamedTuple):
@@ -33,7 +36,8 @@ class Trie(NamedTuple):
     channel, the place of its first power, and the number of its powers; then the steps of the forward pass and those of
     the backward pass. A step is (kind, node, from, to). The kind is the height of a subtree, or minus it to leave its
     top node; 0 is a run of leaves, with their number as `to`. Partial results come from and go to rows in the forward
-    pass, places on a stack in the backward pass.
+    pass, places on a stack in the backward pass. Last come the chains below the root, if all that is there are chains:
+    how many, and for each its length and the number of each letter; otherwise 0.
     """
 
     nodes: np.ndarray
@@ -56,7 +60,7 @@ class Pieces(NamedTuple):
     joins: np.ndarray  # int64, for each prefix: see `_joins`
 
 
-def encode(words: list[Word]) -> str:
+def encode(words: Iterable[Word]) -> str:
     """The words as text: "0,1;2;" are the words (0, 1), (2,) and ()."""
     return ";".join([",".join(map(str, word)) for word in words])
 
@@ -69,7 +73,7 @@ def decode(text: str) -> list[Word]:
 def tables(text: str) -> Tables:
     """The tables of encoded words."""
     words = decode(text)
-    growing = _Growing()
+    growing = Growing()
     found = [growing.insert(word) for word in words]
     trie, number = growing.trie()
     return Tables(
@@ -86,9 +90,11 @@ def pieces(text: str) -> Pieces:
     words = decode(text)
     if max(map(len, words)) > _MAX_CUT_LENGTH:
         return NO_PIECES
-    growing, growing_pieces = _Growing(), _Growing()
+    growing, growing_pieces = Growing(), Growing()
     found = [growing.insert(word) for word in words]
-    found_pieces = [[growing_pieces.insert(word[i:]) for i in range(len(word))] for word in words]
+    # Of a single chain all pieces are chains, if they share nothing: more of them, but faster ones.
+    apart = len(growing.children) - 1 == max(map(len, words)) <= _MAX_CHAIN
+    found_pieces = [[growing_pieces.insert(word[i:], i * apart) for i in range(len(word))] for word in words]
     trie, piece_number = growing_pieces.trie()
     return Pieces(trie, np.array(_joins(found, growing.trie()[1], found_pieces, piece_number), np.int64))
 
@@ -110,23 +116,35 @@ def _joins(
     return [entry for row in sorted(by_node.values(), key=lambda row: row[1]) for entry in row]
 
 
-class _Growing:
+class Growing:
     """A trie while words are put into it. Node 0 is the empty word; a node comes after its parent."""
 
     def __init__(self) -> None:
-        self.children: list[dict[int, int]] = [{}]
+        self.children: list[dict[tuple[int, int], int]] = [{}]  # for each node, by `part` and letter
 
-    def insert(self, word: Word) -> list[int]:
-        """The nodes of the word's prefixes."""
+    def insert(self, word: Word, part: int = 0) -> list[int]:
+        """The nodes of the word's prefixes, which it shares with words of the same part."""
         node, nodes = 0, []
         for letter in word:
-            following = self.children[node].get(letter)
+            following = self.children[node].get((part, letter))
             if following is None:
-                following = self.children[node][letter] = len(self.children)
+                following = self.children[node][part, letter] = len(self.children)
                 self.children.append({})
             node = following
             nodes.append(node)
         return nodes
+
+    def chains(self, heights: list[int], letter_number: dict[int, int]) -> list[int]:
+        """The last part of a program: see `Trie`."""
+        if any(len(siblings) > 1 for siblings in self.children[1:]) or heights[0] > _MAX_CHAIN:
+            return [0]
+        found = [len(self.children[0])]
+        for height, letter, node in sorted((heights[child], key[1], child) for key, child in self.children[0].items()):
+            found += [height + 1, letter_number[letter]]
+            for _ in range(height):
+                (((_, letter), node),) = self.children[node].items()
+                found.append(letter_number[letter])
+        return found
 
     def trie(self) -> tuple[Trie, list[int]]:
         """The tables, and the number that each node has in them: -1 for the empty word."""
@@ -136,7 +154,7 @@ class _Growing:
             heights[node] = max((heights[child] + 1 for child in children[node].values()), default=0)
         powers: dict[int, int] = {}
         for siblings in children:
-            for letter, node in siblings.items():
+            for (_, letter), node in siblings.items():
                 powers[letter] = max(powers.get(letter, 0), heights[node] + 1)
         place, letters = 0, []
         for letter in sorted(powers):
@@ -155,7 +173,7 @@ class _Growing:
         to_do: list[tuple[int, ...]] = []
 
         def push_children(node: int, row: int, free_row: int, at: int, free_place: int, fused: bool) -> None:
-            ordered = sorted((heights[child], letter, child) for letter, child in children[node].items())
+            ordered = sorted((heights[child], letter, child) for (_, letter), child in children[node].items())
             for i, (_, letter, child) in reversed(list(enumerate(ordered))):
                 last = i == len(ordered) - 1 and node != 0
                 to_do.append((child, letter, row, free_row, at, free_place, fused, last))
@@ -196,8 +214,9 @@ class _Growing:
                 push_children(node, own, next_free, free_place, free_place + height, False)
         n_operations = sum(heights[node] + 1 for node in range(1, n_nodes))
         sizes = (place, n_rows, n_places, highest, n_operations, len(letters), len(forward), len(backward))
-        program = [*sizes, *itertools.chain(*letters, *forward, *backward)]
+        chains = self.chains(heights, {letter: i for i, (letter, _, _) in enumerate(letters)})
+        program = [*sizes, *itertools.chain(*letters, *forward, *backward), *chains]
         return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
 
 
-NO_PIECES = Pieces(_Growing().trie()[0], np.zeros(0, np.int64))
+NO_PIECES = Pieces(Growing().trie()[0], np.zeros(0, np.int64))

@@ -2,6 +2,7 @@
 
 import itertools
 import operator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +13,6 @@ from ._checks import as_bool, as_int, augmented_dimension, tensor_length, vector
 from ._word_trie import Word, decode, encode
 from .words import _as_word, word_to_idx
 
-_encoded = lru_cache(maxsize=256)(encode)
-
 
 def _as_words(words: Any) -> list[Word]:
     """The words as tuples of ints: a tuple is one word, a list holds words."""
@@ -23,19 +22,27 @@ def _as_words(words: Any) -> list[Word]:
         raise TypeError(f"words must be a tuple of letters or a list of such words, got {type(words).__name__}")
     if not (set(map(type, words)) <= {tuple} and set(map(type, itertools.chain(*words))) <= {int}):
         words = [_as_word(word) for word in words]
+    return words
+
+
+def _check_letters(words: Iterable[Word]) -> None:
     letters = set(itertools.chain(*words))
     if letters and not (min(letters) >= 0 and max(letters) < 2**31):
         word = next(word for word in words if word and not (min(word) >= 0 and max(word) < 2**31))
         raise ValueError(f"the letters of words must be at least 0, and below 2**31, got {word}")
-    return words
+
+
+@lru_cache(maxsize=256)
+def _checked_text(words: tuple[Word, ...]) -> str:
+    if not words:
+        raise ValueError("words must not be empty: give at least one word")
+    _check_letters(words)
+    return encode(words)
 
 
 def _as_text(words: Any) -> str:
     """The words encoded as operators take them; there must be some."""
-    checked = _as_words(words)
-    if not checked:
-        raise ValueError("words must not be empty: give at least one word")
-    return _encoded(tuple(checked))
+    return _checked_text(tuple(_as_words(words)))
 
 
 def sig_coef(
@@ -81,8 +88,7 @@ def sig_coef(
     Raises
     ------
     TypeError
-        For what is no array of real numbers, words that are no tuples of integers, an option of the wrong type, or a
-        path on a GPU: this operation does not run there yet.
+        For what is no array of real numbers, words that are no tuples of integers, or an option of the wrong type.
     ValueError
         For an empty list, letters that are no channels, or a path without channels or of fewer than two axes.
 
@@ -155,8 +161,7 @@ def sig_coef_backprop(
     Raises
     ------
     TypeError
-        If the arrays are not of one library, device and dtype, if they are on a GPU, or if an option has the wrong
-        type.
+        If the arrays are not of one library, device and dtype, or if an option has the wrong type.
     ValueError
         If the shapes do not go together, or for words that `sig_coef` refuses.
 
@@ -257,6 +262,7 @@ def extract_sig_coef(
 def _places(words: Any, dimension: int, scalar_term: bool) -> tuple[list[int], int]:
     """Where the coefficients of the words stand in a signature, and the length of the longest word."""
     checked = _as_words(words)
+    _check_letters(checked)
     places = [word_to_idx(word, dimension, scalar_term=scalar_term) for word in checked]
     return places, max(map(len, checked), default=0)
 

@@ -18,11 +18,10 @@ from ._checks import (
     checked_tensor_length,
     vector_shape,
 )
+from ._log_signature_parts import as_path_method, blocks_of, log_length, tables_for
 from .exponential import check_lyndon_length
 from .exponential import tables as exp_tables
 from .join import check_displacement
-from .log_signature import _as_path_method, _blocks, _log_length
-from .log_signature import _tables as log_tables
 
 # The coordinates are those of the Lyndon basis.
 _METHOD = 2
@@ -34,11 +33,11 @@ def _linear_sizes(
     """(position of the first letter, number of letters, shape of the log-signature)."""
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_path_method(method)
+    method = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term) and method == 0
     batch = check_displacement(displacement, dimension)
     letters = dimension if degree > 0 else 0
-    return int(scalar_term), letters, (*batch, _log_length(dimension, degree, method, scalar_term))
+    return int(scalar_term), letters, (*batch, log_length(dimension, degree, method, scalar_term))
 
 
 def _linear_log_sig_shape(
@@ -483,11 +482,11 @@ class _Parts:
         kernel(rows, derivs, *matrix, out, *self.sizes, False, self.n_threads)
 
     def _log(self, sig: Any, out: Any) -> None:
-        tables = log_tables(self.on, *self.sizes, _METHOD)
+        tables = tables_for(self.on, *self.sizes, _METHOD)
         self.on.kernels.log_signature.sig_to_log_sig(sig, *tables, out, *self.sizes, _METHOD, False, self.n_threads)
 
     def _log_backprop(self, sig: Any, derivs: Any, out: Any) -> Any:
-        tables = log_tables(self.on, *self.sizes, _METHOD, backward=True)
+        tables = tables_for(self.on, *self.sizes, _METHOD, backward=True)
         self.on.kernels.log_signature.sig_to_log_sig_backprop(
             sig, derivs, *tables, out, *self.sizes, _METHOD, False, self.n_threads
         )
@@ -495,7 +494,7 @@ class _Parts:
 
     def _blocks(self, n_scratch: int, *arrays: Any) -> Any:
         """Blocks of rows of `arrays`, each with so many arrays for signatures."""
-        blocks = _blocks(self.on, len(arrays[0]), self.length, arrays[0].itemsize)
+        blocks = blocks_of(self.on, len(arrays[0]), self.length, arrays[0].itemsize)
         scratch = [self.on.scratch((blocks.step, self.length)) for _ in range(n_scratch)]
         for start in blocks:
             block = [array[start : start + blocks.step] for array in arrays]

@@ -4,10 +4,9 @@ The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the t
 `_lyndon.py` and are prepared on first use.
 """
 
-from pathlib import Path
 from typing import Any
 
-from . import _lyndon, _lyndon_cache
+from . import _lyndon
 from ._autograd import differentiable
 from ._backend import Array, backend_for, widened
 from ._checks import (
@@ -17,48 +16,16 @@ from ._checks import (
     as_n_threads,
     augmented_dimension,
     check_batch,
-    check_correction,
     check_like,
+    check_no_variant,
     checked_tensor_length,
     has_scalar_term,
     path_shape,
     vector_shape,
 )
-from ._corrected import corrected_sig, is_empty, or_corrected, refuse_lead_lag, sig_corrected_backprop
-
-# `log_sig` takes a multiple of so many paths at a time.
-_BLOCK_PATHS = 32
-# Scratch memory grows with the square of the degree if there is one channel.
-_MAX_DEGREE_OF_ONE_CHANNEL = 2**12
-
-
-def _as_method(method: Any) -> int:
-    """The method of a function of signatures: 0, 1 or 2."""
-    method = as_int("method", method, 0)
-    if method == 3:
-        raise ValueError("method 3 starts from paths: method 2 gives the same coordinates from signatures")
-    if method > 3:
-        raise ValueError(f"method must be 0, 1 or 2, got {method}")
-    return method
-
-
-def _as_path_method(method: Any) -> int:
-    """The method of a function of paths: 3 names the coordinates of 2, which are computed in one way."""
-    method = as_int("method", method, 0)
-    if method > 3:
-        raise ValueError(f"method must be 0, 1, 2 or 3, got {method}")
-    return 2 if method == 3 else method
-
-
-def _log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
-    """Length of a log-signature, the transforms' channels counted in `dimension`."""
-    if method == 0:
-        if dimension == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
-            raise ValueError(f"method 0 takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL} for one channel, got {degree}")
-        return checked_tensor_length(dimension, degree) + scalar_term
-    checked_size = _lyndon.checked_size
-    # The symbolic sizes of torch.compile cannot be looked up in a cache.
-    return checked_size(dimension, degree) if type(dimension) is int else checked_size.__wrapped__(dimension, degree)
+from ._corrected import corrected_sig, is_empty, refuse_lead_lag, sig_corrected_backprop
+from ._log_signature_parts import as_method, as_path_method, blocks_of, log_length, tables_for
+from ._variants import is_no_stream, refuse_correction, variant
 
 
 def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_lag: bool = False) -> int:
@@ -109,10 +76,10 @@ def _sizes(
     """(dimension after transforms, degree, method, whether `sig` has the scalar term, length of the log-signature)."""
     dimension = as_int("dimension", dimension, 1)
     degree = as_int("degree", degree, 0)
-    method = _as_method(method)
+    method = as_method(method)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     scalar_term = has_scalar_term("sig", vector_shape("sig", sig)[1], dimension, degree)
-    return dimension, degree, method, scalar_term, _log_length(dimension, degree, method, scalar_term)
+    return dimension, degree, method, scalar_term, log_length(dimension, degree, method, scalar_term)
 
 
 def _sig_to_log_sig_shape(
@@ -131,13 +98,6 @@ def _sig_to_log_sig_shape(
 
 def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **options: Any) -> tuple[Array]:
     return (sig_to_log_sig_backprop(sig, derivs, *args, **options),)
-
-
-def _tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
-    """What the kernels of this backend have to know about Lyndon words."""
-    if on.solves_by_levels:
-        return on.constant(_lyndon_cache.level_tables, dimension, degree, method, on.dtype_name, backward)
-    return on.constant(_lyndon_cache.kernel_tables, dimension, degree, method, on.dtype_name)
 
 
 @differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape, needs_out=False)
@@ -232,7 +192,7 @@ def sig_to_log_sig(
     out = on.empty((*sig.shape[:-1], length))
     on.kernels.log_signature.sig_to_log_sig(
         on.rows(sig),
-        *_tables(on, dimension, degree, method),
+        *tables_for(on, dimension, degree, method),
         on.rows(out),
         dimension,
         degree,
@@ -335,7 +295,7 @@ def sig_to_log_sig_backprop(
     on.kernels.log_signature.sig_to_log_sig_backprop(
         on.rows(sig),
         on.rows(log_sig_derivs),
-        *_tables(on, dimension, degree, method, backward=True),
+        *tables_for(on, dimension, degree, method, backward=True),
         on.rows(out),
         dimension,
         degree,
@@ -371,25 +331,15 @@ def _path_sizes(
     end_time: Any,
     method: Any,
     scalar_term: Any,
-    correction: Any,
 ) -> tuple[int, int, int, bool, int]:
     """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
     dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
     as_float("end_time", end_time)
-    method = _as_path_method(method)
+    method = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
-    check_correction(correction)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    return dimension, degree, method, scalar_term and method == 0, _log_length(dimension, degree, method, scalar_term)
-
-
-def _blocks(on: Any, batch: int, sig_length: int, item_size: int) -> range:
-    """Starts of blocks of paths whose signatures the backend takes at a time; the step is the largest block. Depends on
-    shapes alone.
-    """
-    step = max(1, on.block_bytes // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
-    return range(0, batch, min(step, max(batch, 1)))
+    return dimension, degree, method, scalar_term and method == 0, log_length(dimension, degree, method, scalar_term)
 
 
 def _log_sig_shape(
@@ -401,14 +351,16 @@ def _log_sig_shape(
     end_time: float,
     method: int,
     scalar_term: bool,
+    stream: bool,
     correction: Array,
     n_jobs: int,
 ) -> tuple[int, ...]:
     as_n_threads(n_jobs)
-    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term, correction)[-1])
+    check_no_variant(stream, correction)
+    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term)[-1])
 
 
-def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, **options: Any) -> tuple[Array]:
+def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, stream: bool, **options: Any) -> tuple[Array]:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
@@ -450,7 +402,25 @@ def _corrected_log_sig(
     return as_given(sig_to_log_sig(sig, dimension, degree, method=method, n_jobs=n_jobs))
 
 
-@or_corrected(_corrected_log_sig)
+def _log_sig_stream(
+    path: Array,
+    degree: int,
+    *,
+    stream: bool,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: Array = None,
+    **options: Any,
+) -> Array:
+    """`log_sig` with a stream."""
+    from .log_windows import log_sig_prefixes  # which itself imports this module
+
+    refuse_correction(correction)
+    return log_sig_prefixes(path, degree, method=method, scalar_term=scalar_term, **options)
+
+
+@variant("stream", is_no_stream, _log_sig_stream)
+@variant("correction", is_empty, _corrected_log_sig)
 @differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
@@ -461,6 +431,7 @@ def log_sig(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    stream: bool = False,
     correction: Array = None,
     n_jobs: int = 1,
 ) -> Array:
@@ -489,6 +460,8 @@ def log_sig(
         several times faster); 0: values at all words. See `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
+    stream : bool, default False
+        The log-signatures of all prefixes of the path: the same as `log_sig_prefixes`. Not together with `correction`.
     correction : array of shape (C,), (length - 1, C) or (..., length - 1, C), default None
         Terms of higher levels that are added to the increments of the segments, as for `sig`; for methods 0, 1 and 2.
         If they are no combinations of brackets, methods 1 and 2 show a part of the logarithm only. The signatures of
@@ -499,7 +472,8 @@ def log_sig(
     Returns
     -------
     array of shape (..., log_sig_length(dimension, degree, ...)), or (..., sig_length(...)) for method 0
-        Of the library, dtype and device of `path`. NaN and infinity propagate, without a warning.
+        With `stream`, (..., length, ...). Of the library, dtype and device of `path`. NaN and infinity propagate,
+        without a warning.
 
     Raises
     ------
@@ -530,16 +504,17 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
+    check_no_variant(stream, correction)
     on, path = backend_for(path=path)
     dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
     )
     n_threads = as_n_threads(n_jobs)
     out = on.empty((*path.shape[:-2], length))
-    tables = _tables(on, dimension, degree, method)
+    tables = tables_for(on, dimension, degree, method)
     paths, rows = on.paths(path), on.rows(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = _blocks(on, len(paths), sig_length, paths.itemsize)
+    blocks = blocks_of(on, len(paths), sig_length, paths.itemsize)
     sigs = on.scratch((blocks.step, sig_length))
     for start in blocks:
         block = slice(start, start + blocks.step)
@@ -628,15 +603,15 @@ def log_sig_backprop(
         raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
     dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term, correction
+        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
     )
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
     n_threads = as_n_threads(n_jobs)
     out = on.empty(path.shape)
-    tables = _tables(on, dimension, degree, method, backward=True)
+    tables = tables_for(on, dimension, degree, method, backward=True)
     paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = _blocks(on, len(paths), sig_length, paths.itemsize)
+    blocks = blocks_of(on, len(paths), sig_length, paths.itemsize)
     sigs, sig_derivs = (on.scratch((blocks.step, sig_length)) for _ in range(2))
     options = (degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
     for start in blocks:
@@ -648,121 +623,3 @@ def log_sig_backprop(
         )
         on.kernels.signature.sig_backprop(paths[block], sig, sig_deriv, gradients[block], *options)
     return on.result(out)
-
-
-def _check_device(device: Any) -> None:
-    if not isinstance(device, str):
-        raise TypeError(f"device must be a string, got {type(device).__name__}")
-    if device not in ("cpu", "cuda", "both"):
-        raise ValueError(f'device must be "cpu", "cuda" or "both", got {device!r}')
-
-
-def prepare_log_sig(
-    dimension: int,
-    degree: int,
-    method: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    use_disk: bool = False,
-    device: str = "both",
-) -> None:
-    """Build the tables of Lyndon words and brackets in advance.
-
-    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension
-    and degree only and are shared by all threads, dtypes and devices.
-
-    Parameters
-    ----------
-    dimension : int
-        Number of channels of the paths, at least 1.
-    degree : int
-        Truncation level, at least 0.
-    method : {0, 1, 2, 3}
-        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables,
-        method 3 those of method 2.
-    time_aug, lead_lag : bool, default False
-        Whether these transforms will be used.
-    use_disk : bool, default False
-        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it
-        no file is touched.
-    device : {"both", "cpu", "cuda"}
-        Where the tables will be used. They are made on the host, and copied to a GPU by the first call there.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arguments of the wrong type or size.
-    OSError
-        If `use_disk` is True and the files cannot be written.
-
-    Examples
-    --------
-    >>> import siglib
-    >>> siglib.prepare_log_sig(3, 5, 2)
-    """
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    method = _as_path_method(method)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    use_disk = as_bool("use_disk", use_disk)
-    _check_device(device)
-    _log_length(dimension, degree, method, False)
-    _lyndon_cache.prepare(dimension, degree, method, use_disk, levels=device != "cpu")
-
-
-def set_cache_dir(dir: str | Path) -> None:
-    """Choose where `prepare_log_sig(..., use_disk=True)` keeps its files: in the folder ``siglib`` of this directory.
-
-    Without it this is the user's directory for caches: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on
-    macOS and ``%LOCALAPPDATA%`` on Windows.
-
-    Parameters
-    ----------
-    dir : str or pathlib.Path
-        An existing directory. Nothing is created in it before something is stored.
-
-    Raises
-    ------
-    TypeError
-        If `dir` is no path.
-    ValueError
-        If it is not an existing directory.
-
-    Examples
-    --------
-    >>> import siglib, tempfile
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     siglib.set_cache_dir(directory)
-    ...     siglib.prepare_log_sig(2, 4, 2, use_disk=True)
-    ...     siglib.clear_cache(use_disk=True)
-    """
-    if not isinstance(dir, (str, Path)):
-        raise TypeError(f"dir must be a string or a pathlib.Path, got {type(dir).__name__}")
-    _lyndon_cache.set_directory(Path(dir))
-
-
-def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
-    """Drop all tables that were built for log-signatures; what needs them builds them again.
-
-    Parameters
-    ----------
-    use_disk : bool, default False
-        Remove the files of `prepare_log_sig(..., use_disk=True)`, too.
-    device : {"both", "cpu", "cuda"}
-        Which copies to drop. There is one on the host, which all of them drop; a copy on a GPU goes when the next call
-        there needs the table.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arguments of the wrong type or value.
-
-    Examples
-    --------
-    >>> import siglib
-    >>> siglib.clear_cache()
-    """
-    use_disk = as_bool("use_disk", use_disk)
-    _check_device(device)
-    _lyndon_cache.clear(use_disk)

@@ -15,14 +15,15 @@ from ._checks import (
     as_n_threads,
     augmented_dimension,
     check_batch,
-    check_correction,
     check_like,
+    check_no_variant,
     checked_tensor_length,
     has_scalar_term,
     path_shape,
     vector_shape,
 )
-from ._corrected import corrected_sig, is_empty, or_corrected, refuse_lead_lag, sig_corrected_backprop
+from ._corrected import corrected_sig, is_empty, refuse_lead_lag, sig_corrected_backprop
+from ._variants import is_no_stream, refuse_correction, variant
 
 
 def sig_length(
@@ -74,25 +75,46 @@ def _sig_shape(
     end_time: float,
     horner: bool,
     scalar_term: bool,
+    stream: bool,
     correction: Array,
     n_jobs: int,
 ) -> tuple[int, ...]:
     batch, _, dimension = path_shape("path", path)
     as_float("end_time", end_time)
     as_bool("horner", horner)
-    check_correction(correction)
+    check_no_variant(stream, correction)
     as_n_threads(n_jobs)
     length = sig_length(dimension, degree, time_aug=time_aug, lead_lag=lead_lag, scalar_term=scalar_term)
     return (*batch, length)
 
 
 def _sig_vjp(
-    derivs: Array, out: Array, path: Array, degree: int, *, horner: bool, scalar_term: bool, **options: Any
+    derivs: Array,
+    out: Array,
+    path: Array,
+    degree: int,
+    *,
+    horner: bool,
+    scalar_term: bool,
+    stream: bool,
+    **options: Any,
 ) -> tuple[Array]:
     return (sig_backprop(path, out, derivs, degree, **options),)
 
 
-@or_corrected(corrected_sig)
+def _sig_stream(
+    path: Array, degree: int, *, stream: bool, horner: bool = True, correction: Array = None, **options: Any
+) -> Array:
+    """`sig` with a stream."""
+    from .prefixes import sig_prefixes  # which itself imports this module
+
+    as_bool("horner", horner)
+    refuse_correction(correction)
+    return sig_prefixes(path, degree, **options)
+
+
+@variant("stream", is_no_stream, _sig_stream)
+@variant("correction", is_empty, corrected_sig)
 @differentiable(_sig_vjp, _sig_shape)
 def sig(
     path: Array,
@@ -103,6 +125,7 @@ def sig(
     end_time: float = 1.0,
     horner: bool = True,
     scalar_term: bool = False,
+    stream: bool = False,
     correction: Array = None,
     n_jobs: int = 1,
 ) -> Array:
@@ -132,6 +155,9 @@ def sig(
         Without effect: there is one order of evaluation. Kept for code written for other libraries.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
+    stream : bool, default False
+        The signatures of all prefixes of the path, those of its first point, its first two points, and so on: the same
+        as `sig_prefixes`. Not together with `correction`.
     correction : array of shape (C,), (length - 1, C) or (..., length - 1, C), default None
         Terms of levels 2 to m, m at most `degree`, that are added to the increments of the segments, their first level,
         before the exponential is taken: C = d**2 + ... + d**m numbers for each segment, level after level, words over
@@ -144,7 +170,7 @@ def sig(
 
     Returns
     -------
-    array of shape (..., sig_length(dimension, degree, ...))
+    array of shape (..., sig_length(dimension, degree, ...)), or (..., length, sig_length(...)) with `stream`
         Of the library, dtype and device of `path`. float16 and bfloat16 are computed in float32. NaN and infinity
         propagate to the words that use their channel, without a warning.
 
@@ -160,7 +186,8 @@ def sig(
 
     Notes
     -----
-    Differentiable with respect to `path` and `correction`, once, in PyTorch; see `sig_backprop`.
+    Differentiable with respect to `path` and `correction`, once, in PyTorch; see `sig_backprop`, and for `stream`
+    `sig_prefixes_backprop`.
 
     References
     ----------
@@ -187,6 +214,13 @@ def sig(
     >>> import numpy as np
     >>> siglib.sig([[0, 0], [1, 0], [1, 1]], 2, correction=-0.5 * np.eye(2).ravel())
     array([ 1. ,  1. , -0.5,  1. ,  0. , -0.5])
+
+    All prefixes:
+
+    >>> siglib.sig([[0, 0], [1, 0], [1, 1]], 2, stream=True)
+    array([[0. , 0. , 0. , 0. , 0. , 0. ],
+           [1. , 0. , 0.5, 0. , 0. , 0. ],
+           [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
     on, path = backend_for(path=path)
     shape = _sig_shape(
@@ -197,6 +231,7 @@ def sig(
         end_time=end_time,
         horner=horner,
         scalar_term=scalar_term,
+        stream=stream,
         correction=correction,
         n_jobs=n_jobs,
     )

@@ -11,7 +11,9 @@ import numpy as np
 
 from ._backend import Array, library_of, namespace_of
 from ._checks import as_bool, as_int, as_n_threads
-from .intervals import Intervals, Points, as_point
+from ._growing_path import Points
+from ._interval_table import Intervals
+from .intervals import as_point
 from .log_signature import log_sig_length, sig_to_log_sig
 from .signature import sig_combine, sig_length
 from .windows import sig_windows
@@ -193,8 +195,8 @@ class SigStream(_Stream):
         start = int(ends[0]) if rebase else 0
         sig = self._intervals.results(np.full_like(ends, start), ends, self._scalar_term)
         if self._before is not None and not rebase:
-            before = np.broadcast_to(self._before, (len(ends), *self._before.shape)).copy()
-            sig = sig_combine(self._points.tensor(before), sig, self._dimension, self._degree, n_jobs=self._n_jobs)
+            before = namespace_of(sig).broadcast_to(self._points.on.result(self._before), sig.shape)
+            sig = sig_combine(before, sig, self._dimension, self._degree, n_jobs=self._n_jobs)
         return self._result(sig)
 
     def pop_front(self) -> None:
@@ -209,9 +211,7 @@ class SigStream(_Stream):
 
     def _drop(self, n: int) -> None:
         """Forget the first n points, but for the signature of the path up to the next one."""
-        past = self._intervals.query(np.array([0]), np.array([n]))[0].reshape(*(self.batch_shape or ()), -1)
-        if self._scalar_term:
-            past = np.concatenate([np.ones((*past.shape[:-1], 1), past.dtype), past], axis=-1)
+        past = self._intervals.values(np.array([0]), np.array([n]), self._scalar_term)[0]
         if self._before is not None:
             past = sig_combine(self._before, past, self._dimension, self._degree)
         self._before = past

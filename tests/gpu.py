@@ -2,6 +2,7 @@
 
 import importlib
 import types
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from emu import emulator, fake_cupy
 
 from siglib import _backend
-from siglib._gpu import _launch, backends
+from siglib._gpu import _launch, backends, window_plan
 
 
 class Gpu:
@@ -50,6 +51,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     for cache in ("_kernels", "_shared", "_attributes"):
         monkeypatch.setattr(_launch, cache, {})
     monkeypatch.setattr(backends, "_constants", {})
+    monkeypatch.setattr(window_plan, "_plans", OrderedDict())
     _backend._library_of_class.cache_clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()

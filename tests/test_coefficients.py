@@ -366,14 +366,6 @@ def test_refused_extractions(sig: Any, words: Any, options: dict, error: Any, me
         siglib.extract_sig_coef(sig, words, 2, **options)
 
 
-def test_paths_on_a_gpu_are_refused(emulated: Any) -> None:
-    path = emulated.array(np.ones((3, 2)))
-    with pytest.raises(TypeError, match="sig_coef does not run on CUDA yet: path must be in main memory"):
-        siglib.sig_coef(path, (0,))
-    with pytest.raises(TypeError, match="sig_coef_backprop does not run on CUDA yet: path must be in main memory"):
-        siglib.sig_coef_backprop(path, (0,), path[0, :1], path[0, :1])
-
-
 def test_extracting_on_a_gpu(emulated: Any, rng: np.random.Generator) -> None:
     sig = rng.standard_normal((3, 6))
     found = siglib.extract_sig_coef(emulated.array(sig), [(1, 0), (1,)], 2)

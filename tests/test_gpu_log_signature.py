@@ -173,7 +173,7 @@ def test_log_sig_of_paths_in_blocks(
     gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, method: int, transform: dict
 ) -> None:
     """Blocks of paths, the last one not full, and their gradients."""
-    monkeypatch.setattr("siglib.log_signature._BLOCK_PATHS", 2)
+    monkeypatch.setattr("siglib._log_signature_parts._BLOCK_PATHS", 2)
     monkeypatch.setattr("siglib._gpu.backends._GpuBackend.block_bytes", 0)
     path = random_paths(rng, 5, 6, 2)
     out = siglib.log_sig(gpu.array(path), 3, method=method, **transform)

@@ -693,7 +693,7 @@ ARGUMENTS: dict[str, dict[str, st.SearchStrategy]] = {
     "idx_to_word": {"idx": small, "alphabet_size": small},
 }  # fmt: skip
 OPTIONS: dict[str, st.SearchStrategy] = {
-    "time_aug": flags, "lead_lag": flags, "scalar_term": flags, "horner": flags, "end_time": times, "n_jobs": threads,
+    "time_aug": flags, "lead_lag": flags, "scalar_term": flags, "horner": flags, "stream": flags, "end_time": times, "n_jobs": threads,
     "correction": st.one_of(st.none(), junk, arbitrary_arrays()),
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,

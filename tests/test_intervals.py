@@ -47,6 +47,44 @@ def test_intervals_of_a_growing_path(rng: np.random.Generator) -> None:
         assert_close(grown.sig_batch(starts, ends), np.array(expected), 1e-12)
 
 
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 4), (6, 3), (9, 2)])
+def test_every_way_to_cut_an_interval(dtype: np.dtype, rng: np.random.Generator, dimension: int, degree: int) -> None:
+    """All intervals of a few blocks, in both directions: every number of points before, behind, and blocks between."""
+    path = random_paths(rng, 70, dimension, dtype=dtype)
+    starts, ends = np.divmod(np.arange(70 * 70), 70)
+    out = siglib.IntervalSignature(path, degree, scalar_term=True).sig_batch(starts, ends)
+    path = path.astype(np.float64)
+    expected = [
+        siglib.sig_prefixes(piece, degree, scalar_term=True)[order]
+        for k in range(70)
+        for piece, order in ((path[k::-1], slice(None, 0, -1)), (path[k:], slice(None)))
+    ]
+    assert_close(out, np.concatenate(expected), TOLERANCE[dtype.name])
+
+
+def test_an_interval_depends_on_its_points_alone(dtype: np.dtype, rng: np.random.Generator) -> None:
+    """Not on what was asked for with it, nor on when blocks were complete, nor on the threads."""
+    path = random_paths(rng, 1500, 3, dtype=dtype)
+    starts, ends = rng.integers(0, 1500, (2, 300))
+    expected = siglib.IntervalSignature(path, 4).sig_batch(starts, ends)
+    grown = siglib.IntervalSignature(path[:700], 4, n_jobs=2)
+    for k in np.flatnonzero(np.maximum(starts, ends) < 700):
+        assert_same_bits(grown.sig(int(starts[k]), int(ends[k])), expected[k])
+    grown.append(path[700:710])
+    grown.sig(0, 709)
+    grown.append(path[710:])
+    assert_same_bits(grown.sig_batch(starts[::-1], ends[::-1]), np.ascontiguousarray(expected[::-1]))
+    twins = siglib.IntervalSignature(np.stack([path, path[::-1], path]), 4).sig_batch(starts, ends)
+    assert_same_bits(np.ascontiguousarray(twins[2]), expected)
+
+
+def test_one_channel_of_any_degree(rng: np.random.Generator) -> None:
+    path = random_paths(rng, 300, 1)
+    out = siglib.IntervalSignature(path, 200, scalar_term=True).sig_batch([3, 290], [280, 288])
+    for found, change in zip(out, (path[280, 0] - path[3, 0], path[288, 0] - path[290, 0]), strict=True):
+        assert_close(found, np.cumprod(np.concatenate([[1.0], change / np.arange(1, 201)])))
+
+
 def test_batches(rng: np.random.Generator) -> None:
     paths = random_paths(rng, 2, 3, 400, 2)
     out = siglib.IntervalSignature(paths, 3, scalar_term=True).sig_batch([5, 390, 7], [380, 2, 7])

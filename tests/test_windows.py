@@ -5,6 +5,7 @@ import pytest
 import reference
 from cases import random_paths, transforms
 from checking import assert_close, assert_same_bits
+from reference_windows import by_definition, gradient_by_definition, random_windows, slices_of, sliding
 
 import siglib
 
@@ -12,52 +13,11 @@ TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZES = [(1, 5), (2, 1), (2, 2), (2, 4), (2, 7), (3, 3), (3, 4), (3, 5), (4, 3), (5, 2), (5, 4), (6, 3), (7, 2), (9, 3)]
 
 
-def slices_of(paths: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[list[np.ndarray]]:
-    """Window k of path b is [b][k]."""
-    starts, ends = (np.broadcast_to(a, (len(paths), np.shape(a)[-1])) for a in (starts, ends))
-    return [[path[i:j] for i, j in zip(s, e, strict=True)] for path, s, e in zip(paths, starts, ends, strict=True)]
-
-
-def by_definition(paths: np.ndarray, starts: np.ndarray, ends: np.ndarray, degree: int) -> np.ndarray:
-    """The signature of every slice on its own."""
-    return np.array(
-        [
-            [reference.signature(piece.astype(np.float64)[None], degree)[0] for piece in windows]
-            for windows in slices_of(paths, starts, ends)
-        ]
-    )
-
-
-def gradient_by_definition(
-    paths: np.ndarray, starts: np.ndarray, ends: np.ndarray, derivs: np.ndarray, degree: int
-) -> np.ndarray:
-    """The sum of the slices' own gradients."""
-    out = np.zeros(paths.shape)
-    starts, ends = (np.broadcast_to(a, (len(paths), np.shape(a)[-1])) for a in (starts, ends))
-    for b, k in np.ndindex(starts.shape):
-        i, j = starts[b, k], ends[b, k]
-        if j - i > 1:
-            piece = paths[b : b + 1, i:j].astype(np.float64)
-            out[b, i:j] += reference.signature_gradient(piece, derivs[b, k][None].astype(np.float64), degree)[0]
-    return out
-
-
-def sliding(length: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    starts = np.arange(0, length - window + 1, stride)
-    return starts, starts + window
-
-
-def random_windows(rng: np.random.Generator, length: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
-    """Any slices, empty ones and single points among them."""
-    ends = np.sort(rng.integers(0, length + 1, (*shape, 2)), axis=-1)
-    return ends[..., 0], ends[..., 1]
-
-
 # Definition
 
 
 @pytest.mark.parametrize(
-    ("window", "stride"), [(1, 1), (2, 1), (2, 3), (7, 1), (7, 2), (7, 9), (20, 1), (23, 5), (25, 1)]
+    ("window", "stride"), [(1, 1), (2, 1), (2, 3), (4, 3), (7, 1), (7, 2), (7, 9), (8, 4), (20, 1), (23, 5), (25, 1)]
 )
 @pytest.mark.parametrize(("dimension", "degree"), [(2, 3), (5, 2)])
 def test_sliding_windows(
@@ -82,11 +42,65 @@ def test_any_windows(
         assert_close(out, by_definition(paths, starts, ends, degree), TOLERANCE[dtype.name])
 
 
-@pytest.mark.parametrize("batch", [1, 2, 17])
-def test_prefixes(dtype: np.dtype, rng: np.random.Generator, batch: int) -> None:
-    paths = random_paths(rng, batch, 12, 3, dtype=dtype)
-    expected = by_definition(paths, np.zeros(12, int), np.arange(1, 13), 4)
+@pytest.mark.parametrize(("batch", "length"), [(1, 12), (2, 12), (17, 12), (1, 70)])
+def test_prefixes(dtype: np.dtype, rng: np.random.Generator, batch: int, length: int) -> None:
+    paths = random_paths(rng, batch, length, 3, dtype=dtype)
+    expected = by_definition(paths, np.zeros(length, int), np.arange(1, length + 1), 4)
     assert_close(siglib.sig_prefixes(paths, 4), expected, TOLERANCE[dtype.name])
+
+
+def windows_around(rng: np.random.Generator, length: int, middle: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+    """Any windows with a point in common."""
+    return rng.integers(0, middle + 1, shape), rng.integers(middle + 1, length + 1, shape)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 3), (2, 6), (3, 4), (4, 3), (5, 3), (6, 2), (7, 2)])
+def test_one_block_in_pieces(
+    dtype: np.dtype, rng: np.random.Generator, instruction_set: str, dimension: int, degree: int
+) -> None:
+    """Few windows that share a point with many others: prefixes, and windows of any starts, of one path and of two."""
+    paths = random_paths(rng, 2, 130, dimension, dtype=dtype)
+    n = siglib.sig_length(dimension, degree)
+    for batch, starts, ends in (
+        (1, np.zeros(130, int), np.arange(1, 131)),
+        (2, *windows_around(rng, 130, 9, 90)),
+        (2, *windows_around(rng, 130, 9, 2, 90)),
+    ):
+        out = siglib.sig_windows(paths[:batch], degree, starts=starts, ends=ends)
+        derivs = rng.standard_normal((batch, starts.shape[-1], n)).astype(dtype)
+        gradient = siglib.sig_windows_backprop(paths[:batch], derivs, degree, starts=starts, ends=ends)
+        expected, expected_gradient = np.zeros(out.shape), np.zeros(gradient.shape)
+        for b, windows in enumerate(slices_of(paths[:batch], starts, ends)):
+            for k, piece in enumerate(windows):
+                expected[b, k] = sig = siglib.sig(piece.astype(np.float64), degree)
+                part = siglib.sig_backprop(piece.astype(np.float64), sig, derivs[b, k].astype(np.float64), degree)
+                start = np.broadcast_to(starts, (batch, len(windows)))[b, k]
+                expected_gradient[b, start : start + len(piece)] += part
+        assert_close(out, expected, TOLERANCE[dtype.name])
+        assert_close(gradient, expected_gradient, 20 * TOLERANCE[dtype.name])
+
+
+def test_prefixes_of_a_long_path(dtype: np.dtype, rng: np.random.Generator) -> None:
+    """Several groups of pieces; every prefix is the one before times a segment."""
+    path = random_paths(rng, 6000, 2, dtype=dtype)
+    out = siglib.sig_prefixes(path, 3)
+    assert_close(out[-1], siglib.sig(path.astype(np.float64), 3), TOLERANCE[dtype.name])
+    segments = siglib.sig(np.stack([path[:-1], path[1:]], axis=1).astype(np.float64), 3)
+    expected = siglib.sig_combine(out[:-1].astype(np.float64), segments, 2, 3)
+    assert_close(out[1:], expected, TOLERANCE[dtype.name])
+    derivs = rng.standard_normal(out.shape).astype(dtype)
+    gradient = siglib.sig_prefixes_backprop(path, derivs, 3)
+    # Moving the whole path changes nothing, and scaling it by 1 + t scales level k by 1 + k t.
+    assert_close(gradient.sum(axis=0, dtype=float), np.zeros(2), 1e3 * TOLERANCE[dtype.name] * np.abs(gradient).max())
+    levels = np.repeat([1, 2, 3], [2, 4, 8])
+    expected_slope = (derivs.astype(float) * out.astype(float) * levels).sum()
+    assert (
+        abs((gradient.astype(float) * path).sum() - expected_slope)
+        < 100 * TOLERANCE[dtype.name] * np.abs(derivs.astype(float) * out * levels).sum()
+    )
+    for n_jobs in (2, 3):
+        assert_same_bits(siglib.sig_prefixes(path, 3, n_jobs=n_jobs), out)
+        assert_same_bits(siglib.sig_prefixes_backprop(path, derivs, 3, n_jobs=n_jobs), gradient)
 
 
 def test_more_windows_than_slots(rng: np.random.Generator) -> None:
@@ -96,6 +110,19 @@ def test_more_windows_than_slots(rng: np.random.Generator) -> None:
     out = siglib.sig_windows(paths, 4, 300)
     direct = np.stack([siglib.sig(paths[0, i:j], 4) for i, j in zip(starts, ends, strict=True)])
     assert_close(out[0], direct, 1e-12)
+
+
+@pytest.mark.parametrize("stride", [12, 16, 17])
+def test_separate_windows_from_any_point(rng: np.random.Generator, stride: int) -> None:
+    """Windows that slide without having much in common, behind the first point, of a path with other strides."""
+    paths = random_paths(rng, 70, 3, 2).swapaxes(0, 1)[:, ::-1]
+    starts = np.arange(5, 55, stride)
+    out = siglib.sig_windows(paths, 3, starts=starts, ends=starts + 16, scalar_term=True)
+    assert (out[..., 0] == 1).all()
+    assert_close(out[..., 1:], by_definition(paths, starts, starts + 16, 3), 1e-12)
+    derivs = rng.standard_normal(out.shape)
+    gradient = siglib.sig_windows_backprop(paths, derivs, 3, starts=starts, ends=starts + 16)
+    assert_close(gradient, gradient_by_definition(paths, starts, starts + 16, derivs[..., 1:], 3), 1e-12)
 
 
 # Identities
@@ -162,10 +189,13 @@ def test_gradient_of_any_windows(
         assert_close(gradient, gradient_by_definition(paths, starts, ends, derivs, degree), 20 * TOLERANCE[dtype.name])
 
 
-@pytest.mark.parametrize(("window", "stride"), [(1, 1), (2, 1), (5, 1), (5, 3), (5, 7), (12, 1)])
+@pytest.mark.parametrize(
+    ("window", "stride"), [(1, 1), (2, 1), (5, 1), (5, 3), (5, 7), (12, 1), (16, 1), (16, 15), (17, 17), (16, 18)]
+)
 def test_gradient_of_sliding_windows(dtype: np.dtype, rng: np.random.Generator, window: int, stride: int) -> None:
-    paths = random_paths(rng, 2, 14, 3, dtype=dtype)
-    starts, ends = sliding(14, window, stride)
+    length = 14 if window < 14 else 50
+    paths = random_paths(rng, 2, length, 3, dtype=dtype)
+    starts, ends = sliding(length, window, stride)
     derivs = rng.standard_normal((2, len(starts), 40)).astype(dtype)
     gradient = siglib.sig_windows_backprop(paths, derivs[..., 1:], 3, window, stride)
     expected = gradient_by_definition(paths, starts, ends, derivs[..., 1:], 3)
@@ -230,6 +260,10 @@ def test_what_is_not_finite_stays_in_its_windows(rng: np.random.Generator, value
     expected = np.ones((2, 53), bool)
     expected[0, 23:31] = False
     assert (finite == expected).all()
+    path = random_paths(rng, 300, 3, dtype=dtype)
+    path[200] = value
+    finite = np.isfinite(siglib.sig_prefixes(path, 3)).all(axis=-1)
+    assert (finite == (np.arange(300) < 200)).all()
 
 
 @pytest.mark.parametrize("scalar_term", [False, True])

@@ -17,6 +17,7 @@ _MODULES = (
     "join",
     "coefficients",
     "windows",
+    "intervals",
     "log_signature",
     "exponential",
     "signature_kernel",

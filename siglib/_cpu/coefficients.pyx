@@ -2,8 +2,9 @@
 
 Lanes hold paths. A lane group goes through its increments stretch by stretch (coefficients_groups.pxd) and keeps one
 coefficient for each distinct prefix of the words (coefficients_trie.pxd); the gradient takes the increments off again
-(coefficients_trie_adjoint.pxd). Small batches of long paths are cut in time. Chunks need the coefficients of all
-sub-words, and are joined by Chen's identity: S(w) = sum over w = u v of S_1(u) S_2(v).
+(coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of
+long paths are cut in time. Chunks need the coefficients of all sub-words, and are joined by Chen's identity: S(w) =
+sum over w = u v of S_1(u) S_2(v).
 
 Cuts and the order of every sum depend on shapes and words alone: the bits are the same for any number of threads.
 """
@@ -13,10 +14,12 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
+from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_adjoint
 from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backprop
 from .coefficients_groups cimport (
     STRETCH,
     Plan,
+    add_stretch,
     ceil_div,
     chunk_length,
     chunk_start,
@@ -25,7 +28,6 @@ from .coefficients_groups cimport (
     make_plan,
     store_stretch,
     store_values,
-    store_whole_stretch,
 )
 from .coefficients_trie cimport BLOCK, Trie, make_trie, walk
 from .coefficients_trie_adjoint cimport PAIR, WIDE, walk_adjoint
@@ -41,8 +43,8 @@ cdef struct Call:
 
 
 cdef struct Scratch:
-    # One thread's memory, in vectors: dx | xs | rows | inverse | S | gx | next_row | gxs | stack | G.
-    size_t xs, rows, inverse, S, gx, next_row, gxs, stack, G, size
+    # One thread's memory, in vectors: dx | xs | rows | inverse | factors | S | gx | next_row | gxs | stack | G.
+    size_t xs, rows, inverse, factors, S, gx, next_row, gxs, stack, G, size
 
 
 cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
@@ -52,7 +54,8 @@ cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
     at.xs = stretch
     at.rows = at.xs + BLOCK * trie.n_powers
     at.inverse = at.rows + trie.n_rows * BLOCK * (trie.highest + 1)
-    at.S = at.inverse + trie.highest + 2
+    at.factors = at.inverse + trie.highest + 2
+    at.S = at.factors + (LONGEST + 1 if trie.n_chains > 0 else 0)
     at.gx = at.S + trie.n_nodes
     at.next_row = at.gx + (stretch if backward else 0)
     at.gxs = at.next_row + (call.plan.row_size if backward else 0)
@@ -63,8 +66,14 @@ cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
 
 
 cdef void fill_constants(const Call* call, const Scratch* at, bint backward, real* memory) noexcept nogil:
-    """inverse[r] = 1 / r, and the root's partial results, 1."""
+    """inverse[r] = 1 / r, factors[r] = 1 / r!, and the root's partial results, 1."""
     cdef Py_ssize_t r, i, width = call.plan.width
+    cdef double factor = 1
+    if call.trie.n_chains > 0:
+        for r in range(LONGEST + 1):
+            factor = factor / r if r > 0 else 1
+            for i in range(width):
+                memory[(at.factors + r) * width + i] = <real>factor
     for r in range(call.trie.highest + 2):
         for i in range(width):
             memory[(at.inverse + r) * width + i] = <real>1 / <real>r if r > 0 else 0
@@ -78,21 +87,28 @@ cdef void fill_constants(const Call* call, const Scratch* at, bint backward, rea
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
 cdef void load(const real* path, const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, Py_ssize_t padded,
-               real* dx) noexcept nogil:
-    load_stretch(path, call.strides, &call.plan, &call.trie, call.columns, group, first, n, padded, dx)
+               Py_ssize_t ahead, real* dx) noexcept nogil:
+    load_stretch(path, call.strides, &call.plan, &call.trie, call.columns, group, first, n, padded, ahead, dx)
 
 
 cdef void store(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, real* gx, real* next_row, real* out,
                 real* last_derivs) noexcept nogil:
-    if last_derivs == NULL:
-        store_whole_stretch(&call.plan, group, first, n, gx, next_row, out)
+    if call.plan.transform.lead_lag:
+        add_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, out, last_derivs)
     else:
-        store_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, out, last_derivs)
+        store_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, next_row, out, last_derivs)
 
 
 cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
-    if real is double:
+    if call.trie.n_chains > 0:
+        if real is double:
+            walk_chains(<const vd*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
+                        <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w))
+        else:
+            walk_chains(<const vf*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
+                        <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w))
+    elif real is double:
         walk(<const vd*>memory, n_rows, call.plan.row_size, &call.trie, call.columns,
              <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w), <vd*>(memory + at.rows * w),
              <vd*>(memory + at.S * w))
@@ -104,7 +120,16 @@ cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows
 
 cdef void backward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
-    if real is double:
+    if call.trie.n_chains > 0:
+        if real is double:
+            walk_chains_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                call.columns, <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w),
+                                <vd*>(memory + at.G * w))
+        else:
+            walk_chains_adjoint(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                call.columns, <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w),
+                                <vf*>(memory + at.G * w))
+    elif real is double:
         walk_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie, call.columns,
                      <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w), <vd*>(memory + at.gxs * w),
                      <vd*>(memory + at.stack * w), <vd*>(memory + at.S * w), <vd*>(memory + at.G * w))
@@ -123,7 +148,7 @@ cdef void forward_group(const real* path, const Call* call, const Scratch* at, P
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, BLOCK) * BLOCK
-        load(path, call, group, first, n, padded, memory)
+        load(path, call, group, first, n, padded, STRETCH if first + STRETCH < n_rows else 0, memory)
         forward_stretch(call, at, padded, memory)
 
 
@@ -137,7 +162,7 @@ cdef void backward_group(const real* path, const Call* call, const Scratch* at, 
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, PAIR) * PAIR
-        load(path, call, group, first, n, padded, memory)
+        load(path, call, group, first, n, padded, -STRETCH if first > 0 else 0, memory)
         backward_stretch(call, at, padded, memory)
         store(call, group, first, n, memory + at.gx * w, memory + at.next_row * w, out, last_derivs)
 
@@ -174,7 +199,7 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     cdef const Plan* plan = &call.plan
     cdef Py_ssize_t group, virtual, i, w = plan.width, dimension = plan.transform.dimension
     cdef size_t per_thread = at.size * w
-    cdef bint stepwise = not plan.whole or plan.n_chunks > 1
+    cdef bint shared = plan.transform.lead_lag or plan.n_chunks > 1  # points, by several rows or chunks
     n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
     cdef void* raw = NULL
     cdef real* memory = NULL
@@ -185,13 +210,17 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     # Partial results of the gradient grow with the square of the length of words: a GiB or more is taken for too much.
     if at.size < (1 << 24):
         memory = <real*>aligned_malloc(per_thread * n_threads * sizeof(real), &raw)
-    if stepwise:
+    if shared:
         last_derivs = <real*>calloc(plan.n_virtual * dimension, sizeof(real))
-        memset(out, 0, plan.n_paths * plan.transform.length * dimension * sizeof(real))
-    if memory == NULL or (stepwise and last_derivs == NULL):
+    if memory == NULL or (shared and last_derivs == NULL):
         free(raw)
         free(last_derivs)
         return -1
+    if plan.transform.lead_lag:
+        memset(out, 0, plan.n_paths * plan.transform.length * dimension * sizeof(real))
+    elif shared:
+        for i in range(plan.n_paths):
+            memset(out + ((i + 1) * plan.transform.length - 1) * dimension, 0, dimension * sizeof(real))
     for thread in range(n_threads):
         fill_constants(call, &at, True, memory + thread * per_thread)
     for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_threads):
@@ -203,7 +232,7 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
         memset(mine + at.G * w, 0, call.trie.n_nodes * w * sizeof(real))
         load_values(plan, group, derivs, n_derivs, deriv_columns, n_derivs, True, mine + at.G * w)
         backward_group(path, call, &at, group, mine, out, last_derivs)
-    if stepwise:
+    if shared:
         for virtual in range(plan.n_virtual):
             i = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             target = out + (virtual // plan.n_chunks * plan.transform.length

@@ -5,12 +5,12 @@ at a time, so that memory does not grow with the length of paths. Only the lette
 faster to transpose whole points in registers.
 """
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
 from .coefficients_trie cimport Trie
 from .increments cimport Transform, load_letter, load_letter_backprop
-from .lane_moves cimport load_columns, store_columns
+from .lane_moves cimport gather, load_columns, prefetch_line, store_columns
 from .lanes cimport real, vd, vf
 
 cdef enum:
@@ -82,45 +82,96 @@ cdef inline Py_ssize_t chunk_length(const Plan* plan, Py_ssize_t virtual) noexce
     return min(plan.chunk_rows, plan.transform.n_rows - chunk_start(plan, virtual))
 
 
-cdef inline bint load_whole_stretch(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
-                                    Py_ssize_t first, Py_ssize_t n, real* dx) noexcept nogil:
-    """`load_stretch` of whole points, or False if a lane ends before."""
-    cdef Py_ssize_t i, virtual, d = plan.transform.d
-    cdef const real* points[16]
+cdef inline void load_whole_stretch(const real* const* points, Py_ssize_t d, Py_ssize_t n, Py_ssize_t ahead, int width,
+                                    real* dx) noexcept nogil:
+    """`load_stretch` of whole points, which lie one after another, by transposes in registers."""
+    cdef Py_ssize_t i, part
     cdef int lane
-    for lane in range(plan.width):
-        virtual = virtual_of(plan, group, lane)
-        points[lane] = path + virtual // plan.n_chunks * strides[0] + (chunk_start(plan, virtual) + first) * d
-        if chunk_length(plan, virtual) < first + n:
-            return False
+    for i in range(0, (n + 1) * d, 64):
+        part = min(<Py_ssize_t>64, (n + 1) * d - i)
+        if ahead != 0:
+            for lane in range(width):
+                prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real))
+                prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 64)
+                prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 128)
+                prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 192)
+                if real is double:
+                    prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 256)
+                    prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 320)
+                    prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 384)
+                    prefetch_line(<uintptr_t>points[lane] + (ahead + i) * sizeof(real) + 448)
+        if real is double:
+            load_columns(<const void* const*>points, i, part, <vd*>dx + i)
+        else:
+            load_columns(<const void* const*>points, i, part, <vf*>dx + i)
     if real is double:
-        load_columns(<const void* const*>points, 0, (n + 1) * d, <vd*>dx)
         for i in range(n * d):
             (<vd*>dx)[i] = (<vd*>dx)[d + i] - (<vd*>dx)[i]
     else:
-        load_columns(<const void* const*>points, 0, (n + 1) * d, <vf*>dx)
         for i in range(n * d):
             (<vf*>dx)[i] = (<vf*>dx)[d + i] - (<vf*>dx)[i]
-    return True
+
+
+cdef inline void load_letter_of_lanes(const real* const* points, Py_ssize_t row_stride, Py_ssize_t n, Py_ssize_t ahead,
+                                      int width, real* dx, Py_ssize_t row_size) noexcept nogil:
+    """One letter of n rows of all lanes; points are its numbers in their first points."""
+    cdef Py_ssize_t k
+    cdef int lane
+    cdef vd before_f64, after_f64
+    cdef vf before_f32, after_f32
+    if real is double:
+        before_f64 = gather(<const void* const*>points, 0, <vd*>dx)
+    else:
+        before_f32 = gather(<const void* const*>points, 0, <vf*>dx)
+    for k in range(n):
+        if ahead != 0:
+            for lane in range(width):
+                prefetch_line(<uintptr_t>points[lane] + (ahead + k * row_stride) * sizeof(real))
+        if real is double:
+            after_f64 = gather(<const void* const*>points, (k + 1) * row_stride, <vd*>dx)
+            (<vd*>dx)[k * row_size] = after_f64 - before_f64
+            before_f64 = after_f64
+        else:
+            after_f32 = gather(<const void* const*>points, (k + 1) * row_stride, <vf*>dx)
+            (<vf*>dx)[k * row_size] = after_f32 - before_f32
+            before_f32 = after_f32
 
 
 cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const Plan* plan, const Trie* trie,
                               const Py_ssize_t* columns, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n,
-                              Py_ssize_t padded, real* dx) noexcept nogil:
+                              Py_ssize_t padded, Py_ssize_t ahead, real* dx) noexcept nogil:
     """dx (padded, row_size, width): rows first..first + n - 1 of a group's virtual paths, then rows of zeros.
 
-    strides: those of path (n_paths, length, dimension), in numbers. dx has one row more, which may be overwritten.
+    strides: those of path (n_paths, length, dimension), in numbers; ahead: how many points further the next stretch
+    begins, which is asked for, 0 for nothing. dx has one row more, which may be overwritten.
     """
     cdef Py_ssize_t i, k, virtual, length, row = plan.row_size * plan.width
+    cdef bint full = not plan.transform.lead_lag
     cdef int lane
     cdef real* target
-    if plan.whole and load_whole_stretch(path, strides, plan, group, first, n, dx):
-        memset(dx + n * row, 0, (padded - n) * row * sizeof(real))
-        return
+    cdef const real* points[16]
+    cdef const real* numbers[16]
     for lane in range(plan.width):
         virtual = virtual_of(plan, group, lane)
-        length = max(<Py_ssize_t>0, min(n, chunk_length(plan, virtual) - first))
-        for i in range(trie.n_letters):
+        points[lane] = path + virtual // plan.n_chunks * strides[0] + (chunk_start(plan, virtual) + first) * strides[1]
+        full = full and chunk_length(plan, virtual) >= first + n
+    ahead = ahead * strides[1]
+    if full and plan.whole:
+        load_whole_stretch(points, plan.transform.d, n, ahead, plan.width, dx)
+        memset(dx + n * row, 0, (padded - n) * row * sizeof(real))
+        return
+    for i in range(trie.n_letters):
+        if full and not (plan.transform.time_aug and trie.letters[3 * i] == plan.transform.d - 1):
+            for lane in range(plan.width):
+                numbers[lane] = points[lane] + trie.letters[3 * i] * strides[2]
+            target = dx + columns[i] * plan.width
+            load_letter_of_lanes(numbers, strides[1], n, ahead, plan.width, target, plan.row_size)
+            for k in range(n, padded):
+                memset(target + k * row, 0, plan.width * sizeof(real))
+            continue
+        for lane in range(plan.width):
+            virtual = virtual_of(plan, group, lane)
+            length = max(<Py_ssize_t>0, min(n, chunk_length(plan, virtual) - first))
             target = dx + columns[i] * plan.width + lane
             if length > 0:
                 load_letter(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
@@ -129,53 +180,90 @@ cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const
                 target[k * row] = 0
 
 
-cdef inline void store_stretch(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
-                               Py_ssize_t first, Py_ssize_t n, const real* gx, real* out,
-                               real* last_derivs) noexcept nogil:
-    """Adjoint of `load_stretch`: adds gx (n, row_size, width) to the gradients of points, out (n_paths, length,
-    dimension). Those of the last point of each virtual path go to last_derivs (n_virtual, dimension)."""
+cdef inline void add_stretch(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
+                             Py_ssize_t first, Py_ssize_t n, const real* gx, real* out,
+                             real* last_derivs) noexcept nogil:
+    """`store_stretch` for lead-lag, where several rows belong to one point: adds to `out`, which must be 0 at first."""
     cdef Py_ssize_t i, virtual, length, start, stop
     cdef int lane
     for lane in range(n_live(plan, group)):
         virtual = virtual_of(plan, group, lane)
         start = chunk_start(plan, virtual)
         length = max(<Py_ssize_t>0, min(n, chunk_length(plan, virtual) - first))
-        stop = start + chunk_length(plan, virtual)
+        stop = (start + chunk_length(plan, virtual)) // 2
         for i in range(trie.n_letters):
             load_letter_backprop(gx + columns[i] * plan.width + lane, plan.row_size * plan.width, &plan.transform,
-                                 trie.letters[3 * i], start + first, length,
-                                 stop // 2 if plan.transform.lead_lag else stop,
+                                 trie.letters[3 * i], start + first, length, stop,
                                  out + virtual // plan.n_chunks * plan.transform.length * plan.transform.dimension,
                                  last_derivs + virtual * plan.transform.dimension)
 
 
-cdef inline void store_whole_stretch(const Plan* plan, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, real* gx,
-                                     real* next_row, real* out) noexcept nogil:
-    """The same for whole points of uncut paths: writes the gradients of the points first + 1..first + n, and if first
-    is 0 of point 0.
+cdef inline void store_lane(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, const real* gx,
+                            Py_ssize_t row, Py_ssize_t n, real* out) noexcept nogil:
+    """Gradients of n points in a row of one lane, `row` numbers apart, to out (n, dimension)."""
+    cdef Py_ssize_t i, k, letter, dimension = plan.transform.dimension
+    cdef const real* source
+    memset(out, 0, n * dimension * sizeof(real))
+    for i in range(trie.n_letters):
+        letter = trie.letters[3 * i]
+        if letter < dimension:  # time has no gradient
+            source = gx + columns[i] * plan.width
+            for k in range(n):
+                out[k * dimension + letter] = source[k * row]
 
+
+cdef inline void store_stretch(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
+                               Py_ssize_t first, Py_ssize_t n, real* gx, real* next_row, real* out,
+                               real* last_derivs) noexcept nogil:
+    """Adjoint of `load_stretch`: of gx (n, row_size, width), gradients of rows, writes those of the points first + 1 to
+    first + n of each virtual path, and if first is 0 of point 0, to out (n_paths, length, dimension).
+
+    The last point of a chunk belongs to the next one as well: its gradient goes to last_derivs (n_virtual, dimension).
     next_row: the gradient of row first + n, which becomes that of row `first`. gx has one row more, and is overwritten.
     """
-    cdef Py_ssize_t i, d = plan.transform.d, path_size = plan.transform.length * d
+    cdef Py_ssize_t i, k, length, virtual, row = plan.row_size * plan.width, dimension = plan.transform.dimension
+    cdef bint full = plan.whole
     cdef int lane
     cdef real* points[16]
     for lane in range(n_live(plan, group)):
-        points[lane] = out + (group * plan.width + lane) * path_size
-    for i in range(d * plan.width):
-        gx[n * d * plan.width + i] = next_row[i]
+        virtual = virtual_of(plan, group, lane)
+        points[lane] = (out + (virtual // plan.n_chunks * plan.transform.length + chunk_start(plan, virtual) + first)
+                        * dimension)
+        length = chunk_length(plan, virtual) - first
+        full = full and length >= n + (plan.n_chunks > 1)
+        # What came of rows behind the end of a chunk counts for nothing.
+        for k in range(max(<Py_ssize_t>0, length), n):
+            for i in range(plan.row_size):
+                gx[k * row + i * plan.width + lane] = 0
+    for i in range(row):
+        gx[n * row + i] = next_row[i]
         next_row[i] = gx[i]
+    # From here on row k belongs to point first + k + 1.
     if real is double:
-        for i in range(n * d):
-            (<vd*>gx)[i] = (<vd*>gx)[i] - (<vd*>gx)[d + i]
-        store_columns(<const vd*>gx, <void* const*>points, (first + 1) * d, n * d, n_live(plan, group))
+        for i in range(n * plan.row_size):
+            (<vd*>gx)[i] = (<vd*>gx)[i] - (<vd*>gx)[plan.row_size + i]
     else:
-        for i in range(n * d):
-            (<vf*>gx)[i] = (<vf*>gx)[i] - (<vf*>gx)[d + i]
-        store_columns(<const vf*>gx, <void* const*>points, (first + 1) * d, n * d, n_live(plan, group))
-    if first == 0:
-        for lane in range(n_live(plan, group)):
-            for i in range(d):
-                points[lane][i] = 0 - next_row[i * plan.width + lane]
+        for i in range(n * plan.row_size):
+            (<vf*>gx)[i] = (<vf*>gx)[i] - (<vf*>gx)[plan.row_size + i]
+    if full and real is double:
+        store_columns(<const vd*>gx, <void* const*>points, dimension, n * dimension, n_live(plan, group))
+    elif full:
+        store_columns(<const vf*>gx, <void* const*>points, dimension, n * dimension, n_live(plan, group))
+    for lane in range(n_live(plan, group)):
+        virtual = virtual_of(plan, group, lane)
+        length = min(n, chunk_length(plan, virtual) - first)
+        if length <= 0:
+            continue
+        if not full:
+            k = length
+            if plan.n_chunks > 1 and first + length == chunk_length(plan, virtual):
+                k = length - 1
+                store_lane(plan, trie, columns, gx + k * row + lane, row, 1, last_derivs + virtual * dimension)
+            store_lane(plan, trie, columns, gx + lane, row, k, points[lane] + dimension)
+        if first == 0:
+            store_lane(plan, trie, columns, next_row + lane, row, 1, points[lane])
+            for i in range(dimension):
+                points[lane][i] = 0 - points[lane][i]
 
 
 cdef inline void store_values(const Plan* plan, Py_ssize_t group, const real* S, const real* one,

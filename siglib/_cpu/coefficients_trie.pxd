@@ -30,6 +30,8 @@ cdef struct Trie:
     const int64_t* letters       # (n_letters, 3): channel, place of its powers, their number
     const int64_t* forward       # (n_steps, 4): kind, node, from, to
     const int64_t* backward      # (n_back_steps, 4)
+    Py_ssize_t n_chains          # below the root, if all that is there are chains
+    const int64_t* chains        # for each its length, and the number of each letter
 
 
 cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program) noexcept nogil:
@@ -48,6 +50,8 @@ cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program)
     trie.letters = &program[8]
     trie.forward = trie.letters + 3 * trie.n_letters
     trie.backward = trie.forward + 4 * trie.n_steps
+    trie.n_chains = trie.backward[4 * trie.n_back_steps]
+    trie.chains = trie.backward + 4 * trie.n_back_steps + 1
     return trie
 
 

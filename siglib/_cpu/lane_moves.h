@@ -5,6 +5,7 @@
  * load_words_*:    numbers first..first+n-1 of each row -> n vectors, n a small constant; by pieces of 16 bytes, so up
  *                  to 12 bytes behind the last number are read, too: they must exist.
  * gather_*:        number `first` of each row -> one vector.
+ * SIGLIB_PREFETCH_LINE: ask for the cache line of an address, which need not exist.
  * A transpose is log2(W) rounds of interleaving row i with row i + W/2. */
 #ifndef SIGLIB_LANE_MOVES_H
 #define SIGLIB_LANE_MOVES_H
@@ -42,6 +43,8 @@ typedef float vf_unaligned __attribute__((vector_size(SIGLIB_LANE_BYTES), aligne
 #define SIGLIB_LOW_F32 SIGLIB_LOW_4
 #define SIGLIB_HIGH_F32 SIGLIB_HIGH_4
 #endif
+
+#define SIGLIB_PREFETCH_LINE(address) __builtin_prefetch((const void *)(address))
 
 /* Two-operand shuffle with constant lane numbers, in the spelling that the compiler knows. */
 #ifdef __has_builtin

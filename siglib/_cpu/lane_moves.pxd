@@ -1,5 +1,7 @@
 """Moves between rows, one per work item, and lane vectors (lane_moves.h), for either floating type."""
 
+from libc.stdint cimport uintptr_t
+
 from .lanes cimport lanes, real, vd, vec, vf
 
 
@@ -12,6 +14,7 @@ cdef extern from "lane_moves.h" nogil:
     void load_words_vf(const void* const* rows, Py_ssize_t first, int n, vf* out)
     vd gather_vd(const void* const* rows, Py_ssize_t first)
     vf gather_vf(const void* const* rows, Py_ssize_t first)
+    void prefetch_line "SIGLIB_PREFETCH_LINE"(uintptr_t address)
 
 
 cdef inline vec gather(const void* const* rows, Py_ssize_t first, const vec* tag) noexcept nogil:

@@ -90,9 +90,10 @@ cdef inline void step(const vec* x, const vec* old, vec* new, vec* work, const v
 
 cdef inline void _level_backprop(const vec* x, vec* g, vec* gx, vec* b, const vec* g_children, Py_ssize_t n_nodes,
                                  const vec* inverse, const Py_ssize_t d, const Py_ssize_t n,
-                                 const bint left) noexcept nogil:
+                                 const bint left, const bint for_x) noexcept nogil:
     """Adjoint of `_level`: from the cotangents of the children's partial results (and of their coefficients, g) to
-    those of the nodes, which take the place of the partial results themselves."""
+    those of the nodes, which take the place of the partial results themselves; for_x: and to that of the increment,
+    the only one that needs the partial results."""
     cdef Py_ssize_t u, i, j, c
     cdef vec t, z, letter, total
     cdef vec* node
@@ -101,29 +102,33 @@ cdef inline void _level_backprop(const vec* x, vec* g, vec* gx, vec* b, const ve
     for u in range(n_nodes):
         node = b + u * n
         if n <= 4:
-            for i in range(n):
-                value[i] = node[i]
+            if for_x:
+                for i in range(n):
+                    value[i] = node[i]
             for j in range(d):
                 c = j * n_nodes + u if left else u * d + j
                 letter = x[j]
                 t = g[c]
-                total = gx[j] + t * value[0]
+                if for_x:
+                    total = gx[j] + t * value[0]
                 acc[0] = letter * t if j == 0 else acc[0] + letter * t
                 for i in range(1, n):
                     z = g_children[c * (n - 1) + i - 1]
                     if i > 1:
                         z = z * inverse[i]
-                    total = total + z * value[i]
+                    if for_x:
+                        total = total + z * value[i]
                     acc[i] = letter * z if j == 0 else acc[i] + letter * z
                     t = t + z
                 if n > 1:
                     g[c] = t
-                gx[j] = total
+                if for_x:
+                    gx[j] = total
             for i in range(n):
                 node[i] = acc[i]
         else:
             # The cotangents need a second pass: the partial results are still read in the first.
-            for j in range(d):
+            for j in range(d if for_x else 0):
                 c = j * n_nodes + u if left else u * d + j
                 t = g[c]
                 total = gx[j] + t * node[0]
@@ -146,12 +151,39 @@ cdef inline void _level_backprop(const vec* x, vec* g, vec* gx, vec* b, const ve
                 g[c] = t
 
 
+cdef inline void _levels_backprop(const vec* x, vec* g, vec* gx, vec* work, const vec* inverse, const Py_ssize_t d,
+                                  Py_ssize_t degree, const bint left, const bint for_x) noexcept nogil:
+    """Adjoint of `_levels`, whose partial results are in `work` (if `for_x`)."""
+    cdef Py_ssize_t q, n, n_nodes = 1
+    cdef vec* b = work
+    cdef vec* children
+    for q in range(degree - 1):
+        b = b + n_nodes * (degree - q)
+        n_nodes *= d
+        g = g + n_nodes
+    children = b
+    for q in range(degree - 1, -1, -1):
+        n = degree - q
+        if n == 1:
+            _level_backprop(x, g, gx, b, children, n_nodes, inverse, d, 1, left, for_x)
+        elif n == 2:
+            _level_backprop(x, g, gx, b, children, n_nodes, inverse, d, 2, left, for_x)
+        elif n == 3:
+            _level_backprop(x, g, gx, b, children, n_nodes, inverse, d, 3, left, for_x)
+        elif n == 4:
+            _level_backprop(x, g, gx, b, children, n_nodes, inverse, d, 4, left, for_x)
+        else:
+            _level_backprop(x, g, gx, b, children, n_nodes, inverse, d, n, left, for_x)
+        children = b
+        g = g - n_nodes
+        n_nodes //= d
+        b = b - n_nodes * (n + 1)
+
+
 cdef inline void step_backprop(const vec* x, const vec* old, vec* g, vec* gx, vec* work, const vec* inverse,
                                const Py_ssize_t d, Py_ssize_t degree, const bint left) noexcept nogil:
     """Adjoint of `step`: g, the cotangent of `new`, becomes that of `old`; gx is the cotangent of the increment."""
-    cdef Py_ssize_t i, q, n, n_nodes = 1
-    cdef vec* b = work
-    cdef vec* children
+    cdef Py_ssize_t i
     cdef vec letters[6]
     cdef vec gradient[6]
     cdef vec* total = gx
@@ -162,27 +194,19 @@ cdef inline void step_backprop(const vec* x, const vec* old, vec* g, vec* gx, ve
         x = letters
         total = gradient
     memset(<void*>total, 0, d * sizeof(vec))
-    for q in range(degree - 1):
-        b = b + n_nodes * (degree - q)
-        n_nodes *= d
-        g = g + n_nodes
-    children = b
-    for q in range(degree - 1, -1, -1):
-        n = degree - q
-        if n == 1:
-            _level_backprop(x, g, total, b, children, n_nodes, inverse, d, 1, left)
-        elif n == 2:
-            _level_backprop(x, g, total, b, children, n_nodes, inverse, d, 2, left)
-        elif n == 3:
-            _level_backprop(x, g, total, b, children, n_nodes, inverse, d, 3, left)
-        elif n == 4:
-            _level_backprop(x, g, total, b, children, n_nodes, inverse, d, 4, left)
-        else:
-            _level_backprop(x, g, total, b, children, n_nodes, inverse, d, n, left)
-        children = b
-        g = g - n_nodes
-        n_nodes //= d
-        b = b - n_nodes * (n + 1)
+    _levels_backprop(x, g, total, work, inverse, d, degree, left, True)
     if d <= 6:
         for i in range(d):
             gx[i] = total[i]
+
+
+cdef inline void step_pull(const vec* x, vec* g, vec* work, const vec* inverse, const Py_ssize_t d, Py_ssize_t degree,
+                           const bint left) noexcept nogil:
+    """g, the cotangent of `new` in `step`, becomes that of `old`, which need not be known."""
+    cdef Py_ssize_t i
+    cdef vec letters[6]
+    if d <= 6:
+        for i in range(d):
+            letters[i] = x[i]
+        x = letters
+    _levels_backprop(x, g, NULL, work, inverse, d, degree, left, False)

@@ -1,4 +1,4 @@
-"""How windows are cut into blocks, and blocks into lane groups.
+"""How windows are cut into blocks.
 
 A *block* is a run of windows that have a point in common, its *middle*: where the first of them ends. Signatures from
 the starts of its windows to the middle, and from the middle to their ends, are two scans; a window is the product of
@@ -6,8 +6,9 @@ one of each. Windows come ordered by their ends (`order`), so the second scan gi
 windows. The first scan goes backwards from the middle; what it gives at the start of a window is kept in a *slot*, and
 slot 0 is the middle itself. How many slots a block may have is limited by memory, not by the windows.
 
-A lane of a group is an item, (block, path). Where lanes of a group differ in the number of increments that lead to
-their next slot or end, shorter ones are filled up with zero increments.
+Few blocks with many windows (the prefixes of one path are a single one) would leave lanes empty. They are cut into
+*pieces*, blocks with the same middle whose right scans go on where the one before stops; from which signature it does
+is found first.
 """
 
 from libc.stdint cimport int64_t
@@ -15,11 +16,19 @@ from libc.stdint cimport int64_t
 from .lanes cimport real
 
 
+cdef enum:
+    # Windows and increments of a piece: of the smallest that pay, and of pieces that are enough for several groups
+    FEW = 32
+    MANY = 256
+
+
 cdef struct Block:
     Py_ssize_t row              # of starts, lasts and order
     Py_ssize_t first            # its windows are order[row, first], order[row, first + 1], ..
     Py_ssize_t n_windows
     Py_ssize_t middle           # a point
+    Py_ssize_t begin            # where its right scan begins: the middle, but in later pieces
+    bint continues              # the right scan of the block before
     Py_ssize_t n_slots          # without slot 0
 
 
@@ -40,6 +49,7 @@ cdef struct WindowPlan:
     Py_ssize_t n_blocks
     int64_t* slot               # of each window, in order
     int64_t* slot_start         # of each slot of a block, from its first window on; descending
+    bint in_pieces              # some blocks continue others
     Py_ssize_t n_items
     Py_ssize_t n_groups
     # Maxima over all groups
@@ -83,183 +93,80 @@ cdef inline void make_slots(WindowPlan* plan, Block* block) noexcept nogil:
         plan.slot[base + block.first + k] = 0 if start == block.middle else low + 1
 
 
+cdef inline int64_t last_point(const WindowPlan* plan, Py_ssize_t row, Py_ssize_t rank) noexcept nogil:
+    """The last point of a window of a row; windows come by their last points."""
+    return plan.lasts[row * plan.n_windows + plan.order[row * plan.n_windows + rank]]
+
+
+cdef inline Py_ssize_t block_end(const WindowPlan* plan, Py_ssize_t row, Py_ssize_t first) noexcept nogil:
+    """Where the block that starts with window `first` of a row ends."""
+    cdef Py_ssize_t k, n_new = 0
+    cdef int64_t start, before = -1, middle = last_point(plan, row, first)
+    for k in range(first, plan.n_windows):
+        start = plan.starts[row * plan.n_windows + plan.order[row * plan.n_windows + k]]
+        if start > middle:
+            return k
+        if start != middle and start != before:
+            if n_new == plan.max_slots:
+                return k
+            n_new += 1
+            before = start
+    return plan.n_windows
+
+
+cdef inline Py_ssize_t scan_work(const WindowPlan* plan, Py_ssize_t row, Py_ssize_t first,
+                                 Py_ssize_t stop) noexcept nogil:
+    """Windows and increments of the right scan of windows first..stop-1."""
+    return stop - first + last_point(plan, row, stop - 1) - last_point(plan, row, first)
+
+
+cdef inline void add_pieces(WindowPlan* plan, Py_ssize_t row, Py_ssize_t first, Py_ssize_t stop,
+                            Py_ssize_t n_pieces) noexcept nogil:
+    """Windows first..stop-1, which have a middle in common, as blocks of about the same work."""
+    cdef Py_ssize_t piece, at = first, work = scan_work(plan, row, first, stop)
+    cdef Block* block
+    for piece in range(1, n_pieces + 1):
+        if at == stop:
+            return
+        block = plan.blocks + plan.n_blocks
+        block.row = row
+        block.first = at
+        block.middle = last_point(plan, row, first)
+        block.begin = last_point(plan, row, max(at - 1, first))
+        block.continues = at > first
+        at += 1
+        while at < stop and (piece == n_pieces or scan_work(plan, row, first, at + 1) * n_pieces <= work * piece):
+            at += 1
+        block.n_windows = at - block.first
+        make_slots(plan, block)
+        plan.in_pieces = plan.in_pieces or block.continues
+        plan.n_blocks += 1
+
+
 cdef inline void make_blocks(WindowPlan* plan) noexcept nogil:
     """Fill `blocks`, which has room for one block for each window."""
-    cdef Py_ssize_t row, first, k, n_new, base, n_rows = 1 if plan.shared else plan.n_paths
-    cdef int64_t start, before
-    cdef Block* block
-    plan.n_blocks = 0
+    cdef Py_ssize_t row, first, stop, n_rows = 1 if plan.shared else plan.n_paths
+    cdef Py_ssize_t n_items = 0, work = 0, piece_work, copies = plan.n_paths if plan.shared else 1
     for row in range(n_rows):
-        base = row * plan.n_windows
         first = 0
         while first < plan.n_windows:
-            block = plan.blocks + plan.n_blocks
-            block.row = row
-            block.first = first
-            block.middle = plan.lasts[base + plan.order[base + first]]
-            n_new = 0
-            before = -1
-            k = first
-            while k < plan.n_windows:
-                start = plan.starts[base + plan.order[base + k]]
-                if start > block.middle:
-                    break
-                if start != block.middle and start != before:
-                    if n_new == plan.max_slots:
-                        break
-                    n_new += 1
-                    before = start
-                k += 1
-            block.n_windows = k - first
-            make_slots(plan, block)
-            plan.n_blocks += 1
-            first = k
-
-
-cdef inline const Block* item(const WindowPlan* plan, Py_ssize_t group, int lane, Py_ssize_t* path) noexcept nogil:
-    """The block that a lane works on, and its path; NULL for an idle lane, with the path of another."""
-    cdef Py_ssize_t i = group * plan.width + lane, live = min(i, plan.n_items - 1)
-    cdef const Block* block
-    if plan.shared:
-        # The same block of different paths side by side: such lanes agree in everything.
-        path[0] = live % plan.n_paths
-        block = plan.blocks + live // plan.n_paths
-    else:
-        block = plan.blocks + live
-        path[0] = block.row
-    return block if i < plan.n_items else NULL
-
-
-cdef inline int64_t right_end(const WindowPlan* plan, const Block* block, Py_ssize_t rank) noexcept nogil:
-    """Where the right scan is before the window of this rank; the middle before the first one."""
-    cdef Py_ssize_t base
-    if rank == 0:
-        return block.middle
-    base = block.row * plan.n_windows
-    return plan.lasts[base + plan.order[base + block.first + min(rank, block.n_windows) - 1]]
-
-
-cdef inline int64_t left_start(const WindowPlan* plan, const Block* block, Py_ssize_t slot) noexcept nogil:
-    """Where the left scan is when it fills a slot."""
-    if slot == 0 or block.n_slots == 0:
-        return block.middle
-    return plan.slot_start[block.row * plan.n_windows + block.first + min(slot, block.n_slots) - 1]
-
-
-cdef struct Group:
-    Py_ssize_t n_ranks
-    Py_ssize_t n_slots
-    Py_ssize_t n_left
-    Py_ssize_t n_right
-
-
-cdef inline Group make_group(const WindowPlan* plan, Py_ssize_t group, int64_t* left, int64_t* right) noexcept nogil:
-    """The shape of a group. left[slot], slot = 1..n_slots: increments to this slot; right[rank]: to this window.
-
-    NULL for `left` and `right` if they are not wanted.
-    """
-    cdef Group shape
-    cdef Py_ssize_t path, k
-    cdef int64_t n_rows
-    cdef int lane
-    cdef const Block* block
-    cdef const Block* blocks[16]
-    cdef int n_live = 0
-    shape.n_ranks = shape.n_slots = shape.n_left = shape.n_right = 0
-    for lane in range(plan.width):
-        block = item(plan, group, lane, &path)
-        if block == NULL or (n_live > 0 and block == blocks[n_live - 1]):
-            continue
-        blocks[n_live] = block
-        n_live += 1
-        shape.n_ranks = max(shape.n_ranks, block.n_windows)
-        shape.n_slots = max(shape.n_slots, block.n_slots)
-    for k in range(1, shape.n_slots + 1):
-        n_rows = 0
-        for lane in range(n_live):
-            n_rows = max(n_rows, left_start(plan, blocks[lane], k - 1) - left_start(plan, blocks[lane], k))
-        if left != NULL:
-            left[k] = n_rows
-        shape.n_left += n_rows
-    for k in range(shape.n_ranks):
-        n_rows = 0
-        for lane in range(n_live):
-            n_rows = max(n_rows, right_end(plan, blocks[lane], k + 1) - right_end(plan, blocks[lane], k))
-        if right != NULL:
-            right[k] = n_rows
-        shape.n_right += n_rows
-    return shape
-
-
-cdef inline void add_groups(WindowPlan* plan) noexcept nogil:
-    """Blocks to lane groups."""
-    cdef Py_ssize_t group
-    cdef Group shape
-    plan.n_items = plan.n_blocks * plan.n_paths if plan.shared else plan.n_blocks
-    plan.n_groups = (plan.n_items + plan.width - 1) // plan.width
-    plan.n_ranks = plan.n_group_slots = plan.n_left = plan.n_right = 0
-    for group in range(plan.n_groups):
-        shape = make_group(plan, group, NULL, NULL)
-        plan.n_ranks = max(plan.n_ranks, shape.n_ranks)
-        plan.n_group_slots = max(plan.n_group_slots, shape.n_slots)
-        plan.n_left = max(plan.n_left, shape.n_left)
-        plan.n_right = max(plan.n_right, shape.n_right)
-
-
-cdef inline void load_increments(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
-                                 const Group* shape, const int64_t* left, const int64_t* right,
-                                 real* x) noexcept nogil:
-    """x (n_left + n_right, d, width): the increments in the order of the scans; missing ones stay as they are, zero."""
-    cdef Py_ssize_t which, k, step, at, i
-    cdef int lane
-    cdef const Block* block
-    cdef const real* point
-    cdef real* row
-    for lane in range(plan.width):
-        block = item(plan, group, lane, &which)
-        if block == NULL:
-            continue
-        row = x + lane
-        for k in range(1, shape.n_slots + 1):
-            at = left_start(plan, block, k - 1)
-            for step in range(at - left_start(plan, block, k)):
-                point = path + which * strides[0] + (at - step - 1) * strides[1]
-                for i in range(plan.d):
-                    row[(step * plan.d + i) * plan.width] = point[strides[1] + i * strides[2]] - point[i * strides[2]]
-            row = row + left[k] * plan.d * plan.width
-        for k in range(shape.n_ranks):
-            at = right_end(plan, block, k)
-            for step in range(right_end(plan, block, k + 1) - at):
-                point = path + which * strides[0] + (at + step) * strides[1]
-                for i in range(plan.d):
-                    row[(step * plan.d + i) * plan.width] = point[strides[1] + i * strides[2]] - point[i * strides[2]]
-            row = row + right[k] * plan.d * plan.width
-
-
-cdef inline void add_gradients(const real* gx, const WindowPlan* plan, Py_ssize_t group, const Group* shape,
-                               const int64_t* left, const int64_t* right, real* out) noexcept nogil:
-    """Adjoint of `load_increments`: adds to out (n_paths, length, d), where increment k has the place of point k."""
-    cdef Py_ssize_t which, k, step, at, i
-    cdef int lane
-    cdef const Block* block
-    cdef const real* row
-    cdef real* target
-    for lane in range(plan.width):
-        block = item(plan, group, lane, &which)
-        if block == NULL:
-            continue
-        row = gx + lane
-        for k in range(1, shape.n_slots + 1):
-            at = left_start(plan, block, k - 1)
-            for step in range(at - left_start(plan, block, k)):
-                target = out + (which * plan.length + at - step - 1) * plan.d
-                for i in range(plan.d):
-                    target[i] += row[(step * plan.d + i) * plan.width]
-            row = row + left[k] * plan.d * plan.width
-        for k in range(shape.n_ranks):
-            at = right_end(plan, block, k)
-            for step in range(right_end(plan, block, k + 1) - at):
-                target = out + (which * plan.length + at + step) * plan.d
-                for i in range(plan.d):
-                    target[i] += row[(step * plan.d + i) * plan.width]
-            row = row + right[k] * plan.d * plan.width
+            stop = block_end(plan, row, first)
+            work += copies * scan_work(plan, row, first, stop)
+            n_items += copies
+            first = stop
+    # Pieces take each increment about half as often again: they pay if no more than half of the lanes are full. Then
+    # enough of them for all lanes of up to four groups, for four threads.
+    piece_work = work + 1
+    if 2 * n_items <= plan.width:
+        n_items = 4 * plan.width
+        while n_items > plan.width and work < n_items * MANY:
+            n_items //= 2
+        piece_work = max(work // n_items, <Py_ssize_t>FEW)
+    plan.n_blocks = 0
+    plan.in_pieces = False
+    for row in range(n_rows):
+        first = 0
+        while first < plan.n_windows:
+            stop = block_end(plan, row, first)
+            add_pieces(plan, row, first, stop, max(<Py_ssize_t>1, scan_work(plan, row, first, stop) // piece_work))
+            first = stop

@@ -2,15 +2,10 @@
 
 from typing import Any
 
-from ._launch import c_type, empty, launch
-from .tensor import template
+from ._launch import empty, launch
+from .tensor import adjoint_tiles, template
 
 _THREADS = 256
-
-
-def _n_blocks(length: int) -> int:
-    """Blocks for one product."""
-    return max(1, min(64, -(-length // 1024)))
 
 
 def join(chunks: Any, dimension: int) -> list[Any]:
@@ -40,16 +35,16 @@ def _neighbours(before: Any, dimension: int) -> Any:
 
 def join_backprop(rounds: list[Any], derivs: Any, dimension: int, degree: int) -> Any:
     """Adjoint of `join`: cotangents of the chunks, from `derivs` (paths, 1, length) of their product."""
-    n_blocks = _n_blocks(derivs.shape[-1])
+    n_tiles, n_long = adjoint_tiles(dimension, degree, derivs.shape[-1])
     for before in reversed(rounds):
         n_paths, n_chunks, length = before.shape
         found = empty(before.shape, before)
         launch(
-            "chen_backprop.cu",
-            f"chen_round_backprop<{c_type(before)}>",
-            n_paths * derivs.shape[1] * n_blocks,
+            "tensor.cu",
+            f"chen_round_backprop<{template(before, dimension, length)}>",
+            n_paths * derivs.shape[1] * n_tiles,
             _THREADS,
-            (before, derivs, found, dimension, degree, length, n_chunks, n_blocks),
+            (before, derivs, found, n_chunks, n_tiles, dimension, degree, length, n_long),
         )
         derivs = found
     return derivs

@@ -72,12 +72,17 @@ def sig_combine_backprop(
         sig1_derivs[...] = 0
         sig2_derivs[...] = 0
         return
-    n_long = n_long_words(dimension, degree)
+    n_tiles, n_long = adjoint_tiles(dimension, degree, n_words)
     arrays = (derivs, sig1, sig2, sig1_derivs, sig2_derivs)
-    tiles = -(-2 * n_long // (_BLOCK // 32)) + -(-2 * (n_words - n_long) // _BLOCK)
     name = f"sig_combine_backprop<{template(sig1, dimension, n_words)}>"
-    args = (*arrays, n_rows, dimension, degree, n_words, n_long, int(scalar_term1), int(scalar_term2))
-    launch("tensor.cu", name, n_rows * tiles, _BLOCK, args)
+    args = (*arrays, n_tiles, dimension, degree, n_words, n_long, int(scalar_term1), int(scalar_term2))
+    launch("tensor.cu", name, n_rows * n_tiles, _BLOCK, args)
+
+
+def adjoint_tiles(d: int, degree: int, n_words: int) -> tuple[int, int]:
+    """(blocks for the adjoint of one product, how many words of a factor have sums that a warp shares)."""
+    n_long = n_long_words(d, degree)
+    return -(-2 * n_long // (_BLOCK // 32)) + -(-2 * (n_words - n_long) // _BLOCK), n_long
 
 
 def n_long_words(d: int, degree: int) -> int:

@@ -26,6 +26,7 @@ from .fake_device import (
     Stream,
     UnownedMemory,
     current,
+    get_current_stream,
     using_allocator,
 )
 
@@ -164,6 +165,7 @@ def _argument(value: Any) -> Any:
 cuda: Any = types.ModuleType("cupy.cuda")
 cuda.Device = Device
 cuda.Stream = Stream
+cuda.get_current_stream = get_current_stream
 cuda.MemoryPointer = MemoryPointer
 cuda.UnownedMemory = UnownedMemory
 cuda.using_allocator = using_allocator

@@ -99,6 +99,10 @@ class Stream:
         current.stream = self._before.pop()
 
 
+def get_current_stream() -> Stream:
+    return Stream(current.stream)
+
+
 @contextlib.contextmanager
 def using_allocator(allocator: Any = None) -> Iterator[None]:
     before, current.allocator = current.allocator, allocator

@@ -67,39 +67,66 @@ __global__ void __launch_bounds__(256) sig_combine(const T* __restrict__ a, cons
                                                        word_at(word, (int)d), (int)d);
 }
 
-// Adjoint of `sig_combine`. For each of n_rows pairs the derivs with respect to a and to b; derivs and a_derivs have
-// rows as a has, b_derivs as b has. The first `n_long` words of each have long sums: a warp for each, in the first
-// blocks of a pair. A thread for each of the others.
+// The adjoint of a product, from its cotangents g: block `tile` of those that share the product. The first `n_long`
+// words of both factors have long sums: a warp for each, in the first blocks. A thread for each of the others. If a or
+// b has the empty word in front, so have its cotangents: 0.
 template <typename T, int D, typename I>
-__global__ void __launch_bounds__(256) sig_combine_backprop(const T* __restrict__ derivs, const T* __restrict__ a,
-                                                            const T* __restrict__ b, T* __restrict__ a_derivs,
-                                                            T* __restrict__ b_derivs, long long n_rows, long long d,
-                                                            long long degree, long long n_words, long long n_long,
-                                                            long long a_scalar, long long b_scalar) {
-    const long long long_tiles = (2 * n_long + 7) / 8, tiles = long_tiles + (2 * (n_words - n_long) + 255) / 256;
-    const long long row = quotient(blockIdx.x, tiles), tile = blockIdx.x - row * tiles;
+__device__ __forceinline__ void product_backprop(const T* __restrict__ g, const T* __restrict__ a,
+                                                 const T* __restrict__ b, T* __restrict__ g_a, T* __restrict__ g_b,
+                                                 long long tile, int d, int degree, long long n_words, long long n_long,
+                                                 bool a_scalar, bool b_scalar) {
+    const long long long_tiles = (2 * n_long + 7) / 8;
     const bool by_warp = tile < long_tiles;
     const long long n = by_warp ? n_long : n_words - n_long;
     long long word = by_warp ? tile * 8 + threadIdx.x / 32 : (tile - long_tiles) * 256 + threadIdx.x;
-    if (row >= n_rows || word >= 2 * n) return;  // whole warps, where a warp works together
+    if (word >= 2 * n) return;  // whole warps, where a warp works together
     const bool second = word >= n;
     word += (second ? -n : 0) + (by_warp ? 0 : n_long);
 
-    derivs += row * (n_words + a_scalar) + a_scalar;
-    a += row * (n_words + a_scalar) + a_scalar;
-    b += row * (n_words + b_scalar) + b_scalar;
-    a_derivs += row * (n_words + a_scalar) + a_scalar;
-    b_derivs += row * (n_words + b_scalar) + b_scalar;
     const int rank = by_warp ? threadIdx.x % 32 : 0, n_team = by_warp ? 32 : 1;
-    const Word w = word_at(word, (int)d);
-    T sum = second ? sum_before<T, D, I>(derivs, a, w, (int)degree, (int)d, rank, n_team)
-                   : sum_after<T, D, I>(derivs, b, w, (int)degree, (int)d, rank, n_team);
+    const Word w = word_at(word, d);
+    T sum = second ? sum_before<T, D, I>(g, a, w, degree, d, rank, n_team)
+                   : sum_after<T, D, I>(g, b, w, degree, d, rank, n_team);
     if (by_warp) {
 #pragma unroll
         for (int by = 16; by > 0; by /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, by);
     }
     if (rank > 0) return;
-    T* out = second ? b_derivs : a_derivs;
-    out[word] = derivs[word] + sum;
+    T* out = second ? g_b : g_a;
+    out[word] = g[word] + sum;
     if (word == 0 && (second ? b_scalar : a_scalar)) out[-1] = 0;
+}
+
+// Adjoint of `sig_combine`. For each of n_rows pairs the derivs with respect to a and to b; derivs and a_derivs have
+// rows as a has, b_derivs as b has. n_tiles blocks share a pair.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) sig_combine_backprop(const T* __restrict__ derivs, const T* __restrict__ a,
+                                                            const T* __restrict__ b, T* __restrict__ a_derivs,
+                                                            T* __restrict__ b_derivs, long long n_tiles, long long d,
+                                                            long long degree, long long n_words, long long n_long,
+                                                            long long a_scalar, long long b_scalar) {
+    const long long row = quotient(blockIdx.x, n_tiles), tile = blockIdx.x - row * n_tiles;
+    const long long a_row = row * (n_words + a_scalar) + a_scalar, b_row = row * (n_words + b_scalar) + b_scalar;
+    product_backprop<T, D, I>(derivs + a_row, a + a_row, b + b_row, a_derivs + a_row, b_derivs + b_row, tile, (int)d,
+                              (int)degree, n_words, n_long, a_scalar, b_scalar);
+}
+
+// Adjoint of `chen_round`. in, g_in (n_paths, n_in), g_out (n_paths, (n_in + 1) / 2) elements: the cotangents of the
+// products, and the factors, give the cotangents of the factors. n_tiles blocks share a product.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__ in, const T* __restrict__ g_out,
+                                                           T* __restrict__ g_in, long long n_in, long long n_tiles,
+                                                           long long d, long long degree, long long n_words,
+                                                           long long n_long) {
+    const long long product = quotient(blockIdx.x, n_tiles), tile = blockIdx.x - product * n_tiles;
+    const long long n_out = (n_in + 1) / 2, b = quotient(product, n_out), i = product - b * n_out;
+    const long long first = (b * n_in + 2 * i) * n_words;
+    const T* g = g_out + product * n_words;
+    if (2 * i + 1 == n_in) {
+        for (long long word = tile * 256 + threadIdx.x; word < n_words; word += n_tiles * 256)
+            g_in[first + word] = g[word];
+        return;
+    }
+    product_backprop<T, D, I>(g, in + first, in + first + n_words, g_in + first, g_in + first + n_words, tile, (int)d,
+                              (int)degree, n_words, n_long, false, false);
 }

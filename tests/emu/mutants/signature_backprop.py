@@ -82,7 +82,7 @@ def one_level(gpu: Any) -> None:
     _check(gpu, (3, 5, 1), 4)
 
 
-ITEM, KERNEL, POINTS, CHEN = "signature_item.cuh", "signature_backprop.cu", "increments.cu", "chen_backprop.cu"
+ITEM, KERNEL, POINTS, CHEN = "signature_item.cuh", "signature_backprop.cu", "increments.cu", "tensor.cu"
 MUTANTS = [
     Mutant("the later coefficient", ITEM, "(x * Bs[i + 1] + earlier)", "(x * Bs[i + 1] + later)", few_letters, "exact"),
     Mutant("a cotangent not handed down", ITEM, "sum += child_b[i];", "", few_letters, "exact"),
@@ -118,8 +118,8 @@ MUTANTS = [
     Mutant("the last point", POINTS, "if (k + 1 < length) total -=", "if (k < length) total -=", transforms),
     Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
     Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
-    Mutant("a chunk without neighbour", CHEN, "2 * pair + 1 == n_chunks", "false", chunks),
-    Mutant("the factors exchanged", CHEN, "for_suffix_sums(g, b, d,", "for_suffix_sums(g, a, d,", chunks, "exact"),
-    Mutant("a factor's own cotangent", CHEN, "g_b[v] = g[v] + sum;", "g_b[v] = sum;", chunks, "exact"),
+    Mutant("a chunk without neighbour", CHEN, "2 * i + 1 == n_in", "false", chunks),
+    Mutant("the factors exchanged", CHEN, "(g, in + first, in + first + n_words,", "(g, in + first, in + first,", chunks, "exact"),
+    Mutant("a factor's own cotangent", CHEN, "out[word] = g[word] + sum;", "out[word] = sum;", chunks, "exact"),
     Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / n_chunks : 0ll)", chunks, "exact"),
 ]  # fmt: skip

@@ -1,0 +1,138 @@
+"""Launchers of what coefficients and their gradients have in common: the entries of chains, and time chunks joined."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from .. import _word_chains
+from .._word_chains import Chains
+from ._launch import c_type, empty, launch, most_shared
+from .path import strides
+from .sizes import SCRATCH_BYTES
+
+BLOCK = _word_chains.MOST_CHAINS
+# Threads for a chain that is too long for registers.
+_MOST_LONG_THREADS = 256
+# Numbers of increments in a block's shared memory.
+_STAGED = 4096
+# Increments of a path in shared memory, at most (coefficients.cuh).
+_STAGED_ROWS = 32
+
+
+def n_increments(path: Any, lead_lag: bool) -> int:
+    """Increments of the transformed path."""
+    return max(path.shape[1] - 1, 0) * (2 if lead_lag else 1)
+
+
+def chunk_length(n_rows: int) -> int:
+    """Increments of a time chunk, all if there is but one: depends on the length of the path only.
+
+    Chunks of very long paths are longer, as the chunks are joined one after another.
+    """
+    shortest = _word_chains.CHUNK
+    return max(shortest, -(-n_rows // shortest)) if n_rows > 2 * shortest else n_rows
+
+
+def slabs(batch: int, n_bytes: int) -> Iterator[slice]:
+    """Parts of a batch whose scratch memory, `n_bytes` for each path, is bounded."""
+    step = max(1, SCRATCH_BYTES // max(n_bytes, 1))
+    for start in range(0, batch, step):
+        yield slice(start, min(start + step, batch))
+
+
+def source_of(path: Any, chunk: int, time_aug: bool, lead_lag: bool, end_time: float) -> tuple[Any, ...]:
+    """What kernels are told about the path."""
+    dimension, n_rows = path.shape[2], n_increments(path, lead_lag)
+    d = (2 * dimension if lead_lag else dimension) + time_aug
+    time_step = float(end_time) / max(n_rows, 1)
+    n_chunks = -(-n_rows // max(chunk, 1)) or 1
+    return (*strides(path), n_rows, dimension, d, int(time_aug), int(lead_lag), time_step, n_chunks, chunk)
+
+
+def blocks(parts: Any, n_virtual: int) -> tuple[int, int]:
+    """A grid of blocks for the paths of each part; parts that have more paths in a block leave some idle."""
+    return -(-n_virtual // int(parts[:, 2].min())), len(parts)
+
+
+def staged_numbers(parts: Any) -> int:
+    """Numbers of increments that a block keeps in shared memory."""
+    return min(_STAGED, int((parts[:, 2] * (_STAGED_ROWS * parts[:, 5] + 1)).max()))
+
+
+def lengths(chains: Chains) -> int:
+    """Which kernel: bit n says whether there are chains of n letters."""
+    return sum(1 << int(length) for length in {*chains.parts[:, 0]})
+
+
+def entries(
+    path: Any, chains: Chains, tables: Chains, columns: tuple[Any, Any], out: Any, chunk: int, *transform: Any
+) -> None:
+    """The coefficients of all chunks of paths: of the entries at `columns`, or of all entries without any (0, 0)."""
+    source = source_of(path, chunk, *transform)
+    n_virtual, n_entries = len(path) * source[9], len(chains.letters)
+    if len(chains.parts):
+        staged = staged_numbers(chains.parts)
+        launch(
+            "coefficients.cu",
+            f"coefficients<{c_type(path)}, {lengths(chains)}>",
+            blocks(chains.parts, n_virtual),
+            BLOCK,
+            (
+                *(path, out, n_virtual, *source, tables.parts, tables.letters, tables.channels),
+                *(*columns, n_entries, out.shape[1], staged),
+            ),
+            staged * path.itemsize,
+        )
+    if chains.n_long:
+        threads, shared = long_block(chains, 4, path.itemsize, "sig_coef")
+        launch(
+            "coefficients_long.cu",
+            f"long_coefficients<{c_type(path)}>",
+            n_virtual * chains.n_long,
+            threads,
+            (
+                *(path, out, *source[:9], tables.letters, tables.long_starts, chains.n_long),
+                *(*columns, n_entries, out.shape[1], int(len(chains.parts) == 0)),
+            ),
+            shared,
+        )
+
+
+def long_block(chains: Chains, n_rows: int, itemsize: int, name: str) -> tuple[int, int]:
+    """Threads and bytes of shared memory of a block that has one long chain, and some numbers for each letter."""
+    letters = chains.longest_long
+    shared = n_rows * (letters + 1) * itemsize
+    if shared > most_shared():
+        raise MemoryError(f"a word of {letters} letters is too long for the GPU's shared memory in {name}")
+    return min(_MOST_LONG_THREADS, -(-letters // 32) * 32), shared
+
+
+def chunks_of(path: Any, pieces: Chains, tables: Chains, chunk: int, *transform: Any) -> Any:
+    """The coefficients of all sub-words of all chunks: (paths, n_chunks, entries of pieces)."""
+    n_chunks = -(-n_increments(path, transform[1]) // chunk)
+    chunks = empty((len(path) * n_chunks, len(pieces.letters)), path)
+    entries(path, pieces, tables, (0, 0), chunks, chunk, *transform)
+    return chunks.reshape(len(path), n_chunks, -1)
+
+
+def join(
+    kernel: str,
+    chunks: Any,
+    arrays: tuple[Any, ...],
+    n_columns: int,
+    chains: Chains,
+    tables: Chains,
+    suffixes: Any,
+    columns: tuple[Any, Any],
+) -> None:
+    """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the kernel's."""
+    n_paths, n_chunks, n_pieces = chunks.shape
+    launch(
+        "coefficients_join.cu",
+        f"{kernel}<{c_type(chunks)}, {lengths(chains)}>",
+        (-(-n_paths * int(chains.parts[:, 1].max()) // BLOCK), len(chains.parts)),
+        BLOCK,
+        (
+            *(chunks, *arrays, n_paths, n_chunks, n_pieces, tables.parts, suffixes),
+            *(*columns, len(chains.letters), n_columns),
+        ),
+    )

@@ -1,0 +1,243 @@
+"""What all functions of windows share: which windows there are, shapes, and the calls of the kernels.
+
+The kernels are `_cpu/windows.pyx`, and those of signatures for windows that have little in common.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._backend import Array, backend_for, library_of
+from ._checks import as_float, as_int, as_n_threads, path_shape, vector_shape
+from ._separate_windows import SlidingWindows, separate_windows
+from .path import transform_path, transform_path_backprop
+from .signature import sig_length
+
+# The kernel's work grows with the square of the degree if there is one channel.
+_MAX_DEGREE_OF_ONE_CHANNEL = 64
+
+
+def _n_windows(batch: tuple[int, ...], length: int, window: Any, stride: Any, starts: Any, ends: Any) -> int:
+    """Number of windows of a path; looks at no start or end."""
+    window = as_int("window", window, 0)
+    stride = as_int("stride", stride, 1)
+    if (starts is None) != (ends is None):
+        raise ValueError("starts and ends go together: give both or none")
+    if starts is None:
+        if window == 0:
+            raise ValueError("give window, a number of points, or starts and ends")
+        return (length - window) // stride + 1 if length >= window else 0
+    if window != 0 or stride != 1:
+        raise ValueError("give either window and stride, or starts and ends")
+    shapes = {}
+    for name, indices in (("starts", starts), ("ends", ends)):
+        shapes[name] = tuple(indices.shape) if hasattr(indices, "shape") else np.shape(indices)
+        if len(shapes[name]) == 0 or (len(shapes[name]) > 1 and shapes[name][:-1] != tuple(batch)):
+            raise ValueError(
+                f"{name} must have shape (n_windows,) or (*batch, n_windows), got {shapes[name]} for paths of batch "
+                f"shape {tuple(batch)}"
+            )
+    if shapes["starts"] != shapes["ends"]:
+        raise ValueError(f"starts and ends must have the same shape, got {shapes['starts']} and {shapes['ends']}")
+    return shapes["starts"][-1]
+
+
+def _indices(name: str, indices: Any) -> np.ndarray:
+    """Points as an array of int64."""
+    if library_of(indices) == "torch":
+        indices = indices.detach().cpu().numpy()
+    elif library_of(indices) == "cupy":
+        indices = indices.get()
+    array = np.asarray(indices)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _tables(length: int, lead_lag: bool, window: int, stride: int, starts: Any, ends: Any) -> tuple[np.ndarray, ...]:
+    """(first point of each window, last point, windows by their last points), all (1 or batch, n_windows).
+
+    With lead-lag the points are those of the transformed path. An empty window counts as one point.
+    """
+    first: Any
+    last: Any
+    if starts is None:
+        first = np.arange(max(length - window + 1, 0), step=min(stride, length + 1), dtype=np.int64)
+        last = first + (window - 1)
+    else:
+        first, stop = _indices("starts", starts), _indices("ends", ends)
+        wrong = (first < 0) | (stop < first) | (stop > length)
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"windows must satisfy 0 <= start <= end <= {length}, the number of points, got start {first[at]} and "
+                f"end {stop[at]} at index {at if len(at) > 1 else at[0]}"
+            )
+        last = np.maximum(stop - 1, first)
+    first, last = (np.ascontiguousarray(a).reshape(math.prod(a.shape[:-1]), a.shape[-1]) for a in (first, last))
+    if lead_lag:
+        first, last = 2 * first, 2 * last
+    if (last[:, 1:] < last[:, :-1]).any():
+        order = np.argsort(last, axis=-1, kind="stable")
+    else:
+        order = np.broadcast_to(np.arange(last.shape[1]), last.shape)
+    return first, last, np.ascontiguousarray(order, dtype=np.int64)
+
+
+def sig_windows_shape(
+    path: tuple[int, ...],
+    degree: int,
+    window: int,
+    stride: int,
+    *,
+    starts: Array,
+    ends: Array,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    scalar_term: bool,
+    n_jobs: int,
+) -> tuple[int, ...]:
+    batch, length, dimension = path_shape("path", path)
+    as_float("end_time", end_time)
+    as_n_threads(n_jobs)
+    n_windows = _n_windows(batch, length, window, stride, starts, ends)
+    n_words = sig_length(dimension, degree, time_aug=time_aug, lead_lag=lead_lag, scalar_term=scalar_term)
+    return (*batch, n_windows, n_words)
+
+
+def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -> Array:
+    if not (time_aug or lead_lag) or path.shape[-2] == 0:
+        return path
+    return transform_path(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
+
+
+def windows_forward(
+    path: Array,
+    degree: int,
+    window: int,
+    stride: int,
+    *,
+    starts: Array,
+    ends: Array,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    scalar_term: bool,
+    n_jobs: int,
+) -> Array:
+    on, path = backend_for(path=path)
+    shape = sig_windows_shape(
+        path.shape,
+        degree,
+        window,
+        stride,
+        starts=starts,
+        ends=ends,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )
+    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
+    out = on.empty(shape)
+    paths = on.paths(_transformed(path, time_aug, lead_lag, end_time))
+    rows, n_threads = on.rows(out), as_n_threads(n_jobs)
+    windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=False)
+    if windows is not None:
+        on.kernels.signature.sig(windows.of(paths), rows, degree, scalar_term, False, False, 1.0, n_threads)
+    elif on.on_gpu or paths.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
+        on.kernels.windows.sig_windows(paths, *tables, rows, degree, scalar_term, n_threads)
+    else:
+        total = on.scratch((math.prod(shape[:-1]), 1))
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
+        rows[:, :1] = 1
+        rows[:, int(scalar_term) :] = _powers(total, degree)
+    return on.result(out)
+
+
+def _powers(total: np.ndarray, degree: int) -> np.ndarray:
+    """total**n / n! for n = 1..degree: what signatures of one channel are."""
+    with np.errstate(all="ignore"):
+        return np.cumprod(total / np.arange(1, degree + 1, dtype=total.dtype), axis=1)
+
+
+def windows_backward(
+    path: Array,
+    sig_derivs: Array,
+    degree: int,
+    window: int,
+    stride: int,
+    *,
+    starts: Array,
+    ends: Array,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> Array:
+    on, path, sig_derivs = backend_for(path=path, sig_derivs=sig_derivs)
+    shape = sig_windows_shape(
+        path.shape,
+        degree,
+        window,
+        stride,
+        starts=starts,
+        ends=ends,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        scalar_term=False,
+        n_jobs=n_jobs,
+    )
+    if on.on_gpu:
+        raise TypeError("path is on a GPU, where gradients of windows do not run yet: move it to the CPU")
+    batch, length = vector_shape("sig_derivs", sig_derivs.shape)
+    if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
+        raise ValueError(
+            f"sig_derivs must have shape {shape} (or one more on the last axis, for the scalar term), got "
+            f"{tuple(sig_derivs.shape)}"
+        )
+    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
+    transformed = _transformed(path, time_aug, lead_lag, end_time)
+    out = on.empty(transformed.shape)
+    paths, derivs, n_threads = on.paths(transformed), on.rows(sig_derivs), as_n_threads(n_jobs)
+    scalar_term = length > shape[-1]
+    windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=True)
+    if windows is not None:
+        _separate_backprop(on, windows, paths, derivs, on.paths(out), degree, scalar_term, n_threads)
+    elif not on.on_gpu and transformed.shape[-1] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+        total = on.scratch((math.prod(shape[:-1]), 1))
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
+        # The derivative of X^n / n! is X^(n-1) / (n-1)!.
+        with np.errstate(all="ignore"):
+            derivs = derivs[:, int(scalar_term) :]
+            derivs = derivs[:, :1] + (derivs[:, 1:] * _powers(total, degree - 1)).sum(axis=1, keepdims=True)
+        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), 1, False, n_threads)
+    else:
+        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), degree, scalar_term, n_threads)
+    if transformed is not path:
+        out = transform_path_backprop(out, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
+    return on.result(out)
+
+
+def _separate_backprop(
+    on: Any,
+    windows: SlidingWindows,
+    paths: Array,
+    derivs: Array,
+    out: Array,
+    degree: int,
+    scalar_term: bool,
+    n_threads: int,
+) -> None:
+    copies = windows.of(paths)
+    sig, gradients = on.scratch(derivs.shape), on.scratch(copies.shape)
+    options = (degree, scalar_term, False, False, 1.0, n_threads)
+    on.kernels.signature.sig(copies, sig, *options)
+    on.kernels.signature.sig_backprop(copies, sig, derivs, gradients, *options)
+    windows.add_up(gradients, out)

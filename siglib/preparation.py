@@ -1,0 +1,126 @@
+"""The tables of Lyndon words that log-signatures need: made in advance, kept on disk, dropped."""
+
+from pathlib import Path
+from typing import Any
+
+from . import _lyndon_cache
+from ._checks import as_bool, as_int, augmented_dimension
+from ._log_signature_parts import as_path_method, log_length
+
+
+def _check_device(device: Any) -> None:
+    if not isinstance(device, str):
+        raise TypeError(f"device must be a string, got {type(device).__name__}")
+    if device not in ("cpu", "cuda", "both"):
+        raise ValueError(f'device must be "cpu", "cuda" or "both", got {device!r}')
+
+
+def prepare_log_sig(
+    dimension: int,
+    degree: int,
+    method: int,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    use_disk: bool = False,
+    device: str = "both",
+) -> None:
+    """Build the tables of Lyndon words and brackets in advance.
+
+    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension
+    and degree only and are shared by all threads, dtypes and devices.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of channels of the paths, at least 1.
+    degree : int
+        Truncation level, at least 0.
+    method : {0, 1, 2, 3}
+        The method of `log_sig` or `sig_to_log_sig` to prepare for. Method 0 needs no tables,
+        method 3 those of method 2.
+    time_aug, lead_lag : bool, default False
+        Whether these transforms will be used.
+    use_disk : bool, default False
+        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it
+        no file is touched.
+    device : {"both", "cpu", "cuda"}
+        Where the tables will be used. They are made on the host, and copied to a GPU by the first call there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type or size.
+    OSError
+        If `use_disk` is True and the files cannot be written.
+
+    Examples
+    --------
+    >>> import siglib
+    >>> siglib.prepare_log_sig(3, 5, 2)
+    """
+    dimension = as_int("dimension", dimension, 1)
+    degree = as_int("degree", degree, 0)
+    method = as_path_method(method)
+    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    use_disk = as_bool("use_disk", use_disk)
+    _check_device(device)
+    log_length(dimension, degree, method, False)
+    _lyndon_cache.prepare(dimension, degree, method, use_disk, levels=device != "cpu")
+
+
+def set_cache_dir(dir: str | Path) -> None:
+    """Choose where `prepare_log_sig(..., use_disk=True)` keeps its files: in the folder ``siglib`` of this directory.
+
+    Without it this is the user's directory for caches: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on
+    macOS and ``%LOCALAPPDATA%`` on Windows.
+
+    Parameters
+    ----------
+    dir : str or pathlib.Path
+        An existing directory. Nothing is created in it before something is stored.
+
+    Raises
+    ------
+    TypeError
+        If `dir` is no path.
+    ValueError
+        If it is not an existing directory.
+
+    Examples
+    --------
+    >>> import siglib, tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     siglib.set_cache_dir(directory)
+    ...     siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+    ...     siglib.clear_cache(use_disk=True)
+    """
+    if not isinstance(dir, (str, Path)):
+        raise TypeError(f"dir must be a string or a pathlib.Path, got {type(dir).__name__}")
+    _lyndon_cache.set_directory(Path(dir))
+
+
+def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
+    """Drop all tables that were built for log-signatures; what needs them builds them again.
+
+    Parameters
+    ----------
+    use_disk : bool, default False
+        Remove the files of `prepare_log_sig(..., use_disk=True)`, too.
+    device : {"both", "cpu", "cuda"}
+        Which copies to drop. There is one on the host, which all of them drop; a copy on a GPU goes when the next call
+        there needs the table.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type or value.
+
+    Examples
+    --------
+    >>> import siglib
+    >>> siglib.clear_cache()
+    """
+    use_disk = as_bool("use_disk", use_disk)
+    _check_device(device)
+    _lyndon_cache.clear(use_disk)
