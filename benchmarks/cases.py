@@ -294,6 +294,58 @@ WINDOW_SHAPES = (Shape(8, 1000, 3, 4), Shape(8, 1000, 5, 4))
 OPERATIONS["sig_windows, 50 points"] = Operation(path_and_windows, sliding, WINDOW_SHAPES)
 OPERATIONS["sig_windows_backprop, 50 points"] = Operation(path_windows_and_derivs, sliding_backprop, WINDOW_SHAPES)
 
+INTERVAL_SHAPES = (Shape(1, 20000, 3, 4), Shape(1, 20000, 3, 5), Shape(1, 20000, 5, 4))
+
+
+@lru_cache(maxsize=4)
+def queryable(lib: Any, shape: Shape, dtype: Any) -> Any:
+    """A path that can be asked for intervals; what it takes to make it is not measured."""
+    path = brownian(shape, dtype)[0]
+    if hasattr(lib, "IntervalSignature"):
+        return lib.IntervalSignature(path, shape.degree)
+    stream = lib.SigStream(shape.dimension, shape.degree)
+    for point in path:
+        stream.push(point)
+    return stream
+
+
+@lru_cache(maxsize=4)
+def some_intervals(shape: Shape, n: int, points: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Random intervals of so many points, or of any number if `points` is 0; as an array and as a list."""
+    rng = np.random.default_rng(n + points)
+    if points == 0:
+        pairs = np.sort(rng.integers(0, shape.length, (n, 2)), axis=1)
+    else:
+        points = min(points, shape.length)
+        pairs = rng.integers(0, shape.length - points + 1, (n, 1)) + [0, points - 1]
+    return pairs, [tuple(pair) for pair in pairs.tolist()]
+
+
+def ask(lib: Any, shape: Shape, path: np.ndarray, n: int, points: int) -> Any:
+    """Signatures of `n` intervals on one thread: pysiglib takes no more for them."""
+    source = queryable(lib, shape, path.dtype)
+    pairs, as_list = some_intervals(shape, n, points)
+    return source.sig_batch(*pairs.T) if hasattr(lib, "IntervalSignature") else source.sig_batch(as_list)
+
+
+for _n, _points, _name in (
+    (1000, 10, "short"),
+    (1000, 100, "middle"),
+    (1000, 0, "long"),
+    (10000, 10, "short"),
+    (10000, 0, "long"),
+):
+    OPERATIONS[f"IntervalSignature, {_n} {_name} intervals"] = Operation(
+        path_of,
+        lambda lib, s, n_jobs, path, n=_n, points=_points: ask(lib, s, path, n, points),
+        INTERVAL_SHAPES,
+    )
+OPERATIONS["IntervalSignature, one interval"] = Operation(
+    path_of,
+    lambda lib, s, n_jobs, path: queryable(lib, s, path.dtype).sig(s.length // 9, s.length - 1),
+    INTERVAL_SHAPES,
+)
+
 STATIC_KERNELS: dict[str, Callable[..., Any]] = {
     "linear": lambda lib, s: None,
     "RBF": lambda lib, s: lib.RBFKernel(float(s.dimension)),

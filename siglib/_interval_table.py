@@ -10,6 +10,10 @@ No inverse is taken. So a short interval of a long path is as exact as the signa
 is not finite has an effect on the intervals that contain it, and on no others. Everything is computed when it is first
 needed: to append a point is to copy it. Entries of the table, and so the signatures of intervals, depend on their
 points and not on when they were computed.
+
+Small blocks leave few increments to multiply with, and make a large table. With 16 increments the table of 100 000
+points of dimension 5 has 507 MB at degree 4 in float64, less than one signature for each point would take (624 MB), and
+1000 long intervals take 1.2 us each; with 32 increments 234 MB and 1.9 us; with 8, 1.1 GB and hardly less time.
 """
 
 import math

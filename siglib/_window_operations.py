@@ -194,8 +194,6 @@ def windows_backward(
         scalar_term=False,
         n_jobs=n_jobs,
     )
-    if on.on_gpu:
-        raise TypeError("path is on a GPU, where gradients of windows do not run yet: move it to the CPU")
     batch, length = vector_shape("sig_derivs", sig_derivs.shape)
     if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
         raise ValueError(

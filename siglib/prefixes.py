@@ -139,7 +139,7 @@ def sig_prefixes_backprop(
     Raises
     ------
     TypeError
-        If the arrays are not of one library, device and dtype, are on a GPU, or an option has the wrong type.
+        If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If the shapes do not go together.
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from cases import random_paths, transforms
-from checking import assert_close, assert_same_bits
-from gpu import Gpu
-from reference_windows import by_definition, random_windows, sliding
+from checking import assert_close, assert_same_bits, optional
+from gpu import Gpu, tensors_on_gpu
+from reference_windows import by_definition, gradient_by_definition, random_windows, sliding
 
 import siglib
-from siglib._gpu import window_plan, windows
+from siglib._gpu import window_plan, windows, windows_backprop
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 # Suffixes of every length, all letters in a tile and not.
@@ -188,3 +188,164 @@ def test_nothing_to_do(gpu: Gpu, scalar_term: bool) -> None:
     degree_0 = call(np.ones((9, 2)), 0, 3)
     assert degree_0.shape == (7, int(scalar_term))
     assert degree_0.all()
+
+
+# Gradients
+
+
+def check_gradient(
+    gpu: Gpu, rng: np.random.Generator, paths: np.ndarray, starts: np.ndarray, ends: np.ndarray, degree: int
+) -> np.ndarray:
+    """The gradient for the windows, compared with the exact one; and the same with a scalar term."""
+    n = siglib.sig_length(paths.shape[-1], degree)
+    derivs = rng.standard_normal((len(paths), starts.shape[-1], 1 + n)).astype(paths.dtype)
+    out = siglib.sig_windows_backprop(gpu.array(paths), gpu.array(derivs[..., 1:]), degree, starts=starts, ends=ends)
+    assert out.dtype == paths.dtype
+    gradient = gpu.numpy(out)
+    expected = gradient_by_definition(paths, starts, ends, derivs[..., 1:], degree)
+    assert_close(gradient, expected, 20 * TOLERANCE[paths.dtype.name])
+    out = siglib.sig_windows_backprop(gpu.array(paths), gpu.array(derivs), degree, starts=starts, ends=ends)
+    assert_same_bits(gpu.numpy(out), gradient)
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree"),
+    [*SIZES, (2, 3), (2, 9), (3, 2), (3, 6), (4, 3), (4, 5), (5, 2), (5, 4), (6, 3), (7, 4), (17, 2), (10, 3)],
+)
+def test_gradient_of_any_windows(
+    gpu: Gpu, dtype: np.dtype, rng: np.random.Generator, dimension: int, degree: int
+) -> None:
+    paths = random_paths(rng, 2, 8, dimension, dtype=dtype)
+    for shape in ((7,), (2, 6)):
+        check_gradient(gpu, rng, paths, *random_windows(rng, 8, *shape), degree)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (2, 1), (2, 3), (5, 1), (5, 3), (5, 7), (12, 1)])
+def test_gradient_of_sliding_windows(
+    gpu: Gpu, dtype: np.dtype, rng: np.random.Generator, window: int, stride: int
+) -> None:
+    paths = random_paths(rng, 2, 14, 3, dtype=dtype)
+    check_gradient(gpu, rng, paths, *sliding(14, window, stride), 3)
+
+
+@sizes
+def test_gradient_of_prefixes(gpu: Gpu, rng: np.random.Generator, dimension: int, degree: int) -> None:
+    check_gradient(gpu, rng, random_paths(rng, 3, 7, dimension), np.zeros(7, int), np.arange(1, 8), degree)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 1), (2, 6), (3, 4), (7, 3)])
+def test_gradient_in_the_check_build(checked_gpu: Gpu, rng: np.random.Generator, dimension: int, degree: int) -> None:
+    paths = random_paths(rng, 2, 6, dimension)
+    check_gradient(checked_gpu, rng, paths, *random_windows(rng, 6, 2, 5), degree)
+    check_gradient(checked_gpu, rng, paths, np.zeros(6, int), np.arange(1, 7), degree)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(3, 8), (6, 4)])
+def test_gradient_of_large_signatures(gpu: Gpu, rng: np.random.Generator, dimension: int, degree: int) -> None:
+    """A scan fills several blocks."""
+    paths = random_paths(rng, 2, 4, dimension)
+    check_gradient(gpu, rng, paths, np.array([0, 1, 0]), np.array([3, 4, 2]), degree)
+    check_gradient(gpu, rng, paths, np.zeros(4, int), np.arange(1, 5), degree)
+
+
+def test_gradient_of_long_windows(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """States are loaded on the way back; scans of one block differ in length."""
+    paths = random_paths(rng, 2, 90, 2, dtype=dtype)
+    check_gradient(gpu, rng, paths, np.array([0, 10, 80, 3]), np.array([70, 90, 85, 35]), 3)
+    check_gradient(gpu, rng, paths, np.array([0, 0, 0, 75]), np.array([1, 33, 66, 90]), 3)
+
+
+@transforms
+def test_gradient_with_transforms(gpu: Gpu, rng: np.random.Generator, transform: dict) -> None:
+    path = random_paths(rng, 2, 7, 2)
+    sig = siglib.sig_windows(path, 2, 4, **transform)
+    derivs = rng.standard_normal(sig.shape)
+    expected = siglib.sig_windows_backprop(path, derivs, 2, 4, **transform)
+    out = siglib.sig_windows_backprop(gpu.array(path), gpu.array(derivs), 2, 4, **transform)
+    assert_close(gpu.numpy(out), expected, 1e-12)
+    derivs = rng.standard_normal((2, 7, sig.shape[-1]))
+    expected = siglib.sig_prefixes_backprop(path, derivs, 2, **transform)
+    out = siglib.sig_prefixes_backprop(gpu.array(path), gpu.array(derivs), 2, **transform)
+    assert_close(gpu.numpy(out), expected, 1e-12)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 3000, 20000])
+@pytest.mark.parametrize("degree", [1, 3])
+def test_bits_of_gradients_do_not_depend_on_batch_and_slabs(
+    gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, n_bytes: int, degree: int
+) -> None:
+    paths = random_paths(rng, 3, 20, 3)
+    n = siglib.sig_length(3, degree)
+    tables = [
+        (*sliding(20, 6, 1), (3, 15, n)),
+        (np.zeros(20, int), np.arange(1, 21), (3, 20, n)),
+        (*random_windows(rng, 20, 3, 9), (3, 9, n)),
+    ]
+    derivs = [rng.standard_normal(shape) for *_, shape in tables]
+
+    def gradients(part: slice) -> list[np.ndarray]:
+        return [
+            gpu.numpy(
+                siglib.sig_windows_backprop(
+                    *(gpu.array(paths[part]), gpu.array(g[part]), degree),
+                    starts=starts[part] if starts.ndim > 1 else starts,
+                    ends=ends[part] if ends.ndim > 1 else ends,
+                )
+            )
+            for (starts, ends, _), g in zip(tables, derivs, strict=True)
+        ]
+
+    whole = gradients(slice(None))
+    monkeypatch.setattr(windows_backprop, "SCRATCH_BYTES", n_bytes)
+    for part in (slice(None), slice(1, 2)):
+        for actual, expected in zip(gradients(part), whole, strict=True):
+            assert_same_bits(actual, expected[part])
+
+
+@pytest.mark.parametrize("degree", [1, 2, 70])
+def test_gradient_of_one_channel(gpu: Gpu, rng: np.random.Generator, degree: int) -> None:
+    path = random_paths(rng, 6, 1)
+    powers = np.cumprod((path[2:] - path[:-2]) / np.arange(1, degree + 1), axis=1)
+    derivs = rng.standard_normal((4, degree))
+    slope = (derivs * np.concatenate([np.ones((4, 1)), powers[:, :-1]], axis=1)).sum(1, keepdims=True)
+    expected = np.zeros((6, 1))
+    expected[2:] += slope
+    expected[:-2] -= slope
+    out = siglib.sig_windows_backprop(gpu.array(path), gpu.array(derivs), degree, 3)
+    assert_close(gpu.numpy(out), expected, 1e-13)
+
+
+def test_gradient_of_nothing(gpu: Gpu) -> None:
+    def call(path: np.ndarray, derivs: np.ndarray, degree: int, **options: object) -> np.ndarray:
+        return gpu.numpy(siglib.sig_windows_backprop(gpu.array(path), gpu.array(derivs), degree, **options))
+
+    assert not call(np.ones((9, 2)), np.ones((7, 6)), 2, window=3)[3:6].any()
+    assert not call(np.ones((3, 2)), np.ones((0, 6)), 2, window=9).any()
+    assert not call(np.ones((3, 2)), np.ones((2, 1)), 0, window=2).any()
+    assert not call(np.ones((1, 2)), np.ones((1, 6)), 2, window=1).any()
+    assert not call(np.ones((3, 2)), np.ones((2, 6)), 2, starts=[1, 3], ends=[1, 3]).any()
+    assert call(np.ones((0, 9, 2)), np.ones((0, 7, 6)), 2, window=3).shape == (0, 9, 2)
+    assert call(np.ones((0, 2)), np.ones((1, 6)), 2, starts=[0], ends=[0]).shape == (0, 2)
+
+
+def test_torch(emulated: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors on the GPU, with autograd; windows given as tensors, too."""
+    torch = optional("torch")
+    stream = tensors_on_gpu(monkeypatch, torch)
+    path = random_paths(rng, 2, 8, 2)
+    starts, ends = random_windows(rng, 8, 2, 5)
+    cases = [
+        (lambda x, index: siglib.sig_windows(x, 3, starts=index(starts), ends=index(ends)), starts, ends, 3),
+        (lambda x, index: siglib.log_sig_windows(x, 1, 5, 2), *sliding(8, 5, 2), 1),
+        (lambda x, index: siglib.sig_prefixes(x, 2), np.zeros(8, int), np.arange(1, 9), 2),
+        (lambda x, index: siglib.log_sig_prefixes(x, 1), np.zeros(8, int), np.arange(1, 9), 1),
+    ]
+    for call, first, last, degree in cases:
+        tensor = torch.tensor(path, requires_grad=True)
+        out = call(tensor, torch.tensor)
+        assert_close(out, by_definition(path, first, last, degree), 1e-12)
+        derivs = rng.standard_normal(out.shape)
+        (gradient,) = torch.autograd.grad(out, tensor, torch.tensor(derivs))
+        assert_close(gradient, gradient_by_definition(path, first, last, derivs, degree), 1e-12)
+    assert {launch.stream for launch in emulated.cupy.LOG} == {stream}

@@ -12,9 +12,9 @@ from ._launch import c_type, empty, launch, most_shared
 from .path import strides
 from .sizes import SCRATCH_BYTES, check_words
 
-_THREADS = 128
+THREADS = 128
 # Shared memory for what a block knows of its rows.
-_ROW_BYTES = 20 * _THREADS
+_ROW_BYTES = 20 * THREADS
 _POINT_THREADS = 256
 _USUAL_SHARED = 48 << 10
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
@@ -43,10 +43,24 @@ class Plan(NamedTuple):
     n_items: int  # of a row
     padded: int  # letters of a staged increment
 
-    def name(self, c_type: str, staged: bool = True) -> str:
-        """The kernel, which stages the increments itself or reads them from an array."""
-        sizes = (self.literal, self.s, self.p, self.t1, self.t2, self.group)
-        return f"sig_backward<{c_type}, {', '.join(map(str, sizes))}, {str(staged).lower()}>"
+    @property
+    def template(self) -> str:
+        """The integers that kernels are instantiated with."""
+        return f"{self.literal}, {self.s}, {self.p}, {self.t1}, {self.t2}, {self.group}"
+
+    @property
+    def n_parts(self) -> int:
+        """Blocks that the items of a row fill."""
+        return -(-self.n_items // THREADS)
+
+    @property
+    def n_sums(self) -> int:
+        """Blocks that share a row: each has sums of its own."""
+        return min(_MOST_SUMS, self.n_parts)
+
+    def sum_bytes(self, itemsize: int) -> int:
+        """Shared memory for what the items of a block have as gradients of increments."""
+        return self.group * (self.literal or self.t1 + self.t2 + self.s) * (THREADS + 1) * itemsize
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +80,7 @@ def make_plan(d: int, degree: int, itemsize: int) -> Plan:
         n_items = d**s * -(-d // t1) * -(-d // t2)
         padded = max(-(-d // t1) * t1, -(-d // t2) * t2)
     group = 8
-    while group > 1 and group * n_values * (_THREADS + 1) * itemsize > 36 << 10:
+    while group > 1 and group * n_values * (THREADS + 1) * itemsize > 36 << 10:
         group //= 2
     return Plan(literal, s, p, t1, t2, group, n_items, padded)
 
@@ -106,16 +120,15 @@ class Rows(NamedTuple):
 def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
     """For paths of so many increments, and signatures of so many numbers."""
     chunk = _chunk(n_increments, length, plan.n_items)
-    per_block, n_parts = max(1, _THREADS // plan.n_items), -(-plan.n_items // _THREADS)
-    n_values = plan.literal or plan.t1 + plan.t2 + plan.s
-    sums = _ROW_BYTES + plan.group * n_values * (_THREADS + 1) * itemsize
+    per_block = max(1, THREADS // plan.n_items)
+    sums = _ROW_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
     while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
         tile *= 2
     tiles = per_block * (tile * plan.padded + 1) * itemsize
     staged = sums + tiles <= min(most_shared(), 96 << 10)
     return Rows(
-        *(n_increments, -(-n_increments // chunk), chunk, per_block, min(_MOST_SUMS, n_parts), tile, staged),
+        *(n_increments, -(-n_increments // chunk), chunk, per_block, plan.n_sums, tile, staged),
         sums + (tiles if staged else 0),
     )
 
@@ -237,12 +250,12 @@ def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int,
     gx = empty((n, rows.n_sums, rows.chunk, d), path)
     launch(
         "signature_backprop.cu",
-        plan.name(c_type(path), rows.staged),
+        f"sig_backward<{c_type(path)}, {plan.template}, {str(rows.staged).lower()}>",
         -(-n // rows.per_block) * rows.n_sums,
-        _THREADS,
+        THREADS,
         (
             *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk, d, plan.padded),
-            *(rows.tile, d**plan.s, -(-plan.n_items // _THREADS), rows.n_sums),
+            *(rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
         ),
         rows.shared,
     )

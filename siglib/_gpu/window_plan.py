@@ -24,6 +24,8 @@ _BLOCK_BYTES = 16 << 20
 _LEAST_WINDOWS = 16
 # Plans that are kept, on the device too: so many windows in all.
 _KEPT_WINDOWS = 1 << 20
+# Steps from state to state where nothing else asks for them.
+_STATE_STEPS = 32
 _plans: OrderedDict[tuple[Any, ...], "WindowPlan"] = OrderedDict()
 
 
@@ -87,13 +89,13 @@ class WindowPlan:
         self.scan_rows = np.append(begins, len(key))
         block_and_side = scan_of_row[begins]
         self.scan_side = block_and_side % 2
-        scan_block = block_and_side // 2
+        self.scan_block = block_and_side // 2
         self.scan_steps = np.append(0, np.cumsum(self.row_steps[self.scan_rows[1:] - 1]))
-        self.block_scans = np.searchsorted(scan_block, np.arange(n_blocks + 1))
+        self.block_scans = np.searchsorted(self.scan_block, np.arange(n_blocks + 1))
 
         # Increments count on from path to path, too.
         self.middle = middle // apart * (length - 1) + np.minimum(middle % apart, length - 1)
-        self.scan_first = self.middle[scan_block] - (self.scan_side == _LEFT)
+        self.scan_first = self.middle[self.scan_block] - (self.scan_side == _LEFT)
 
     def slabs(self, n_paths: int, n_bytes: int, per_row: int, per_step: int = 0) -> Iterator[Slab]:
         """Parts with about `n_bytes` of scratch memory, one block at least; so much for each row and step."""
@@ -138,6 +140,41 @@ class WindowPlan:
             target[self.row_of[0]] = self.window
             return _uploaded(target)
         return _uploaded(*self.row_of, self.window)
+
+    @cached_property
+    def states(self) -> tuple[np.ndarray, tuple[Any, ...]]:
+        """Where the states of each scan begin, which its way back loads. On the device: the same, and steps of each."""
+        if not self.direct:
+            return self.scan_rows, self.scan_tables[2:]
+        n_steps = np.diff(self.scan_steps)
+        begins = np.append(0, np.cumsum(-(-n_steps // _STATE_STEPS)))
+        to_the_last = np.repeat(begins[1:], np.diff(begins)) - 1 - np.arange(begins[-1])
+        return begins, _uploaded(begins, np.repeat(n_steps, np.diff(begins)) - _STATE_STEPS * to_the_last)
+
+    @cached_property
+    def entry_tables(self) -> tuple[Any, ...]:
+        """Where each row's entries begin; of each entry the window and the other factor's row; the side of each row."""
+        entries = np.argsort(self.row_of, axis=None, kind="stable")
+        begins = np.searchsorted(self.row_of.ravel()[entries], np.arange(len(self.row_steps) + 1))
+        other = self.row_of[::-1].ravel()[entries]
+        side = np.repeat(self.scan_side, np.diff(self.scan_rows))
+        return _uploaded(begins, self.window[entries % self.n_windows], other, side)
+
+    @cached_property
+    def block_tables(self) -> tuple[Any, ...]:
+        """Of each block: the increment behind its middle, the first one that it or a later block takes, where the steps
+        of its scans begin, to the left and to the right."""
+        begins = self.scan_steps[self.block_scans]
+        left = np.zeros_like(self.middle)
+        is_left = self.scan_side == _LEFT
+        left[self.scan_block[is_left]] = np.diff(self.scan_steps)[is_left]
+        lowest = np.minimum.accumulate((self.middle - left)[::-1])[::-1]
+        return _uploaded(self.middle, lowest, begins, begins[:-1] + left)
+
+    @cached_property
+    def step_table(self) -> Any:
+        """Where the steps of each scan begin, on the device."""
+        return _uploaded(self.scan_steps)[0]
 
 
 def _uploaded(*tables: np.ndarray) -> tuple[Any, ...]:

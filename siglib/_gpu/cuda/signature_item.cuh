@@ -54,23 +54,26 @@ struct Item {
     T root[T1], inner[INNER], suffix[SUFFIX];        // the increment's letters
     T g_root[T1], g_inner[INNER], g_suffix[SUFFIX];  // its gradient; if WHOLE, all of the tree's is in g_inner
 
-    // Level LEVEL of the tree from or to memory: visit(coefficient, cotangent, word, live) for every word of the tree,
-    // where word is its position within the words u, and live says whether this item's words exist at all.
+    // Changes the numbers of the tree: visit(level, word, reversed, exists, cotangent, old) for every word u of it
+    // gives the new coefficient or cotangent, where `word` is its position within the words u, `reversed` that of the
+    // word read backwards, and `exists` says whether this item's words exist at all.
     template <int Q, typename Visit>
-    __device__ __forceinline__ void visit(int u, int word, int power, int first_root, int first_top, int d, bool live,
-                                          Visit visit_word) {
+    __device__ __forceinline__ void visit(int u, int word, int reversed, int power, int first_root, int first_top,
+                                          int d, bool live, Visit visit_word) {
         constexpr int FAN = Q == 0 ? T1 : INNER;
 #pragma unroll
         for (int j = 0; j < FAN; ++j) {
             const int letter = (Q == 0 ? first_root : Q == P - 1 ? first_top : 0) + j;
-            const int child = u * FAN + j, child_word = word + letter * power;
+            const int child = u * FAN + j, at = before(Q + 1) + child;
+            const int child_word = word + letter * power, child_reversed = reversed * d + letter;
             const bool exists = live && letter < d;
             if constexpr (Q + 1 < P) {
-                s[before(Q + 1) + child] = visit_word(Q + 1, child_word, exists, false);
-                g[before(Q + 1) + child] = visit_word(Q + 1, child_word, exists, true);
-                visit<Q + 1>(child, child_word, power * d, first_root, first_top, d, exists, visit_word);
+                s[at] = visit_word(Q + 1, child_word, child_reversed, exists, false, s[at]);
+                g[at] = visit_word(Q + 1, child_word, child_reversed, exists, true, g[at]);
+                visit<Q + 1>(child, child_word, child_reversed, power * d, first_root, first_top, d, exists,
+                             visit_word);
             } else {
-                g[before(Q + 1) + child] = visit_word(Q + 1, child_word, exists, true);
+                g[at] = visit_word(Q + 1, child_word, child_reversed, exists, true, g[at]);
             }
         }
     }

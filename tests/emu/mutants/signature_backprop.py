@@ -82,7 +82,8 @@ def one_level(gpu: Any) -> None:
     _check(gpu, (3, 5, 1), 4)
 
 
-ITEM, KERNEL, POINTS, CHEN = "signature_item.cuh", "signature_backprop.cu", "increments.cu", "tensor.cu"
+ITEM, CUT, KERNEL = "signature_item.cuh", "signature_cut.cuh", "signature_backprop.cu"
+POINTS, CHEN = "increments.cu", "tensor.cu"
 MUTANTS = [
     Mutant("the later coefficient", ITEM, "(x * Bs[i + 1] + earlier)", "(x * Bs[i + 1] + later)", few_letters, "exact"),
     Mutant("a cotangent not handed down", ITEM, "sum += child_b[i];", "", few_letters, "exact"),
@@ -92,24 +93,24 @@ MUTANTS = [
     Mutant("the increment not taken off", ITEM, "a[n - 1] -= suffix[n - 1] * c;", "", few_letters, "exact"),
     Mutant("the order of the endings", ITEM, "for (int n = S; n > 0; --n) {", "for (int n = 1; n <= S; ++n) {", few_letters, "exact"),
     Mutant("a letter of the root", ITEM, "g_x += total;", "g_x = total;", few_letters, "exact"),
-    Mutant("first against last letters", ITEM, "child_word, power * d,", "child_word, power,", few_letters),
+    Mutant("first against last letters", ITEM, "child_reversed, power * d,", "child_reversed, power,", few_letters),
     Mutant("no barrier after the load", KERNEL, "                __syncthreads();\n            }\n            for (int group", "            }\n            for (int group", few_letters),
-    Mutant("no barrier before the sums", KERNEL, "                __syncthreads();\n                // Sums", "                // Sums", few_letters),
+    Mutant("no barrier before the sums", KERNEL, "                __syncthreads();\n                sum_items", "                sum_items", few_letters),
     Mutant("no barrier after the sums", KERNEL, "                __syncthreads();\n            }\n        }\n    }\n}", "            }\n        }\n    }\n}", many_steps),
     Mutant("cotangents of every tile", KERNEL, "at.root_tile == 0 && at.top_tile == 0 &&", "", root_tiles, "exact"),
     Mutant("cotangents of every top tile", KERNEL, "if (!exists || (cotangent && r < P && at.top_tile > 0)) return 0;", "if (!exists) return 0;", many_letters, "exact"),
     Mutant("cotangents of every longer suffix", KERNEL, "at.w < size ? g[start + at.w]", "at.w >= 0 ? g[start + at.w % size]", few_letters, "exact"),
-    Mutant("the letters of other tiles", KERNEL, "first_root + i == j", "i == j", root_tiles, "exact"),
-    Mutant("the letters of the suffix", KERNEL, "letters[i] == j", "letters[0] == j", few_letters, "exact"),
+    Mutant("the letters of other tiles", CUT, "first_root + i == j", "i == j", root_tiles, "exact"),
+    Mutant("the letters of the suffix", CUT, "letters[i] == j", "letters[0] == j", few_letters, "exact"),
     Mutant("no barrier before the rows' places are read", KERNEL, "    __syncthreads();\n    for (int part", "    for (int part", few_letters),
-    Mutant("rows beyond the batch", KERNEL, "place < per_block && r < n_all;", "place < per_block;", few_letters),
+    Mutant("rows beyond the batch", KERNEL, "m < n_group && first_row + place < n_all;", "m < n_group;", few_letters),
     Mutant("steps beyond the end", KERNEL, "smaller(MG, end - step - group)", "MG", many_steps),
     Mutant("increments beyond the end", KERNEL, "step + k < lengths[place]", "step + k <= lengths[place]", many_steps),
     Mutant("a later part alone", KERNEL, "part < n_sums ? total : *result + total", "total", few_sums, "exact"),
-    Mutant("threads beyond the last row of threads", KERNEL, "m < n_group && sharing.place < sharing.place_step", "m < n_group", many_rows),
-    Mutant("a share of the sums left out", KERNEL, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
-    Mutant("the root's tile", KERNEL, "top * cut.n_roots + root_tile", "top * cut.n_roots", many_letters, "exact"),
-    Mutant("items of the block before", KERNEL, "larger(0, first % period - offset)", "larger(0, first % period)", several_blocks, "exact"),
+    Mutant("threads beyond the last row of threads", CUT, "c < columns && sharing.place < sharing.place_step", "c < columns", many_rows),
+    Mutant("a share of the sums left out", CUT, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
+    Mutant("the root's tile", CUT, "top * cut.n_roots + root_tile", "top * cut.n_roots", many_letters, "exact"),
+    Mutant("items of the block before", CUT, "larger(0, first % period - offset)", "larger(0, first % period)", several_blocks, "exact"),
     Mutant("the sum's place", KERNEL, "(r * n_sums + sum_number)", "(r + sum_number)", several_blocks),
     Mutant("another row's increments", KERNEL, "((live ? row : 0ll) * padded + step + k) * dp", "(step + k) * dp", unstaged, "exact"),
     Mutant("another chunk's increments", POINTS, "chunk_number % n_chunks * chunk + k", "k", unstaged, "exact"),
