@@ -235,8 +235,6 @@ def sig_corrected_backprop(
     on, path, correction, sig, sig_derivs = backend_for(
         path=path, correction=correction, sig=sig, sig_derivs=sig_derivs
     )
-    if on.on_gpu:
-        raise TypeError("correction: gradients of corrected signatures do not run on CUDA yet")
     end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
     sizes = _Sizes(path.shape, correction.shape, degree, time_aug, scalar_term)
     out = on.empty(path.shape)

@@ -134,8 +134,8 @@ def _method(name: str) -> Any:
 
 
 def _operator(name: str) -> Any:
-    def call(self: ndarray, *others: Any) -> Any:
-        return wrap(getattr(self._read(), name)(*map(plain, others)))
+    def call(self: ndarray, *others: Any, **options: Any) -> Any:
+        return wrap(getattr(self._read(), name)(*map(plain, others), **options))
 
     return call
 

@@ -1,12 +1,15 @@
 """Mistakes in the kernels of signatures with corrections."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import reference
 from checking import assert_close
 from reference_correction import corrected_signature, width_of
 
 import siglib
+from siglib._gpu import corrected_backprop as launcher
 
 from . import Mutant
 
@@ -38,6 +41,45 @@ def one_channel(gpu: Any) -> None:
     _check(gpu, (3, 40, 1), 4, 3, (39,))
 
 
+def _check_gradients(gpu: Any, shape: tuple[int, ...], degree: int, m: int, rows: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    arrays = 0.3 * rng.standard_normal(shape), 0.1 * rng.standard_normal((*rows, width_of(shape[-1], m)))
+    sig = corrected_signature(*arrays, degree)
+    derivs = rng.standard_normal(sig.shape)
+    path, correction = map(gpu.array, arrays)
+    given = path, gpu.array(sig), gpu.array(derivs), degree
+    gradients = gpu.numpy(siglib.sig_backprop(*given, correction=correction, correction_deriv=True))
+    for i, gradient in enumerate(gradients):
+        direction = rng.standard_normal(arrays[i].shape)
+        change = reference.directional_derivative(
+            lambda x, i=i: corrected_signature(*((x, arrays[1]) if i == 0 else (arrays[0], x)), degree),
+            arrays[i],
+            direction,
+        )
+        assert abs((gradient * direction).sum() - (derivs * change).sum()) < 1e-8
+
+
+def gradients(gpu: Any) -> None:
+    _check_gradients(gpu, (2, 4, 3), 4, 3, (2, 3))
+    _check_gradients(gpu, (2, 4, 2), 4, 2, ())
+
+
+def gradients_in_tiles(gpu: Any) -> None:
+    with mock.patch.object(launcher, "_LONGEST_TILE", 2):
+        gradients(gpu)
+
+
+def gradients_of_chunks(gpu: Any) -> None:
+    with mock.patch.object(launcher, "_CHUNK", 2):
+        _check_gradients(gpu, (2, 8, 2), 3, 2, ())
+        _check_gradients(gpu, (2, 8, 2), 3, 2, (2, 7))
+
+
+def gradients_of_one_channel(gpu: Any) -> None:
+    _check_gradients(gpu, (3, 5, 1), 4, 3, (4,))
+
+
+BACK = "corrected_backprop.cu"
 KERNEL, TREE = "corrected_signature.cu", "corrected_tree.cuh"
 MUTANTS = [
     Mutant("no barrier before the load", KERNEL, "            __syncthreads();\n            // A warp for", "            // A warp for", chunks),
@@ -56,4 +98,21 @@ MUTANTS = [
     Mutant("only half a warp adds", KERNEL, "by = 16; by > 0", "by = 8; by > 0", one_channel),
     Mutant("single lanes leave", KERNEL, "    if (b >= n_paths) return;\n    const T* points", "    if (b >= n_paths || lane == 31) return;\n    const T* points", one_channel),
     Mutant("a weight of the powers", KERNEL, "sum += (T)q * l[q - 1]", "sum += l[q - 1]", one_channel, "exact"),
+    Mutant("no barrier after taking off", BACK, "        n_next = n_next / d - 1;\n        __syncthreads();", "        n_next = n_next / d - 1;", gradients),
+    Mutant("no barrier between partial results", BACK, "        v = next_v;\n        __syncthreads();", "        v = next_v;", gradients),
+    Mutant("no barrier before the cotangents", BACK, "            __syncthreads();\n            add_cotangents", "            add_cotangents", gradients),
+    Mutant("no barrier behind the cotangents", BACK, "degree);\n            __syncthreads();\n        }", "degree);\n        }", gradients),
+    Mutant("no barrier after the load", BACK, "        __syncthreads();\n        for (int k = smaller", "        for (int k = smaller", gradients),
+    Mutant("increments of another tile", BACK, "at = start + first + k;", "at = start + k;", gradients_in_tiles, "exact"),
+    Mutant("cotangents not weighted", BACK, "(T)k * b[word]", "b[word]", gradients, "exact"),
+    Mutant("a divisor of the cotangents", BACK, "T(1) / T(k + 1), next_b", "T(1) / T(k), next_b", gradients, "exact"),
+    Mutant("longer terms than there are", BACK, "q < m && first < n_words", "first < n_words", gradients),
+    Mutant("the whole word as a term", BACK, "if (prefix == 0) return total + l[suffix - 1];", "if (prefix == 0) return total;", gradients, "exact"),
+    Mutant("the increment put on", BACK, "T(-1) / T(k_off)", "T(1) / T(k_off)", gradients, "exact"),
+    Mutant("the empty word left out", BACK, "if (share.part == 0) total += b[start + w];", "", gradients, "exact"),
+    Mutant("a share of the sums left out", BACK, "sum_of_parts(total, share.parts, 1)", "sum_of_parts(total, share.parts / 2, 1)", gradients, "exact"),
+    Mutant("the last row instead of the sum", BACK, "row.sums[w - d] += gradient;", "row.sums[w - d] = gradient;", gradients, "exact"),
+    Mutant("rows of the first chunk", BACK, "(b * n_rows + start + at)", "(b * n_rows + at)", gradients_of_chunks),
+    Mutant("a chunk left out", BACK, "i = 0; i < n_chunks", "i = 1; i < n_chunks", gradients_of_chunks, "exact"),
+    Mutant("a suffix too long", BACK, "n - q - 1]", "n - q]", gradients_of_one_channel),
 ]  # fmt: skip
