@@ -6,7 +6,7 @@ from siglib alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -250,49 +250,80 @@ for _n in (1, 50, 500):
     )
 
 
-def windows_of(path: np.ndarray, length: int) -> np.ndarray:
-    """All windows of so many points, copied: (batch * n_windows, length, dimension)."""
-    views = np.lib.stride_tricks.sliding_window_view(path, length, axis=1).swapaxes(-1, -2)
-    return np.ascontiguousarray(views).reshape(-1, length, path.shape[-1])
+def windows_of(path: np.ndarray, length: int, stride: int) -> np.ndarray:
+    """All windows of so many points, copied: (batch * n_windows, length, dimension). No view: pysiglib copies those."""
+    views = np.lib.stride_tricks.sliding_window_view(path, length, axis=1)[:, ::stride].swapaxes(-1, -2)
+    return views.reshape(-1, length, path.shape[-1]).copy()
 
 
-def sliding(lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray) -> Any:
+def sliding(lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray, stride: int = 1) -> Any:
     """Signatures of all windows; libraries that have no such function take the copies."""
     if hasattr(lib, "sig_windows"):
-        sigs = lib.sig_windows(path, shape.degree, copies.shape[1], n_jobs=n_jobs)
+        sigs = lib.sig_windows(path, shape.degree, copies.shape[-2], stride, n_jobs=n_jobs)
         return sigs.reshape(-1, sigs.shape[-1])
     return lib.sig(copies, shape.degree, n_jobs=n_jobs)
 
 
 def sliding_backprop(
-    lib: Any, shape: Shape, n_jobs: int, path: np.ndarray, copies: np.ndarray, sig: np.ndarray, derivs: np.ndarray
+    lib: Any,
+    shape: Shape,
+    n_jobs: int,
+    path: np.ndarray,
+    copies: np.ndarray,
+    sig: np.ndarray,
+    derivs: np.ndarray,
+    stride: int = 1,
 ) -> Any:
     if hasattr(lib, "sig_windows"):
-        derivs = derivs.reshape(shape.batch, -1, derivs.shape[-1])
-        return lib.sig_windows_backprop(path, derivs, shape.degree, copies.shape[1], n_jobs=n_jobs)
+        derivs = derivs.reshape(*path.shape[:-2], -1, derivs.shape[-1])
+        return lib.sig_windows_backprop(path, derivs, shape.degree, copies.shape[-2], stride, n_jobs=n_jobs)
     # The gradient of the path is the sum over the copies of each point.
     found = lib.sig_backprop(copies, sig, derivs, shape.degree, n_jobs=n_jobs)
-    found = found.reshape(shape.batch, -1, *copies.shape[1:])
+    found = found.reshape(*path.shape[:-2], -1, *copies.shape[-2:])
     gradient = np.zeros_like(path)
-    for point in range(found.shape[2]):
-        gradient[:, point : point + found.shape[1]] += found[:, :, point]
+    for point in range(found.shape[-2]):
+        gradient[..., point : point + stride * found.shape[-3] : stride, :] += found[..., point, :]
     return gradient
 
 
-def path_and_windows(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
+def path_and_windows(shape: Shape, dtype: Any, stride: int = 1) -> tuple[np.ndarray, ...]:
     path = brownian(shape, dtype)
-    return path, windows_of(path, min(50, shape.length))
+    return path, windows_of(path, min(50, shape.length), stride)
 
 
-def path_windows_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
-    path, copies = path_and_windows(shape, dtype)
+def path_windows_and_derivs(shape: Shape, dtype: Any, stride: int = 1) -> tuple[np.ndarray, ...]:
+    path, copies = path_and_windows(shape, dtype, stride)
     sig = siglib.sig(copies, shape.degree)
     return path, copies, sig, like(sig)
 
 
 WINDOW_SHAPES = (Shape(8, 1000, 3, 4), Shape(8, 1000, 5, 4))
-OPERATIONS["sig_windows, 50 points"] = Operation(path_and_windows, sliding, WINDOW_SHAPES)
-OPERATIONS["sig_windows_backprop, 50 points"] = Operation(path_windows_and_derivs, sliding_backprop, WINDOW_SHAPES)
+SEPARATE_WINDOW_SHAPES = (Shape(64, 1000, 3, 4), Shape(64, 1000, 5, 4))
+for _name, _stride, _shapes in (
+    ("50 points", 1, WINDOW_SHAPES),
+    ("50 points, stride 50", 50, SEPARATE_WINDOW_SHAPES),
+):
+    OPERATIONS[f"sig_windows, {_name}"] = Operation(
+        partial(path_and_windows, stride=_stride), partial(sliding, stride=_stride), _shapes
+    )
+    OPERATIONS[f"sig_windows_backprop, {_name}"] = Operation(
+        partial(path_windows_and_derivs, stride=_stride), partial(sliding_backprop, stride=_stride), _shapes
+    )
+
+
+def expanding(lib: Any, shape: Shape, n_jobs: int, path: np.ndarray) -> Any:
+    """Signatures of all prefixes of a single path; other libraries' streams keep them."""
+    path = path.reshape(shape.length, shape.dimension)
+    if hasattr(lib, "sig_prefixes"):
+        return lib.sig_prefixes(path, shape.degree, n_jobs=n_jobs)
+    stream = lib.SigStream(shape.dimension, shape.degree, n_jobs=n_jobs)
+    for point in path:
+        stream.push(point)
+    return stream.sig_all()
+
+
+PREFIX_SHAPES = (Shape(1, 10000, 3, 4), Shape(1, 10000, 5, 4))
+OPERATIONS["sig_prefixes"] = Operation(path_of, expanding, PREFIX_SHAPES)
 
 INTERVAL_SHAPES = (Shape(1, 20000, 3, 4), Shape(1, 20000, 3, 5), Shape(1, 20000, 5, 4))
 
