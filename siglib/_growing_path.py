@@ -1,4 +1,8 @@
-"""The points of a path that grows, as streams and interval queries keep them."""
+"""The points of a path that grows, as streams and interval queries keep them.
+
+On the CPU they are NumPy arrays, of tensors as well: to write one point into a tensor takes several times as long. On a
+GPU they are arrays of the caller's library, whose allocator and order of work they follow.
+"""
 
 import math
 from typing import Any
@@ -23,7 +27,8 @@ class Points:
         self.on: Any = None  # the backend of the points
         self._none: Any = None  # no points, as the caller's library has them
         self._data: Any = None  # (capacity, *batch, dimension)
-        self._fast: Any = None
+        self._fast: Any = None  # dtype and shape of points that need no look, if they are of this type
+        self._fast_type: Any = None
 
     @property
     def n_paths(self) -> int:
@@ -32,10 +37,16 @@ class Points:
 
     def push(self, point: Array) -> None:
         """One point, of shape (*batch, dimension)."""
-        if type(point) is np.ndarray and self._fast == (point.dtype, point.shape) and self.n < len(self._data):
-            self._data[self.n] = point
-            self.n += 1
-            return
+        if type(point) is self._fast_type and self._fast == (point.dtype, point.shape) and self.n < len(self._data):
+            if type(point) is np.ndarray:
+                self._data[self.n] = point
+                self.n += 1
+                return
+            if point.is_cpu:
+                self._watch(point)
+                as_tensor(self._data)[self.n] = point.detach()
+                self.n += 1
+                return
         on, array = backend_for(point=point)
         if array.ndim == 0:
             raise ValueError(f"point must have shape (..., {self.dimension}), got a single number")
@@ -49,8 +60,6 @@ class Points:
 
     def _extend(self, name: str, on: Any, array: Any, tensor: Any) -> None:
         batch, n, dimension = array.shape[:-2], array.shape[-2], array.shape[-1]
-        if on.on_gpu:
-            raise TypeError(f"{name} is on a GPU, where streams and intervals do not run yet: move it to the CPU")
         if dimension != self.dimension:
             raise ValueError(f"{name} must have {self.dimension} channels on its last axis, got {dimension}")
         if self.batch is None:
@@ -62,60 +71,85 @@ class Points:
         if type(on) is not type(self.on) or on.result_dtype != self.on.result_dtype:
             raise ValueError(
                 f"{name} must be of {library_of(self._none)} and {self.on.result_dtype}, as before, got "
-                f"{'numpy' if tensor is None else 'torch'} and {on.result_dtype}"
+                f"{library_of(array)} and {on.result_dtype}"
             )
+        if on.on_gpu and on.device != self.on.device:
+            raise ValueError(f"{name} must be on GPU {self.on.device}, as before, got one on GPU {on.device}")
         if self.n + n > len(self._data):
-            room = np.empty((max(64, 2 * (self.n + n)), *self._data.shape[1:]), self._data.dtype)
-            room[: self.n] = self._data[: self.n]
+            room = self._room(max(64, 2 * (self.n + n)))
+            with on.current():
+                room[: self.n] = self._data[: self.n]
             self._data = room
-        if tensor is not None:
-            wanted = tensor.requires_grad and namespace_of(tensor).is_grad_enabled()
-            if self.pieces is None and wanted:
-                self.pieces = [self.tensor(self.path())] if self.n else []
-            if self.pieces is not None and n:
-                # A view of the caller's memory would follow its later changes.
-                piece = tensor.clone() if wanted else tensor.detach().clone()
-                self.pieces.append(piece[..., None, :] if piece.ndim == len(batch) + 1 else piece)
-        self._data[self.n : self.n + n] = np.moveaxis(on.view(array), -2, 0)
+        if tensor is not None and n:
+            self._watch(tensor)
+        points = array if on.on_gpu else on.view(array)
+        with on.current():
+            self._data[self.n : self.n + n] = namespace_of(points).moveaxis(points, -2, 0)
         self.n += n
+
+    def _watch(self, tensor: Any) -> None:
+        """Keep a tensor with its graph, if gradients may be wanted. To be called before its points are stored."""
+        wanted = tensor.requires_grad and namespace_of(tensor).is_grad_enabled()
+        if self.pieces is None and wanted:
+            self.pieces = [self.result(self.path()).clone()] if self.n else []
+        if self.pieces is not None:
+            # A view of the caller's memory would follow its later changes.
+            self.pieces.append(tensor.clone() if wanted else tensor.detach().clone())
 
     def _begin(self, on: Any, batch: tuple[int, ...]) -> None:
         """What the first points decide."""
         self.on, self.batch = on, batch
         self._none = on.result(on.empty((0,)))
-        self._data = np.empty((64, *batch, self.dimension), on.dtype_name)
-        if library_of(self._none) == "numpy" and on.dtype == on.result_dtype:
-            self._fast = (self._data.dtype, self._data.shape[1:])
+        self._data = self._room(64)
+        if not on.on_gpu and on.dtype == on.result_dtype:
+            self._fast_type = type(self._none)
+            self._fast = (self._none.dtype, (*batch, self.dimension))
 
-    def path(self) -> np.ndarray:
+    def _room(self, n: int) -> Any:
+        """Memory for n points."""
+        shape = (n, *(self.batch or ()), self.dimension)
+        return self.on.empty(shape) if self.on.on_gpu else np.empty(shape, self.on.dtype_name)
+
+    def path(self) -> Any:
         """All points, (*batch, n, dimension); a view."""
-        return np.moveaxis(self._data[: self.n], 0, -2)
+        return namespace_of(self._data).moveaxis(self._data[: self.n], 0, -2)
 
-    def by_time(self) -> np.ndarray:
-        """All points, (n, number of paths, dimension); a view."""
-        return self._data[: self.n].reshape(self.n, self.n_paths, self.dimension)
+    def by_time(self) -> Any:
+        """All points for kernels, (n, number of paths, dimension); a view."""
+        points = self._data[: self.n].reshape(self.n, self.n_paths, self.dimension)
+        return self.on.view(points) if self.on.on_gpu else points
 
-    def tensor(self, values: np.ndarray) -> Any:
-        """What kernels computed, as the caller's library has it."""
+    def result(self, values: Any) -> Any:
+        """What was computed from `path`, as the caller's library has it."""
         return self.on.result(as_tensor(values) if library_of(self._none) == "torch" else values)
 
     def watched(self) -> Any:
         """The whole path as a tensor with a graph, or None."""
-        return None if self.pieces is None else namespace_of(self.pieces[0]).cat(self.pieces, dim=-2)
+        if self.pieces is None:
+            return None
+        n_axes = len(self.batch or ()) + 2
+        # Points that came one by one have no axis of time.
+        pieces = [piece if piece.ndim == n_axes else piece[..., None, :] for piece in self.pieces]
+        return namespace_of(pieces[0]).cat(pieces, dim=-2)
 
     def drop(self, n: int) -> None:
         """Forget the first n points."""
-        self._data = self._data[n : self.n].copy()
+        self._data = copy_of(self._data[n : self.n])
         self.n -= n
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copies: without room for more points, without a graph."""
         state = self.__dict__ | {"pieces": None, "on": None}
         if self._data is not None:
-            state["_data"] = self._data[: max(self.n, 1)].copy()
+            state["_data"] = copy_of(self._data[: max(self.n, 1)])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         if self._none is not None:
             (self.on, _) = backend_for(points=self._none)
+
+
+def copy_of(array: Any) -> Any:
+    """The same numbers in memory of their own, without a graph."""
+    return array.detach().clone() if library_of(array) == "torch" else array.copy()

@@ -4,7 +4,7 @@ Points are kept. Blocks of them have signatures that never change, and so do pro
 as a disjoint sparse table: on its level l, runs of 2**(l + 1) blocks, with the products from every block to the middle
 of its run, or from there to the block. Any two blocks lie on both sides of the middle of one run, so a product of any
 number of blocks is one product of two entries. An interval is that, and the points before and after its blocks: one
-kernel call (`_cpu/intervals.pyx`), which fills the table as well.
+kernel call (`_cpu/intervals.pyx`, `_gpu/cuda/intervals.cu`), which fills the table as well.
 
 No inverse is taken. So a short interval of a long path is as exact as the signature of a short path, and a number that
 is not finite has an effect on the intervals that contain it, and on no others. Everything is computed when it is first
@@ -71,7 +71,7 @@ class Intervals:
             self._table = on.scratch((1, 0, self.points.n_paths, out.shape[2] - scalar_term))
         words, _ = on.constant(_reversal, self.points.dimension, self._degree)
         with on.current():
-            starts, ends = on.xp.ascontiguousarray(starts), on.xp.ascontiguousarray(ends)
+            starts, ends = (on.xp.ascontiguousarray(on.xp.asarray(points)) for points in (starts, ends))
         on.kernels.intervals.interval_sig(
             self.points.by_time(),
             self._table,
@@ -96,7 +96,8 @@ class Intervals:
             length = sig_length(self.points.dimension, self._degree)
             table = on.scratch((capacity.bit_length(), capacity, self.points.n_paths, length))
             if old > 0:
-                table[: self._table.shape[0], :old] = self._table[:, :old]
+                with on.current():
+                    table[: self._table.shape[0], :old] = self._table[:, :old]
             self._table = table
         fresh = np.arange(old, new)
         self._fill(0, fresh, fresh, fresh)
@@ -119,7 +120,8 @@ class Intervals:
         for i in range(0, len(where), n):
             out = on.scratch((len(where[i : i + n]), *shape))
             self._compute(first[i : i + n] * _BLOCK, (last[i : i + n] + 1) * _BLOCK, out)
-            self._table[level, where[i : i + n]] = out
+            with on.current():
+                self._table[level, on.xp.asarray(where[i : i + n])] = out
 
     def values(self, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
         """Signatures between points, reversed where the start is behind the end, in the dtype of the kernels.
@@ -159,6 +161,7 @@ class Intervals:
             words, signs = _reversal(self.points.dimension, self.degree)
             if scalar_term:
                 words, signs = np.concatenate([[0], words + 1]), np.concatenate([[1], signs])
-            backwards = (values * as_tensor(signs).to(values.dtype))[..., as_tensor(words)]
-            values = namespace_of(values).where(as_tensor(starts > ends)[:, None], backwards, values)
+            words, signs, is_back = (as_tensor(a).to(values.device) for a in (words, signs, starts > ends))
+            backwards = (values * signs.to(values.dtype))[..., words]
+            values = namespace_of(values).where(is_back[:, None], backwards, values)
         return values.movedim(-2, axis)

@@ -43,7 +43,7 @@ def _n_windows(batch: tuple[int, ...], length: int, window: Any, stride: Any, st
     return shapes["starts"][-1]
 
 
-def _indices(name: str, indices: Any) -> np.ndarray:
+def host_indices(name: str, indices: Any) -> np.ndarray:
     """Points as an array of int64."""
     if library_of(indices) == "torch":
         indices = indices.detach().cpu().numpy()
@@ -68,7 +68,7 @@ def _tables(length: int, lead_lag: bool, window: int, stride: int, starts: Any, 
         first = np.arange(max(length - window + 1, 0), step=min(stride, length + 1), dtype=np.int64)
         last = first + (window - 1)
     else:
-        first, stop = _indices("starts", starts), _indices("ends", ends)
+        first, stop = host_indices("starts", starts), host_indices("ends", ends)
         wrong = (first < 0) | (stop < first) | (stop > length)
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import Array, library_of
+from ._backend import Array
 from ._checks import as_bool, as_int, as_n_threads, path_shape
 from ._growing_path import Points
 from ._interval_table import Intervals
+from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 
 
@@ -32,7 +33,7 @@ class IntervalSignature:
     Raises
     ------
     TypeError, ValueError
-        For what is no path of at least one point, an option of the wrong type, or arrays on a GPU.
+        For what is no path of at least one point, or an option of the wrong type.
 
     Notes
     -----
@@ -158,14 +159,9 @@ def as_point(name: str, value: Any, first: int, stop: int) -> int:
 
 def as_points(name: str, values: Any, stop: int) -> np.ndarray:
     """An array of points 0..stop - 1."""
-    if library_of(values) == "torch":
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values)
+    array = host_indices(name, values)
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n,), got {array.shape}")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
-    array = array.astype(np.int64)
     wrong = np.flatnonzero((array < 0) | (array >= stop))
     if len(wrong):
         raise IndexError(f"{name} must be from 0 to {stop - 1}, got {array[wrong[0]]} at index {wrong[0]}")

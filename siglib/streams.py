@@ -11,7 +11,7 @@ import numpy as np
 
 from ._backend import Array, library_of, namespace_of
 from ._checks import as_bool, as_int, as_n_threads
-from ._growing_path import Points
+from ._growing_path import Points, copy_of
 from ._interval_table import Intervals
 from .intervals import as_point
 from .log_signature import log_sig_length, sig_to_log_sig
@@ -357,7 +357,7 @@ class SigWindowStream(_Stream):
         self._compute()
         self._done = [_joined(self._done)]
         # What was handed out may be changed.
-        return self._done[0].clone() if library_of(self._done[0]) == "torch" else self._done[0].copy()
+        return copy_of(self._done[0])
 
     def _windows(self, path: Array, starts: np.ndarray) -> Array:
         out = sig_windows(
@@ -368,7 +368,9 @@ class SigWindowStream(_Stream):
             scalar_term=self._scalar_term,
             n_jobs=self._n_jobs,
         )
-        return out.movedim(-2, 0) if library_of(out) == "torch" else np.ascontiguousarray(np.moveaxis(out, -2, 0))
+        xp = namespace_of(out)
+        out = xp.moveaxis(out, -2, 0)
+        return out if library_of(out) == "torch" else xp.ascontiguousarray(out)
 
     def _compute(self) -> None:
         """Windows that are complete by now; points that no later one needs are dropped."""
@@ -376,7 +378,7 @@ class SigWindowStream(_Stream):
         if n == self._n_done or self._points.pieces is not None:
             return
         sig = self._windows(self._points.path(), np.arange(self._n_done, n) * self._stride - self._offset)
-        self._done.append(self._result(self._points.tensor(sig)))
+        self._done.append(self._result(self._points.result(sig)))
         self._n_done = n
         unused = min(n * self._stride - self._offset, self._points.n)
         if unused > 0:
