@@ -18,7 +18,8 @@ import numpy as np
 
 Word = tuple[int, ...]
 
-# Words up to this length may be cut in time: their sub-words grow with the square of the length.
+# Words up to this length may be cut in time: their sub-words grow with the square of the length. For longer ones there
+# is a kernel of its own.
 _MAX_CUT_LENGTH = 16
 # Subtrees up to this height are one step of a program.
 _MAX_FUSED = 2
@@ -37,7 +38,9 @@ class Trie(NamedTuple):
     the backward pass. A step is (kind, node, from, to). The kind is the height of a subtree, or minus it to leave its
     top node; 0 is a run of leaves, with their number as `to`. Partial results come from and go to rows in the forward
     pass, places on a stack in the backward pass. Last come the chains below the root, if all that is there are chains:
-    how many, and for each its length and the number of each letter; otherwise 0.
+    how many, and for each its length and the number of each letter; otherwise 0. Then the ways from the root to leaves
+    in order, if there are words too long to be cut: their number, that of vectors of 8 letters in all of them, and for
+    each its length, how many of its nodes belong to a way before, its nodes, and the numbers of its letters; or 0, 0.
     """
 
     nodes: np.ndarray
@@ -146,6 +149,25 @@ class Growing:
                 found.append(letter_number[letter])
         return found
 
+    def ways(self, number: list[int], letter_number: dict[int, int]) -> list[int]:
+        """The ways from the root to all leaves, as at the end of a program: see `Trie`."""
+        above = {child: (node, key[1]) for node, below in enumerate(self.children) for key, child in below.items()}
+        n_ways, n_vectors, found = 0, 0, []
+        taken: set[int] = set()
+        for leaf in above:
+            if self.children[leaf]:
+                continue
+            nodes, letters, node = [], [], leaf
+            while node:
+                nodes.append(node)
+                node, letter = above[node]
+                letters.append(letter_number[letter])
+            n_taken = sum(node in taken for node in nodes)
+            taken.update(nodes)
+            found += [len(nodes), n_taken, *(number[node] for node in reversed(nodes)), *reversed(letters)]
+            n_ways, n_vectors = n_ways + 1, n_vectors + (len(nodes) + 7) // 8
+        return [n_ways, n_vectors, *found]
+
     def trie(self) -> tuple[Trie, list[int]]:
         """The tables, and the number that each node has in them: -1 for the empty word."""
         children, n_nodes = self.children, len(self.children)
@@ -214,8 +236,10 @@ class Growing:
                 push_children(node, own, next_free, free_place, free_place + height, False)
         n_operations = sum(heights[node] + 1 for node in range(1, n_nodes))
         sizes = (place, n_rows, n_places, highest, n_operations, len(letters), len(forward), len(backward))
-        chains = self.chains(heights, {letter: i for i, (letter, _, _) in enumerate(letters)})
-        program = [*sizes, *itertools.chain(*letters, *forward, *backward), *chains]
+        letter_number = {letter: i for i, (letter, _, _) in enumerate(letters)}
+        chains = self.chains(heights, letter_number)
+        ways = self.ways(number, letter_number) if heights[0] > _MAX_CUT_LENGTH else [0, 0]
+        program = [*sizes, *itertools.chain(*letters, *forward, *backward), *chains, *ways]
         return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
 
 

@@ -117,11 +117,27 @@ def test_a_word_of_four_hundred_letters(rng: np.random.Generator) -> None:
     assert_close(value / expected, np.ones(1), 1e-10)
 
 
-def test_the_gradient_of_words_far_too_long() -> None:
-    path, word = np.ones((3, 2)), (0,) * 4000
+@pytest.mark.parametrize(("n_letters", "n"), [(400, 400), (1500, 1500), (4000, 700)])
+def test_very_long_words_of_one_letter(n_letters: int, n: int) -> None:
+    """X^n / n! of the total increment X, whose derivative has opposite signs at both ends, and is 0 in between."""
+    total = n * 0.38
+    path = np.array([[0.0], [0.2], [0.5], [1.0]]) * total
+    word = (0,) * n_letters
+    expected = np.exp(n * np.log(total) - np.sum(np.log(np.arange(1, n + 1))))
     coefs = siglib.sig_coef(path, word, prefixes=True)
-    with pytest.raises(MemoryError, match="sig_coef_backprop"):
-        siglib.sig_coef_backprop(path, word, coefs, coefs)
+    assert_close(coefs[n - 1 : n] / expected, np.ones(1), 1e-10)
+    derivs = np.zeros(n_letters)
+    derivs[n - 1] = total / n / expected
+    assert_close(siglib.sig_coef_backprop(path, word, coefs, derivs), np.array([[-1.0], [0.0], [0.0], [1.0]]), 1e-10)
+
+
+def test_not_a_number_in_long_words(rng: np.random.Generator) -> None:
+    paths = random_paths(rng, 1, 6, 2)
+    word = (0,) * 30 + (1,) + (0,) * 30
+    paths[0, 5, 1] = np.nan
+    coefs = siglib.sig_coef(paths, word, prefixes=True)
+    assert np.isfinite(coefs[0, :30]).all()
+    assert np.isnan(coefs[0, 30:]).all()
 
 
 @transforms

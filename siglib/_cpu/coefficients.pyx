@@ -4,7 +4,7 @@ Lanes hold paths. A lane group goes through its increments stretch by stretch (c
 coefficient for each distinct prefix of the words (coefficients_trie.pxd); the gradient takes the increments off again
 (coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of
 long paths are cut in time. Chunks need the coefficients of all sub-words, and are joined by Chen's identity: S(w) =
-sum over w = u v of S_1(u) S_2(v).
+sum over w = u v of S_1(u) S_2(v). Long words have their letters in the lanes instead (coefficients_long.pxi).
 
 Cuts and the order of every sum depend on shapes and words alone: the bits are the same for any number of threads.
 """
@@ -12,7 +12,7 @@ Cuts and the order of every sum depend on shapes and words alone: the bits are t
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_adjoint
 from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backprop
@@ -31,8 +31,9 @@ from .coefficients_groups cimport (
 )
 from .coefficients_trie cimport BLOCK, Trie, make_trie, walk
 from .coefficients_trie_adjoint cimport PAIR, WIDE, walk_adjoint
-from .increments cimport Transform, make_transform
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vf
+from .increments cimport Transform, load_letter, load_letter_backprop, make_transform
+from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vf
+from .long_words cimport MOST_TERMS, collect, halvings, scatter, series, series_adjoint
 
 cdef struct Call:
     # What all lane groups of a call share. Pointers to numbers are those of the dtype at hand.
@@ -306,6 +307,9 @@ cdef int backward_in_chunks(const real* path, const Call* call, Py_ssize_t n_nod
     return status
 
 
+include "coefficients_long.pxi"
+
+
 def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t[::1] direct_nodes,
              const int64_t[::1] direct_program, const int32_t[::1] piece_nodes, const int64_t[::1] piece_program,
              const int64_t[::1] joins, real[:, ::1] out, bint time_aug, bint lead_lag, double end_time, int n_threads):
@@ -333,7 +337,10 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
         if places != NULL:
             call = make_call(&transform, n_paths, strides, &direct, &pieces, joins.shape[0], places,
                              n_lanes(<real*>NULL))
-            if call.plan.n_chunks == 1:
+            if takes_long_words(&transform, n_paths, &direct, n_lanes(<real*>NULL), False):
+                status = forward_long(&path[0, 0, 0], strides, &transform, n_paths, &direct, &columns[0], n_columns,
+                                      &out[0, 0], n_lanes(<real*>NULL), n_threads)
+            elif call.plan.n_chunks == 1:
                 status = forward(&path[0, 0, 0], &call, &columns[0], n_columns, &out[0, 0], n_threads)
             else:
                 status = forward_in_chunks(&path[0, 0, 0], &call, direct.n_nodes, &joins[0], joins.shape[0],
@@ -371,7 +378,10 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
         if places != NULL:
             call = make_call(&transform, n_paths, strides, &direct, &pieces, joins.shape[0], places,
                              n_lanes(<real*>NULL))
-            if call.plan.n_chunks > 1:
+            if takes_long_words(&transform, n_paths, &direct, n_lanes(<real*>NULL), True):
+                status = backward_long(&path[0, 0, 0], strides, &transform, n_paths, &direct, &derivs[0, 0],
+                                       &deriv_columns[0], n_columns, &out[0, 0, 0], n_lanes(<real*>NULL), n_threads)
+            elif call.plan.n_chunks > 1:
                 status = backward_in_chunks(&path[0, 0, 0], &call, direct.n_nodes, &joins[0], joins.shape[0],
                                             &derivs[0, 0], &deriv_columns[0], n_columns, &out[0, 0, 0], n_threads)
             elif n_coefs == 0:

@@ -32,11 +32,16 @@ cdef struct Trie:
     const int64_t* backward      # (n_back_steps, 4)
     Py_ssize_t n_chains          # below the root, if all that is there are chains
     const int64_t* chains        # for each its length, and the number of each letter
+    Py_ssize_t n_ways            # from the root to leaves, if there are long words
+    Py_ssize_t n_way_vectors     # of 8 letters in all of them
+    const int64_t* ways          # for each its length, how many nodes belong to others, its nodes, and its letters
 
 
 cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program) noexcept nogil:
     """A trie in the two arrays that `siglib/_word_trie.py` makes; there are nodes."""
     cdef Trie trie
+    cdef Py_ssize_t _chain
+    cdef const int64_t* after
     trie.n_powers = program[0]
     trie.n_rows = program[1]
     trie.n_places = program[2]
@@ -52,6 +57,12 @@ cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program)
     trie.backward = trie.forward + 4 * trie.n_steps
     trie.n_chains = trie.backward[4 * trie.n_back_steps]
     trie.chains = trie.backward + 4 * trie.n_back_steps + 1
+    after = trie.chains
+    for _chain in range(trie.n_chains):
+        after = after + 1 + after[0]
+    trie.n_ways = after[0]
+    trie.n_way_vectors = after[1]
+    trie.ways = after + 2
     return trie
 
 
