@@ -483,6 +483,22 @@ def test_options_are_keyword_only_and_known() -> None:
     assert siglib.sig(degree=1, path=path).shape == (2,)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda d: siglib.sig_combine(np.zeros(0), np.zeros(0), d, 0),
+        lambda d: siglib.sig_to_log_sig(np.zeros(0), d, 0),
+        lambda d: siglib.logsig_to_sig(np.zeros(0), d, 0),
+        lambda d: siglib.log_sig_combine(np.zeros(0), np.zeros(0), d, 0),
+        lambda d: siglib.SigStream(d, 0),
+    ],
+)
+def test_dimensions_of_more_than_64_bits(call: Any) -> None:
+    """Also where the degree leaves nothing to compute."""
+    with pytest.raises(ValueError, match=r"dimension must be less than 2\*\*63 - 1, got 1000"):
+        call(10**30)
+
+
 @pytest.mark.parametrize("correction", [None, np.zeros(0), np.zeros((4, 0, 3))])
 def test_empty_correction_and_horner_change_nothing(correction: Any) -> None:
     path = [[0.0, 1.0], [2.0, 5.0]]
