@@ -143,10 +143,25 @@ class Operation:
     call: Callable[..., Any]
     shapes: tuple[Any, ...] = SHAPES
 
-    @property
-    def group(self) -> str:
-        """Signatures and kernels have tables of their own."""
-        return "kernels" if isinstance(self.shapes[0], KernelShape) else "signatures"
+
+# How names of operations begin, or go on, that belong to neither signatures and log-signatures nor kernels.
+_FAMILY = (
+    "sig_join",
+    "sig_coef",
+    "sig_windows",
+    "sig_prefixes",
+    "logsig_to_sig",
+    "log_sig_combine",
+    "IntervalSignature",
+)
+_FAMILY_OPTIONS = ("corrected", "method 3")
+
+
+def group_of(name: str) -> str:
+    """Signatures, the rest of their family, and kernels have tables of their own."""
+    if "kernel" in name:
+        return "kernels"
+    return "family" if name.startswith(_FAMILY) or name.endswith(_FAMILY_OPTIONS) else "signatures"
 
 
 OPERATIONS = {

@@ -2,7 +2,7 @@
 
     pip install ".[bench]" && python benchmarks/compare.py
 
-prints a table for every operation and saves a plot; `--group kernels` or `--group signatures` measures a part of them.
+prints a table for every operation and saves a plot; `--group signatures`, `family` or `kernels` measures some of them.
 A figure is pysiglib's time divided by siglib's: both libraries take turns, round by round, and each is judged by its
 fastest round, so that whatever else the machine does hits both alike. Ratios carry over to other machines much better
 than times. `SIGLIB_CPU=avx2` measures another instruction set.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from cases import OPERATIONS, TINY, KernelShape, Operation, Shape
+from cases import OPERATIONS, TINY, KernelShape, Operation, Shape, group_of
 
 import siglib
 
@@ -153,7 +153,7 @@ def overhead(budget: float) -> Iterator[str]:
     yield "| operation | siglib | pysiglib |"
     yield "|---|---:|---:|"
     for name, operation in OPERATIONS.items():
-        if operation.group != "signatures":
+        if group_of(name) == "kernels":
             continue
         arrays = [array[0] for array in operation.arrays(TINY, np.float64)]
         # Fresh arrays: pysiglib copies views, which is not what is measured here.
@@ -220,9 +220,9 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only operations whose name contains TEXT")
     parser.add_argument("--exact", default="", metavar="NAME", help="only the operation NAME")
-    parser.add_argument("--group", choices=["signatures", "kernels"], help="only these operations")
+    parser.add_argument("--group", choices=["signatures", "family", "kernels"], help="only these operations")
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"], choices=["float64", "float32"])
-    parser.add_argument("--n-jobs", nargs="+", type=int, help="numbers of threads (default: 1 2, for kernels 1)")
+    parser.add_argument("--n-jobs", nargs="+", type=int, help="numbers of threads (default: 1 2 or 1)")
     parser.add_argument("--seconds", type=float, default=2.0, help="time to spend on one case")
     parser.add_argument("--quick", action="store_true", help="three rounds a case: for a look, not for a report")
     parser.add_argument("--times", action="store_true", help="show milliseconds beside the ratios")
@@ -236,7 +236,7 @@ def main() -> None:
     names = [
         name
         for name, operation in OPERATIONS.items()
-        if chosen.only in name and chosen.exact in ("", name) and chosen.group in (None, operation.group)
+        if chosen.only in name and chosen.exact in ("", name) and chosen.group in (None, group_of(name))
     ]
     if not names:
         raise SystemExit(f"no such operation; there are: {', '.join(OPERATIONS)}")
@@ -251,13 +251,13 @@ def main() -> None:
             (shape, dtype, n_jobs): measure(operation, shape, dtype, n_jobs, budget)
             for shape in operation.shapes
             for dtype in chosen.dtypes
-            for n_jobs in chosen.n_jobs or ([1, 2] if operation.group == "signatures" else [1])
+            for n_jobs in chosen.n_jobs or ([1, 2] if group_of(name) == "signatures" else [1])
         }
         print(*table(name, everything[name], chosen.times), sep="\n", flush=True)
-    if not (chosen.only or chosen.exact or chosen.group == "kernels"):
+    if not (chosen.only or chosen.exact or chosen.group in ("family", "kernels")):
         print(*overhead(min(budget, 0.5)), sep="\n")
-    for group in dict.fromkeys(OPERATIONS[name].group for name in names):
-        print(*summary({n: results for n, results in everything.items() if OPERATIONS[n].group == group}), sep="\n")
+    for group in dict.fromkeys(group_of(name) for name in names):
+        print(*summary({n: results for n, results in everything.items() if group_of(n) == group}), sep="\n")
     plot(chosen.plot, everything)
     print(f"\nplot: {chosen.plot}")
 
