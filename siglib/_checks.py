@@ -98,13 +98,13 @@ def tensor_length(dimension: int, degree: int) -> int:
 def checked_tensor_length(dimension: int, degree: int) -> int:
     """`tensor_length`, or ValueError if it passes what 64 bits can count."""
     length = tensor_length(dimension, degree)
-    if dimension >= MAX_LENGTH:
-        # Of degree 0 nothing is long, but kernels take the dimension as a number of 64 bits.
-        raise ValueError(f"dimension must be less than 2**63 - 1, got {dimension}")
     if length >= MAX_LENGTH:
         raise ValueError(
             f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients"
         )
+    if dimension >= MAX_LENGTH:
+        # Of degree 0 nothing is long, but kernels take the dimension as a number of 64 bits.
+        raise ValueError(f"dimension must be less than 2**63 - 1, got {dimension}")
     return length
 
 
