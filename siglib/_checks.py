@@ -158,9 +158,18 @@ def check_like(name: str, shape: tuple[int, ...], first_name: str, first: tuple[
     raise ValueError(f"{name} must have length {first[-1]}{also} on its last axis, as {first_name} has, got {length}")
 
 
+def is_empty(correction: Any) -> bool:
+    """Whether there is nothing to correct: None, or an array without numbers."""
+    if correction is None:
+        return True
+    if isinstance(correction, (list, tuple)):
+        return len(correction) == 0
+    return 0 in getattr(correction, "shape", (1,))
+
+
 def check_no_variant(stream: Any, correction: Any) -> None:
     """For operations that have these options for their documentation alone: see `_variants.py`."""
     if stream is not False:
         raise ValueError("stream is an argument of siglib.sig and siglib.log_sig, not of this operator")
-    if correction is not None and 0 not in getattr(correction, "shape", (1,)):
+    if not is_empty(correction):
         raise ValueError("correction is an argument of siglib.sig and siglib.log_sig, not of this operator")

@@ -24,15 +24,6 @@ from ._corrected_chunks import Chunks, chunk_count
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**10
 
 
-def is_empty(correction: Any) -> bool:
-    """Whether there is nothing to correct: None, or an array without numbers."""
-    if correction is None:
-        return True
-    if isinstance(correction, (list, tuple)):
-        return len(correction) == 0
-    return 0 in getattr(correction, "shape", (1,))
-
-
 def corrected_sig(
     path: Array,
     degree: int,

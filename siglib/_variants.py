@@ -4,8 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from ._checks import as_bool
-from ._corrected import is_empty
+from ._checks import as_bool, is_empty
 
 P = ParamSpec("P")
 R = TypeVar("R")

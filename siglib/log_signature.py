@@ -20,10 +20,11 @@ from ._checks import (
     check_no_variant,
     checked_tensor_length,
     has_scalar_term,
+    is_empty,
     path_shape,
     vector_shape,
 )
-from ._corrected import corrected_sig, is_empty, refuse_lead_lag, sig_corrected_backprop
+from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
 from ._log_signature_parts import as_method, as_path_method, blocks_of, log_length, tables_for
 from ._variants import is_no_stream, refuse_correction, variant
 

@@ -19,10 +19,11 @@ from ._checks import (
     check_no_variant,
     checked_tensor_length,
     has_scalar_term,
+    is_empty,
     path_shape,
     vector_shape,
 )
-from ._corrected import corrected_sig, is_empty, refuse_lead_lag, sig_corrected_backprop
+from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
 from ._variants import is_no_stream, refuse_correction, variant
 
 
