@@ -98,7 +98,7 @@ def test_places(
     checked_gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, kind: str, n_bytes: int
 ) -> None:
     """In shared memory and in scratch memory, with several tiles of increments; without races or wild accesses."""
-    monkeypatch.setattr(launcher, "most_shared", lambda: n_bytes)
+    monkeypatch.setattr(launcher, "shared_bytes", lambda: n_bytes)
     monkeypatch.setattr(launcher, "_LONGEST_TILE", 3)
     path, correction = make(rng, (4, 4, 2), kind, (2,), 6)
     state = launcher.make_state(4, 4, 16, 16 * (kind == "one row"), 5, 8)

@@ -60,7 +60,7 @@ def test_bits_do_not_depend_on_memory(
     path = emulated.array(random_paths(rng, 100, 3, dtype=dtype))
     starts, ends = rng.integers(0, 100, (2, 20))
     expected = siglib.IntervalSignature(path, 3).sig_batch(starts, ends).get()
-    monkeypatch.setattr(launchers, "_SHARED_BYTES", 0)
+    monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
     monkeypatch.setattr(launchers, "SCRATCH_BYTES", 10_000)
     assert_same_bits(siglib.IntervalSignature(path, 3).sig_batch(starts, ends).get(), expected)
 

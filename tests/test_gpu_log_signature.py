@@ -48,7 +48,7 @@ def tensors(rng: np.random.Generator, batch: int, d: int, degree: int, dtype: st
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every signature is too large for shared memory, and every second one for the scratch memory."""
-    monkeypatch.setattr(launchers, "_MOST_SHARED", 0)
+    monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
     monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 1 << 12)
 
 
@@ -108,7 +108,7 @@ def test_small_and_large_have_the_same_bits(
         return gpu.numpy((log_sig, siglib.sig_to_log_sig_backprop(sig, derivs, 2, 6, method=method)))
 
     small = both()
-    monkeypatch.setattr(launchers, "_MOST_SHARED", 0)
+    monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
     for one, other in zip(small, both(), strict=True):
         assert_same_bits(one, other)
 
@@ -117,9 +117,9 @@ def test_results_before_the_basis_in_global_memory(
     gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tensors fit into shared memory, the Lyndon words do not."""
-    monkeypatch.setattr(launchers, "_MOST_SHARED", 8 * (30 + 14))
+    monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 8 * (30 + 14))
     check(gpu, rng, 3, 2, 5, 2, "float64")
-    monkeypatch.setattr(launchers, "_MOST_SHARED", 8 * (62 + 30))
+    monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 8 * (62 + 30))
     check(gpu, rng, 3, 2, 6, 2, "float64")
 
 

@@ -116,7 +116,7 @@ def test_blocks_that_take_several_parts(gpu: Gpu, monkeypatch: pytest.MonkeyPatc
 def test_increments_that_do_not_fit_into_shared_memory(
     checked_gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    monkeypatch.setattr(launcher, "most_shared", lambda: 0)
+    monkeypatch.setattr(launcher, "shared_bytes", lambda: 0)
     check(checked_gpu, rng, (3, 5, 7), 3, np.dtype(np.float64))
     check(checked_gpu, rng, (2, 5, 4), 2, np.dtype(np.float64), time_aug=True, lead_lag=True)
 

@@ -6,16 +6,15 @@ A block walks a row back, that is a path or, of a long one, a time chunk of it, 
 from typing import Any, NamedTuple
 
 from . import chen
-from ._launch import c_type, empty, launch, most_shared
+from ._launch import c_type, empty, launch
 from .path import strides
-from .sizes import SCRATCH_BYTES, check_words, literal, words_up_to
+from .sizes import SCRATCH_BYTES, check_words, literal, shared_bytes, words_up_to
 
 # Increments of a time chunk, unless its signature is so large that the chunks of one path would take too much memory.
 _CHUNK = 64
 _MOST_CHUNK_NUMBERS = 1 << 24
 _THREADS = 256
-# Shared memory of a block, and what increments and their corrections take of it.
-_SHARED_BYTES = 96 << 10
+# What increments and their corrections take of the shared memory of a block.
 _TILE_BYTES = 8 << 10
 _LONGEST_TILE = 16
 
@@ -38,7 +37,7 @@ def make_state(d: int, degree: int, n_terms: int, n_sums: int, chunk: int, items
     threads = 32
     while threads < _THREADS and 2 * threads < n_words:
         threads *= 2
-    most = min(_SHARED_BYTES, most_shared())
+    most = shared_bytes()
     if (n_words + rest) * itemsize <= most:
         return State(tile, 0, (n_words + rest) * itemsize, threads)
     if rest * itemsize <= most:

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from ._launch import empty, launch, most_shared
+from ._launch import empty, launch
 from .path import strides
-from .sizes import SCRATCH_BYTES
+from .sizes import SCRATCH_BYTES, shared_bytes
 from .tensor import template
 
 _MOST_THREADS = 256
-# So that two blocks find room on a multiprocessor.
-_SHARED_BYTES = 96 << 10
 
 
 def interval_sig(
@@ -34,7 +32,7 @@ def interval_sig(
         out[...] = 1
         return
     size = 1 + degree + 2 * block * d + 2 * n_words
-    is_shared = size * out.itemsize <= min(_SHARED_BYTES, most_shared())
+    is_shared = size * out.itemsize <= shared_bytes()
     step = n_items if is_shared else max(1, SCRATCH_BYTES // (size * out.itemsize))
     scratch = 0 if is_shared else empty((min(step, n_items), size), out)
     out_query, out_path, _ = strides(out)

@@ -9,12 +9,10 @@ into slabs of bounded memory, with a launch for each step. Sums are the same eit
 
 from typing import Any
 
-from ._launch import c_type, empty, launch, most_shared, n_processors
-from .sizes import check_words, literal, pieces, words_up_to
+from ._launch import USUAL_SHARED, c_type, empty, launch, n_processors
+from .sizes import check_words, literal, pieces, shared_bytes, words_up_to
 
 _THREADS = 256
-_MOST_SHARED = 96 << 10
-_USUAL_SHARED = 48 << 10
 _SMALL_BLOCK = 128
 
 
@@ -28,11 +26,11 @@ def _threads(n_words: int) -> int:
 
 def _per_block(batch: int, threads: int, n_bytes: int) -> int:
     """Signatures of one block: several if they are small, and there are enough to keep the device busy."""
-    return max(1, min(_SMALL_BLOCK // threads, _USUAL_SHARED // max(n_bytes, 1), batch // (4 * n_processors())))
+    return max(1, min(_SMALL_BLOCK // threads, USUAL_SHARED // max(n_bytes, 1), batch // (4 * n_processors())))
 
 
 def _fits(n_numbers: int, itemsize: int) -> bool:
-    return n_numbers * itemsize <= min(_MOST_SHARED, most_shared())
+    return n_numbers * itemsize <= shared_bytes()
 
 
 def _steps(index: Any, dimension: int, degree: int, method: int) -> int:

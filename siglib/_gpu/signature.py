@@ -6,12 +6,11 @@ from ._launch import c_type, empty, launch, most_shared, n_processors
 from .path import strides
 from .signature_backprop import sig_backprop
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
+from .sizes import SCRATCH_BYTES
 from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
 
 __all__ = ["sig", "sig_backprop", "sig_combine", "sig_combine_backprop"]
 
-# Signatures of time chunks are kept in at most this many bytes of scratch memory at a time.
-_SCRATCH_BYTES = 128 << 20
 # So many threads on each multiprocessor leave most of it idle.
 _FEW_THREADS = 256
 
@@ -49,7 +48,7 @@ def sig(
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, *options, int(scalar_term))
         return
-    slab = max(1, _SCRATCH_BYTES // (n_chunks * n_words * path.itemsize))
+    slab = max(1, SCRATCH_BYTES // (n_chunks * n_words * path.itemsize))
     for first in range(0, n_paths, slab):
         part = path[first : first + slab]
         chunks = empty((len(part) * n_chunks, n_words), path)

@@ -8,15 +8,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import chen
-from ._launch import c_type, empty, launch, most_shared
+from ._launch import USUAL_SHARED, c_type, empty, launch
 from .path import strides
-from .sizes import SCRATCH_BYTES, check_words
+from .sizes import SCRATCH_BYTES, check_words, shared_bytes
 
 THREADS = 128
 # Shared memory for what a block knows of its rows.
 _ROW_BYTES = 20 * THREADS
 _POINT_THREADS = 256
-_USUAL_SHARED = 48 << 10
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
 # What fits into 255 registers, which the suffix needs some of, too.
 _TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
@@ -123,10 +122,10 @@ def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows
     per_block = max(1, THREADS // plan.n_items)
     sums = _ROW_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
-    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(_USUAL_SHARED - sums, 16 << 10):
+    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2
     tiles = per_block * (tile * plan.padded + 1) * itemsize
-    staged = sums + tiles <= min(most_shared(), 96 << 10)
+    staged = sums + tiles <= shared_bytes()
     return Rows(
         *(n_increments, -(-n_increments // chunk), chunk, per_block, plan.n_sums, tile, staged),
         sums + (tiles if staged else 0),

@@ -2,16 +2,23 @@
 
 from collections.abc import Iterator
 
-from ._launch import n_processors
+from ._launch import most_shared, n_processors
 
 # Scratch memory of one piece of a batch.
 SCRATCH_BYTES = 128 << 20
+# Shared memory of a block, of which two find room on a multiprocessor then.
+SHARED_BYTES = 96 << 10
 _MOST_WORDS = 2**31 - 1
 
 
 def words_up_to(dimension: int, length: int) -> int:
     """Number of words of length 1..length, 0 if there are none."""
     return sum(dimension**n for n in range(1, length + 1))
+
+
+def shared_bytes() -> int:
+    """How much shared memory a block takes at most."""
+    return min(SHARED_BYTES, most_shared())
 
 
 def check_words(length: int) -> None:

@@ -8,6 +8,7 @@ from checking import assert_close
 
 import siglib
 from siglib._gpu import log_signature as launchers
+from siglib._gpu import sizes
 
 from . import Mutant
 
@@ -27,7 +28,7 @@ def large(gpu: Any) -> None:
     def pieces(batch: int, n_bytes: int, n_words: int) -> list[tuple[slice, int]]:
         return [(slice(0, 1), 3), (slice(1, batch), 2)]
 
-    with mock.patch.multiple(launchers, _MOST_SHARED=0, pieces=pieces):
+    with mock.patch.object(sizes, "SHARED_BYTES", 0), mock.patch.object(launchers, "pieces", pieces):
         logarithms(gpu)
 
 

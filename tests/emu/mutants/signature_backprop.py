@@ -71,7 +71,7 @@ def chunks(gpu: Any) -> None:
 
 
 def unstaged(gpu: Any) -> None:
-    with mock.patch.object(launcher, "most_shared", lambda: 0):
+    with mock.patch.object(launcher, "shared_bytes", lambda: 0):
         _check(gpu, (3, 5, 7), 3)
         with mock.patch.object(launcher, "_chunk", lambda *args: 3):
             _check(gpu, (2, 9, 2), 3)
