@@ -124,6 +124,16 @@ def is_compiling() -> bool:
     return torch is not None and torch.compiler.is_compiling()
 
 
+def holds_numbers(*arrays: Any) -> bool:
+    """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return True
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or _is_transformed(torch):
+        return False
+    return not any(isinstance(array, torch.Tensor) and _is_traced(torch, array) for array in arrays)
+
+
 def without_compiler(function: Callable[P, R]) -> Callable[P, R]:
     """The function, which torch.compile leaves to Python: a call of it breaks the graph."""
 

@@ -9,6 +9,7 @@ it in every call, and a call that is being captured into a graph has no results:
 """
 
 import math
+import sys
 import warnings
 from typing import Any
 
@@ -20,19 +21,22 @@ from ._given_kernels import GivenProblem
 from ._kernel_options import kernel_shape
 from ._kernel_problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 
-_TOO_COARSE = (
-    "the solver is too coarse for paths of this size. Raise dyadic_order (or order, for method='polynomial'), or scale "
-    "the paths down"
-)
-
 
 def make_problem(gram: bool, *arrays: Any, given: Any, **options: Any) -> Problem:
     return (Problem if given is None else GivenProblem)(gram, *arrays, given=given, **options)
 
 
+def _too_coarse(problem: Problem) -> str:
+    option = "order" if problem.orders[2] else "dyadic_order"
+    return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
+
+
 def _warn(message: str) -> None:
-    # At the line of the caller of the public function, unless torch stands between.
-    warnings.warn(message, RuntimeWarning, stacklevel=7)
+    # At the line of the caller, whichever public function it called, and whether or not torch stands between.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("siglib", "torch"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 # Values
@@ -51,11 +55,11 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
     if return_grid:
         view = view.reshape(problem.n_pairs, *problem.grid_shape)
         problem.grids(view)
-        _warn_if_not_finite(problem, view, view)
+        _warn_if_not_finite(problem, view, view, return_grid=True)
         return
     view = view.reshape(problem.n_pairs)
     exponent = problem.values(problem.x, problem.y, problem.layout, view)
-    if problem.same:
+    if problem.equal:
         _warn_if_negative(problem, view)
     if normalize:
         view[:] = _normalised(problem, view, exponent)
@@ -70,17 +74,21 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
         _warn_if_not_finite(problem, mantissa, view)
 
 
-def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any) -> None:
+def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
     if problem.on.on_gpu or np.isfinite(out).all():
         return
     finite_paths = all(np.isfinite(problem.on.view(path)).all() for path in (problem.x, problem.y))
     if (np.isfinite(mantissa) & ~np.isfinite(out)).any() or (np.isinf(out).any() and finite_paths):
         _warn(
-            f"signature kernels overflow {out.dtype}: take normalize=True or log=True, which do not, or scale the "
-            "paths down"
+            f"signature kernels overflow {out.dtype}: "
+            + (
+                "scale the paths down"
+                if return_grid
+                else "take normalize=True, which does not, or scale the paths down"
+            )
         )
     elif finite_paths:
-        _warn(f"signature kernels are not finite: {_TOO_COARSE}")
+        _warn(f"signature kernels are not finite: {_too_coarse(problem)}")
 
 
 def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
@@ -89,7 +97,7 @@ def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
         return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
-        _warn(f"the signature kernel of a path with itself is negative: {_TOO_COARSE}")
+        _warn(f"the signature kernel of a path with itself is negative: {_too_coarse(problem)}")
 
 
 def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
@@ -101,7 +109,9 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log[not_positive] = np.nan
     elif not_positive.any():
         log[not_positive] = np.nan
-        _warn(f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: {_TOO_COARSE}")
+        _warn(
+            f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: {_too_coarse(problem)}"
+        )
     return log
 
 
@@ -116,7 +126,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     shape: tuple[int, ...] = (-1,)
     if problem.layout == SYMMETRIC:
         own1 = own2 = (mantissa[:: problem.n1 + 1], exponent[:: problem.n1 + 1])
-    elif problem.same and problem.layout == PAIRWISE:
+    elif problem.equal and problem.layout == PAIRWISE:
         own1 = own2 = (mantissa, exponent)
     else:
         own1, own2 = _own(problem, problem.x), _own(problem, problem.y)
@@ -141,14 +151,14 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         value[not_positive] = np.nan
         _warn(
             f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
-            f"{_TOO_COARSE}"
+            f"{_too_coarse(problem)}"
         )
     tolerance = 1e-6 if mantissa.dtype == np.float64 else 1e-3
     above = np.abs(value) > 1 + tolerance
     if above.any():
         _warn(
             f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.6g}: "
-            f"{_TOO_COARSE}"
+            f"{_too_coarse(problem)}"
         )
     return value.reshape(-1)
 
@@ -176,7 +186,7 @@ def gradients(
     """Gradients with respect to both arrays of paths and the parameters; None where not needed.
 
     `problem.derivs` are the derivatives with respect to the result of `_forward`, and `out` is this result. If `total`
-    and the paths are the same, the first gradient is that with respect to both arguments, and the second is zero.
+    and the paths are one array, the first gradient is that with respect to both arguments, and the second is zero.
     """
     with problem.on.current():
         return _gradients(problem, needs, out, total, return_grid, normalize, log)
@@ -194,7 +204,9 @@ def _gradients(
     on, x, y = problem.on, problem.x, problem.y
     left, right, numbers = needs
     derivs = on.view(problem.derivs)
-    layout = problem.layout if total and not return_grid else (PAIRWISE if problem.layout == PAIRWISE else GRAM)
+    # Paths of equal numbers that are two arrays each have a gradient of their own.
+    keep = total and problem.same and not return_grid
+    layout = problem.layout if keep else (PAIRWISE if problem.layout == PAIRWISE else GRAM)
     if layout == SYMMETRIC:
         left, right = left or right, False
     log = log or normalize
@@ -289,6 +301,7 @@ def _shape_of(gram: bool) -> Any:
         *,
         static_kernel: int,
         same: bool,
+        equal: bool,
         order: int,
         normalize: bool,
         log: bool,
@@ -311,6 +324,7 @@ def sig_kernel(
     *,
     static_kernel: int,
     same: bool,
+    equal: bool,
     order1: int,
     order2: int,
     order: int,
@@ -324,7 +338,8 @@ def sig_kernel(
     max_batch: int,
     given: Any = None,
 ) -> Array:
-    """`siglib.sig_kernel` with the static kernel's code and parameters; `same`: path2 is path1."""
+    """`siglib.sig_kernel` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
+    both hold the same numbers."""
     problem = make_problem(
         False,
         path1,
@@ -332,6 +347,7 @@ def sig_kernel(
         parameters,
         static_kernel=static_kernel,
         same=same,
+        equal=equal,
         order1=order1,
         order2=order2,
         order=order,
@@ -356,6 +372,7 @@ def sig_kernel_gram(
     *,
     static_kernel: int,
     same: bool,
+    equal: bool,
     order1: int,
     order2: int,
     order: int,
@@ -369,7 +386,8 @@ def sig_kernel_gram(
     max_batch: int,
     given: Any = None,
 ) -> Array:
-    """`siglib.sig_kernel_gram` with the static kernel's code and parameters; `same`: path2 is path1."""
+    """`siglib.sig_kernel_gram` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
+    both hold the same numbers."""
     problem = make_problem(
         True,
         path1,
@@ -377,6 +395,7 @@ def sig_kernel_gram(
         parameters,
         static_kernel=static_kernel,
         same=same,
+        equal=equal,
         order1=order1,
         order2=order2,
         order=order,

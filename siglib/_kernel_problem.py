@@ -42,6 +42,7 @@ class Problem:
         *,
         static_kernel: int,
         same: bool,
+        equal: bool,
         order1: int,
         order2: int,
         order: int,
@@ -85,14 +86,14 @@ class Problem:
             grid_length("path2", self.length2, order2),
         )
         # Without equal orders k(x, y) and k(y, x) differ, and mirroring would be wrong.
-        self.same = same
-        self.layout = (SYMMETRIC if same and order1 == order2 else GRAM) if gram else PAIRWISE
+        self.same, self.equal = same, equal
+        self.layout = (SYMMETRIC if equal and order1 == order2 else GRAM) if gram else PAIRWISE
         self.static_kernel, self.given, self.max_batch = static_kernel, given, max_batch
         self.orders = (order1, order2, order)
         self.parameters = numbers_for(on, parameters)
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
         self.x = self.transformed(path1, end_time)
-        self.y = self.x if same else self.transformed(path2, end_time)
+        self.y = self.x if equal else self.transformed(path2, end_time)
 
     def transformed(self, path: Array, end_time: float) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""

@@ -3,10 +3,17 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ._backend import Array, device_of, widened
 from ._checks import as_float, path_shape
 from .signature_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
+
+
+def _quiet() -> np.errstate:
+    """Where kernels overflow, sums and differences of them do, too: `sig_kernel_gram` has warned."""
+    return np.errstate(invalid="ignore", over="ignore")
 
 
 def _sample(name: str, paths: Array, minimum: int) -> Array:
@@ -31,7 +38,7 @@ def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
     own = _mean_of_pairs(sample, options)
-    with device_of(sample):
+    with device_of(sample), _quiet():
         return lam * own - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
 
 
@@ -49,6 +56,7 @@ def sig_score(
     end_time: float = 1.0,
     n_jobs: int = 1,
     max_batch: int = -1,
+    normalize: bool = False,
 ) -> Array:
     """Signature kernel score: how badly a sample of m paths predicts a path y.
 
@@ -70,6 +78,9 @@ def sig_score(
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
+    normalize : bool, default False
+        Take the normalised kernels ``k(x, y) / sqrt(k(x, x) k(y, y))`` in place of k, which are right also where k
+        itself overflows.
 
     Returns
     -------
@@ -114,6 +125,7 @@ def sig_score(
         "end_time": end_time,
         "n_jobs": n_jobs,
         "max_batch": max_batch,
+        "normalize": normalize,
     }
     with device_of(sample):
         return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
@@ -133,6 +145,7 @@ def expected_sig_score(
     end_time: float = 1.0,
     n_jobs: int = 1,
     max_batch: int = -1,
+    normalize: bool = False,
 ) -> Array:
     """Mean of `sig_score` over a second sample: how badly one sample predicts another.
 
@@ -142,7 +155,7 @@ def expected_sig_score(
         The sample that predicts, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The paths to judge, at least one.
-    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch
+    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch, normalize
         As in `sig_score`.
 
     Returns
@@ -184,6 +197,7 @@ def expected_sig_score(
         "end_time": end_time,
         "n_jobs": n_jobs,
         "max_batch": max_batch,
+        "normalize": normalize,
     }
     scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
     with device_of(scores):
@@ -203,6 +217,7 @@ def sig_mmd(
     end_time: float = 1.0,
     n_jobs: int = 1,
     max_batch: int = -1,
+    normalize: bool = False,
 ) -> Array:
     """Squared maximum mean discrepancy of two samples of m and n paths, without bias.
 
@@ -220,6 +235,9 @@ def sig_mmd(
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
+    normalize : bool, default False
+        Take the normalised kernels ``k(x, y) / sqrt(k(x, x) k(y, y))`` in place of k, which are right also where k
+        itself overflows.
 
     Returns
     -------
@@ -261,7 +279,8 @@ def sig_mmd(
         "end_time": end_time,
         "n_jobs": n_jobs,
         "max_batch": max_batch,
+        "normalize": normalize,
     }
-    with device_of(sample1):
+    with device_of(sample1), _quiet():
         own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
         return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())

@@ -43,6 +43,37 @@ def test_metrics_are_their_definitions(dtype: np.dtype, rng: np.random.Generator
     assert_close(siglib.expected_sig_score(x, y, lam=0.3, **scheme), expected, tolerance)
 
 
+@schemes
+def test_metrics_of_normalised_kernels(dtype: np.dtype, rng: np.random.Generator, scheme: dict[str, Any]) -> None:
+    x, y = random_paths(rng, 5, 6, 2, dtype=dtype), random_paths(rng, 3, 7, 2, dtype=dtype)
+    xx, xy, yy = references(x, y, scheme)
+    own1, own2 = np.sqrt(np.diag(xx)), np.sqrt(np.diag(yy))
+    xx, xy, yy = xx / np.outer(own1, own1), xy / np.outer(own1, own2), yy / np.outer(own2, own2)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    options = {**scheme, "normalize": True}
+    assert_close(siglib.sig_mmd(x, y, **options), reference.mmd(xx, xy, yy), tolerance)
+    assert_close(siglib.sig_score(x, y, lam=0.3, **options), reference.score(xx, xy, 0.3), tolerance)
+    expected = np.mean(reference.score(xx, xy, 0.3))[None]
+    assert_close(siglib.expected_sig_score(x, y, lam=0.3, **options), expected, tolerance)
+
+
+@pytest.mark.parametrize("name", ["sig_mmd", "sig_score", "expected_sig_score"])
+def test_metrics_of_paths_whose_kernels_overflow(name: str) -> None:
+    """Straight lines of three lengths: normalised kernels of lines are 1, or nearly 0 where the lengths differ much."""
+    t = np.linspace(0, 1, 300)[:, None] * np.ones(3)
+    x = np.stack([600 * t, 600 * t])
+    metric = getattr(siglib, name)
+    solver: dict[str, Any] = {"method": "polynomial", "order": 12}
+    with pytest.warns(
+        RuntimeWarning, match="overflow float64: take normalize=True, which does not, or scale"
+    ) as record:
+        metric(x, x * 0.5, **solver)
+    assert {warning.filename for warning in record} == {__file__}
+    value = metric(x, 0.01 * x, normalize=True, **solver)
+    # k(x, x) = 1 among the lines of one sample; between the samples exp(2 a b - a a - b b) with a b the product of lengths.
+    assert_close(value, {"sig_mmd": 2.0}.get(name, 1.0) * np.ones(np.shape(value)), 1e-6)
+
+
 def test_metrics_take_kernels_transforms_and_batch_axes(rng: np.random.Generator) -> None:
     x, y = random_paths(rng, 6, 5, 2), random_paths(rng, 4, 5, 2)
     options: dict[str, Any] = {"static_kernel": siglib.RBFKernel(1.1), "dyadic_order": 1, **TRANSFORM}

@@ -80,14 +80,38 @@ def test_transforms_come_first(rng: np.random.Generator) -> None:
 @options_of_all_kinds
 def test_symmetric_gram(options: dict, rng: np.random.Generator, dtype: np.dtype) -> None:
     x = random_paths(rng, 9, 5, 2, dtype=dtype)
+    more = np.concatenate([x, x[:1]])  # not the same paths: every pair is computed
     gram = siglib.sig_kernel_gram(x, x, **options)
-    assert_close(gram, siglib.sig_kernel_gram(x, x.copy(), **options), 10 * np.finfo(dtype).eps)
+    assert_close(gram, siglib.sig_kernel_gram(x, more, **options)[:, :9], 10 * np.finfo(dtype).eps)
     grids = siglib.sig_kernel_gram(x, x, return_grid=True, **options)
-    assert_close(grids, siglib.sig_kernel_gram(x, x.copy(), return_grid=True, **options), 10 * np.finfo(dtype).eps)
+    every = siglib.sig_kernel_gram(x, more, return_grid=True, **options)
+    assert_close(grids, every[:, :9], 10 * np.finfo(dtype).eps)
     if options.get("dyadic_order") != (2, 1):
         assert_same_bits(gram, gram.T.copy())
         apart = ~np.eye(9, dtype=bool)
         assert_same_bits(grids[apart], grids.transpose(1, 0, 3, 2)[apart])
+
+
+def test_paths_are_the_same_by_place_or_by_numbers(rng: np.random.Generator, dtype: np.dtype) -> None:
+    x = random_paths(rng, 11, 30, 3, dtype=dtype)
+    other = x.copy()
+    other[10, 29, 2] += 1
+    every = siglib.sig_kernel_gram(x, other, dyadic_order=1)[:10, :10]
+    assert (every != every.T).any()  # what mirroring changes can be seen
+    gram = siglib.sig_kernel_gram(x, x, dyadic_order=1)
+    assert_same_bits(gram, gram.T.copy())
+    spoiled = x.copy()
+    spoiled[3, 4, 1] = np.nan
+    for left, right in ((x, x[:]), (x[:], x), (x, x.copy()), (x, np.asfortranarray(x))):
+        assert_same_bits(siglib.sig_kernel_gram(left, right, dyadic_order=1), gram)
+    # NaN is equal to itself here; the others keep their bits.
+    found = siglib.sig_kernel_gram(spoiled, spoiled.copy(), dyadic_order=1)
+    fine = np.arange(11) != 3
+    assert np.isnan(found[3]).all() and np.isnan(found[:, 3]).all()
+    assert_same_bits(found[fine], found.T[fine].copy())
+    # The same place with other strides, and equal numbers of another shape, are other paths.
+    assert_close(siglib.sig_kernel_gram(x, x[::-1], dyadic_order=1), gram[:, ::-1], 10 * np.finfo(dtype).eps)
+    assert siglib.sig_kernel_gram(x, x.reshape(1, *x.shape), dyadic_order=1).shape == (11, 1, 11)
 
 
 # Normalised kernels, logarithms, overflow
@@ -138,11 +162,13 @@ def test_beyond_the_range_of_numbers(dtype: np.dtype) -> None:
     wanted = np.exp(expected[0, 1] - (expected[0, 0] + expected[1, 1]) / 2)
     assert_close(normalised[0, 1], wanted, {"float64": 1e-9, "float32": 1e-2}[dtype.name])
     assert_close(siglib.sig_kernel(x, y, normalize=True, **solver), normalised[0, 1], 1e-4)
-    with pytest.warns(RuntimeWarning, match=f"overflow {dtype}: take normalize=True or log=True.*scale") as record:
+    with pytest.warns(
+        RuntimeWarning, match=f"overflow {dtype}: take normalize=True, which does not, or scale"
+    ) as record:
         gram = siglib.sig_kernel_gram(both, both, **solver)
     assert len(record) == 1
     assert np.isinf(gram).all()
-    with pytest.warns(RuntimeWarning, match="overflow"):
+    with pytest.warns(RuntimeWarning, match=f"overflow {dtype}: scale the paths down"):
         grid = siglib.sig_kernel(x, y, return_grid=True, **solver)
     assert np.isinf(grid[-1, -1])
     assert np.isfinite(grid[:20, :20]).all()
@@ -155,7 +181,7 @@ def test_negative_kernels() -> None:
     """Steps far too large for the solver: k(x, x) < 0."""
     assert reference.kernel(COARSE, COARSE, dyadic_order=0) < 0
     x = np.stack([COARSE, COARSE / 10])
-    hint = "too coarse.* Raise dyadic_order .*scale the paths down"
+    hint = "too coarse.* Raise dyadic_order, or scale the paths down"
     with pytest.warns(RuntimeWarning, match="of a path with itself is negative: .*" + hint) as record:
         siglib.sig_kernel_gram(x, x, dyadic_order=0)
     assert len(record) == 1

@@ -259,7 +259,7 @@ def test_kernel_operators(name: str, requires_grad: bool, scaling: str | None, r
     x, y = (torch.tensor(random_paths(rng, 2, n, 2), requires_grad=requires_grad) for n in (4, 3))
     parameters = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=requires_grad)
     options: dict[str, Any] = {
-        "static_kernel": 0, "same": False, "order1": 1, "order2": 0, "order": 0, "time_aug": True, "lead_lag": False,
+        "static_kernel": 0, "same": False, "equal": False, "order1": 1, "order2": 0, "order": 0, "time_aug": True, "lead_lag": False,
         "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1,
     }  # fmt: skip
     options |= {scaling: True} if scaling else {}

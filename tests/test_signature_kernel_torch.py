@@ -1,5 +1,6 @@
 """Signature kernels in PyTorch: gradients of everything, parameters of static kernels included, and the compiler."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,26 @@ def test_gradients_of_symmetric_grams(solver: dict[str, Any], option: dict[str, 
     assert torch.autograd.gradcheck(lambda a: siglib.sig_kernel_gram(a, a, **solver, **option), (x,))
 
 
+@pytest.mark.parametrize("option", [{}, {"normalize": True}], ids=str)
+def test_paths_of_equal_numbers_keep_gradients_of_their_own(option: dict[str, Any]) -> None:
+    x = paths(3, 5, 2, size=0.4)
+    weights = torch.arange(9.0, dtype=torch.float64).reshape(3, 3)
+
+    def gradient(left: Any, right: Any) -> Any:
+        gram = siglib.sig_kernel_gram(left, right, dyadic_order=1, **option)
+        return torch.autograd.grad((weights * gram).sum(), x)[0]
+
+    other = x.detach().clone()
+    other[2, 4, 1] += 1e-9  # not the same numbers: no pair stands for another one
+    left, right = gradient(x, other), gradient(other, x)
+    assert (left - right).abs().max() > 0.01
+    for same in (x.detach(), x.detach().clone()):
+        assert_close(gradient(x, same).numpy(), left.numpy(), 1e-7)
+        assert_close(gradient(same, x).numpy(), right.numpy(), 1e-7)
+    for twice in ((x, x), (x, x[:]), (x[:], x), (x, x.clone())):
+        assert_close(gradient(*twice).numpy(), (left + right).numpy(), 1e-7)
+
+
 @kernels
 def test_gradients_of_parameters(name: str, values: list[float]) -> None:
     parameters = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values]
@@ -111,7 +132,9 @@ def test_gradients_of_parameters_for_a_single_long_pair(name: str, values: list[
 def test_gradients_of_metrics() -> None:
     x, y = paths(3, 5, 2), paths(4, 5, 2, seed=1)
     for metric in (siglib.sig_mmd, siglib.sig_score, siglib.expected_sig_score):
-        assert torch.autograd.gradcheck(lambda a, b, metric=metric: metric(a, b, dyadic_order=0), (x, y))
+        for option in ({}, {"normalize": True}):
+            f = functools.partial(metric, dyadic_order=0, **option)
+            assert torch.autograd.gradcheck(f, (x, y))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -74,7 +74,7 @@ def test_pairs_come_in_chunks() -> None:
         siglib.sig_kernel_gram(x, second, dyadic_order=0, static_kernel=kernel)
         assert kernel.pairs == [pairs]
     kernel = Quadratic()
-    siglib.sig_kernel_gram(np.zeros((8, 1000, 2)), np.zeros((8, 1000, 2)), dyadic_order=0, static_kernel=kernel)
+    siglib.sig_kernel_gram(np.zeros((8, 1000, 2)), np.ones((8, 1000, 2)), dyadic_order=0, static_kernel=kernel)
     assert sum(kernel.pairs) == 64
     assert max(kernel.pairs) < 8
 
