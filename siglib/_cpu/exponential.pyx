@@ -22,6 +22,8 @@ from .tensor_log cimport (
     multiply_level_backprop,
 )
 
+include "tensor_log_parts.pxi"
+
 cdef enum:
     MAX_LANES = 16
 
@@ -79,10 +81,10 @@ cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept n
         g_words[i] = total
 
 
-cdef inline void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch, const Job* job,
-                           Py_ssize_t d) noexcept nogil:
+cdef void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch,
+                    const Job* job) noexcept nogil:
     """The exponentials of one log-signature per lane; scratch: c, t, p, words."""
-    cdef Py_ssize_t n, start, degree = job.degree
+    cdef Py_ssize_t n, start, d = job.d, degree = job.degree
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
     cdef vec* p = t + job.t_length
@@ -92,18 +94,18 @@ cdef inline void exp_group(const void* const* log_sig, void* const* out, int n_l
         expand(words, p, job)
     else:
         load_columns(log_sig, 0, job.length, p)
-    horner_tails(p, c, t, d, degree)
+    horner_tails_any(p, c, t, d, degree)
     # Downwards: the words of length n are replaced when no others need them.
     for n in range(degree, 1, -1):
         start = level_start(d, n)
-        multiply_level(p, t, p + start, c + 1, p + start, d, n)
+        multiply_level_any(p, t, p + start, c + 1, p + start, d, n)
     store_columns(p, out, 0, job.length, n_live)
 
 
-cdef inline void exp_group_backprop(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
-                                    vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void exp_group_backprop(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
+                             vec* scratch, const Job* job) noexcept nogil:
     """Adjoint of `exp_group`; scratch: c, t, its cotangent, p, its cotangent, words."""
-    cdef Py_ssize_t n, degree = job.degree
+    cdef Py_ssize_t n, d = job.d, degree = job.degree
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
     cdef vec* g_t = t + job.t_length
@@ -115,13 +117,13 @@ cdef inline void exp_group_backprop(const void* const* log_sig, const void* cons
         expand(words, p, job)
     else:
         load_columns(log_sig, 0, job.length, p)
-    horner_tails(p, c, t, d, degree)
+    horner_tails_any(p, c, t, d, degree)
     memset(<void*>g_t, 0, job.t_length * sizeof(vec))
     load_columns(derivs, 0, job.length, g_p)
     # Upwards: level n is read before longer words add to it.
     for n in range(2, degree + 1):
-        multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
-    horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
+        multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+    horner_tails_backprop_any(g_p, g_t, p, c, t, d, degree)
     if job.expands:
         expand_backprop(g_p, words, job)
         store_columns(words, out, 0, job.n_in, n_live)
@@ -129,41 +131,41 @@ cdef inline void exp_group_backprop(const void* const* log_sig, const void* cons
         store_columns(g_p, out, 0, job.length, n_live)
 
 
-cdef inline void exp_into(const void* const* log_sig, vec* words, vec* p, vec* t, vec* out, const vec* c,
-                          const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void exp_into(const void* const* log_sig, vec* words, vec* p, vec* t, vec* out, const vec* c,
+                   const Job* job) noexcept nogil:
     """out = exp(p) - 1 for the expansion p of one log-signature per lane, which stays, as its Horner scheme t does."""
-    cdef Py_ssize_t n, start
+    cdef Py_ssize_t n, start, d = job.d
     load_columns(log_sig, 0, job.n_in, words)
     expand(words, p, job)
-    horner_tails(p, c, t, d, job.degree)
+    horner_tails_any(p, c, t, d, job.degree)
     for n in range(1, job.degree + 1):
         start = level_start(d, n)
-        multiply_level(p, t, p + start, c + 1, out + start, d, n)
+        multiply_level_any(p, t, p + start, c + 1, out + start, d, n)
 
 
-cdef inline void exp_into_backprop(vec* g_p, vec* g_t, const vec* p, const vec* t, const vec* c, vec* words,
-                                   void* const* out, int n_live, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void exp_into_backprop(vec* g_p, vec* g_t, const vec* p, const vec* t, const vec* c, vec* words, void* const* out,
+                            int n_live, const Job* job) noexcept nogil:
     """Adjoint of `exp_into`: from g_p, the cotangent of its result, which is used up, to rows."""
-    cdef Py_ssize_t n
+    cdef Py_ssize_t n, d = job.d
     memset(<void*>g_t, 0, job.t_length * sizeof(vec))
     for n in range(2, job.degree + 1):
-        multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
-    horner_tails_backprop(g_p, g_t, p, c, t, d, job.degree)
+        multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+    horner_tails_backprop_any(g_p, g_t, p, c, t, d, job.degree)
     expand_backprop(g_p, words, job)
     store_columns(words, out, 0, job.n_in, n_live)
 
 
-cdef inline void product_group(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
-                               vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void product_group(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
+                        vec* scratch, const Job* job) noexcept nogil:
     """exp(x1) (x) exp(x2), one pair per lane; scratch: c, words, p, t, both exponentials."""
-    cdef Py_ssize_t n, u, start, stop
+    cdef Py_ssize_t n, u, start, stop, d = job.d
     cdef vec* words = scratch + job.degree + 1
     cdef vec* p = words + job.n_in
     cdef vec* t = p + job.length
     cdef vec* a = t + job.t_length
     cdef vec* b = a + job.length
-    exp_into(log_sig1, words, p, t, a, scratch, job, d)
-    exp_into(log_sig2, words, p, t, b, scratch, job, d)
+    exp_into(log_sig1, words, p, t, a, scratch, job)
+    exp_into(log_sig2, words, p, t, b, scratch, job)
     # Downwards: the words of length n are replaced when no others need them.
     for n in range(job.degree, 0, -1):
         start = level_start(d, n)
@@ -171,15 +173,15 @@ cdef inline void product_group(const void* const* log_sig1, const void* const* l
         for u in range(start, stop):
             a[u] = a[u] + b[u]
         if n > 1:
-            multiply_level(a, b, a + start, scratch + 1, a + start, d, n)
+            multiply_level_any(a, b, a + start, scratch + 1, a + start, d, n)
     store_columns(a, out, 0, job.length, n_live)
 
 
-cdef inline void product_group_backprop(const void* const* derivs, const void* const* log_sig1,
-                                        const void* const* log_sig2, void* const* out1, void* const* out2, int n_live,
-                                        vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void product_group_backprop(const void* const* derivs, const void* const* log_sig1, const void* const* log_sig2,
+                                 void* const* out1, void* const* out2, int n_live, vec* scratch,
+                                 const Job* job) noexcept nogil:
     """Adjoint of `product_group`; scratch: c, words, then twice p, t, exp, its cotangent, then derivs and that of t."""
-    cdef Py_ssize_t n, u, size = 3 * job.length + job.t_length
+    cdef Py_ssize_t n, u, d = job.d, size = 3 * job.length + job.t_length
     cdef vec* words = scratch + job.degree + 1
     cdef vec* p1 = words + job.n_in
     cdef vec* t1 = p1 + job.length
@@ -191,77 +193,16 @@ cdef inline void product_group_backprop(const void* const* derivs, const void* c
     cdef vec* g_b = g_a + size
     cdef vec* g = p2 + size
     cdef vec* g_t = g + job.length
-    exp_into(log_sig1, words, p1, t1, a, scratch, job, d)
-    exp_into(log_sig2, words, p2, t2, b, scratch, job, d)
+    exp_into(log_sig1, words, p1, t1, a, scratch, job)
+    exp_into(log_sig2, words, p2, t2, b, scratch, job)
     load_columns(derivs, 0, job.length, g)
     for u in range(job.length):
         g_a[u] = g[u]
         g_b[u] = g[u]
     for n in range(2, job.degree + 1):
-        multiply_level_backprop(g + level_start(d, n), a, b, g_a, g_b, d, n)
-    exp_into_backprop(g_a, g_t, p1, t1, scratch, words, out1, n_live, job, d)
-    exp_into_backprop(g_b, g_t, p2, t2, scratch, words, out2, n_live, job, d)
-
-
-cdef void product_group_any(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
-                            vec* scratch, const Job* job) noexcept nogil:
-    """`product_group` with the dimension as a literal where that pays."""
-    if job.d == 2:
-        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 2)
-    elif job.d == 3:
-        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 3)
-    elif job.d == 4:
-        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 4)
-    elif job.d == 5:
-        product_group(log_sig1, log_sig2, out, n_live, scratch, job, 5)
-    else:
-        product_group(log_sig1, log_sig2, out, n_live, scratch, job, job.d)
-
-
-cdef void product_group_backprop_any(const void* const* derivs, const void* const* log_sig1,
-                                     const void* const* log_sig2, void* const* out1, void* const* out2, int n_live,
-                                     vec* scratch, const Job* job) noexcept nogil:
-    """Adjoint of `product_group_any`."""
-    if job.d == 2:
-        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 2)
-    elif job.d == 3:
-        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 3)
-    elif job.d == 4:
-        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 4)
-    elif job.d == 5:
-        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, 5)
-    else:
-        product_group_backprop(derivs, log_sig1, log_sig2, out1, out2, n_live, scratch, job, job.d)
-
-
-cdef void exp_group_any(const void* const* log_sig, void* const* out, int n_live, vec* scratch,
-                        const Job* job) noexcept nogil:
-    """`exp_group` with the dimension as a literal where that pays."""
-    if job.d == 2:
-        exp_group(log_sig, out, n_live, scratch, job, 2)
-    elif job.d == 3:
-        exp_group(log_sig, out, n_live, scratch, job, 3)
-    elif job.d == 4:
-        exp_group(log_sig, out, n_live, scratch, job, 4)
-    elif job.d == 5:
-        exp_group(log_sig, out, n_live, scratch, job, 5)
-    else:
-        exp_group(log_sig, out, n_live, scratch, job, job.d)
-
-
-cdef void exp_group_backprop_any(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
-                                 vec* scratch, const Job* job) noexcept nogil:
-    """Adjoint of `exp_group_any`."""
-    if job.d == 2:
-        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 2)
-    elif job.d == 3:
-        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 3)
-    elif job.d == 4:
-        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 4)
-    elif job.d == 5:
-        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, 5)
-    else:
-        exp_group_backprop(log_sig, derivs, out, n_live, scratch, job, job.d)
+        multiply_level_backprop_any(g + level_start(d, n), a, b, g_a, g_b, d, n)
+    exp_into_backprop(g_a, g_t, p1, t1, scratch, words, out1, n_live, job)
+    exp_into_backprop(g_b, g_t, p2, t2, scratch, words, out2, n_live, job)
 
 
 cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
@@ -292,9 +233,9 @@ cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t gro
     set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, width, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
-        exp_group_any(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
+        exp_group(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
     else:
-        exp_group_any(<const void* const*>rows, <void* const*>outs, n_live, <vf*>scratch, job)
+        exp_group(<const void* const*>rows, <void* const*>outs, n_live, <vf*>scratch, job)
     if job.out_skip:
         for lane in range(n_live):
             out[group * width + lane, 0] = 1
@@ -313,10 +254,10 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
     set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, width, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
-        exp_group_backprop_any(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
+        exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
                                <vd*>scratch, job)
     else:
-        exp_group_backprop_any(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
+        exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
                                <vf*>scratch, job)
     if job.skip:
         for lane in range(n_live):
@@ -335,10 +276,10 @@ cdef void run_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, 
     set_rows(<const real*>&out[0, 0], out.shape[1], group, width, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
-        product_group_any(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
+        product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
                           <vd*>scratch, job)
     else:
-        product_group_any(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
+        product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
                           <vf*>scratch, job)
 
 
@@ -360,10 +301,10 @@ cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log
     set_rows(<const real*>&out2[0, 0], out2.shape[1], group, width, job.batch, outs2)
     fill_constants(scratch, width, job.degree)
     if real is double:
-        product_group_backprop_any(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
+        product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
                                    <void* const*>outs1, <void* const*>outs2, n_live, <vd*>scratch, job)
     else:
-        product_group_backprop_any(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
+        product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
                                    <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
 
 

@@ -53,6 +53,9 @@ from .tensor_log cimport (
     solve_projection_backprop,
 )
 
+include "tensor_log_parts.pxi"
+include "tensor_log_single_parts.pxi"
+
 cdef enum:
     MAX_LANES = 16
 
@@ -79,12 +82,36 @@ cdef struct Job:
     const void* values
 
 
-cdef inline void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job,
-                           Py_ssize_t d) noexcept nogil:
+# What is inlined everywhere else is a function of its own here: one copy of each is enough.
+cdef void rows_of_words(const vec* p, const vec* t, vec* out, const int64_t* index, const int32_t* entries,
+                        Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
+                        Py_ssize_t sig_length) noexcept nogil:
+    multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
+
+
+cdef void rows_of_words_backprop(const vec* g, const vec* p, const vec* t, vec* g_p, vec* g_t, const int32_t* entries,
+                                 Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n) noexcept nogil:
+    multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)
+
+
+cdef void single_rows_of_words(const real* p, const real* t, real* out, const int64_t* index, const int32_t* entries,
+                               Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
+                               Py_ssize_t sig_length) noexcept nogil:
+    single.multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
+
+
+cdef void single_rows_of_words_backprop(const real* g, const real* p, const real* t, real* g_p, real* g_t,
+                                        const int32_t* entries, Py_ssize_t n_rows, Py_ssize_t width,
+                                        Py_ssize_t n) noexcept nogil:
+    single.multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)
+
+
+cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job) noexcept nogil:
     """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are
     written.
     """
-    cdef Py_ssize_t n, i, degree = job.degree, top = level_start(d, degree), length = level_start(d, degree + 1)
+    cdef Py_ssize_t n, i, d = job.d, degree = job.degree
+    cdef Py_ssize_t top = level_start(d, degree), length = level_start(d, degree + 1)
     cdef Py_ssize_t n_loaded = top if job.method else length
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
@@ -93,17 +120,17 @@ cdef inline void log_group(const void* const* sig, void* const* out, int n_live,
     cdef const int64_t* segment = job.segments
     load_columns(sig, 0, n_loaded, p)
     if job.t_length:
-        horner_tails(p, c, t, d, degree)
+        horner_tails_any(p, c, t, d, degree)
     if job.method == 0:
         # Downwards: the words of length n are replaced when no others need them.
         for n in range(degree, 1, -1):
-            multiply_level(p, t, p + level_start(d, n), c + 1, p + level_start(d, n), d, n)
+            multiply_level_any(p, t, p + level_start(d, n), c + 1, p + level_start(d, n), d, n)
         store_columns(p, out, 0, length, n_live)
         return
     for i in range(d):
         words[i] = p[i] if degree > 1 else gather(sig, i, words)
     for _ in range(job.n_segments):
-        multiply_rows(p, t, words, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
+        rows_of_words(p, t, words, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
                       sig if segment[0] == degree else NULL, length)
         segment += 4
     if job.method == 2:
@@ -111,10 +138,11 @@ cdef inline void log_group(const void* const* sig, void* const* out, int n_live,
     store_columns(words, out, 0, job.n_lyndon, n_live)
 
 
-cdef inline void log_group_backprop(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
-                                    vec* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void log_group_backprop(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
+                             vec* scratch, const Job* job) noexcept nogil:
     """Adjoint of `log_group`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
-    cdef Py_ssize_t n, i, lane, degree = job.degree, top = level_start(d, degree), length = level_start(d, degree + 1)
+    cdef Py_ssize_t n, i, lane, d = job.d, degree = job.degree
+    cdef Py_ssize_t top = level_start(d, degree), length = level_start(d, degree + 1)
     cdef Py_ssize_t n_kept = top if job.method else length
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
@@ -125,13 +153,13 @@ cdef inline void log_group_backprop(const void* const* sig, const void* const* d
     cdef const int64_t* segment = job.segments
     if job.t_length:
         load_columns(sig, 0, top, p)
-        horner_tails(p, c, t, d, degree)
+        horner_tails_any(p, c, t, d, degree)
         memset(<void*>g_t, 0, job.t_length * sizeof(vec))
     if job.method == 0:
         load_columns(derivs, 0, length, g_p)
         # Upwards: level n is read before longer words add to it.
         for n in range(2, degree + 1):
-            multiply_level_backprop(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
+            multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
     else:
         load_columns(derivs, 0, job.n_lyndon, words)
         if job.method == 2:
@@ -142,10 +170,10 @@ cdef inline void log_group_backprop(const void* const* sig, const void* const* d
                 break
             g_p[job.index[i]] = words[i]
         for _ in range(job.n_segments):
-            multiply_rows_backprop(words, p, t, g_p, g_t, job.entries + segment[3], segment[2], segment[1], segment[0])
+            rows_of_words_backprop(words, p, t, g_p, g_t, job.entries + segment[3], segment[2], segment[1], segment[0])
             segment += 4
     if job.t_length:
-        horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
+        horner_tails_backprop_any(g_p, g_t, p, c, t, d, degree)
     store_columns(g_p, out, 0, n_kept, n_live)
     if job.method:
         for lane in range(n_live):
@@ -166,45 +194,45 @@ cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, co
         row[job.index[i]] = words[i * stride]
 
 
-cdef inline void log_single(const real* sig, real* out, real* scratch, const Job* job, Py_ssize_t d) noexcept nogil:
+cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) noexcept nogil:
     """The logarithm of one signature: `log_group` without lanes. sig, out: rows without scalar term."""
-    cdef Py_ssize_t n, i, start, degree = job.degree
+    cdef Py_ssize_t n, i, start, d = job.d, degree = job.degree
     cdef real* c = scratch
     cdef real* t = scratch + degree + 1
     cdef const int64_t* segment = job.segments
     if job.t_length:
-        single.horner_tails(sig, c, t, d, degree)
+        single_horner_tails_any(sig, c, t, d, degree)
     if job.method == 0:
         for n in range(1, degree + 1):
             start = level_start(d, n)
-            single.multiply_level(sig, t, sig + start, c + 1, out + start, d, n)
+            single_multiply_level_any(sig, t, sig + start, c + 1, out + start, d, n)
         return
     for i in range(d):
         out[i] = sig[i]
     for _ in range(job.n_segments):
-        single.multiply_rows(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
+        single_rows_of_words(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
                              NULL, 0)
         segment += 4
     if job.method == 2:
         single.solve_projection(out, job.n_lyndon, job.starts, job.columns, job.values)
 
 
-cdef inline void log_single_backprop(const real* sig, const real* derivs, real* out, real* scratch, const Job* job,
-                                     Py_ssize_t d) noexcept nogil:
+cdef void log_single_backprop(const real* sig, const real* derivs, real* out, real* scratch,
+                              const Job* job) noexcept nogil:
     """Adjoint of `log_single`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
-    cdef Py_ssize_t n, i, degree = job.degree, length = level_start(d, degree + 1)
+    cdef Py_ssize_t n, i, d = job.d, degree = job.degree, length = level_start(d, degree + 1)
     cdef real* c = scratch
     cdef real* t = scratch + degree + 1
     cdef real* g_t = t + job.t_length
     cdef real* words = g_t + job.t_length
     cdef const int64_t* segment = job.segments
     if job.t_length:
-        single.horner_tails(sig, c, t, d, degree)
+        single_horner_tails_any(sig, c, t, d, degree)
         memset(g_t, 0, job.t_length * sizeof(real))
     if job.method == 0:
         memcpy(out, derivs, length * sizeof(real))
         for n in range(2, degree + 1):
-            single.multiply_level_backprop(out + level_start(d, n), sig, t, out, g_t, d, n)
+            single_multiply_level_backprop_any(out + level_start(d, n), sig, t, out, g_t, d, n)
     else:
         memcpy(words, derivs, job.n_lyndon * sizeof(real))
         if job.method == 2:
@@ -213,11 +241,11 @@ cdef inline void log_single_backprop(const real* sig, const real* derivs, real* 
         for i in range(job.n_lyndon):
             out[job.index[i]] = words[i]
         for _ in range(job.n_segments):
-            single.multiply_rows_backprop(words, sig, t, out, g_t, job.entries + segment[3], segment[2], segment[1],
+            single_rows_of_words_backprop(words, sig, t, out, g_t, job.entries + segment[3], segment[2], segment[1],
                                           segment[0])
             segment += 4
     if job.t_length:
-        single.horner_tails_backprop(out, g_t, sig, c, t, d, degree)
+        single_horner_tails_backprop_any(out, g_t, sig, c, t, d, degree)
 
 
 cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
@@ -226,65 +254,6 @@ cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) no
     for k in range(1, degree + 1):
         for lane in range(width):
             c[k * width + lane] = (<real>1 if k % 2 else <real>-1) / <real>k
-
-
-cdef void log_group_any(const void* const* sig, void* const* out, int n_live, vec* scratch,
-                        const Job* job) noexcept nogil:
-    """`log_group` with the dimension as a literal where that pays."""
-    if job.d == 2:
-        log_group(sig, out, n_live, scratch, job, 2)
-    elif job.d == 3:
-        log_group(sig, out, n_live, scratch, job, 3)
-    elif job.d == 4:
-        log_group(sig, out, n_live, scratch, job, 4)
-    elif job.d == 5:
-        log_group(sig, out, n_live, scratch, job, 5)
-    else:
-        log_group(sig, out, n_live, scratch, job, job.d)
-
-
-cdef void log_group_backprop_any(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
-                                 vec* scratch, const Job* job) noexcept nogil:
-    """Adjoint of `log_group_any`."""
-    if job.d == 2:
-        log_group_backprop(sig, derivs, out, n_live, scratch, job, 2)
-    elif job.d == 3:
-        log_group_backprop(sig, derivs, out, n_live, scratch, job, 3)
-    elif job.d == 4:
-        log_group_backprop(sig, derivs, out, n_live, scratch, job, 4)
-    elif job.d == 5:
-        log_group_backprop(sig, derivs, out, n_live, scratch, job, 5)
-    else:
-        log_group_backprop(sig, derivs, out, n_live, scratch, job, job.d)
-
-
-cdef void log_single_any(const real* sig, real* out, real* scratch, const Job* job) noexcept nogil:
-    """`log_single` with the dimension as a literal where that pays."""
-    if job.d == 2:
-        log_single(sig, out, scratch, job, 2)
-    elif job.d == 3:
-        log_single(sig, out, scratch, job, 3)
-    elif job.d == 4:
-        log_single(sig, out, scratch, job, 4)
-    elif job.d == 5:
-        log_single(sig, out, scratch, job, 5)
-    else:
-        log_single(sig, out, scratch, job, job.d)
-
-
-cdef void log_single_backprop_any(const real* sig, const real* derivs, real* out, real* scratch,
-                                  const Job* job) noexcept nogil:
-    """Adjoint of `log_single_any`."""
-    if job.d == 2:
-        log_single_backprop(sig, derivs, out, scratch, job, 2)
-    elif job.d == 3:
-        log_single_backprop(sig, derivs, out, scratch, job, 3)
-    elif job.d == 4:
-        log_single_backprop(sig, derivs, out, scratch, job, 4)
-    elif job.d == 5:
-        log_single_backprop(sig, derivs, out, scratch, job, 5)
-    else:
-        log_single_backprop(sig, derivs, out, scratch, job, job.d)
 
 
 cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory, const Job* job) noexcept nogil:
@@ -305,14 +274,14 @@ cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* 
             out_rows[lane] = &out[row, 0] + out_skip
         fill_constants(scratch, width, job.degree)
         if real is double:
-            log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vd*>scratch, job)
+            log_group(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vd*>scratch, job)
         else:
-            log_group_any(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vf*>scratch, job)
+            log_group(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vf*>scratch, job)
     else:
         first = job.n_groups * width + unit - job.n_groups
         n_live = 1
         fill_constants(scratch, 1, job.degree)
-        log_single_any(&sig[first, 0] + skip, &out[first, 0] + out_skip, scratch, job)
+        log_single(&sig[first, 0] + skip, &out[first, 0] + out_skip, scratch, job)
     if out_skip:
         for lane in range(n_live):
             out[first + lane, 0] = 0
@@ -338,16 +307,16 @@ cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[
             out_rows[lane] = &out[row, 0] + skip
         fill_constants(scratch, width, job.degree)
         if real is double:
-            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows,
+            log_group_backprop(<const void* const*>sig_rows, <const void* const*>derivs_rows,
                                    <void* const*>out_rows, n_live, <vd*>scratch, job)
         else:
-            log_group_backprop_any(<const void* const*>sig_rows, <const void* const*>derivs_rows,
+            log_group_backprop(<const void* const*>sig_rows, <const void* const*>derivs_rows,
                                    <void* const*>out_rows, n_live, <vf*>scratch, job)
     else:
         first = job.n_groups * width + unit - job.n_groups
         n_live = 1
         fill_constants(scratch, 1, job.degree)
-        log_single_backprop_any(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch,
+        log_single_backprop(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch,
                                 job)
     if skip:
         for lane in range(n_live):

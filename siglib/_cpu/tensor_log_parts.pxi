@@ -1,0 +1,60 @@
+# The steps of logarithms and exponentials as functions, each compiled once for small dimensions. Included by
+# log_signature.pyx and exponential.pyx, which cimport the primitives of tensor_log.pxd, `vec` and `real`.
+
+cdef void horner_tails_any(const vec* p, const vec* c, vec* t, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
+    """`horner_tails` with the dimension as a literal where that pays."""
+    if d == 2:
+        horner_tails(p, c, t, 2, degree)
+    elif d == 3:
+        horner_tails(p, c, t, 3, degree)
+    elif d == 4:
+        horner_tails(p, c, t, 4, degree)
+    elif d == 5:
+        horner_tails(p, c, t, 5, degree)
+    else:
+        horner_tails(p, c, t, d, degree)
+
+
+cdef void horner_tails_backprop_any(vec* g_p, vec* g_t, const vec* p, const vec* c, const vec* t, Py_ssize_t d,
+                                    Py_ssize_t degree) noexcept nogil:
+    """Adjoint of `horner_tails_any`."""
+    if d == 2:
+        horner_tails_backprop(g_p, g_t, p, c, t, 2, degree)
+    elif d == 3:
+        horner_tails_backprop(g_p, g_t, p, c, t, 3, degree)
+    elif d == 4:
+        horner_tails_backprop(g_p, g_t, p, c, t, 4, degree)
+    elif d == 5:
+        horner_tails_backprop(g_p, g_t, p, c, t, 5, degree)
+    else:
+        horner_tails_backprop(g_p, g_t, p, c, t, d, degree)
+
+
+cdef void multiply_level_any(const vec* p, const vec* t, const vec* base, const vec* c, vec* out, Py_ssize_t d,
+                             Py_ssize_t n) noexcept nogil:
+    """`multiply_level` with the dimension as a literal where that pays."""
+    if d == 2:
+        multiply_level(p, t, base, c, out, 2, n)
+    elif d == 3:
+        multiply_level(p, t, base, c, out, 3, n)
+    elif d == 4:
+        multiply_level(p, t, base, c, out, 4, n)
+    elif d == 5:
+        multiply_level(p, t, base, c, out, 5, n)
+    else:
+        multiply_level(p, t, base, c, out, d, n)
+
+
+cdef void multiply_level_backprop_any(const vec* g, const vec* p, const vec* t, vec* g_p, vec* g_t, Py_ssize_t d,
+                                      Py_ssize_t n) noexcept nogil:
+    """Adjoint of `multiply_level_any`."""
+    if d == 2:
+        multiply_level_backprop(g, p, t, g_p, g_t, 2, n)
+    elif d == 3:
+        multiply_level_backprop(g, p, t, g_p, g_t, 3, n)
+    elif d == 4:
+        multiply_level_backprop(g, p, t, g_p, g_t, 4, n)
+    elif d == 5:
+        multiply_level_backprop(g, p, t, g_p, g_t, 5, n)
+    else:
+        multiply_level_backprop(g, p, t, g_p, g_t, d, n)
