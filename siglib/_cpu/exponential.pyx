@@ -255,10 +255,10 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
     fill_constants(scratch, width, job.degree)
     if real is double:
         exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
-                               <vd*>scratch, job)
+                           <vd*>scratch, job)
     else:
         exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
-                               <vf*>scratch, job)
+                           <vf*>scratch, job)
     if job.skip:
         for lane in range(n_live):
             out[group * width + lane, 0] = 0
@@ -277,10 +277,10 @@ cdef void run_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, 
     fill_constants(scratch, width, job.degree)
     if real is double:
         product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
-                          <vd*>scratch, job)
+                      <vd*>scratch, job)
     else:
         product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
-                          <vf*>scratch, job)
+                      <vf*>scratch, job)
 
 
 cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
@@ -302,10 +302,10 @@ cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log
     fill_constants(scratch, width, job.degree)
     if real is double:
         product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
-                                   <void* const*>outs1, <void* const*>outs2, n_live, <vd*>scratch, job)
+                               <void* const*>outs1, <void* const*>outs2, n_live, <vd*>scratch, job)
     else:
         product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
-                                   <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
+                               <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
 
 
 cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values, Py_ssize_t batch,

@@ -308,16 +308,16 @@ cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[
         fill_constants(scratch, width, job.degree)
         if real is double:
             log_group_backprop(<const void* const*>sig_rows, <const void* const*>derivs_rows,
-                                   <void* const*>out_rows, n_live, <vd*>scratch, job)
+                               <void* const*>out_rows, n_live, <vd*>scratch, job)
         else:
             log_group_backprop(<const void* const*>sig_rows, <const void* const*>derivs_rows,
-                                   <void* const*>out_rows, n_live, <vf*>scratch, job)
+                               <void* const*>out_rows, n_live, <vf*>scratch, job)
     else:
         first = job.n_groups * width + unit - job.n_groups
         n_live = 1
         fill_constants(scratch, 1, job.degree)
         log_single_backprop(&sig[first, 0] + skip, &derivs[first, 0] + derivs_skip, &out[first, 0] + skip, scratch,
-                                job)
+                            job)
     if skip:
         for lane in range(n_live):
             out[first + lane, 0] = 0
