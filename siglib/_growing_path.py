@@ -2,6 +2,9 @@
 
 On the CPU they are NumPy arrays, of tensors as well: to write one point into a tensor takes several times as long. On a
 GPU they are arrays of the caller's library, whose allocator and order of work they follow.
+
+Threads may share them. Who changes points, or takes what kernels read, holds their lock; kernels run without it, on
+views of the memory: points are only ever written behind those that are there, and dropped by moving to other memory.
 """
 
 import math
@@ -11,15 +14,20 @@ import numpy as np
 
 from ._backend import Array, as_tensor, backend_for, library_of, namespace_of
 from ._checks import path_shape
+from ._locks import give_lock
 
 
 class Points:
     """The points of a growing path, or batch of paths, of one library and dtype, copied on arrival.
 
-    Tensors that require a gradient are kept as well, for gradients to reach them.
+    Tensors that require a gradient are kept as well, for gradients to reach them. `lock` is that of the whole object
+    that the points belong to.
     """
 
+    lock: Any
+
     def __init__(self, dimension: int) -> None:
+        give_lock(self)
         self.dimension = dimension
         self.n = 0
         self.batch: tuple[int, ...] | None = None
@@ -27,30 +35,36 @@ class Points:
         self.on: Any = None  # the backend of the points
         self._none: Any = None  # no points, as the caller's library has them
         self._data: Any = None  # (capacity, *batch, dimension)
-        self._fast: Any = None  # dtype and shape of points that need no look, if they are of this type
+        # Points of this type, dtype and shape need no look.
         self._fast_type: Any = None
+        self._fast_dtype: Any = None
+        self._fast_shape: Any = None
+        self._is_numpy = False
 
     @property
     def n_paths(self) -> int:
         """Number of paths in a batch."""
         return math.prod(self.batch or ())
 
-    def push(self, point: Array) -> None:
-        """One point, of shape (*batch, dimension)."""
-        if type(point) is self._fast_type and self._fast == (point.dtype, point.shape) and self.n < len(self._data):
-            if type(point) is np.ndarray:
-                self._data[self.n] = point
-                self.n += 1
-                return
-            if point.is_cpu:
-                self._watch(point)
-                as_tensor(self._data)[self.n] = point.detach()
-                self.n += 1
-                return
+    def push(self, point: Array) -> int:
+        """One point, of shape (*batch, dimension). Returns its place."""
+        if type(point) is self._fast_type and point.dtype is self._fast_dtype and point.shape == self._fast_shape:
+            n, data = self.n, self._data
+            if n < len(data):
+                if self._is_numpy:
+                    data[n] = point
+                    self.n = n + 1
+                    return n
+                if point.is_cpu:
+                    self._watch(point)
+                    as_tensor(data)[n] = point.detach()
+                    self.n = n + 1
+                    return n
         on, array = backend_for(point=point)
         if array.ndim == 0:
             raise ValueError(f"point must have shape (..., {self.dimension}), got a single number")
         self._extend("point", on, array[..., None, :], point if library_of(point) == "torch" else None)
+        return self.n - 1
 
     def extend(self, points: Array, name: str = "points") -> None:
         """Any number of points, of shape (*batch, n, dimension)."""
@@ -103,7 +117,8 @@ class Points:
         self._data = self._room(64)
         if not on.on_gpu and on.dtype == on.result_dtype:
             self._fast_type = type(self._none)
-            self._fast = (self._none.dtype, (*batch, self.dimension))
+            self._fast_dtype, self._fast_shape = self._none.dtype, (*batch, self.dimension)
+            self._is_numpy = self._fast_type is np.ndarray
 
     def _room(self, n: int) -> Any:
         """Memory for n points."""
@@ -137,17 +152,53 @@ class Points:
         self._data = copy_of(self._data[n : self.n])
         self.n -= n
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copies: without room for more points, without a graph."""
-        state = self.__dict__ | {"pieces": None, "on": None}
+    def twin(self) -> "Points":
+        """The same points, which go on without these: in the same memory, with no room for more."""
+        twin = Points.__new__(Points)
+        twin.__dict__ |= self.__dict__
+        give_lock(twin)
         if self._data is not None:
-            state["_data"] = copy_of(self._data[: max(self.n, 1)])
+            twin._data = self._data[: self.n]
+        if self.pieces is not None:
+            twin.pieces = self.pieces.copy()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deep copies: without room for more points, without a graph."""
+        state = self.__dict__ | {"pieces": None, "on": None}
+        del state["lock"]
+        if self._data is not None:
+            state["_data"] = copy_of(self._data[: self.n])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        give_lock(self)
         self.__dict__ |= state
         if self._none is not None:
             (self.on, _) = backend_for(points=self._none)
+
+
+class OfPoints:
+    """An object with points that threads may share: copies and pickles of it are those of one moment."""
+
+    _points: Points
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._points.lock:
+            points = self._points.twin()
+            state = self.__dict__.copy()
+            for name, value in state.items():
+                if type(value) is list:
+                    state[name] = value.copy()
+        state["_points"] = points
+        if "_intervals" in state:
+            state["_intervals"] = state["_intervals"].twin(points)
+        return state
+
+    def __copy__(self) -> Any:
+        twin = type(self).__new__(type(self))
+        twin.__dict__ |= self.__getstate__()
+        return twin
 
 
 def copy_of(array: Any) -> Any:

@@ -9,7 +9,8 @@ kernel call (`_cpu/intervals.pyx`, `_gpu/cuda/intervals.cu`), which fills the ta
 No inverse is taken. So a short interval of a long path is as exact as the signature of a short path, and a number that
 is not finite has an effect on the intervals that contain it, and on no others. Everything is computed when it is first
 needed: to append a point is to copy it. Entries of the table, and so the signatures of intervals, depend on their
-points and not on when they were computed.
+points and not on when they were computed. An entry that an interval may need is never written again, so kernels read
+the table while other threads let it grow.
 
 Small blocks leave few increments to multiply with, and make a large table. With 16 increments the table of 100 000
 points of dimension 5 has 507 MB at degree 4 in float64, less than one signature for each point would take (624 MB), and
@@ -30,6 +31,9 @@ from .windows import sig_windows
 
 # Increments of a block. An interval of no more is computed from its points alone.
 _BLOCK = 16
+
+# What kernels read: the path with its graph, if it has one, and then nothing else; points; the table.
+Ready = tuple[Any, Any, Any]
 
 
 @lru_cache(maxsize=16)
@@ -55,26 +59,43 @@ class Intervals:
         self.length = sig_length(points.dimension, degree)
         # Of one channel the increment is enough: all other levels are its powers.
         self._degree = min(degree, 1) if points.dimension == 1 else degree
+        self._length = sig_length(points.dimension, self._degree)
         self.clear()
 
     def clear(self) -> None:
         self._n_blocks = 0
         self._table: Any = None  # (levels, blocks, batch, length)
 
+    def twin(self, points: Points) -> "Intervals":
+        """The same for other points, without a table."""
+        return Intervals(points, self.degree, self.n_jobs)
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_n_blocks": 0, "_table": None}
 
-    def _compute(self, starts: np.ndarray, ends: np.ndarray, out: Any, scalar_term: bool = False) -> None:
+    def ready(self, starts: np.ndarray, ends: np.ndarray) -> Ready:
+        """What kernels read for these intervals, whatever other threads do to the points meanwhile. To be called with
+        the lock, as everything that changes the table.
+        """
+        points = self.points
+        if points.pieces is not None:
+            return points.watched(), None, None
+        if self._table is None:
+            self._table = points.on.scratch((1, 0, points.n_paths, self._length))
+        if len(starts) and np.abs(ends - starts).max() > _BLOCK:
+            self._grow()
+        return None, points.by_time(), self._table
+
+    def _compute(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, out: Any, scalar_term: bool = False) -> None:
         """Signatures between points into out (n, batch, scalar_term + length)."""
         on = self.points.on
-        if self._table is None:
-            self._table = on.scratch((1, 0, self.points.n_paths, out.shape[2] - scalar_term))
         words, _ = on.constant(_reversal, self.points.dimension, self._degree)
+        _, points, table = ready
         with on.current():
-            starts, ends = (on.xp.ascontiguousarray(on.xp.asarray(points)) for points in (starts, ends))
+            starts, ends = (on.xp.ascontiguousarray(on.xp.asarray(at)) for at in (starts, ends))
         on.kernels.intervals.interval_sig(
-            self.points.by_time(),
-            self._table,
+            points,
+            table,
             starts,
             ends,
             words,
@@ -93,8 +114,7 @@ class Intervals:
         n_levels = new.bit_length()
         if old == 0 or new > self._table.shape[1]:
             capacity = max(16, 1 << (new - 1).bit_length())
-            length = sig_length(self.points.dimension, self._degree)
-            table = on.scratch((capacity.bit_length(), capacity, self.points.n_paths, length))
+            table = on.scratch((capacity.bit_length(), capacity, self.points.n_paths, self._length))
             if old > 0:
                 with on.current():
                     table[: self._table.shape[0], :old] = self._table[:, :old]
@@ -116,14 +136,15 @@ class Intervals:
     def _fill(self, level: int, where: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
         """Entries of one level, products of the blocks first..last; so many at a time that they stay in the cache."""
         on, shape = self.points.on, self._table.shape[2:]
+        ready = None, self.points.by_time(), self._table
         n = max(64, on.block_bytes // max(1, math.prod(shape) * self._table.itemsize))
         for i in range(0, len(where), n):
             out = on.scratch((len(where[i : i + n]), *shape))
-            self._compute(first[i : i + n] * _BLOCK, (last[i : i + n] + 1) * _BLOCK, out)
+            self._compute(ready, first[i : i + n] * _BLOCK, (last[i : i + n] + 1) * _BLOCK, out)
             with on.current():
                 self._table[level, on.xp.asarray(where[i : i + n])] = out
 
-    def values(self, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
+    def values(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
         """Signatures between points, reversed where the start is behind the end, in the dtype of the kernels.
 
         (n, *batch, length), or the axis of n last but one for axis=-2.
@@ -133,13 +154,11 @@ class Intervals:
         out = on.empty((n, *batch, length) if axis == 0 else (*batch, n, length))
         rows = on.view(out)
         rows = rows.reshape(n, n_paths, length) if axis == 0 else rows.reshape(n_paths, n, length).transpose(1, 0, 2)
-        if n > 0 and np.abs(ends - starts).max() > _BLOCK:
-            self._grow()
         if self._degree == self.degree:
-            self._compute(starts, ends, rows, scalar_term)
+            self._compute(ready, starts, ends, rows, scalar_term)
             return out
         power = total = on.scratch((n, n_paths, 1))
-        self._compute(starts, ends, total)
+        self._compute(ready, starts, ends, total)
         with on.current(), np.errstate(all="ignore"):
             rows[..., :scalar_term] = 1
             for k in range(1, self.degree + 1):
@@ -147,11 +166,11 @@ class Intervals:
                 rows[..., scalar_term + k - 1] = power[..., 0]
         return out
 
-    def results(self, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
+    def results(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
         """`values` in the dtype of the caller's points, and with a graph if they have one."""
-        if self.points.pieces is not None:
-            return self._watched_results(self.points.watched(), starts, ends, scalar_term, axis)
-        return self.points.on.result(self.values(starts, ends, scalar_term, axis))
+        if ready[0] is not None:
+            return self._watched_results(ready[0], starts, ends, scalar_term, axis)
+        return self.points.on.result(self.values(ready, starts, ends, scalar_term, axis))
 
     def _watched_results(self, path: Any, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int) -> Any:
         """The same from all points."""

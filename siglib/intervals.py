@@ -6,13 +6,13 @@ import numpy as np
 
 from ._backend import Array
 from ._checks import as_bool, as_int, as_n_threads, path_shape
-from ._growing_path import Points
+from ._growing_path import OfPoints, Points
 from ._interval_table import Intervals
 from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 
 
-class IntervalSignature:
+class IntervalSignature(OfPoints):
     """A path whose signature can be asked for on any interval, as often as you like, while the path grows.
 
     What is asked for again and again is computed once: a query takes a few products, however long the interval. It uses
@@ -37,7 +37,8 @@ class IntervalSignature:
 
     Notes
     -----
-    Objects can be pickled and copied. For PyTorch, gradients reach every point that requires one; then queries are
+    Objects can be pickled and copied, and threads may share one: queries run side by side, while others append. For
+    PyTorch, gradients reach every point that requires one; then queries are
     computed from the points alone, and a pickled object has no graph.
 
     Memory is that of the points and, with n blocks of 16 increments, of about ``n * log2(n)`` signatures.
@@ -87,7 +88,8 @@ class IntervalSignature:
         TypeError, ValueError
             If they do not go with the path.
         """
-        self._points.extend(points)
+        with self._points.lock:
+            self._points.extend(points)
 
     def sig(self, start: int, end: int) -> Array:
         """Signature of the path from point `start` to point `end`, both counted.
@@ -110,7 +112,7 @@ class IntervalSignature:
         """
         n = self._points.n
         at = np.array([as_point("start", start, 0, n), as_point("end", end, 0, n)], np.int64)
-        return self._intervals.results(at[:1], at[1:], self._scalar_term, axis=-2)[..., 0, :]
+        return self._results(at[:1], at[1:])[..., 0, :]
 
     def sig_batch(self, starts: Array, ends: Array) -> Array:
         """Signatures of many intervals.
@@ -134,7 +136,16 @@ class IntervalSignature:
         starts, ends = as_points("starts", starts, len(self)), as_points("ends", ends, len(self))
         if len(starts) != len(ends):
             raise ValueError(f"starts and ends must have the same length, got {len(starts)} and {len(ends)}")
-        return self._intervals.results(starts, ends, self._scalar_term, axis=-2)
+        return self._results(starts, ends)
+
+    def _results(self, starts: np.ndarray, ends: np.ndarray) -> Array:
+        intervals, lock = self._intervals, self._points.lock
+        lock.acquire()
+        try:
+            ready = intervals.ready(starts, ends)
+        finally:
+            lock.release()
+        return intervals.results(ready, starts, ends, self._scalar_term, axis=-2)
 
     def log_sig(self, start: int, end: int, *, method: int = 1) -> Array:
         """Log-signature of the path from point `start` to point `end`; see `sig`, and `sig_to_log_sig` for `method`."""

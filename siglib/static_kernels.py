@@ -4,6 +4,7 @@ A signature kernel takes a static kernel as an object. It reads the parameters o
 its own loops; `__call__`, `grad_x` and `grad_y` serve those who build kernels of their own out of these.
 """
 
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -14,6 +15,9 @@ from ._checks import as_float
 
 # The codes by which kernels know static kernels.
 GIVEN, LINEAR, RBF, POLYNOMIAL, MATERN12, MATERN32, MATERN52, RATIONAL_QUADRATIC = range(-1, 7)
+
+# Held for the decision which thread warns; kernels have no lock of their own, as they are copied and pickled.
+_warning = threading.Lock()
 
 
 class Context:
@@ -295,7 +299,11 @@ class PolynomialKernel(StaticKernel):
     def _warn_if_negative(self, base: Array) -> None:
         # On a GPU nobody waits for numbers to warn about them.
         if not self._has_warned and not is_on_gpu(base) and bool((base < 0).any()):
-            self._has_warned = True
+            with _warning:
+                # Another thread may have been faster.
+                if self._has_warned:
+                    return
+                self._has_warned = True
             warnings.warn(
                 f"PolynomialKernel: <x, y> + gamma is negative somewhere and degree={_value(self.degree)} is no "
                 "integer: such values count as 0. Take an integer degree, or a larger gamma",

@@ -9,6 +9,7 @@ Kernel parameters are pointers to numbers, `long long` and `double`: what CuPy m
 0 stands for an array that is not there.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ _C_TYPES = {"f": "float", "d": "double"}
 _kernels: dict[tuple[int, str, str], Any] = {}
 _shared: dict[tuple[int, str, str], int] = {}
 _attributes: dict[tuple[int, str], int] = {}
+_growing = threading.Lock()
 
 
 def cupy() -> Any:
@@ -82,6 +84,8 @@ def launch(file: str, name: str, grid: Size, block: Size, args: Sequence[Any], s
         module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
         kernel = _kernels[key] = module.get_function(name)
     if shared > USUAL_SHARED and shared > _shared.get(key, 0):
-        # A property of the kernel on this device.
-        kernel.max_dynamic_shared_size_bytes = _shared[key] = shared
+        # A property of the kernel on this device; it only grows, whichever thread is first.
+        with _growing:
+            if shared > _shared.get(key, 0):
+                kernel.max_dynamic_shared_size_bytes = _shared[key] = shared
     kernel(grid, block, args, shared_mem=shared)

@@ -9,6 +9,7 @@ Points of several paths with windows of their own count on from path to path. Wh
 plan is for one of them.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
@@ -27,6 +28,7 @@ _KEPT_WINDOWS = 1 << 20
 # Steps from state to state where nothing else asks for them.
 _STATE_STEPS = 32
 _plans: OrderedDict[tuple[Any, ...], "WindowPlan"] = OrderedDict()
+_lock = threading.Lock()
 
 
 class Slab(NamedTuple):
@@ -47,12 +49,13 @@ def plan_for(length: int, starts: np.ndarray, lasts: np.ndarray, order: np.ndarr
     runtime = cupy().cuda
     where = runtime.runtime.getDevice(), runtime.get_current_stream().ptr
     key = (*where, length, most, starts.shape, starts.tobytes(), lasts.tobytes())
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plans[key] = WindowPlan(length, starts, lasts, order, most)
-        while len(_plans) > 1 and sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS:
-            _plans.popitem(last=False)
-    _plans.move_to_end(key)
+    with _lock:
+        plan = _plans.get(key)
+        if plan is None:
+            plan = _plans[key] = WindowPlan(length, starts, lasts, order, most)
+            while len(_plans) > 1 and sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS:
+                _plans.popitem(last=False)
+        _plans.move_to_end(key)
     return plan
 
 
