@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import Array, as_tensor, library_of, namespace_of
-from ._kernel_problem import GRAM, PAIRWISE, SYMMETRIC, Problem
+from ._kernel_problem import GRAM, PAIRWISE, SYMMETRIC, Problem, notes
 from .static_kernels import GIVEN, Context
 
 # Bytes of double increments and paths in a chunk, unless the caller says how many pairs to take.
@@ -133,7 +133,7 @@ class GivenProblem(Problem):
                 some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
             seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
             d_cells = self.on.view(seeds).reshape(cells.shape)
-            self.kernels.sig_kernel_backprop(
+            found = self.kernels.sig_kernel_backprop(
                 xp.ascontiguousarray(some.astype(derivs.dtype, copy=False)),
                 cells,
                 self.nothing(derivs.dtype),
@@ -153,6 +153,8 @@ class GivenProblem(Problem):
                 self.wavefront,
                 self.n_threads,
             )
+            if found:
+                notes.found |= found
             seeds = self.as_given(seeds)
             if left:
                 self.add(d_x, first, self.checked("grad_x", self.given.grad_x(ctx, seeds), some_x, some_x.shape))

@@ -31,8 +31,8 @@ def _too_coarse(problem: Problem) -> str:
     return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
 
 
-def _warn(message: str) -> None:
-    # At the line of the caller, whichever public function it called, and whether or not torch stands between.
+def warn(message: str) -> None:
+    """At the line of the caller, whichever public function it called, and whether or not torch stands between."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("siglib", "torch"):
         level, frame = level + 1, frame.f_back
@@ -77,9 +77,11 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
 def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
     if problem.on.on_gpu or np.isfinite(out).all():
         return
-    finite_paths = all(np.isfinite(problem.on.view(path)).all() for path in (problem.x, problem.y))
+    finite_paths = _have_finite_paths(problem).all()
+    if not return_grid and _warn_of_cells(problem, ~np.isfinite(mantissa)):
+        return
     if (np.isfinite(mantissa) & ~np.isfinite(out)).any() or (np.isinf(out).any() and finite_paths):
-        _warn(
+        warn(
             f"signature kernels overflow {out.dtype}: "
             + (
                 "scale the paths down"
@@ -88,7 +90,27 @@ def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: 
             )
         )
     elif finite_paths:
-        _warn(f"signature kernels are not finite: {_too_coarse(problem)}")
+        warn(f"signature kernels are not finite: {_too_coarse(problem)}")
+
+
+def _have_finite_paths(problem: Problem) -> Any:
+    """Which pairs have finite paths."""
+    first, second = (np.isfinite(problem.on.view(path)).all(axis=(1, 2)) for path in (problem.x, problem.y))
+    return first & second if problem.layout == PAIRWISE else (first[:, None] & second).reshape(-1)
+
+
+def _warn_of_cells(problem: Problem, not_finite: Any) -> bool:
+    """Warn of pairs without a mantissa though their paths are finite; returns whether there are any.
+
+    Kernels have no limit, but what they are made of has.
+    """
+    n = int((not_finite & _have_finite_paths(problem)).sum())
+    if n:
+        warn(
+            f"{n} signature kernels are not finite: double increments of the static kernel overflow "
+            f"{problem.on.dtype_name}. Scale the paths down"
+        )
+    return n > 0
 
 
 def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
@@ -97,21 +119,25 @@ def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
         return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
-        _warn(f"the signature kernel of a path with itself is negative: {_too_coarse(problem)}")
+        warn(f"the signature kernel of a path with itself is negative: {_too_coarse(problem)}")
 
 
 def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     with np.errstate(invalid="ignore", divide="ignore"):
         log = problem.on.xp.log(mantissa, dtype=np.float64)
         log += exponent * math.log(2.0)
-    not_positive = mantissa <= 0
+    right = problem.on.xp.isfinite(log)
     if problem.on.on_gpu:
-        log[not_positive] = np.nan
-    elif not_positive.any():
-        log[not_positive] = np.nan
-        _warn(
-            f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: {_too_coarse(problem)}"
-        )
+        log[~right] = np.nan
+    elif not right.all():
+        log[~right] = np.nan
+        not_positive = mantissa <= 0
+        if not_positive.any():
+            warn(
+                f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: "
+                f"{_too_coarse(problem)}"
+            )
+        _warn_of_cells(problem, ~np.isfinite(mantissa))
     return log
 
 
@@ -143,20 +169,27 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         product = m1 * m2 * (1 + (both & 1))
         power = xp.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
         value = xp.ldexp(m.reshape(shape) / xp.sqrt(product), power)
-    not_positive = (m1 <= 0) | (m2 <= 0)
+        # Mantissas that are positive and finite have such a product.
+        right = (m1 > 0) & (m2 > 0) & (product < 2)
     if problem.on.on_gpu:
-        value[not_positive] = np.nan
+        value[~right] = np.nan
         return value.reshape(-1)
-    if not_positive.any():
-        value[not_positive] = np.nan
-        _warn(
-            f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
-            f"{_too_coarse(problem)}"
-        )
+    if not right.all():
+        value[~right] = np.nan
+        not_positive = (m1 <= 0) | (m2 <= 0)
+        if not_positive.any():
+            warn(
+                f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
+                f"{_too_coarse(problem)}"
+            )
+        _warn_of_cells(problem, ~(np.isfinite(m1) & np.isfinite(m2)).reshape(-1))
+    if not np.isfinite(m).all():
+        value[~np.isfinite(m).reshape(shape)] = np.nan
+        _warn_of_cells(problem, ~np.isfinite(m))
     tolerance = 1e-6 if mantissa.dtype == np.float64 else 1e-3
     above = np.abs(value) > 1 + tolerance
     if above.any():
-        _warn(
+        warn(
             f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.6g}: "
             f"{_too_coarse(problem)}"
         )

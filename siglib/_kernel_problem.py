@@ -7,6 +7,7 @@ from the same code.
 """
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,22 @@ from ._kernel_options import grid_length, kernel_shape, transformed_length
 PAIRWISE, GRAM, SYMMETRIC = 0, 1, 2
 _NOTHING = {name: np.empty((0, 0), name) for name in ("float32", "float64")}
 _NO_PARAMETERS = np.empty(0)
+# What kernels find on the way: see `sig_kernel` of `siglib/_cpu/signature_kernel.pyx`.
+NEGATIVE_BASE, OVERFLOW = 1, 2
+
+
+class _Notes(threading.local):
+    """What kernels have found in this thread; a public function clears it first, and warns afterwards."""
+
+    found = 0
+
+    def take(self) -> int:
+        """All of it, which is then forgotten."""
+        found, self.found = self.found, 0
+        return found
+
+
+notes = _Notes()
 
 
 def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
@@ -140,7 +157,7 @@ class Problem:
         return exponent
 
     def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, out: Any, exponent: Any) -> None:
-        self.kernels.sig_kernel(
+        found = self.kernels.sig_kernel(
             self.on.rows(x, 2),
             self.on.rows(y, 2),
             out,
@@ -155,6 +172,8 @@ class Problem:
             self.wavefront,
             self.n_threads,
         )
+        if found:
+            notes.found |= found
 
     def grids(self, out: Any) -> None:
         """Write the kernel at all nodes of the grids to `out`, a view of shape (pairs, rows, columns)."""
@@ -164,7 +183,7 @@ class Problem:
             self._grids(out)
 
     def _grids(self, out: Any) -> None:
-        self.kernels.sig_kernel_grid(
+        found = self.kernels.sig_kernel_grid(
             self.on.rows(self.x, 2),
             self.on.rows(self.y, 2),
             out,
@@ -177,6 +196,8 @@ class Problem:
             *self.orders,
             self.n_threads,
         )
+        if found:
+            notes.found |= found
 
     def pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, left: bool, right: bool, numbers: bool
@@ -199,7 +220,7 @@ class Problem:
     ) -> None:
         length1, length2 = x.shape[1], y.shape[1]
         nothing = self.nothing(derivs.dtype)
-        self.kernels.sig_kernel_backprop(
+        found = self.kernels.sig_kernel_backprop(
             derivs,
             self.on.rows(x, 2),
             self.on.rows(y, 2),
@@ -219,3 +240,5 @@ class Problem:
             self.wavefront,
             self.n_threads,
         )
+        if found:
+            notes.found |= found

@@ -7,11 +7,11 @@ from typing import Any
 
 from . import _kernel_operations as operations
 from ._autograd import holds_numbers, is_compiling
-from ._backend import Array, backend_for, hold_equal_numbers
+from ._backend import Array, hold_equal_numbers
 from ._checks import as_bool
 from ._kernel_options import as_max_batch, as_static_kernel, solver_orders
-from .path import transform_path
-from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, _value, numbers_of
+from ._kernel_problem import NEGATIVE_BASE, OVERFLOW, notes
+from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, numbers_of
 
 
 def _options(
@@ -34,8 +34,8 @@ def _options(
     kernel = as_static_kernel(static_kernel)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     code = kernel._code
-    if isinstance(kernel, PolynomialKernel) and code != GIVEN and not is_compiling() and kernel._may_clamp():
-        _warn_if_clamped(kernel, path1, path2, time_aug, lead_lag, end_time)
+    if not is_compiling() and notes.found:
+        notes.take()
     return (0.0, 0.0, 0.0) if code == GIVEN else numbers_of(kernel), {
         "static_kernel": code,
         "same": path1 is path2,
@@ -53,21 +53,15 @@ def _options(
     }
 
 
-def _warn_if_clamped(
-    kernel: PolynomialKernel, path1: Array, path2: Array, time_aug: bool, lead_lag: bool, end_time: float
-) -> None:
-    """Look for negative bases among all pairs of points, also where pairs of paths were enough; path by path."""
-    on, path1, path2 = backend_for(path1=path1, path2=path2)
-    if on.on_gpu:
+def _warn_of_notes(static_kernel: Any, *, gradients: bool = False) -> None:
+    """Warn about what kernels have found since `_options`."""
+    if is_compiling() or not notes.found:
         return
-    points1, points2 = (
-        on.rows(transform_path(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time))
-        for path in (path1, path2)
-    )
-    if points1.shape[1] != points2.shape[1]:
-        return
-    for start in range(0, len(points1), 1024):
-        kernel._warn_if_negative(points1[start : start + 1024] @ points2.T + _value(kernel.gamma))
+    found = notes.take()
+    if found & NEGATIVE_BASE and isinstance(static_kernel, PolynomialKernel):
+        static_kernel._warn_of_negative_base(operations.warn)
+    if found & OVERFLOW and gradients:
+        operations.warn("gradients of signature kernels overflow and are not finite: scale the paths down")
 
 
 def _check_scaling(return_grid: bool, normalize: bool, log: bool) -> None:
@@ -202,7 +196,9 @@ def sig_kernel(
     )
     _check_scaling(return_grid, normalize, log)
     call = operations.sig_kernel if options["given"] is None else operations.given_sig_kernel
-    return call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    out = call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    _warn_of_notes(static_kernel)
+    return out
 
 
 def sig_kernel_gram(
@@ -297,7 +293,9 @@ def sig_kernel_gram(
     )
     _check_scaling(return_grid, normalize, log)
     call = operations.sig_kernel_gram if options["given"] is None else operations.given_sig_kernel_gram
-    return call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    out = call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    _warn_of_notes(static_kernel)
+    return out
 
 
 def sig_kernel_backprop(
@@ -472,4 +470,6 @@ def _backprop(
         if shape != expected:
             raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
     needs = (left_deriv, right_deriv, False)
-    return operations.gradients(problem, needs, return_grid=options["return_grid"])[:2]
+    found = operations.gradients(problem, needs, return_grid=options["return_grid"])[:2]
+    _warn_of_notes(solver[3], gradients=True)
+    return found

@@ -7,6 +7,7 @@ its own loops; `__call__`, `grad_x` and `grad_y` serve those who build kernels o
 import threading
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ._autograd import is_compiling, stacked_numbers
@@ -292,29 +293,22 @@ class PolynomialKernel(StaticKernel):
     def _parameters(self) -> tuple[Any, ...]:
         return (self.degree, self.gamma, self.scale)
 
-    def _may_clamp(self) -> bool:
-        """Whether a negative base would be worth a warning."""
-        return not self._has_warned and _value(self.degree) % 1 != 0
-
-    def _warn_if_negative(self, base: Array) -> None:
-        # On a GPU nobody waits for numbers to warn about them.
-        if not self._has_warned and not is_on_gpu(base) and bool((base < 0).any()):
-            with _warning:
-                # Another thread may have been faster.
-                if self._has_warned:
-                    return
-                self._has_warned = True
-            warnings.warn(
+    def _warn_of_negative_base(self, warn: Callable[[str], None]) -> None:
+        """Once for each object."""
+        with _warning:
+            first, self._has_warned = not self._has_warned, True
+        if first:
+            warn(
                 f"PolynomialKernel: <x, y> + gamma is negative somewhere and degree={_value(self.degree)} is no "
-                "integer: such values count as 0. Take an integer degree, or a larger gamma",
-                RuntimeWarning,
-                stacklevel=3,
+                "integer: such values count as 0. Take an integer degree, or a larger gamma"
             )
 
     def __call__(self, ctx: Context, x: Array, y: Array) -> Array:
         base = x @ y.swapaxes(1, 2) + self.gamma
         if _value(self.degree) % 1:
-            self._warn_if_negative(base)
+            # On a GPU nobody waits for numbers to warn about them.
+            if not self._has_warned and not is_on_gpu(base) and bool((base < 0).any()):
+                self._warn_of_negative_base(lambda message: warnings.warn(message, RuntimeWarning, stacklevel=4))
             base = base * (base > 0)
         ctx.save_for_backward(x, y, base)
         return _double_increments(self.scale * base**self.degree)

@@ -4,7 +4,10 @@
  * power_of_two_*: 2^e for integer-valued e; 0 below the normal range, infinity above it.
  * rounded_half_*: an integer near e / 2, for integer-valued e.
  * magnitude_*, larger_*: |v| and max(a, b), lane by lane; a lane of b that is NaN stays NaN.
- * any_above_*, any_differ_*: whether some lane of v is above the bound, or of a is not equal to that of b. */
+ * any_above_*, any_differ_*: whether some lane of v is above the bound, or of a is not equal to that of b.
+ * exponent_above_*: exponent_of_* of the lanes above the bound, 0 for the others.
+ * gone_*: 1 for lanes in which `before` is not 0 and |after| is below `least`, 0 for the others.
+ * unless_zero_*: a, and b in the lanes in which v is 0. */
 #ifndef SIGLIB_LANE_EXPONENTS_H
 #define SIGLIB_LANE_EXPONENTS_H
 
@@ -47,7 +50,18 @@
     return any != 0;                                                                                             \
   }                                                                                                              \
   SIGLIB_LANE int any_above_##vec(vec v, real bound) { return any_##vec((vec##_bits)(v > bound)); }              \
-  SIGLIB_LANE int any_differ_##vec(vec a, vec b) { return any_##vec((vec##_bits)(a != b)); }
+  SIGLIB_LANE int any_differ_##vec(vec a, vec b) { return any_##vec((vec##_bits)(a != b)); }                     \
+  SIGLIB_LANE vec exponent_above_##vec(vec v, real bound) {                                                      \
+    return (vec)((vec##_bits)exponent_of_##vec(v) & (vec##_bits)(v > bound));                                    \
+  }                                                                                                              \
+  SIGLIB_LANE vec gone_##vec(vec before, vec after, real least) {                                                \
+    vec one = power_of_two_##vec((vec)((vec##_bits)before ^ (vec##_bits)before));                                \
+    return (vec)((vec##_bits)one & (vec##_bits)(before != 0) & (vec##_bits)(magnitude_##vec(after) < least));    \
+  }                                                                                                              \
+  SIGLIB_LANE vec unless_zero_##vec(vec v, vec a, vec b) {                                                       \
+    vec##_bits zero = (vec##_bits)(v == 0);                                                                      \
+    return (vec)(((vec##_bits)b & zero) | ((vec##_bits)a & ~zero));                                              \
+  }
 
 SIGLIB_DEFINE_EXPONENTS(vd, double, long long, LANES_F64, 52, 1023)
 SIGLIB_DEFINE_EXPONENTS(vf, float, int, LANES_F32, 23, 127)

@@ -18,6 +18,12 @@ cdef extern from "lane_exponents.h" nogil:
     bint any_above_vf(vf v, float bound)
     bint any_differ_vd(vd a, vd b)
     bint any_differ_vf(vf a, vf b)
+    vd exponent_above_vd(vd v, double bound)
+    vf exponent_above_vf(vf v, float bound)
+    vd gone_vd(vd before, vd after, double least)
+    vf gone_vf(vf before, vf after, float least)
+    vd unless_zero_vd(vd v, vd a, vd b)
+    vf unless_zero_vf(vf v, vf a, vf b)
 
 
 cdef inline vec exponent_of(vec v) noexcept nogil:
@@ -74,3 +80,27 @@ cdef inline bint any_differ(vec a, vec b) noexcept nogil:
         return any_differ_vd(a, b)
     else:
         return any_differ_vf(a, b)
+
+
+cdef inline vec exponent_above(vec v, double bound) noexcept nogil:
+    """`exponent_of` lanes above the bound, 0 of the others."""
+    if vec is vd:
+        return exponent_above_vd(v, bound)
+    else:
+        return exponent_above_vf(v, <float>bound)
+
+
+cdef inline vec gone(vec before, vec after, double least) noexcept nogil:
+    """1 for lanes in which `before` is not 0 and |after| is below `least`, else 0."""
+    if vec is vd:
+        return gone_vd(before, after, least)
+    else:
+        return gone_vf(before, after, <float>least)
+
+
+cdef inline vec unless_zero(vec v, vec a, vec b) noexcept nogil:
+    """a, and b in the lanes in which v is 0."""
+    if vec is vd:
+        return unless_zero_vd(v, a, b)
+    else:
+        return unless_zero_vf(v, a, b)

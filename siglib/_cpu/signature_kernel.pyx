@@ -22,28 +22,33 @@ from libc.math cimport ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from .lane_exponents cimport power_of_two
+from .lane_exponents cimport gone, larger, power_of_two
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
 from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
-    COLUMNS,
-    FEW_COLUMNS,
+    BY_FRONT,
+    BY_NUMBER,
+    BY_SMALL_TILE,
+    BY_TILE,
     PAIRWISE,
     ROWS,
     SYMMETRIC,
     TILE,
     Pairs,
     Problem,
+    Scaling,
     Units,
     cell_factor,
     make_pairs,
     make_problem,
     make_units,
     pair_of,
+    scaled_as,
     unit_pairs,
 )
+from .signature_kernel_numbers cimport set_to, set_zeros, sweep_numbers, sweep_numbers_adjoint
 from .signature_kernel_polynomial cimport (
     HANKEL,
     N_CONSTANTS,
@@ -53,7 +58,13 @@ from .signature_kernel_polynomial cimport (
     sweep_polynomial,
     sweep_polynomial_adjoint,
 )
-from .signature_kernel_scale cimport enter_tile, leave_tile
+from .signature_kernel_polynomial_numbers cimport (
+    number_corner,
+    number_corner_adjoint,
+    sweep_polynomial_numbers,
+    sweep_polynomial_numbers_adjoint,
+)
+from .signature_kernel_scale cimport Edge, enter_tile, leave_tile, least_of
 from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, sweep_tile, sweep_tile_adjoint, times
 from .signature_kernel_wavefront cimport (
     CHUNK,
@@ -61,6 +72,8 @@ from .signature_kernel_wavefront cimport (
     add_up,
     excess_of,
     largest_exponent,
+    loses,
+    number_is_lost,
     read_row,
     scale_state,
     set_exponents,
@@ -111,20 +124,6 @@ include "signature_kernel_wavefront_adjoint.pxi"
 include "signature_kernel_units.pxi"
 
 
-cdef inline Problem with_few_columns(const Problem* p) noexcept nogil:
-    """The same problem in smaller tiles, for cells so large that numbers leave their range within a tile."""
-    return make_problem(p.n1, p.n2, p.d, p.order1, p.order2, p.order, p.kind, p.parameters, FEW_COLUMNS)
-
-
-cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        # False for infinities and NaN.
-        if not numbers[i] - numbers[i] == 0:
-            return False
-    return True
-
-
 cdef inline bint can_wave(const Problem* p) noexcept nogil:
     """Whether pairs can be swept along anti-diagonals."""
     return p.order == 0
@@ -147,43 +146,45 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     """path1 (batch1, length1 * dimension), path2 (batch2, length2 * dimension); out, exponent (pairs): out *
     2^exponent.
 
-    For given cells, path1 is (batch1, (length1 - 1) * (length2 - 1)) and path2 (0, 0).
+    For given cells, path1 is (batch1, (length1 - 1) * (length2 - 1)) and path2 (0, 0). Returns the sum of
+    what was `Found`.
     """
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0], COLUMNS)
+                                  &parameters[0], BY_TILE)
     cdef StaticKernel s
+    cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
-    cdef int status
+    cdef int found
     if pairs.n == 0:
-        return
+        return 0
     arrays = make_arrays(path1, path2)
     with nogil:
-        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
+        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
         if wavefront and can_wave(&p):
-            status = forward_wave(&p, &s, &arrays, &pairs, &out[0], &exponent[0], n_threads)
+            found = forward_wave(&p, &s, &arrays, &pairs, &out[0], &exponent[0], n_threads)
         else:
-            status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
-        if status == 0 and not all_finite(&out[0], out.shape[0]):
-            p = with_few_columns(&p)
-            status = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
-    if status != 0:
+            found = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
+    if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
+    return found | NEGATIVE_BASE * negative
 
 
 def sig_kernel_grid(const real[:, ::1] path1, const real[:, ::1] path2, real[:, :, ::1] out,
                     const double[::1] parameters, Py_ssize_t length1, Py_ssize_t length2, Py_ssize_t dimension,
                     int static_kernel, int layout, int order1, int order2, int order, int n_threads):
-    """Paths as in `sig_kernel`; out (pairs, rows + 1, columns + 1): the kernel at all nodes of the refined grid."""
+    """Paths and result as in `sig_kernel`; out (pairs, rows + 1, columns + 1): the kernel at all nodes of the refined
+    grid."""
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0], COLUMNS)
+                                  &parameters[0], BY_TILE)
     cdef StaticKernel s
+    cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
     cdef Py_ssize_t a, b, i, j
-    cdef int status
+    cdef int found
     if pairs.n == 0:
-        return
+        return 0
     arrays = make_arrays(path1, path2)
     with nogil:
         for a in range(out.shape[0]):
@@ -191,16 +192,17 @@ def sig_kernel_grid(const real[:, ::1] path1, const real[:, ::1] path2, real[:, 
                 out[a, i, 0] = 1
             for j in range(out.shape[2]):
                 out[a, 0, j] = 1
-        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
-        status = forward(&p, &s, &arrays, &pairs, <real*>NULL, <real*>NULL, &out[0, 0, 0], n_threads)
+        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
+        found = forward(&p, &s, &arrays, &pairs, <real*>NULL, <real*>NULL, &out[0, 0, 0], n_threads)
         if layout == SYMMETRIC:
             for a in range(pairs.batch1):
                 for b in range(a):
                     for i in range(out.shape[1]):
                         for j in range(out.shape[2]):
                             out[a * pairs.batch1 + b, i, j] = out[b * pairs.batch1 + a, j, i]
-    if status != 0:
+    if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
+    return found | NEGATIVE_BASE * negative
 
 
 def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, const real[:, ::1] path2,
@@ -210,14 +212,15 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
                         bint left_deriv, bint right_deriv, bint wavefront, int n_threads):
     """derivs (pairs, 1) or (pairs, nodes of the refined grid); d_path1, d_path2 as path1, path2; d_parameters (3).
 
-    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
+    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters. Returns what `sig_kernel` does.
     """
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
-                                  &parameters[0], COLUMNS)
+                                  &parameters[0], BY_TILE)
     cdef StaticKernel s
+    cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
-    cdef int status
+    cdef int found
     cdef real* to_path1
     cdef real* to_path2
     cdef double* for_parameters = &d_parameters[0] if d_parameters.shape[0] > 0 else NULL
@@ -228,22 +231,16 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
             d_path2[:, :] = 0
         if for_parameters != NULL:
             d_parameters[:] = 0
-        return
+        return 0
     arrays = make_arrays(path1, path2)
     arrays.derivs = <const char*>&derivs[0, 0]
     arrays.row_length = derivs.shape[1]
     with nogil:
-        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p))
+        s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
-        status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
+        found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
                           wavefront and can_wave(&p) and arrays.row_length == 1, n_threads)
-        if status == 0 and not (
-            (to_path1 == NULL or all_finite(to_path1, d_path1.shape[0] * d_path1.shape[1]))
-            and (to_path2 == NULL or all_finite(to_path2, d_path2.shape[0] * d_path2.shape[1]))
-            and (for_parameters == NULL or all_finite(for_parameters, 3))
-        ):
-            p = with_few_columns(&p)
-            status = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, False, n_threads)
-    if status != 0:
+    if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")
+    return found | NEGATIVE_BASE * negative

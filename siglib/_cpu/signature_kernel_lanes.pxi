@@ -2,7 +2,7 @@
 
 cdef struct Scratch:
     # One thread's memory, in vectors.
-    Py_ssize_t x, y, columns, exponents, cells, above, left, rows, kept, result, constants, size
+    Py_ssize_t x, y, columns, exponents, cells, above, left, rows, kept, result, lost, constants, size
     # Backward only.
     Py_ssize_t gx, gy, gp, seed, checkpoints, used, adjoint, adjoint_exponents, d_cells, below, right, seeds, buffer
     Py_ssize_t cells_stride
@@ -22,9 +22,10 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
     at.above = at.cells + max(at.cells_stride * p.n_tiles * (p.segment if backward else 1), TILE)
     at.left = at.above + p.n2 + 1
     at.rows = at.left + ROWS + 1
-    at.kept = at.rows + max(p.rows_state, 3 * ROWS)
+    at.kept = at.rows + max(p.rows_state, p.adjoint_rows_state)
     at.result = at.kept + ROWS * (p.segment * p.columns * p.kept if backward else p.tile_columns if grid else 0)
-    at.constants = at.result + 2
+    at.lost = at.result + 2
+    at.constants = at.lost + 1
     at.size = at.constants + (N_CONSTANTS if p.order > 0 else 0)
     if backward:
         at.gx = at.size
@@ -42,6 +43,14 @@ cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seede
         at.buffer = at.seeds + (2 * ROWS * p.tile_columns if seeded else 0)
         at.size = at.buffer + width * width
     return at
+
+
+cdef inline Edge edge_of(const Problem* p, bint backward) noexcept nogil:
+    """Numbers of the rows' state that are values, or derivatives by them: for polynomials those of power 0."""
+    cdef Edge edge
+    edge.n = ROWS if backward or p.order > 0 else ROWS + 1
+    edge.stride = p.state
+    return edge
 
 
 cdef inline bint starts_cells(const Problem* p, Py_ssize_t block) noexcept nogil:
@@ -63,11 +72,14 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
     cdef vec rows_exponent, one
     cdef Py_ssize_t tile, column, n_columns, n_cells, q, row = (block * ROWS) >> p.order1
     cdef Py_ssize_t n_rows = min(ROWS, p.rows - block * ROWS)
+    cdef Edge edge = edge_of(p, False)
     memset(&rows_exponent, 0, sizeof(vec))
     one = power_of_two(rows_exponent)
-    memset(rows, 0, p.rows_state * sizeof(vec))
+    set_zero_state(p, rows, p.rows_state)
     for q in range(p.rows_state // p.state):
         rows[q * p.state] = one
+        if p.by_number:
+            rows[q * p.state + 1] = rows_exponent
     for tile in range(p.n_tiles):
         column = tile * p.tile_columns
         columns = memory + at.columns + column * p.state
@@ -75,12 +87,17 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
         n_columns = n_cells << p.order2
         if fresh:
             fill(p, s, paths1, start, row, tile, at, memory, cells + tile * at.cells_stride)
-        enter_tile(rows, p.rows_state, &rows_exponent, columns, n_columns * p.state, memory + at.exponents + tile)
+        if not p.by_number:
+            enter_tile(rows, p.rows_state, edge, &rows_exponent, columns, n_columns * p.state,
+                       memory + at.exponents + tile, memory + at.lost)
         slopes = kept
         if keep == SLOPES:
             used[tile] = rows_exponent
             slopes = kept + ROWS * column * p.kept
-        if p.order > 0 and keep == NOTHING:
+        if p.by_number:
+            sweep_by_number(p, cells + tile * at.cells_stride, n_rows, n_cells, memory + at.constants, columns, rows,
+                            slopes, keep)
+        elif p.order > 0 and keep == NOTHING:
             sweep_order(cells + tile * at.cells_stride, n_rows, n_cells, memory + at.constants, columns, rows, slopes,
                         p.state, p.order)
         elif p.order > 0 and keep == SLOPES:
@@ -100,25 +117,43 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
         if keep == VALUES:
             store_values(kept, rows_exponent, grids, block * ROWS + 1, n_rows, column + 1, n_columns, p.columns + 1,
                          n_live)
-        leave_tile(rows, p.rows_state, p.rows_state, &rows_exponent, columns, n_columns * p.state,
-                   memory + at.exponents + tile)
+        if not p.by_number:
+            leave_tile(rows, p.rows_state, p.rows_state, edge, &rows_exponent, columns, n_columns * p.state,
+                       memory + at.exponents + tile, memory + at.lost)
     memory[at.result + 1] = rows_exponent
-    if p.order > 0:
+    if p.order > 0 and p.by_number:
+        number_corner(rows + (n_rows - 1) * p.state, memory + at.columns + (p.columns - 1) * p.state,
+                      memory + at.constants, p.order, memory + at.result)
+    elif p.order > 0:
         memory[at.result] = corner(rows + (n_rows - 1) * p.state, memory + at.columns + (p.columns - 1) * p.state,
                                    memory + at.constants, p.order)
     else:
-        memory[at.result] = rows[n_rows - 1]
+        memory[at.result] = rows[(n_rows - 1) * p.state]
+        if p.by_number:
+            memory[at.result + 1] = rows[(n_rows - 1) * p.state + 1]
+
+
+cdef inline void set_zero_state(const Problem* p, vec* state, Py_ssize_t n) noexcept nogil:
+    """n vectors of a state become zeros."""
+    if p.by_number:
+        set_zeros(state, n // 2)
+    else:
+        memset(state, 0, n * sizeof(vec))
 
 
 cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept nogil:
     """State of the columns, and exponents of their tiles, above the grid."""
     cdef vec* columns = memory + at.columns
     cdef Py_ssize_t column
-    memset(columns, 0, (p.columns * p.state + p.n_tiles) * sizeof(vec))
+    memset(memory + at.exponents, 0, p.n_tiles * sizeof(vec))
+    memset(memory + at.lost, 0, sizeof(vec))
+    set_zero_state(p, columns, p.columns * p.state)
     if p.order > 0:
-        make_constants(p.order, power_of_two(columns[0]), memory + at.constants)
+        make_constants(p.order, power_of_two(memory[at.exponents]), memory + at.constants)
         for column in range(p.columns):
             columns[column * p.state] = memory[at.constants + HANKEL]
+            if p.by_number:
+                columns[column * p.state + 1] = memory[at.exponents]
 
 
 cdef void forward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
@@ -139,14 +174,18 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
     cdef vec* rows = memory + at.rows
     cdef vec* d_cells
     cdef vec* columns
-    cdef vec rows_exponent, factor
+    cdef vec rows_exponent, factor, before
     cdef Py_ssize_t tile, column, n_columns, n_cells, row = (block * ROWS) >> p.order1
     cdef Py_ssize_t n_rows = min(ROWS, p.rows - block * ROWS)
-    cdef Py_ssize_t rows_state = 3 * ROWS if p.order == 0 else p.rows_state
+    cdef Py_ssize_t rows_state = p.adjoint_rows_state
     cdef bint several = p.order1 > p.shift
     cdef bint last = ((block + 1) * ROWS) & ((<Py_ssize_t>1 << p.order1) - 1) == 0
-    memset(rows, 0, rows_state * sizeof(vec))
-    if p.order > 0 and grid_derivs == NULL and block == p.n_blocks - 1:
+    cdef Edge edge = edge_of(p, True)
+    set_zero_state(p, rows, rows_state)
+    if p.order > 0 and p.by_number and grid_derivs == NULL and block == p.n_blocks - 1:
+        number_corner_adjoint(memory[at.seed], rows + (n_rows - 1) * p.state,
+                              memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
+    elif p.order > 0 and grid_derivs == NULL and block == p.n_blocks - 1:
         corner_adjoint(memory[at.seed], rows + (n_rows - 1) * p.state,
                        memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
     memset(memory + at.right, 0, (ROWS + 1) * sizeof(vec))
@@ -157,13 +196,18 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
         n_columns = n_cells << p.order2
         columns = memory + at.adjoint + column * p.state
         d_cells = memory + at.d_cells + (tile * TILE if several else 0)
-        enter_tile(rows, rows_state, &rows_exponent, columns, n_columns * p.state,
-                   memory + at.adjoint_exponents + tile)
+        if not p.by_number:
+            enter_tile(rows, rows_state, edge, &rows_exponent, columns, n_columns * p.state,
+                       memory + at.adjoint_exponents + tile, memory + at.lost)
         factor = power_of_two(used[tile] + rows_exponent - final_exponent)
         if grid_derivs != NULL:
             load_seeds(grid_derivs, block * ROWS + 1, n_rows, column + 1, n_columns, p.columns + 1,
                        power_of_two(-rows_exponent), memory + at.seeds)
-        if p.order > 0 and grid_derivs == NULL:
+        if p.by_number:
+            sweep_back_by_number(p, cells + tile * TILE, n_rows, n_cells, memory + at.constants,
+                                 slopes + ROWS * column * p.kept, memory + at.seeds, grid_derivs != NULL,
+                                 final_exponent, columns, rows, d_cells, several and not last)
+        elif p.order > 0 and grid_derivs == NULL:
             sweep_order_back(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
                              slopes + ROWS * column * p.kept, factor, columns, rows, d_cells, p.state, p.order)
         elif p.order > 0:
@@ -177,8 +221,14 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
             sweep_back_seeded(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes + ROWS * column,
                               memory + at.seeds, times(factor, 1.7320508075688772), columns, rows, d_cells,
                               several and not last)
-        leave_tile(rows, rows_state, ROWS if p.order == 0 else rows_state, &rows_exponent, columns,
-                   n_columns * p.state, memory + at.adjoint_exponents + tile)
+        if not p.by_number:
+            # What the last column carries up is all that comes in from the right.
+            before = columns[(n_columns - 1) * p.state]
+            leave_tile(rows, rows_state, ROWS if p.order == 0 else rows_state, edge, &rows_exponent, columns,
+                       n_columns * p.state, memory + at.adjoint_exponents + tile, memory + at.lost)
+            if tile == p.n_tiles - 1:
+                memory[at.lost] = larger(gone(before, columns[(n_columns - 1) * p.state], least_of(columns)),
+                                         memory[at.lost])
         if starts_cells(p, block):
             pull(p, s, row, tile, at, memory, d_cells, given, n_live, parameters)
 
@@ -219,13 +269,16 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
         forward_block(p, s, paths1, 0, block, starts_cells(p, block), at, memory, cells, NOTHING, NULL, NULL, NULL, 0)
     final_exponent = memory[at.result + 1]
     memset(memory + at.gx, 0, (at.seed - at.gx) * sizeof(vec))
-    memset(memory + at.adjoint, 0, checkpoint * sizeof(vec))
+    set_zero_state(p, memory + at.adjoint, p.columns * p.state)
+    memset(memory + at.adjoint_exponents, 0, p.n_tiles * sizeof(vec))
     memset(memory + at.below, 0, (p.n2 + 1) * sizeof(vec))
     if log_derivs:
         seed = seed / memory[at.result]
     else:
         memset(&final_exponent, 0, sizeof(vec))
-    if grid_derivs == NULL and p.order == 0:
+    if grid_derivs == NULL and p.order == 0 and p.by_number:
+        set_to(memory + at.adjoint + (p.columns - 1) * p.state, seed, memory[at.adjoint_exponents])
+    elif grid_derivs == NULL and p.order == 0:
         memory[at.adjoint + p.columns - 1] = seed
     memory[at.seed] = seed
     for segment in range(n_segments - 1, -1, -1):

@@ -2,6 +2,18 @@
 #
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
+cdef inline bint is_finite(double number) noexcept nogil:
+    return number - number == 0
+
+
+cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not is_finite(numbers[i]):
+            return False
+    return True
+
+
 cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
                const Scratch* at, vec* memory) noexcept nogil:
     memset(memory + at.x, 0, (at.y - at.x) * sizeof(vec))
@@ -70,6 +82,27 @@ cdef void sweep_back_seeded(const vec* cells, int shift, Py_ssize_t n_cells, Py_
                             const vec* seeds, vec factor, vec* columns, vec* rows, vec* d_cells,
                             bint accumulate) noexcept nogil:
     sweep_tile_adjoint(cells, shift, n_cells, repeat, slopes, seeds, True, factor, columns, rows, d_cells, accumulate)
+
+
+# With an exponent for each number.
+
+cdef void sweep_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells, const vec* c,
+                          vec* columns, vec* rows, vec* kept, Kept keep) noexcept nogil:
+    if p.order > 0:
+        sweep_polynomial_numbers(cells, n_rows, n_cells, c, columns, rows, kept, p.state, p.order, keep)
+    else:
+        sweep_numbers(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, columns, rows, kept, keep)
+
+
+cdef void sweep_back_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells, const vec* c,
+                               const vec* slopes, const vec* seeds, bint seeded, vec final_exponent, vec* columns,
+                               vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
+    if p.order > 0:
+        sweep_polynomial_numbers_adjoint(cells, n_rows, n_cells, c, slopes, seeds, seeded, final_exponent, columns,
+                                         rows, d_cells, p.state, p.order)
+    else:
+        sweep_numbers_adjoint(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes, seeds, seeded,
+                              final_exponent, columns, rows, d_cells, accumulate)
 
 
 # Small orders are known to the compiler: then coefficients stay in registers (order 8: 1.8 times as fast, order 4: 3).

@@ -19,6 +19,14 @@ cdef enum:
     SYMMETRIC = 2           # all pairs (a, b) with a <= b of one batch
 
 
+cdef enum Scaling:
+    # What has an exponent of its own. Pairs whose cells are too large for one way are swept again in the next.
+    BY_FRONT                # all that the wavefront of a single pair works on
+    BY_TILE
+    BY_SMALL_TILE           # tiles of FEW_COLUMNS columns
+    BY_NUMBER
+
+
 cdef struct Pairs:
     # Pairs of path a from `batch1` paths from `first1` on, and path b from `batch2` paths from `first2` on.
     int layout
@@ -40,17 +48,18 @@ cdef struct Problem:
     Py_ssize_t tile_cells        # columns of cells in a tile
     Py_ssize_t tile_columns
     Py_ssize_t n_tiles
+    bint by_number               # every number of a state, and every slope, is two vectors, with its exponent
     Py_ssize_t state             # vectors of the state of a column: its difference, or the polynomial on its edge
-    Py_ssize_t rows_state        # vectors of the state of a block's rows
+    Py_ssize_t rows_state        # vectors of the state of a block's rows, forward and backward
+    Py_ssize_t adjoint_rows_state
     Py_ssize_t kept              # vectors that the backward pass keeps for each node
     Py_ssize_t segment           # blocks in a segment of the backward pass
 
 
 cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int order1, int order2, int order,
-                                 int kind,
-                                 const double* parameters, Py_ssize_t tile_columns) noexcept nogil:
-    """`tile_columns`: COLUMNS, or fewer where numbers would leave their range within a tile."""
+                                 int kind, const double* parameters, Scaling scaling) noexcept nogil:
     cdef Problem p
+    cdef Py_ssize_t tile_columns = FEW_COLUMNS if scaling == BY_SMALL_TILE else COLUMNS
     cdef int i
     p.n1, p.n2, p.d = n1, n2, d
     p.order1, p.order2, p.order = order1, order2, order
@@ -66,14 +75,24 @@ cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int
     p.tile_columns = p.tile_cells << order2
     p.n_tiles = (n2 + p.tile_cells - 1) // p.tile_cells
     if order == 0:
-        p.state, p.rows_state, p.kept = 1, ROWS + 1, 1
+        p.state, p.rows_state, p.adjoint_rows_state, p.kept = 1, ROWS + 1, 3 * ROWS, 1
         # Few enough for a segment's cells and slopes to stay in the cache.
         p.segment = 2
     else:
-        p.state, p.rows_state, p.kept = order + 1, ROWS * (order + 1), 2 * order
+        p.state, p.kept = order + 1, 2 * order
+        p.rows_state = p.adjoint_rows_state = ROWS * p.state
         # A state for each segment, and ROWS * kept vectors for each block of one: least memory in all.
         p.segment = <Py_ssize_t>max(sqrt(<double>p.n_blocks / 8.0) + 0.5, 1.0)
+    p.by_number = scaling == BY_NUMBER
+    if p.by_number:
+        p.state, p.rows_state, p.adjoint_rows_state = 2 * p.state, 2 * p.rows_state, 2 * p.adjoint_rows_state
+        p.kept = 2 * p.kept
     return p
+
+
+cdef inline Problem scaled_as(const Problem* p, Scaling scaling) noexcept nogil:
+    """The same problem with other exponents."""
+    return make_problem(p.n1, p.n2, p.d, p.order1, p.order2, p.order, p.kind, p.parameters, scaling)
 
 
 cdef inline double cell_factor(const Problem* p) noexcept nogil:

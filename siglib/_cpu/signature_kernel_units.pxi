@@ -12,49 +12,120 @@ cdef struct Arrays:
     double* parameters
 
 
-cdef inline int load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t first, int width, const void** paths1,
-                           const void** paths2, Py_ssize_t* a, Py_ssize_t* b) noexcept nogil:
-    """Point to the paths of the group of pairs from `first` on; lanes without a pair repeat the last one.
+cdef enum Found:
+    # What entry points report, as a sum.
+    NEGATIVE_BASE = 1        # the base of a broken power was negative somewhere
+    OVERFLOW = 2             # something is not finite, though the inputs are
+    NO_MEMORY = 4
 
-    Returns the number of lanes with a pair.
-    """
-    cdef int lane, n_live = <int>min(<Py_ssize_t>width, pairs.n - first)
+
+cdef struct Group:
+    # The pairs of a lane group, one in each of the first n lanes; the other lanes repeat the last.
+    int n
+    Py_ssize_t[16] a
+    Py_ssize_t[16] b
+    const void* paths1[16]
+    const void* paths2[16]
+    void* grids[16]
+    const void* derivs[16]
+    double[16] seeds             # derivatives by the kernels, if not by whole grids
+    void* sums1[16]
+    void* sums2[16]
+
+
+cdef inline Group load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t first, int width) noexcept nogil:
+    """The group of the pairs from `first` on."""
+    cdef Group g
+    cdef int lane
+    g.n = <int>min(<Py_ssize_t>width, pairs.n - first)
     for lane in range(width):
-        pair_of(pairs, first + min(lane, n_live - 1), a + lane, b + lane)
-        paths1[lane] = arrays.path1 + a[lane] * arrays.row_bytes1
-        paths2[lane] = arrays.path2 + b[lane] * arrays.row_bytes2
-    return n_live
+        pair_of(pairs, first + min(lane, g.n - 1), g.a + lane, g.b + lane)
+        g.paths1[lane] = arrays.path1 + g.a[lane] * arrays.row_bytes1
+        g.paths2[lane] = arrays.path2 + g.b[lane] * arrays.row_bytes2
+    return g
 
 
-cdef void forward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
-                       Py_ssize_t group, const Scratch* at, real* memory, real* out, real* exponent, real* grids,
-                       Py_ssize_t grid_size) noexcept nogil:
-    """Kernels of one lane group, to out and exponent, or to the rows of grids."""
-    cdef const void* paths1[16]
-    cdef const void* paths2[16]
-    cdef void* grid_rows[16]
-    cdef Py_ssize_t a[16]
-    cdef Py_ssize_t b[16]
-    cdef Py_ssize_t i
-    cdef int lane, width = n_lanes(memory), n_live
-    n_live = load_pairs(arrays, pairs, group * width, width, paths1, paths2, a, b)
-    if grids != NULL:
-        for lane in range(n_live):
-            grid_rows[lane] = grids + out_index(pairs, a[lane], b[lane]) * grid_size
+cdef inline void copy_lane(Group* g, int lane, int to) noexcept nogil:
+    g.a[to], g.b[to], g.seeds[to] = g.a[lane], g.b[lane], g.seeds[lane]
+    g.paths1[to], g.paths2[to], g.grids[to] = g.paths1[lane], g.paths2[lane], g.grids[lane]
+    g.derivs[to], g.sums1[to], g.sums2[to] = g.derivs[lane], g.sums1[lane], g.sums2[lane]
+
+
+cdef inline void keep_lanes(Group* g, const bint* kept, int width) noexcept nogil:
+    """Nothing but the pairs in the lanes that are `kept`."""
+    cdef int lane, n = 0
+    for lane in range(g.n):
+        if kept[lane]:
+            copy_lane(g, lane, n)
+            n += 1
+    g.n = n
+    if n > 0:
+        for lane in range(n, width):
+            copy_lane(g, n - 1, lane)
+
+
+cdef bint inputs_finite(const Problem* p, const Arrays* arrays, const Group* g, int lane,
+                        const real* tag) noexcept nogil:
+    """Whether the paths of a lane are finite, and the derivatives if there are any; `tag` only names their type."""
+    if p.kind == GIVEN:
+        if not all_finite(<const real*>g.paths1[lane], p.n1 * p.n2):
+            return False
+    elif not (all_finite(<const real*>g.paths1[lane], (p.n1 + 1) * p.d)
+              and all_finite(<const real*>g.paths2[lane], (p.n2 + 1) * p.d)):
+        return False
+    if arrays.derivs == NULL:
+        return True
+    if arrays.row_length > 1:
+        return all_finite(<const real*>g.derivs[lane], arrays.row_length)
+    return is_finite(g.seeds[lane])
+
+
+cdef inline Scaling next_scaling(const Problem* p, Scaling scaling) noexcept nogil:
+    """How pairs are swept again."""
+    cdef Problem smaller
+    if scaling == BY_FRONT:
+        return BY_TILE
+    if scaling == BY_TILE:
+        smaller = scaled_as(p, BY_SMALL_TILE)
+        if smaller.tile_columns < p.tile_columns:
+            return BY_SMALL_TILE
+    return BY_NUMBER
+
+
+# Forward
+
+cdef int forward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
+                       const Scratch* at, real* memory, real* out, real* exponent, bint grids) noexcept nogil:
+    """Kernels of one group, to out and exponent, or to its grids. The group keeps the pairs that are in doubt."""
+    cdef bint doubtful[16]
+    cdef int lane, width = n_lanes(memory), found = 0
     if real is double:
-        forward_group(p, s, paths1, paths2, at, <vd*>memory, grid_rows if grids != NULL else NULL, n_live)
+        forward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.grids if grids else NULL, g.n)
     else:
-        forward_group(p, s, paths1, paths2, at, <vf*>memory, grid_rows if grids != NULL else NULL, n_live)
-    if grids != NULL:
-        return
-    for lane in range(n_live):
-        i = out_index(pairs, a[lane], b[lane])
-        out[i] = memory[at.result * width + lane]
-        exponent[i] = memory[(at.result + 1) * width + lane]
-        if pairs.layout == SYMMETRIC:
-            i = out_index(pairs, b[lane], a[lane])
-            out[i] = memory[at.result * width + lane]
-            exponent[i] = memory[(at.result + 1) * width + lane]
+        forward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.grids if grids else NULL, g.n)
+    for lane in range(g.n):
+        if not grids:
+            store_kernel(pairs, g.a[lane], g.b[lane], memory[at.result * width + lane],
+                         memory[(at.result + 1) * width + lane], out, exponent)
+        doubtful[lane] = (
+            (not is_finite(memory[at.result * width + lane]) or memory[at.lost * width + lane] != 0)
+            and inputs_finite(p, arrays, g, lane, memory)
+        )
+        if doubtful[lane] and p.by_number:
+            # There is no better way.
+            doubtful[lane] = False
+            found = OVERFLOW
+    keep_lanes(g, doubtful, width)
+    return found
+
+
+cdef inline void store_kernel(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b, real mantissa, real power, real* out,
+                              real* exponent) noexcept nogil:
+    cdef Py_ssize_t i = out_index(pairs, a, b)
+    out[i], exponent[i] = mantissa, power
+    if pairs.layout == SYMMETRIC:
+        i = out_index(pairs, b, a)
+        out[i], exponent[i] = mantissa, power
 
 
 cdef inline Py_ssize_t out_index(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -62,145 +133,244 @@ cdef inline Py_ssize_t out_index(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b)
     return a if pairs.layout == PAIRWISE else a * pairs.batch2 + b
 
 
-cdef void forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
-                       Py_ssize_t pair, const Wave* at, real* memory, real* out, real* exponent) noexcept nogil:
+cdef int forward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
+                       Scaling scaling, real* out, real* exponent, bint grids) noexcept nogil:
+    """Kernels of a group that are in doubt with these exponents."""
+    cdef Problem q
+    cdef Scratch at
+    cdef real* memory
+    cdef void* raw = NULL
+    cdef int found = 0
+    while g.n > 0:
+        scaling = next_scaling(p, scaling)
+        q = scaled_as(p, scaling)
+        at = make_scratch(&q, grids, False, False, n_lanes(<real*>NULL))
+        memory = <real*>aligned_malloc(at.size * n_lanes(<real*>NULL) * sizeof(real), &raw)
+        if memory == NULL:
+            return NO_MEMORY
+        found |= forward_lanes(&q, s, arrays, pairs, g, &at, memory, out, exponent, grids)
+        free(raw)
+    return found
+
+
+cdef int forward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
+                      Py_ssize_t group, const Scratch* at, real* memory, real* out, real* exponent, real* grids,
+                      Py_ssize_t grid_size) noexcept nogil:
+    """Kernels of one lane group, to out and exponent, or to the rows of grids."""
+    cdef int lane, width = n_lanes(memory)
+    cdef Group g = load_pairs(arrays, pairs, group * width, width)
+    if grids != NULL:
+        for lane in range(g.n):
+            g.grids[lane] = grids + out_index(pairs, g.a[lane], g.b[lane]) * grid_size
+    forward_lanes(p, s, arrays, pairs, &g, at, memory, out, exponent, grids != NULL)
+    return forward_again(p, s, arrays, pairs, &g, BY_TILE, out, exponent, grids != NULL)
+
+
+cdef int forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
+                      Py_ssize_t pair, const Wave* at, real* memory, real* out, real* exponent) noexcept nogil:
     """The kernel of one pair, along anti-diagonals."""
-    cdef Py_ssize_t a, b
     cdef double mantissa = 1, power = 0
-    pair_of(pairs, pair, &a, &b)
+    cdef bint doubtful
+    cdef int width = n_lanes(memory)
+    cdef Group g = load_pairs(arrays, pairs, pair, width)
+    g.n = 1
     if real is double:
-        wave_forward(p, s, arrays.path1 + a * arrays.row_bytes1, arrays.path2 + b * arrays.row_bytes2, at, <vd*>memory,
-                     &mantissa, &power)
+        doubtful = wave_forward(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, &mantissa, &power)
     else:
-        wave_forward(p, s, arrays.path1 + a * arrays.row_bytes1, arrays.path2 + b * arrays.row_bytes2, at, <vf*>memory,
-                     &mantissa, &power)
-    out[out_index(pairs, a, b)] = <real>mantissa
-    exponent[out_index(pairs, a, b)] = <real>power
-    if pairs.layout == SYMMETRIC:
-        out[out_index(pairs, b, a)] = <real>mantissa
-        exponent[out_index(pairs, b, a)] = <real>power
+        doubtful = wave_forward(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, &mantissa, &power)
+    store_kernel(pairs, g.a[0], g.b[0], <real>mantissa, <real>power, out, exponent)
+    doubtful = doubtful and inputs_finite(p, arrays, &g, 0, memory)
+    keep_lanes(&g, &doubtful, width)
+    return forward_again(p, s, arrays, pairs, &g, BY_FRONT, out, exponent, False)
 
 
 cdef int forward_wave(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, real* out,
                       real* exponent, int n_threads) noexcept nogil:
-    """Kernels of all pairs, each along anti-diagonals; -1 if memory is short."""
+    """Kernels of all pairs, each along anti-diagonals. Like all functions here it returns what was `Found`."""
     cdef Wave at = make_wave(p, False, n_lanes(<real*>NULL))
     cdef Py_ssize_t pair
+    cdef int found = 0
     n_threads = <int>min(<Py_ssize_t>n_threads, pairs.n)
     cdef void* raw = NULL
     cdef real* memory = <real*>aligned_malloc(n_threads * at.size * sizeof(real), &raw)
     if memory == NULL:
-        return -1
+        return NO_MEMORY
     for pair in prange(pairs.n, schedule="dynamic", num_threads=n_threads):
-        forward_pair(p, s, arrays, pairs, pair, &at, memory + threadid() * at.size, out, exponent)
+        found |= forward_pair(p, s, arrays, pairs, pair, &at, memory + threadid() * at.size, out, exponent)
     free(raw)
-    return 0
+    return found
 
 
 cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, real* out,
                  real* exponent, real* grids, int n_threads) noexcept nogil:
-    """Kernels of all pairs; -1 if memory is short."""
-    cdef int width = n_lanes(<real*>NULL)
+    """Kernels of all pairs."""
+    cdef int width = n_lanes(<real*>NULL), found = 0
     cdef Scratch at = make_scratch(p, grids != NULL, False, False, width)
     cdef Py_ssize_t group, n_groups = (pairs.n + width - 1) // width, size = at.size * width
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     cdef void* raw = NULL
     cdef real* memory = <real*>aligned_malloc(n_threads * size * sizeof(real), &raw)
     if memory == NULL:
-        return -1
+        return NO_MEMORY
     for group in prange(n_groups, schedule="dynamic", num_threads=n_threads):
-        forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out, exponent, grids,
-                     (p.rows + 1) * (p.columns + 1))
+        found |= forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out, exponent, grids,
+                               (p.rows + 1) * (p.columns + 1))
     free(raw)
-    return 0
+    return found
 
 
-cdef void backward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
-                        Py_ssize_t unit, const Scratch* at, real* memory, bint log_derivs) noexcept nogil:
-    """Gradients of the pairs of one unit, added to its sums."""
-    cdef const void* paths1[16]
-    cdef const void* paths2[16]
-    cdef const void* derivs[16]
-    cdef void* sums1[16]
-    cdef void* sums2[16]
-    cdef Py_ssize_t a[16]
-    cdef Py_ssize_t b[16]
-    cdef Py_ssize_t block1, block2, first, i
-    cdef int lane, k, width = n_lanes(memory), n_live
-    cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
+# Backward
+
+cdef inline Group load_unit(const Arrays* arrays, const Units* units, const Pairs* pairs, Py_ssize_t first,
+                            Py_ssize_t block1, Py_ssize_t block2, int width, const real* derivs) noexcept nogil:
+    """The group of the pairs from `first` on of a unit, the two blocks that it belongs to, with derivatives and sums."""
+    cdef Group g = load_pairs(arrays, pairs, first, width)
+    cdef Py_ssize_t i
+    cdef int lane
+    for lane in range(width):
+        i = out_index(&units.pairs, g.a[lane], g.b[lane])
+        g.derivs[lane] = derivs + i * arrays.row_length
+        g.seeds[lane] = derivs[i * arrays.row_length]
+        if units.pairs.layout == SYMMETRIC and g.a[lane] != g.b[lane]:
+            g.seeds[lane] += derivs[out_index(&units.pairs, g.b[lane], g.a[lane]) * arrays.row_length]
+        # The sums of a path, one for each block of other paths.
+        g.sums1[lane] = g.sums2[lane] = NULL
+        if arrays.sums1 != NULL:
+            g.sums1[lane] = arrays.sums1 + (block2 * units.pairs.batch1 + g.a[lane]) * arrays.row_bytes1
+        if arrays.sums2 != NULL:
+            g.sums2[lane] = arrays.sums2 + (block1 * units.pairs.batch2 + g.b[lane]) * arrays.row_bytes2
+    return g
+
+
+cdef void gradients_finite(const Problem* p, const Scratch* at, vec* memory, bint parameters) noexcept nogil:
+    """memory[at.result]: 0 in the lanes whose gradients of paths and parameters are finite, else NaN."""
+    cdef vec total = memory[at.gx] - memory[at.gx]
+    cdef Py_ssize_t i
+    for i in range((p.n1 + 1) * p.d):
+        total = total + (memory[at.gx + i] - memory[at.gx + i])
+    for i in range((p.n2 + 1) * p.d):
+        total = total + (memory[at.gy + i] - memory[at.gy + i])
+    if parameters:
+        for i in range(3):
+            total = total + (memory[at.gp + i] - memory[at.gp + i])
+    memory[at.result] = total
+
+
+cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, const Scratch* at,
+                        real* memory, bint log_derivs, double* parameters) noexcept nogil:
+    """Gradients of one group, added to its sums. The group keeps the pairs that are in doubt: these add nothing."""
+    cdef bint doubtful[16]
     cdef bint grid = arrays.row_length > 1
-    cdef const real* numbers = <const real*>arrays.derivs
-    for k in range(3):
-        if arrays.parameters != NULL:
-            arrays.parameters[3 * unit + k] = 0
-    for first in range((pairs.n + width - 1) // width):
-        n_live = load_pairs(arrays, &pairs, first * width, width, paths1, paths2, a, b)
-        for lane in range(width):
-            i = out_index(&units.pairs, a[lane], b[lane])
-            derivs[lane] = numbers + i * arrays.row_length
-            memory[at.seed * width + lane] = 0
-            if lane < n_live and not grid:
-                memory[at.seed * width + lane] = numbers[i]
-                if units.pairs.layout == SYMMETRIC and a[lane] != b[lane]:
-                    memory[at.seed * width + lane] += numbers[out_index(&units.pairs, b[lane], a[lane])]
-            # The sums of a path, one for each block of other paths.
-            sums1[lane] = arrays.sums1 + (block2 * units.pairs.batch1 + a[lane]) * arrays.row_bytes1
-            sums2[lane] = arrays.sums2 + (block1 * units.pairs.batch2 + b[lane]) * arrays.row_bytes2
-        if real is double:
-            backward_group(p, s, paths1, paths2, at, <vd*>memory, derivs if grid else NULL, log_derivs, sums1, n_live,
-                           arrays.parameters != NULL)
+    cdef int lane, k, width = n_lanes(memory), found = 0
+    cdef Py_ssize_t i
+    for lane in range(width):
+        memory[at.seed * width + lane] = <real>g.seeds[lane] if lane < g.n and not grid else 0
+    if real is double:
+        backward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
+                       g.n, parameters != NULL)
+        gradients_finite(p, at, <vd*>memory, parameters != NULL)
+    else:
+        backward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
+                       g.n, parameters != NULL)
+        gradients_finite(p, at, <vf*>memory, parameters != NULL)
+    for lane in range(g.n):
+        if p.kind == GIVEN:
+            doubtful[lane] = not all_finite(<const real*>g.sums1[lane], p.n1 * p.n2)
         else:
-            backward_group(p, s, paths1, paths2, at, <vf*>memory, derivs if grid else NULL, log_derivs, sums1, n_live,
-                           arrays.parameters != NULL)
-        if p.kind != GIVEN:
-            if real is double:
-                if arrays.sums1 != NULL:
-                    add_lanes(<vd*>memory + at.gx, (p.n1 + 1) * p.d, sums1, n_live, <vd*>memory + at.buffer)
-                if arrays.sums2 != NULL:
-                    add_lanes(<vd*>memory + at.gy, (p.n2 + 1) * p.d, sums2, n_live, <vd*>memory + at.buffer)
-            else:
-                if arrays.sums1 != NULL:
-                    add_lanes(<vf*>memory + at.gx, (p.n1 + 1) * p.d, sums1, n_live, <vf*>memory + at.buffer)
-                if arrays.sums2 != NULL:
-                    add_lanes(<vf*>memory + at.gy, (p.n2 + 1) * p.d, sums2, n_live, <vf*>memory + at.buffer)
-        if arrays.parameters != NULL:
-            for k in range(3):
-                for lane in range(n_live):
-                    arrays.parameters[3 * unit + k] += memory[(at.gp + k) * width + lane]
+            doubtful[lane] = memory[at.result * width + lane] != 0
+        doubtful[lane] = ((doubtful[lane] or memory[at.lost * width + lane] != 0)
+                          and inputs_finite(p, arrays, g, lane, memory))
+        if doubtful[lane] and p.by_number:
+            doubtful[lane] = False
+            found = OVERFLOW
+        if doubtful[lane]:
+            for i in range(at.gx, at.seed):
+                memory[i * width + lane] = 0
+    if p.kind != GIVEN:
+        if real is double:
+            if arrays.sums1 != NULL:
+                add_lanes(<vd*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, g.n, <vd*>memory + at.buffer)
+            if arrays.sums2 != NULL:
+                add_lanes(<vd*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, g.n, <vd*>memory + at.buffer)
+        else:
+            if arrays.sums1 != NULL:
+                add_lanes(<vf*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, g.n, <vf*>memory + at.buffer)
+            if arrays.sums2 != NULL:
+                add_lanes(<vf*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, g.n, <vf*>memory + at.buffer)
+    if parameters != NULL:
+        for k in range(3):
+            for lane in range(g.n):
+                parameters[k] += memory[(at.gp + k) * width + lane]
+    keep_lanes(g, doubtful, width)
+    return found
 
 
-cdef void backward_unit_wave(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
-                             Py_ssize_t unit, const Wave* at, real* memory, bint log_derivs) noexcept nogil:
-    """The same, one pair after the other along anti-diagonals."""
-    cdef Py_ssize_t a, b, pair, block1, block2
+cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, Scaling scaling,
+                        bint log_derivs, double* parameters, const real* tag) noexcept nogil:
+    """Gradients of a group that are in doubt with these exponents."""
+    cdef Problem q
+    cdef Scratch at
+    cdef real* memory
+    cdef void* raw = NULL
+    cdef int found = 0
+    while g.n > 0:
+        scaling = next_scaling(p, scaling)
+        q = scaled_as(p, scaling)
+        at = make_scratch(&q, False, True, arrays.row_length > 1, n_lanes(tag))
+        memory = <real*>aligned_malloc(at.size * n_lanes(tag) * sizeof(real), &raw)
+        if memory == NULL:
+            return NO_MEMORY
+        found |= backward_lanes(&q, s, arrays, g, &at, memory, log_derivs, parameters)
+        free(raw)
+    return found
+
+
+cdef int backward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
+                       Py_ssize_t unit, const Scratch* at, real* memory, bint log_derivs) noexcept nogil:
+    """Gradients of the pairs of one unit, added to its sums."""
+    cdef Py_ssize_t block1, block2, first
+    cdef int width = n_lanes(memory), found = 0
     cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
-    cdef const real* numbers = <const real*>arrays.derivs
-    cdef const char* path1
-    cdef const char* path2
-    cdef char* sums1
-    cdef char* sums2
+    cdef Group g
+    cdef double* parameters = unit_parameters(arrays, unit)
+    for first in range((pairs.n + width - 1) // width):
+        g = load_unit(arrays, units, &pairs, first * width, block1, block2, width, <const real*>arrays.derivs)
+        found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters)
+        found |= backward_again(p, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
+    return found
+
+
+cdef inline double* unit_parameters(const Arrays* arrays, Py_ssize_t unit) noexcept nogil:
+    """A unit's derivatives by the parameters, which become zeros; NULL if nobody wants them."""
     cdef double* parameters = NULL
-    cdef double seed
     if arrays.parameters != NULL:
         parameters = arrays.parameters + 3 * unit
         parameters[0] = parameters[1] = parameters[2] = 0
+    return parameters
+
+
+cdef int backward_unit_wave(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
+                            Py_ssize_t unit, const Wave* at, real* memory, bint log_derivs) noexcept nogil:
+    """The same, one pair after the other along anti-diagonals."""
+    cdef Py_ssize_t pair, block1, block2
+    cdef int width = n_lanes(memory), found = 0
+    cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
+    cdef Group g
+    cdef double* parameters = unit_parameters(arrays, unit)
+    cdef bint doubtful, trusted
     for pair in range(pairs.n):
-        pair_of(&pairs, pair, &a, &b)
-        seed = numbers[out_index(&units.pairs, a, b)]
-        if units.pairs.layout == SYMMETRIC and a != b:
-            seed += numbers[out_index(&units.pairs, b, a)]
-        path1 = arrays.path1 + a * arrays.row_bytes1
-        path2 = arrays.path2 + b * arrays.row_bytes2
-        sums1 = NULL
-        if arrays.sums1 != NULL:
-            sums1 = arrays.sums1 + (block2 * units.pairs.batch1 + a) * arrays.row_bytes1
-        sums2 = NULL
-        if arrays.sums2 != NULL:
-            sums2 = arrays.sums2 + (block1 * units.pairs.batch2 + b) * arrays.row_bytes2
+        g = load_unit(arrays, units, &pairs, pair, block1, block2, width, <const real*>arrays.derivs)
+        g.n = 1
+        trusted = not inputs_finite(p, arrays, &g, 0, memory)
         if real is double:
-            wave_backward(p, s, path1, path2, at, <vd*>memory, seed, log_derivs, sums1, sums2, parameters)
+            doubtful = wave_backward(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, g.seeds[0], log_derivs,
+                                     g.sums1[0], g.sums2[0], parameters, trusted)
         else:
-            wave_backward(p, s, path1, path2, at, <vf*>memory, seed, log_derivs, sums1, sums2, parameters)
+            doubtful = wave_backward(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, g.seeds[0], log_derivs,
+                                     g.sums1[0], g.sums2[0], parameters, trusted)
+        keep_lanes(&g, &doubtful, width)
+        found |= backward_again(p, s, arrays, &g, BY_FRONT, log_derivs, parameters, memory)
+    return found
 
 
 cdef void add_sums(const real* sums, Py_ssize_t n_sums, Py_ssize_t row, Py_ssize_t n_rows, Py_ssize_t length,
@@ -216,8 +386,8 @@ cdef void add_sums(const real* sums, Py_ssize_t n_sums, Py_ssize_t row, Py_ssize
 
 cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const Pairs* pairs, real* d_path1,
                   real* d_path2, double* d_parameters, bint log_derivs, bint wavefront, int n_threads) noexcept nogil:
-    """Gradients of all pairs; d_path1, d_path2, d_parameters may be NULL. -1 if memory is short."""
-    cdef int width = n_lanes(<real*>NULL), k
+    """Gradients of all pairs; d_path1, d_path2, d_parameters may be NULL."""
+    cdef int width = n_lanes(<real*>NULL), k, found = 0
     cdef Scratch at = make_scratch(p, False, True, arrays.row_length > 1, width)
     cdef Wave wave = make_wave(p, True, width)
     cdef Units units = make_units(pairs, arrays.row_bytes1, arrays.row_bytes2, 1 if wavefront else width)
@@ -250,16 +420,16 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
         free(own1)
         free(own2)
         free(own3)
-        return -1
+        return NO_MEMORY
     if arrays.sums1 != NULL and p.kind != GIVEN:
         memset(arrays.sums1, 0, (units.blocks2 if own1 != NULL else 1) * bytes1)
     if arrays.sums2 != NULL and not symmetric:
         memset(arrays.sums2, 0, (units.blocks1 if own2 != NULL else 1) * bytes2)
     for unit in prange(units.n, schedule="dynamic", num_threads=n_threads):
         if wavefront:
-            backward_unit_wave(p, s, arrays, &units, unit, &wave, memory + threadid() * size, log_derivs)
+            found |= backward_unit_wave(p, s, arrays, &units, unit, &wave, memory + threadid() * size, log_derivs)
         else:
-            backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size, log_derivs)
+            found |= backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size, log_derivs)
     if own1 != NULL:
         for row in prange(units.pairs.batch1, num_threads=n_threads):
             add_sums(<real*>own1, units.blocks2, row, units.pairs.batch1, arrays.row_bytes1 // <Py_ssize_t>sizeof(real),
@@ -277,4 +447,4 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
     free(own1)
     free(own2)
     free(own3)
-    return 0
+    return found

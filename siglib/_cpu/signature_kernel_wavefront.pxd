@@ -18,9 +18,9 @@ lies in columns that are still to come, and has been read before.
 Adjoint: the same vectors from the last step to the first, moves go down by one lane, and only one is needed.
 """
 
-from libc.math cimport ldexp, ilogb
+from libc.math cimport fabs, ilogb, ldexp
 
-from .lane_exponents cimport larger, magnitude
+from .lane_exponents cimport any_above, gone, larger, magnitude
 from .lane_windows cimport (
     copies_at,
     copies_of,
@@ -32,6 +32,7 @@ from .lane_windows cimport (
     store_at,
 )
 from .lanes cimport lanes, vd, vec
+from .signature_kernel_scale cimport bound_of, least_of
 from .signature_kernel_sweep cimport times
 
 cdef enum:
@@ -126,16 +127,29 @@ cdef inline void scale_state(vec* state, Py_ssize_t n, Py_ssize_t exponent) noex
         state[i] = state[i] * factor
 
 
+cdef inline bint loses(const vec* values, Py_ssize_t n, Py_ssize_t exponent) noexcept nogil:
+    """Whether values times 2^exponent, not more than 1, are too small to be carried on with all their digits."""
+    cdef vec factor = copies_of(ldexp(1.0, <int>exponent), values), lost = factor - factor
+    cdef Py_ssize_t i
+    for i in range(n):
+        lost = larger(gone(values[i], values[i] * factor, least_of(values)), lost)
+    return any_above(lost, 0)
+
+
+cdef inline bint number_is_lost(double number, double scaled, const vec* tag) noexcept nogil:
+    """The same for one number."""
+    return number != 0 and fabs(scaled) < least_of(tag)
+
+
 cdef inline Py_ssize_t excess_of(const vec* state, int n) noexcept nogil:
     """The exponent of the largest of n vectors if it is too large for one more chunk of steps, else 0."""
     cdef vec largest = magnitude(state[0])
     cdef double number
-    cdef double bound = 1.6069380442589903e60 if vec is vd else 4096.0
     cdef int i
     for i in range(1, n):
         largest = larger(largest, magnitude(state[i]))
     number = largest_lane(largest)
-    if number > bound and number - number == 0:
+    if number > bound_of(state) and number - number == 0:
         return ilogb(number)
     return 0
 

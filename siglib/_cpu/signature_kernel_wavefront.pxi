@@ -195,9 +195,20 @@ cdef void wave_slant(const vec* rows, Py_ssize_t row, int order1, vec* cells) no
     slant(rows, row, order1, lanes(cells) + CHUNK, cells)
 
 
+cdef double wave_raise(vec* state, int strips, double value, Py_ssize_t exponent, bint* lost) noexcept nogil:
+    """Multiply the state of a pass by 2^exponent, and the value of the row above, which is returned."""
+    cdef double scaled = ldexp(value, <int>exponent)
+    lost[0] |= loses(state, strips, exponent) or number_is_lost(value, scaled, state)
+    scale_state(state, 3 * STRIPS, exponent)
+    return scaled
+
+
 cdef void wave_pass(const Problem* p, const StaticKernel* s, const void* path1, const Wave* at, vec* memory,
-                    Py_ssize_t number, bint keep, double* mantissa, double* exponent) noexcept nogil:
-    """One pass; `keep`: coefficients, slopes and their exponents of all chunks."""
+                    Py_ssize_t number, bint keep, double* mantissa, double* exponent, bint* lost) noexcept nogil:
+    """One pass; `keep`: coefficients, slopes and their exponents of all chunks.
+
+    lost: becomes True if values vanish beside larger ones.
+    """
     cdef int width = lanes(memory), strips = pass_strips(at, number), i
     cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised
     cdef Py_ssize_t strip = width * (width + CHUNK)
@@ -222,8 +233,7 @@ cdef void wave_pass(const Problem* p, const StaticKernel* s, const void* path1, 
         column = chunk * CHUNK
         raised = largest_exponent(exponents, column, p.columns, e)
         if raised != e:
-            scale_state(state, 3 * STRIPS, e - raised)
-            value = ldexp(value, <int>(e - raised))
+            value = wave_raise(state, strips, value, e - raised, lost)
             e = raised
         read_row(row, at.last, exponents, column, p.columns, e, top)
         value = add_up(top, value, top)
@@ -254,8 +264,7 @@ cdef void wave_pass(const Problem* p, const StaticKernel* s, const void* path1, 
         set_exponents(exponents, column - (strips * width - 1), p.columns, e)
         raised = e + excess_of(state, strips)
         if raised != e:
-            scale_state(state, 3 * STRIPS, e - raised)
-            value = ldexp(value, <int>(e - raised))
+            value = wave_raise(state, strips, value, e - raised, lost)
             e = raised
     mantissa[0] = number_at(state, strips * width - 1)
     exponent[0] = <double>e
@@ -269,11 +278,16 @@ cdef void wave_load(const Problem* p, const void* path1, const void* path2, cons
         reverse_rows(numbers_at(memory, at.y), p.d, at.stride, numbers_at(memory, at.y_reversed))
 
 
-cdef void wave_forward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
+cdef bint wave_forward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
                        vec* memory, double* mantissa, double* exponent) noexcept nogil:
-    """The kernel of one pair of paths, mantissa * 2^exponent. memory: at.size numbers."""
+    """The kernel of one pair of paths, mantissa * 2^exponent. memory: at.size numbers.
+
+    Returns whether it is in doubt, as numbers left their range.
+    """
     cdef Py_ssize_t number
+    cdef bint lost = False
     wave_load(p, path1, path2, at, memory)
     memset(numbers_at(memory, at.row), 0, (at.top - at.row) * sizeof(vec) // lanes(memory))
     for number in range(at.n_passes):
-        wave_pass(p, s, path1, at, memory, number, False, mantissa, exponent)
+        wave_pass(p, s, path1, at, memory, number, False, mantissa, exponent, &lost)
+    return lost or not is_finite(mantissa[0])

@@ -82,7 +82,7 @@ cdef void wave_rows_back(const Problem* p, const StaticKernel* s, const Wave* at
 
 
 cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t number,
-                         double final_exponent, void* given) noexcept nogil:
+                         double final_exponent, void* given, bint* lost) noexcept nogil:
     """Adjoint of `wave_pass`, whose coefficients and slopes are kept."""
     cdef int width = lanes(memory), strips = pass_strips(at, number), i
     cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised
@@ -104,9 +104,14 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
         slopes = numbers_at(memory, at.slopes) + chunk * STRIPS * CHUNK
         raised = largest_exponent(exponents, column - behind, p.columns, e)
         if raised != e:
+            lost[0] |= loses(state, strips, e - raised)
             scale_state(state, 4 * STRIPS, e - raised)
             e = raised
         read_row(row, at.last, exponents, column - behind, p.columns, e, bottom)
+        # What the last column carries up is all that comes in from the right.
+        i = <int>(p.columns - 1 - (column - behind))
+        if 0 <= i < CHUNK:
+            lost[0] |= number_is_lost(number_at(row, at.last - (p.columns - 1)), number_at(bottom, i), state)
         factor = copies_of(1.7320508075688772 * ldexp(1.0, <int>(used[chunk] + e - <Py_ssize_t>final_exponent)),
                            <const vec*>memory)
         wave_steps_back(numbers_at(memory, at.cells) + column, at.pitch, bottom, factor, state, row,
@@ -114,6 +119,7 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
         set_exponents(exponents, column, p.columns, e)
         raised = e + excess_of(state, strips)
         if raised != e:
+            lost[0] |= loses(state, strips, e - raised)
             scale_state(state, 4 * STRIPS, e - raised)
             e = raised
         for i in range(strips):
@@ -129,14 +135,27 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
                      numbers_at(memory, at.gx), coarse_row * p.d)
 
 
-cdef void wave_backward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
+cdef bint wave_finite(const Problem* p, const Wave* at, const real* memory, const real* given) noexcept nogil:
+    """Whether the gradients of one pair are finite."""
+    cdef Py_ssize_t c, points = p.kind != LINEAR
+    if p.kind == GIVEN:
+        return all_finite(given, p.n1 * p.n2)
+    for c in range(p.d):
+        if not all_finite(memory + at.gy + c * at.stride + at.margin, p.n2 + points):
+            return False
+    return all_finite(memory + at.gx, (p.n1 + points) * p.d) and all_finite(memory + at.gp, 3 * n_lanes(memory))
+
+
+cdef bint wave_backward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
                         vec* memory, double seed, bint log_derivs, void* d_path1, void* d_path2,
-                        double* d_parameters) noexcept nogil:
+                        double* d_parameters, bint trusted) noexcept nogil:
     """Gradients of one pair, times `seed`, added to d_path1, d_path2 and d_parameters where these are not NULL.
 
-    log_derivs: of log k. For given cells d_path1 is overwritten.
+    log_derivs: of log k. For given cells d_path1 is overwritten. Where numbers have left their range, nothing is added,
+    and the result is True; unless `trusted`, which says that the inputs are not finite themselves.
     """
     cdef double mantissa = 1, exponent = 0
+    cdef bint lost = False
     cdef Py_ssize_t number, first, stop, part, row_bytes = (at.top - at.row) * <Py_ssize_t>sizeof(vec) // lanes(memory)
     cdef Py_ssize_t kept = at.top - at.row
     cdef vec* row = numbers_at(memory, at.row)
@@ -145,7 +164,7 @@ cdef void wave_backward(const Problem* p, const StaticKernel* s, const void* pat
     for number in range(at.n_passes):
         if number % at.segment == 0:
             memcpy(numbers_at(memory, at.checkpoints + number // at.segment * kept), row, row_bytes)
-        wave_pass(p, s, path1, at, memory, number, False, &mantissa, &exponent)
+        wave_pass(p, s, path1, at, memory, number, False, &mantissa, &exponent, &lost)
     if log_derivs:
         seed = seed / mantissa
     else:
@@ -162,12 +181,18 @@ cdef void wave_backward(const Problem* p, const StaticKernel* s, const void* pat
         memcpy(row, numbers_at(memory, at.checkpoints + part * kept), row_bytes)
         for number in range(first, stop - 1):
             memcpy(numbers_at(memory, at.kept_rows + (number - first) * kept), row, row_bytes)
-            wave_pass(p, s, path1, at, memory, number, False, &mantissa, &seed)
+            wave_pass(p, s, path1, at, memory, number, False, &mantissa, &seed, &lost)
         for number in range(stop - 1, first - 1, -1):
             if number < stop - 1:
                 memcpy(row, numbers_at(memory, at.kept_rows + (number - first) * kept), row_bytes)
-            wave_pass(p, s, path1, at, memory, number, True, &mantissa, &seed)
-            wave_pass_back(p, s, at, memory, number, exponent, d_path1)
+            wave_pass(p, s, path1, at, memory, number, True, &mantissa, &seed, &lost)
+            wave_pass_back(p, s, at, memory, number, exponent, d_path1, &lost)
+    if vec is vd:
+        lost = lost or not wave_finite(p, at, <const double*>memory, <const double*>d_path1)
+    else:
+        lost = lost or not wave_finite(p, at, <const float*>memory, <const float*>d_path1)
+    if lost and not trusted:
+        return True
     if p.kind != GIVEN:
         if d_path1 != NULL:
             add_first(numbers_at(memory, at.gx), p.n1 + 1, p.d, p.kind == LINEAR,
@@ -182,3 +207,4 @@ cdef void wave_backward(const Problem* p, const StaticKernel* s, const void* pat
             elif p.kind != LINEAR:
                 for part in range(3):
                     d_parameters[part] += sum_lanes(numbers_at(memory, at.gp)[part])
+    return False

@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from .lane_windows cimport copies_at, load_at, number_at, set_number, store_at
 from .lanes cimport lanes, vec
-from .static_kernels cimport POLYNOMIAL, StaticKernel, kappa_derivs_of, kappa_of, scaled
+from .static_kernels cimport POLYNOMIAL, StaticKernel, below_zero, kappa_derivs_of, kappa_of, note_negative, scaled
 
 
 cdef inline vec argument_at(const vec* x, const vec* y, Py_ssize_t place, Py_ssize_t stride, Py_ssize_t d,
@@ -46,13 +46,20 @@ cdef inline void fill_point_cells(const StaticKernel* s, const int kind, const v
     x: points (n_rows + 1, d). nodes: memory for (n_rows + 1, nodes_stride) numbers, a vector more than the columns.
     """
     cdef Py_ssize_t width = lanes(out), r, j, i
+    cdef bint watched = kind == POLYNOMIAL and s.negative != NULL
+    cdef vec a, most
+    memset(&most, 0, sizeof(vec))
     for r in range(n_rows + 1):
         j = 0
         while j <= n_columns:
-            store_at(nodes, r * nodes_stride + j,
-                     kappa_of(s, kind, argument_at(number_pointer(x, r * s.d), y, y_place + j, y_stride, s.d,
-                                                   kind != POLYNOMIAL)))
+            # Points outside of the paths are copies of their ends.
+            a = argument_at(number_pointer(x, r * s.d), y, y_place + j, y_stride, s.d, kind != POLYNOMIAL)
+            store_at(nodes, r * nodes_stride + j, kappa_of(s, kind, a))
+            if watched:
+                most = below_zero(s, a, most)
             j += width
+    if watched:
+        note_negative(s, most)
     for r in range(n_rows):
         j = 0
         while j < n_columns:

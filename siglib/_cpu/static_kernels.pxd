@@ -6,7 +6,9 @@ the column to the left carried from tile to tile. Distances are sums of squared 
 the paths are and exactly 0 where they meet.
 """
 
-from .lane_exponents cimport larger
+from libc.string cimport memset
+
+from .lane_exponents cimport any_above, larger
 from .lane_math cimport exp_lanes, log_lanes, sqrt_lanes
 from .lanes cimport vd, vec
 from .signature_kernel_plan cimport COLUMNS, ROWS
@@ -29,10 +31,11 @@ cdef struct StaticKernel:
     double factor
     bint whole                   # POLYNOMIAL: the degree is a whole number
     long degree
+    bint* negative               # if not NULL, becomes True where the base of a broken power is negative
 
 
-cdef inline StaticKernel make_static_kernel(int kind, Py_ssize_t d, const double* parameters,
-                                            double factor) noexcept nogil:
+cdef inline StaticKernel make_static_kernel(int kind, Py_ssize_t d, const double* parameters, double factor,
+                                            bint* negative) noexcept nogil:
     cdef StaticKernel s
     cdef int i
     s.kind = kind
@@ -42,6 +45,7 @@ cdef inline StaticKernel make_static_kernel(int kind, Py_ssize_t d, const double
         s.parameters[i] = parameters[i]
     s.whole = kind == POLYNOMIAL and parameters[0] < 1e9 and parameters[0] == <double>(<long>parameters[0])
     s.degree = <long>parameters[0] if s.whole else 0
+    s.negative = negative if kind == POLYNOMIAL and not s.whole else NULL
     return s
 
 
@@ -73,6 +77,17 @@ cdef inline vec power(vec base, long n) noexcept nogil:
 cdef inline vec positive(vec v) noexcept nogil:
     """max(v, 0); NaN stays NaN."""
     return larger(v * 0, v)
+
+
+cdef inline vec below_zero(const StaticKernel* s, vec a, vec most) noexcept nogil:
+    """The larger of `most` and of how far the base of the power is below 0, for the inner products a."""
+    return larger(-plus(a, s.parameters[1]), most)
+
+
+cdef inline void note_negative(const StaticKernel* s, vec most) noexcept nogil:
+    """Note whether some base was below 0."""
+    if any_above(most, 0):
+        s.negative[0] = True
 
 
 cdef inline vec kappa_of(const StaticKernel* s, int kind, vec a) noexcept nogil:
@@ -204,17 +219,23 @@ cdef inline void fill_points(const StaticKernel* s, int kind, const vec* x, cons
                              vec* cells) noexcept nogil:
     cdef bint distance = kind != POLYNOMIAL
     cdef Py_ssize_t t, q, d = s.d
+    cdef bint watched = kind == POLYNOMIAL and s.negative != NULL
     cdef vec a[4]
-    cdef vec old0, old1, old2, old3, old4, new0, new1, new2, new3, new4
+    cdef vec old0, old1, old2, old3, old4, new0, new1, new2, new3, new4, most
+    memset(&most, 0, sizeof(vec))
     if row == 0:
-        if col == 0:
-            above[0] = kappa_of(s, kind, argument(distance, x, y, d))
-        for t in range(n_cols):
-            above[col + t + 1] = kappa_of(s, kind, argument(distance, x, y + (col + t + 1) * d, d))
+        for t in range(-1 if col == 0 else 0, n_cols):
+            new0 = argument(distance, x, y + (col + t + 1) * d, d)
+            above[col + t + 1] = kappa_of(s, kind, new0)
+            if watched:
+                most = below_zero(s, new0, most)
     if col == 0:
         left[0] = above[0]
         for q in range(1, n_rows + 1):
-            left[q] = kappa_of(s, kind, argument(distance, x + (row + q) * d, y, d))
+            new0 = argument(distance, x + (row + q) * d, y, d)
+            left[q] = kappa_of(s, kind, new0)
+            if watched:
+                most = below_zero(s, new0, most)
         for q in range(n_rows + 1, ROWS + 1):
             left[q] = left[n_rows]
         above[0] = left[n_rows]
@@ -226,6 +247,9 @@ cdef inline void fill_points(const StaticKernel* s, int kind, const vec* x, cons
         new2 = kappa_of(s, kind, a[1])
         new3 = kappa_of(s, kind, a[2])
         new4 = kappa_of(s, kind, a[3])
+        if watched:
+            for q in range(n_rows):
+                most = below_zero(s, a[q], most)
         if n_rows < 4:
             new4 = new3 if n_rows == 3 else new2 if n_rows == 2 else new1
             if n_rows < 3:
@@ -239,6 +263,8 @@ cdef inline void fill_points(const StaticKernel* s, int kind, const vec* x, cons
         above[col + t + 1] = new4
         old0, old1, old2, old3, old4 = new0, new1, new2, new3, new4
     left[0], left[1], left[2], left[3], left[4] = old0, old1, old2, old3, old4
+    if watched:
+        note_negative(s, most)
 
 
 cdef inline void fill_increments(const StaticKernel* s, const vec* x, const vec* y, Py_ssize_t row, Py_ssize_t n_rows,
