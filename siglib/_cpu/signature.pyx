@@ -16,10 +16,13 @@ same for any number of threads. Small batches of long paths are cut in time and 
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .increments cimport Transform, make_transform
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vf
+from .lane_moves cimport load_columns
+from .lane_windows cimport copies_at, copies_of, number_at, set_number, store_at
+from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
+from .matrix_tiles cimport TILE_VECTORS, multiply_tile, tile_rows
 from .signature_groups cimport (
     gather_letters,
     load_group,
@@ -36,6 +39,20 @@ from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
 from .signature_tree_adjoint cimport walk_adjoint
 from .tensor_algebra cimport product, product_backprop
+from .two_levels cimport (
+    BLOCK_CHANNELS,
+    DEPTH,
+    TwoLevels,
+    address,
+    channels,
+    first_panel,
+    make_two_levels,
+    n_parts,
+    takes_two_levels,
+)
+
+include "signature_two_levels.pxi"
+include "signature_two_levels_adjoint.pxi"
 
 cdef struct Scratch:
     # One thread's memory, in numbers: dx | xw | inverse | ending | tree | work.
@@ -200,6 +217,7 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
     cdef Plan plan
+    cdef TwoLevels job
     cdef Py_ssize_t b, c, n_paths = path.shape[0], n_words = out.shape[1] - scalar_term
     cdef Py_ssize_t[3] strides
     cdef int k, status
@@ -211,14 +229,21 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     if transform.n_rows == 0:
         out[:, scalar_term:] = 0
         return
+    for k in range(3):
+        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
+    if degree == 1:
+        for b in prange(n_paths, nogil=True, schedule="static", num_threads=n_threads):
+            one_level(&path[b, 0, 0], strides, &transform, &out[b, scalar_term])
+        return
     if transform.d == 1:
         powers(path, out, scalar_term)
         return
-    for k in range(3):
-        strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
-        if not fits(&plan):
+        if takes_two_levels(&transform, degree):
+            job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
+            status = two_levels(&path[0, 0, 0], &job, &out[0, scalar_term], out.shape[1], n_threads)
+        elif not fits(&plan):
             status = -1
         elif plan.n_chunks == 1:
             status = forward(&path[0, 0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
@@ -398,6 +423,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
     cdef Plan plan
+    cdef TwoLevels job
     cdef Py_ssize_t b, n_paths = path.shape[0], n_words = sig.shape[1] - scalar_term
     cdef Py_ssize_t strides[3]
     cdef int k, status
@@ -409,6 +435,10 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     if n_words == 0 or transform.n_rows == 0:
         out[:, :, :] = 0
         return
+    if degree == 1:
+        for b in prange(n_paths, nogil=True, schedule="static", num_threads=n_threads):
+            one_level_backprop(&sig_derivs[b, scalar_term], &transform, &out[b, 0, 0])
+        return
     if transform.d == 1:
         powers_backprop(path, sig_derivs, out, scalar_term)
         return
@@ -416,7 +446,11 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
-        if not fits(&plan):
+        if takes_two_levels(&transform, degree):
+            job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
+            status = two_levels_backprop(&path[0, 0, 0], &sig_derivs[0, scalar_term], sig_derivs.shape[1], &job,
+                                         &out[0, 0, 0], n_threads)
+        elif not fits(&plan):
             status = -1
         elif plan.n_chunks == 1:
             status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],

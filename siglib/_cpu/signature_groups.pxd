@@ -6,6 +6,7 @@ from libc.string cimport memset
 
 from .increments cimport load_rows, load_rows_backprop
 from .lane_moves cimport load_columns, store_columns
+from .lane_windows cimport load_at, store_at
 from .lanes cimport real, vd, vf
 from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
 
@@ -111,14 +112,24 @@ cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
 
 
 cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* position, Py_ssize_t n, real** rows,
-                             const int* lane_of, int n_items, const Py_ssize_t step) noexcept nogil:
-    """rows[i][t * step] = coefficient position[t] of the tree in lane lane_of[i], t < n."""
+                             const int* lane_of, int n_items, const Py_ssize_t step, bint neighbours) noexcept nogil:
+    """rows[i][t * step] = coefficient position[t] of the tree in lane lane_of[i], t < n.
+
+    `neighbours`: item i is in lane i, and row i begins i numbers behind row 0.
+    """
     cdef Py_ssize_t t, first
     cdef int i, k
     cdef const real* source[8]
     cdef real* row
     cdef vd columns_f64[16]
     cdef vf columns_f32[16]
+    if neighbours:
+        for t in range(n):
+            if real is double:
+                store_at(<vd*>rows[0], t * step, (<const vd*>tree)[position[t]])
+            else:
+                store_at(<vf*>rows[0], t * step, (<const vf*>tree)[position[t]])
+        return
     if step == 1:
         # One suffix for all: the live lanes come first, and the words of a level stand side by side.
         for first in range(0, n, 16):
@@ -174,9 +185,10 @@ cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffi
     for _r in range(1, plan.p + 1):
         # Reversing a word twice gives it back: `order` leads from the result to the tree as well.
         if plan.n_suffixes == 1:
-            store_words(tree, plan.width, order, n, rows, lane_of, n_items, 1)
+            store_words(tree, plan.width, order, n, rows, lane_of, n_items, 1, False)
         else:
-            store_words(tree, plan.width, order, n, rows, lane_of, n_items, plan.n_suffixes)
+            store_words(tree, plan.width, order, n, rows, lane_of, n_items, plan.n_suffixes,
+                        n_items == plan.width and group_size(plan, group) == 1)
         for i in range(n_items):
             rows[i] = rows[i] + n * plan.n_suffixes
         order = order + n
@@ -185,12 +197,22 @@ cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffi
 
 
 cdef inline void load_words(const real* const* rows, const Py_ssize_t step, const int32_t* position, Py_ssize_t n,
-                            int width, real* tree) noexcept nogil:
-    """Coefficient position[t] of the tree in each lane = rows[lane][t * step], t < n; zero in lanes without a row."""
+                            int width, real* tree, bint neighbours) noexcept nogil:
+    """Coefficient position[t] of the tree in each lane = rows[lane][t * step], t < n; zero in lanes without a row.
+
+    `neighbours`: row i begins i numbers behind row 0.
+    """
     cdef Py_ssize_t t, first
     cdef int lane, k
     cdef real* target[8]
     cdef const real* row
+    if neighbours:
+        for t in range(n):
+            if real is double:
+                (<vd*>tree)[position[t]] = load_at(<const vd*>rows[0], t * step)
+            else:
+                (<vf*>tree)[position[t]] = load_at(<const vf*>rows[0], t * step)
+        return
     for first in range(0, n - 7, 8):
         for k in range(8):
             target[k] = tree + position[first + k] * width
@@ -237,7 +259,8 @@ cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix
             rows[lane] = rows[lane] + suffix
     n = plan.d
     for _r in range(1, depth + 1):
-        load_words(rows, plan.n_suffixes, order, n, plan.width, tree)
+        load_words(rows, plan.n_suffixes, order, n, plan.width, tree,
+                   rows[plan.width - 1] != NULL and group_size(plan, group) == 1)
         for lane in range(plan.width):
             if rows[lane] != NULL:
                 rows[lane] = rows[lane] + n * plan.n_suffixes

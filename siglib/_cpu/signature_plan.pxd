@@ -49,6 +49,17 @@ cdef inline Py_ssize_t n_suffix_sets(const Plan* plan, Py_ssize_t group) noexcep
     return ceil_div(plan.n_suffixes, n_copies(plan, group))
 
 
+cdef inline Py_ssize_t worthwhile_bytes(Py_ssize_t degree, int depth) noexcept nogil:
+    """How large the next level of a tree of this depth may be although it leaves the first-level cache (measured).
+
+    Long suffixes cost more than loads from the second level, and so do trees of one level, which have a suffix to walk
+    for every few words. Up to degree 2 suffixes are what fills the lanes.
+    """
+    if depth == 1 and degree > 2:
+        return 1024 * 1024
+    return 256 * 1024 if degree - depth > 3 else 0
+
+
 cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width,
                            Py_ssize_t lane_bytes, bint backward) noexcept nogil:
     """The plan of a forward pass (one tree per item) or a backward pass (two trees, one without its top level)."""
@@ -65,7 +76,8 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     plan.tree_size = plan.d
     size = plan.d
     while (plan.p < degree and plan.p < MAX_TREE_DEPTH
-           and (plan.tree_size * (1 + backward) + size * plan.d) * lane_bytes <= tree_bytes):
+           and ((plan.tree_size * (1 + backward) + size * plan.d) * lane_bytes <= tree_bytes
+                or size * plan.d * lane_bytes <= worthwhile_bytes(degree, plan.p))):
         size *= plan.d
         plan.tree_size += size
         plan.p += 1
