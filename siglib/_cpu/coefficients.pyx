@@ -9,11 +9,12 @@ sum over w = u v of S_1(u) S_2(v). Long words have their letters in the lanes in
 Cuts and the order of every sum depend on shapes and words alone: the bits are the same for any number of threads.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
 from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_adjoint
 from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backprop
 from .coefficients_groups cimport (
@@ -64,6 +65,11 @@ cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
     at.G = at.stack + (WIDE * trie.n_places if backward else 0)
     at.size = at.G + (trie.n_nodes if backward else 0)
     return at
+
+
+cdef double group_cost(const Call* call) noexcept nogil:
+    """About how many vector operations a lane group takes."""
+    return <double>call.plan.chunk_rows * call.trie.n_operations
 
 
 cdef void fill_constants(const Call* call, const Scratch* at, bint backward, real* memory) noexcept nogil:
@@ -143,9 +149,11 @@ cdef void backward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_row
 cdef void forward_group(const real* path, const Call* call, const Scratch* at, Py_ssize_t group,
                         real* memory) noexcept nogil:
     """The coefficients of one lane group, left in the scratch memory."""
-    cdef Py_ssize_t stretch, first, n, padded, n_rows = call.plan.chunk_rows
+    cdef Py_ssize_t stretch, first, n, padded, spent = 0, n_rows = call.plan.chunk_rows
     memset(memory + at.S * call.plan.width, 0, call.trie.n_nodes * call.plan.width * sizeof(real))
     for stretch in range(ceil_div(n_rows, STRETCH)):
+        if due(&spent, STRETCH * call.trie.n_operations):
+            return
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, BLOCK) * BLOCK
@@ -156,10 +164,12 @@ cdef void forward_group(const real* path, const Call* call, const Scratch* at, P
 cdef void backward_group(const real* path, const Call* call, const Scratch* at, Py_ssize_t group, real* memory,
                          real* out, real* last_derivs) noexcept nogil:
     """The gradients of one lane group, whose coefficients and their derivatives are in the scratch memory."""
-    cdef Py_ssize_t stretch, first, n, padded, n_rows = call.plan.chunk_rows
+    cdef Py_ssize_t stretch, first, n, padded, spent = 0, n_rows = call.plan.chunk_rows
     cdef Py_ssize_t w = call.plan.width
     memset(memory + at.gx * w, 0, (at.gxs - at.gx) * w * sizeof(real))
     for stretch in range((n_rows - 1) // STRETCH, -1, -1):
+        if due(&spent, 4 * STRETCH * call.trie.n_operations):
+            return
         first = stretch * STRETCH
         n = min(<Py_ssize_t>STRETCH, n_rows - first)
         padded = ceil_div(n, PAIR) * PAIR
@@ -172,7 +182,8 @@ cdef int forward(const real* path, const Call* call, const int32_t* columns, Py_
                  int n_threads) noexcept nogil:
     """Coefficients of all virtual paths at `columns` (NULL: at all nodes) to rows of `out`; -1 if memory is short."""
     cdef Scratch at = make_scratch(call, False)
-    cdef Py_ssize_t group, w = call.plan.width
+    cdef Py_ssize_t group, end, w = call.plan.width
+    cdef Watch* loop
     cdef size_t per_thread = at.size * w
     n_threads = <int>min(<Py_ssize_t>n_threads, call.plan.n_groups)
     cdef void* raw = NULL
@@ -183,10 +194,13 @@ cdef int forward(const real* path, const Call* call, const int32_t* columns, Py_
         return -1
     for thread in range(n_threads):
         fill_constants(call, &at, False, memory + thread * per_thread)
-    for group in prange(call.plan.n_groups, schedule="dynamic", num_threads=n_threads):
+    loop = share(call.plan.n_groups, group_cost(call), n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * per_thread
-        forward_group(path, call, &at, group, mine)
-        store_values(&call.plan, group, mine + at.S * w, mine + at.rows * w, columns, n_columns, out, n_columns)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            forward_group(path, call, &at, group, mine)
+            store_values(&call.plan, group, mine + at.S * w, mine + at.rows * w, columns, n_columns, out, n_columns)
     free(raw)
     return 0
 
@@ -198,7 +212,8 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     their derivatives; -1 if memory is short."""
     cdef Scratch at = make_scratch(call, True)
     cdef const Plan* plan = &call.plan
-    cdef Py_ssize_t group, virtual, i, w = plan.width, dimension = plan.transform.dimension
+    cdef Py_ssize_t group, end, virtual, i, w = plan.width, dimension = plan.transform.dimension
+    cdef Watch* loop
     cdef size_t per_thread = at.size * w
     cdef bint shared = plan.transform.lead_lag or plan.n_chunks > 1  # points, by several rows or chunks
     n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
@@ -224,15 +239,18 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
             memset(out + ((i + 1) * plan.transform.length - 1) * dimension, 0, dimension * sizeof(real))
     for thread in range(n_threads):
         fill_constants(call, &at, True, memory + thread * per_thread)
-    for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_threads):
+    loop = share(plan.n_groups, 4 * group_cost(call), n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * per_thread
-        if values == NULL:
-            forward_group(path, call, &at, group, mine)
-        else:
-            load_values(plan, group, values, n_values, value_columns, n_values, False, mine + at.S * w)
-        memset(mine + at.G * w, 0, call.trie.n_nodes * w * sizeof(real))
-        load_values(plan, group, derivs, n_derivs, deriv_columns, n_derivs, True, mine + at.G * w)
-        backward_group(path, call, &at, group, mine, out, last_derivs)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            if values == NULL:
+                forward_group(path, call, &at, group, mine)
+            else:
+                load_values(plan, group, values, n_values, value_columns, n_values, False, mine + at.S * w)
+            memset(mine + at.G * w, 0, call.trie.n_nodes * w * sizeof(real))
+            load_values(plan, group, derivs, n_derivs, deriv_columns, n_derivs, True, mine + at.G * w)
+            backward_group(path, call, &at, group, mine, out, last_derivs)
     if shared:
         for virtual in range(plan.n_virtual):
             i = chunk_start(plan, virtual) + chunk_length(plan, virtual)
@@ -272,6 +290,8 @@ cdef int forward_in_chunks(const real* path, const Call* call, Py_ssize_t n_node
         status = forward(path, call, NULL, n_pieces, chunks, n_threads)
     if status == 0:
         for b in range(call.plan.n_paths):
+            if interrupted():
+                break
             join_chunks(chunks + b * n_chunks * n_pieces, n_chunks, n_pieces, joins, n_joins, n_nodes, joined)
             gather_columns(joined + (n_chunks - 1) * n_nodes, columns, n_columns, out + b * n_columns)
     free(chunks)
@@ -293,6 +313,8 @@ cdef int backward_in_chunks(const real* path, const Call* call, Py_ssize_t n_nod
         status = forward(path, call, NULL, n_pieces, chunks, n_threads)
     if status == 0:
         for b in range(call.plan.n_paths):
+            if interrupted():
+                break
             join_chunks(chunks + b * n_chunks * n_pieces, n_chunks, n_pieces, joins, n_joins, n_nodes, joined)
             memset(total, 0, n_nodes * sizeof(real))
             for p in range(n_columns):
@@ -321,6 +343,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
     cdef Py_ssize_t* places
     cdef Trie direct, pieces
     cdef Call call
+    cdef Watch watch
     cdef int status = -1
     if n_paths == 0 or n_columns == 0:
         return
@@ -331,6 +354,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
     for p in range(3):
         strides[p] = path.strides[p] // <Py_ssize_t>sizeof(real)
     with nogil:
+        begin_watch(&watch)
         direct = make_trie(direct_nodes, direct_program)
         pieces = make_trie(piece_nodes, piece_program)
         places = <Py_ssize_t*>malloc(direct.n_letters * sizeof(Py_ssize_t))
@@ -346,6 +370,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
                 status = forward_in_chunks(&path[0, 0, 0], &call, direct.n_nodes, &joins[0], joins.shape[0],
                                            &columns[0], n_columns, &out[0, 0], n_threads)
         free(places)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_coef")
 
@@ -363,6 +388,7 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
     cdef Py_ssize_t* places
     cdef Trie direct, pieces
     cdef Call call
+    cdef Watch watch
     cdef int status = -1
     if n_paths == 0 or path.shape[1] == 0:
         return
@@ -372,6 +398,7 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
     for p in range(3):
         strides[p] = path.strides[p] // <Py_ssize_t>sizeof(real)
     with nogil:
+        begin_watch(&watch)
         direct = make_trie(direct_nodes, direct_program)
         pieces = make_trie(piece_nodes, piece_program)
         places = <Py_ssize_t*>malloc(direct.n_letters * sizeof(Py_ssize_t))
@@ -391,5 +418,6 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
                 status = backward(&path[0, 0, 0], &call, &coefs[0, 0], &coef_columns[0], n_coefs, &derivs[0, 0],
                                   &deriv_columns[0], n_columns, &out[0, 0, 0], n_threads)
         free(places)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_coef_backprop")

@@ -18,6 +18,7 @@ the increment,
 
 from libc.stdint cimport int64_t
 
+from ._interruption cimport due
 from .coefficients_trie cimport Trie
 from .lanes cimport vec
 
@@ -119,9 +120,11 @@ cdef inline void walk_chains(const vec* dx, Py_ssize_t n_rows, Py_ssize_t row_si
     """`walk` of coefficients_trie.pxd for tries of chains, any n_rows."""
     cdef const int64_t* at = trie.chains
     cdef const int64_t* following
-    cdef Py_ssize_t _chain
+    cdef Py_ssize_t _chain, spent = 0
     cdef Py_ssize_t[8] places
     for _chain in range(trie.n_chains):
+        if due(&spent, n_rows * at[0] * at[0]):
+            return
         following = next_chain(at, columns, places)
         if at[0] == 1:
             chain(dx, n_rows, row_size, places, factors, S, 1)
@@ -148,11 +151,13 @@ cdef inline void walk_chains_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, 
     """`walk_adjoint` of coefficients_trie_adjoint.pxd for tries of chains, any n_rows; factors[0] is 1."""
     cdef const int64_t* at = trie.chains
     cdef const int64_t* following
-    cdef Py_ssize_t _chain, i
+    cdef Py_ssize_t _chain, i, spent = 0
     cdef Py_ssize_t[8] places
     for i in range(n_rows * row_size):
         gx[i] = factors[0] - factors[0]
     for _chain in range(trie.n_chains):
+        if due(&spent, 4 * n_rows * at[0] * at[0]):
+            return
         following = next_chain(at, columns, places)
         if at[0] == 1:
             chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 1)

@@ -6,6 +6,7 @@ lists for each prefix which of them go together; see `_joins` in `siglib/_word_t
 
 from libc.stdint cimport int32_t, int64_t
 
+from ._interruption cimport due
 from .lanes cimport real
 
 
@@ -21,11 +22,13 @@ cdef inline void join_chunks(const real* chunks, Py_ssize_t n_chunks, Py_ssize_t
                              Py_ssize_t n_joins, Py_ssize_t n_nodes, real* joined) noexcept nogil:
     """joined (n_chunks, n_nodes): the coefficients of one path up to the end of each of its chunks, whose own are
     chunks (n_chunks, n_pieces)."""
-    cdef Py_ssize_t c, at, j, n
+    cdef Py_ssize_t c, at, j, n, spent = 0
     cdef real total
     cdef const real* before
     cdef const real* chunk
     for c in range(n_chunks):
+        if due(&spent, n_joins):
+            return
         chunk = chunks + c * n_pieces
         before = joined + (c - 1) * n_nodes
         at = 0
@@ -47,11 +50,13 @@ cdef inline void join_chunks_backprop(const real* chunks, Py_ssize_t n_chunks, P
 
     chunk_derivs (n_chunks, n_pieces) must be 0.
     """
-    cdef Py_ssize_t c, at, j, n
+    cdef Py_ssize_t c, at, j, n, spent = 0
     cdef real g
     cdef const real* before
     cdef const real* chunk
     for c in range(n_chunks - 1, -1, -1):
+        if due(&spent, n_joins):
+            return
         chunk = chunks + c * n_pieces
         before = joined + (c - 1) * n_nodes
         at = 0

@@ -113,7 +113,7 @@ cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const T
                             int width) noexcept nogil:
     """The coefficients of one path at all nodes."""
     cdef const int64_t* way = trie.ways
-    cdef Py_ssize_t _way, k, n, first, stretch, length, n_vectors
+    cdef Py_ssize_t _way, k, n, first, stretch, length, n_vectors, spent = 0
     for _way in range(trie.n_ways):
         length = way[0]
         n_vectors = ceil_div(length, width)
@@ -125,6 +125,8 @@ cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const T
             n = min(<Py_ssize_t>STRETCH, transform.n_rows - first)
             load_long(path, strides, transform, trie, at.row, first, n, memory + at.dx)
             for k in range(n):
+                if due(&spent, 16 * n_vectors):
+                    return
                 long_increment(memory + at.dx + k * at.row, letters, n_vectors, inverse, memory + at.x,
                                memory + at.border, memory + at.S)
         for k in range(way[1], length):
@@ -137,7 +139,7 @@ cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const 
                              real* memory, const real* derivs, real* out, int width) noexcept nogil:
     """The gradient of one path, from the derivatives of the coefficients at all nodes; out must be 0."""
     cdef const int64_t* way = trie.ways
-    cdef Py_ssize_t _way, k, i, n, first, length, n_vectors, stretch, n_halvings
+    cdef Py_ssize_t _way, k, i, n, first, length, n_vectors, stretch, n_halvings, spent = 0
     cdef real* row
     for _way in range(trie.n_ways):
         length = way[0]
@@ -154,6 +156,8 @@ cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const 
             memcpy(memory + at.starts + stretch * at.length, memory + at.S, n_vectors * width * sizeof(real))
             load_long(path, strides, transform, trie, at.row, first, n, memory + at.dx)
             for k in range(n):
+                if due(&spent, 16 * n_vectors):
+                    return
                 long_increment(memory + at.dx + k * at.row, letters, n_vectors, inverse, memory + at.x,
                                memory + at.border, memory + at.S)
         for stretch in range((transform.n_rows - 1) // STRETCH, -1, -1):
@@ -166,6 +170,8 @@ cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const 
                 long_increment(memory + at.dx + k * at.row, letters, n_vectors, inverse, memory + at.x,
                                memory + at.border, memory + at.S)
             for k in range(n - 1, -1, -1):
+                if due(&spent, 64 * n_vectors):
+                    return
                 row = memory + at.dx + k * at.row
                 if real is double:
                     n_halvings = halvings(<const vd*>row, trie.n_letters, length)
@@ -187,7 +193,8 @@ cdef int run_long(const real* path, const Py_ssize_t* strides, const Transform* 
     n_nodes), the gradients to out. -1 if memory is short."""
     cdef bint backward = derivs != NULL
     cdef LongScratch at = make_long_scratch(trie, transform.n_rows, width, backward)
-    cdef Py_ssize_t b, i, length = ceil_div(trie.highest + 1, width) * width
+    cdef Py_ssize_t b, end, i, length = ceil_div(trie.highest + 1, width) * width
+    cdef Watch* loop
     cdef Py_ssize_t path_size = transform.length * transform.dimension
     n_threads = <int>min(<Py_ssize_t>n_threads, n_paths)
     cdef void* raw = NULL
@@ -202,16 +209,19 @@ cdef int run_long(const real* path, const Py_ssize_t* strides, const Transform* 
             inverse[i] = 1 / <real>i if i > 0 else 0
         if backward:
             memset(out, 0, n_paths * path_size * sizeof(real))
-        for b in prange(n_paths, schedule="dynamic", num_threads=n_threads):
-            if backward:
-                long_backward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
-                                   letters + threadid() * length, n_terms + threadid() * length,
-                                   memory + threadid() * at.size, derivs + b * trie.n_nodes, out + b * path_size,
-                                   width)
-            else:
-                long_forward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
-                                  letters + threadid() * length, memory + threadid() * at.size,
-                                  values + b * trie.n_nodes, width)
+        loop = share(n_paths, <double>transform.n_rows * trie.n_way_vectors * (64 if backward else 16), n_threads)
+        with parallel(num_threads=n_threads):
+            b = end = 0
+            while next_unit(loop, &b, &end):
+                if backward:
+                    long_backward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
+                                       letters + threadid() * length, n_terms + threadid() * length,
+                                       memory + threadid() * at.size, derivs + b * trie.n_nodes, out + b * path_size,
+                                       width)
+                else:
+                    long_forward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
+                                      letters + threadid() * length, memory + threadid() * at.size,
+                                      values + b * trie.n_nodes, width)
     free(raw)
     free(inverse)
     free(letters)

@@ -14,6 +14,7 @@ Powers: the table `xs` has x_a, x_a / 2, ... of each letter, [place + r - 1][inc
 
 from libc.stdint cimport int32_t, int64_t
 
+from ._interruption cimport due
 from .lanes cimport vec
 
 cdef enum:
@@ -143,13 +144,15 @@ cdef inline void walk(const vec* dx, Py_ssize_t n_rows, Py_ssize_t row_size, con
     dx: increments, row_size vectors apart, the letter i at columns[i]; rows (n_rows, BLOCK * (highest + 1)): the first
     one is 1, the root's.
     """
-    cdef Py_ssize_t _block, _step, v, row = BLOCK * (trie.highest + 1)
+    cdef Py_ssize_t _block, _step, v, spent = 0, row = BLOCK * (trie.highest + 1)
     cdef int64_t kind
     cdef const int64_t* step
     cdef const int32_t* node
     cdef const vec* c
     cdef vec* own
     for _block in range(n_rows // BLOCK):
+        if due(&spent, BLOCK * trie.n_operations):
+            return
         fill_powers(dx, row_size, BLOCK, trie, columns, inverse, xs)
         step = trie.forward
         for _step in range(trie.n_steps):

@@ -14,6 +14,7 @@ the later one first. Partial results lie on a stack, `WIDE` vectors for each r: 
 
 from libc.stdint cimport int32_t, int64_t
 
+from ._interruption cimport due
 from .coefficients_trie cimport Trie, fill_powers
 from .lanes cimport vec
 
@@ -172,11 +173,13 @@ cdef inline void walk_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssiz
     dx, gx (n_rows, row_size): the letter i at columns[i]. xs holds them with their powers, last first, and gxs
     (n_powers, PAIR) the gradients. stack: the root's partial results, 1, come first. inverse[0] is 0.
     """
-    cdef Py_ssize_t _pair, i, r
+    cdef Py_ssize_t _pair, i, r, spent = 0
     cdef const vec* last = dx + (n_rows - 1) * row_size
     cdef vec* target = gx + (n_rows - 1) * row_size
     cdef vec* found
     for _pair in range(n_rows // PAIR):
+        if due(&spent, 4 * PAIR * trie.n_operations):
+            return
         fill_powers(last, -row_size, PAIR, trie, columns, inverse, xs)
         for i in range(trie.n_letters):
             found = gxs + PAIR * trie.letters[3 * i + 1]

@@ -11,10 +11,11 @@ more memory than one signature, its cotangent and the partial results of one ste
 A unit of work is a lane group. What it computes depends on the shapes alone.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .corrected_step cimport step, step_backprop
 from .increments cimport Transform, load_rows, load_rows_backprop, make_transform
 from .lane_moves cimport load_columns, store_columns
@@ -42,8 +43,10 @@ cdef struct Job:
 cdef void walk(vec* s, vec* v, const vec* dx, vec* c, const void* const* terms, const vec* inverse,
                const Job* job) noexcept nogil:
     """All segments of one path per lane, through S."""
-    cdef Py_ssize_t row, d = job.transform.d, degree = job.degree, m = job.m
+    cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m
     for row in range(job.transform.n_rows):
+        if due(&spent, m * job.n_words):
+            return
         if row == 0 or job.row_step:
             load_columns(terms, row * job.row_step, job.n_terms, c)
         if d == 2 and m == 2:
@@ -63,10 +66,12 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
                     const void* const* terms, void* const* term_derivs, int n_live, const vec* inverse,
                     const Job* job) noexcept nogil:
     """Adjoint of `walk`: from S and its cotangent, those of all increments and, if asked for, of the correction."""
-    cdef Py_ssize_t row, d = job.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
+    cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
     memset(<void*>gx, 0, job.transform.n_rows * d * sizeof(vec))
     memset(<void*>gc, 0, n_terms * sizeof(vec))
     for row in range(job.transform.n_rows - 1, -1, -1):
+        if due(&spent, 4 * m * job.n_words):
+            return
         if row == job.transform.n_rows - 1 or job.row_step:
             load_columns(terms, row * job.row_step, n_terms, c)
         if d == 2 and m == 2:
@@ -200,10 +205,12 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
-    cdef Py_ssize_t group, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
     cdef size_t per_thread = job.degree + 1 + job.transform.n_rows * job.transform.d + job.n_terms + 2 * job.n_words
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if n_groups == 0:
         return
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
@@ -211,9 +218,14 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="dynamic", num_threads=n_threads):
-        run_group(&path[0, 0, 0], correction, out, group, <real*>(memory + threadid() * per_thread), &job)
+    begin_watch(&watch)
+    loop = share(n_groups, <double>job.transform.n_rows * job.m * job.n_words, n_threads)
+    with nogil, parallel(num_threads=n_threads):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group(&path[0, 0, 0], correction, out, group, <real*>(memory + threadid() * per_thread), &job)
     free(raw)
+    end_watch(&watch)
 
 
 def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
@@ -222,7 +234,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
-    cdef Py_ssize_t group, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
     cdef Py_ssize_t rows = job.transform.n_rows * job.transform.d
     cdef size_t numbers = (job.degree + 1 + 2 * rows + 3 * job.n_terms + job.transform.d + 3 * job.n_words
                            + job.n_partial)
@@ -230,6 +242,8 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     cdef void* raw = NULL
     cdef char* memory
     cdef real* mine
+    cdef Watch watch
+    cdef Watch* loop
     if n_groups == 0:
         return
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
@@ -239,8 +253,13 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="dynamic", num_threads=n_threads):
+    begin_watch(&watch)
+    loop = share(n_groups, 4 * <double>job.transform.n_rows * job.m * job.n_words, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         mine = <real*>(memory + threadid() * per_thread)
-        run_group_backprop(&path[0, 0, 0], correction, sig, sig_derivs, out, correction_derivs, group, mine,
-                           mine + numbers * width, &job)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group_backprop(&path[0, 0, 0], correction, sig, sig_derivs, out, correction_derivs, group, mine,
+                               mine + numbers * width, &job)
     free(raw)
+    end_watch(&watch)

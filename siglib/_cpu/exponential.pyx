@@ -6,17 +6,19 @@ function takes a lane group from rows to rows. Log-signatures of methods 1 and 2
 by a sparse integer matrix with one row for each word.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_log cimport (
     horner_length,
     horner_tails,
     horner_tails_backprop,
+    level_size,
     level_start,
     multiply_level,
     multiply_level_backprop,
@@ -54,13 +56,15 @@ cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept 
 
 cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
     """p = E words, column by column: no addition waits for the one before, as all are to different words."""
-    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
     cdef const int64_t* starts = job.starts
     cdef const int32_t* rows = job.rows
     cdef const void* values = job.values
     cdef vec x
     memset(<void*>p, 0, job.length * sizeof(vec))
     for i in range(n_in):
+        if due(&spent, starts[i + 1] - starts[i]):
+            return
         x = words[i]
         for e in range(starts[i], starts[i + 1]):
             p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
@@ -68,12 +72,14 @@ cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
 
 cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept nogil:
     """Adjoint of `expand`."""
-    cdef Py_ssize_t i, e, n_in = job.n_in
+    cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
     cdef const int64_t* starts = job.starts
     cdef const int32_t* rows = job.rows
     cdef const void* values = job.values
     cdef vec total
     for i in range(n_in):
+        if due(&spent, starts[i + 1] - starts[i]):
+            return
         # Every bracket has a word.
         total = scaled(g + rows[starts[i]], values, starts[i])
         for e in range(starts[i] + 1, starts[i + 1]):
@@ -105,7 +111,7 @@ cdef void exp_group(const void* const* log_sig, void* const* out, int n_live, ve
 cdef void exp_group_backprop(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
                              vec* scratch, const Job* job) noexcept nogil:
     """Adjoint of `exp_group`; scratch: c, t, its cotangent, p, its cotangent, words."""
-    cdef Py_ssize_t n, d = job.d, degree = job.degree
+    cdef Py_ssize_t n, spent = 0, d = job.d, degree = job.degree
     cdef vec* c = scratch
     cdef vec* t = scratch + degree + 1
     cdef vec* g_t = t + job.t_length
@@ -122,6 +128,8 @@ cdef void exp_group_backprop(const void* const* log_sig, const void* const* deri
     load_columns(derivs, 0, job.length, g_p)
     # Upwards: level n is read before longer words add to it.
     for n in range(2, degree + 1):
+        if due(&spent, n * level_size(d, n)):
+            return
         multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
     horner_tails_backprop_any(g_p, g_t, p, c, t, d, degree)
     if job.expands:
@@ -146,9 +154,11 @@ cdef void exp_into(const void* const* log_sig, vec* words, vec* p, vec* t, vec* 
 cdef void exp_into_backprop(vec* g_p, vec* g_t, const vec* p, const vec* t, const vec* c, vec* words, void* const* out,
                             int n_live, const Job* job) noexcept nogil:
     """Adjoint of `exp_into`: from g_p, the cotangent of its result, which is used up, to rows."""
-    cdef Py_ssize_t n, d = job.d
+    cdef Py_ssize_t n, spent = 0, d = job.d
     memset(<void*>g_t, 0, job.t_length * sizeof(vec))
     for n in range(2, job.degree + 1):
+        if due(&spent, n * level_size(d, n)):
+            return
         multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
     horner_tails_backprop_any(g_p, g_t, p, c, t, d, job.degree)
     expand_backprop(g_p, words, job)
@@ -181,7 +191,7 @@ cdef void product_group_backprop(const void* const* derivs, const void* const* l
                                  void* const* out1, void* const* out2, int n_live, vec* scratch,
                                  const Job* job) noexcept nogil:
     """Adjoint of `product_group`; scratch: c, words, then twice p, t, exp, its cotangent, then derivs and that of t."""
-    cdef Py_ssize_t n, u, d = job.d, size = 3 * job.length + job.t_length
+    cdef Py_ssize_t n, u, spent = 0, d = job.d, size = 3 * job.length + job.t_length
     cdef vec* words = scratch + job.degree + 1
     cdef vec* p1 = words + job.n_in
     cdef vec* t1 = p1 + job.length
@@ -200,6 +210,8 @@ cdef void product_group_backprop(const void* const* derivs, const void* const* l
         g_a[u] = g[u]
         g_b[u] = g[u]
     for n in range(2, job.degree + 1):
+        if due(&spent, n * level_size(d, n)):
+            return
         multiply_level_backprop_any(g + level_start(d, n), a, b, g_a, g_b, d, n)
     exp_into_backprop(g_a, g_t, p1, t1, scratch, words, out1, n_live, job)
     exp_into_backprop(g_b, g_t, p2, t2, scratch, words, out2, n_live, job)
@@ -333,10 +345,12 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
 
     starts, rows, values: the expansion of brackets, a column for each; empty where log_sig has all words.
     """
-    cdef Py_ssize_t group, n_groups, per_thread
+    cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 1
         return
@@ -347,19 +361,26 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
     memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        run_group(log_sig, out, group, <real*>(memory + threadid() * per_thread), &job)
+    begin_watch(&watch)
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group(log_sig, out, group, <real*>(memory + threadid() * per_thread), &job)
     free(raw)
+    end_watch(&watch)
 
 
 def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, const int64_t[::1] starts,
                            const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
                            Py_ssize_t degree, bint scalar_term, int n_jobs):
     """Adjoint of `logsig_to_sig`. log_sig, out as log_sig there; sig_derivs (batch, scalar_term + length)."""
-    cdef Py_ssize_t group, n_groups, per_thread
+    cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 0
         return
@@ -370,19 +391,26 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
     memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        run_group_backprop(log_sig, sig_derivs, out, group, <real*>(memory + threadid() * per_thread), &job)
+    begin_watch(&watch)
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group_backprop(log_sig, sig_derivs, out, group, <real*>(memory + threadid() * per_thread), &job)
     free(raw)
+    end_watch(&watch)
 
 
 def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, const int64_t[::1] starts,
                    const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
                    Py_ssize_t degree, int n_jobs):
     """The product of two exponentials. log_sig1, log_sig2 (batch, number of Lyndon words); out (batch, length)."""
-    cdef Py_ssize_t group, n_groups, per_thread
+    cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or out.shape[0] == 0:
         return
     cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig1.shape[1], dimension, degree, False)
@@ -392,19 +420,26 @@ def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, con
     memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        run_product(log_sig1, log_sig2, out, group, <real*>(memory + threadid() * per_thread), &job)
+    begin_watch(&watch)
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_product(log_sig1, log_sig2, out, group, <real*>(memory + threadid() * per_thread), &job)
     free(raw)
+    end_watch(&watch)
 
 
 def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
                             const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values,
                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_jobs):
     """Adjoint of `logsig_product`. sig_derivs (batch, length); out1, out2 like log_sig1, log_sig2."""
-    cdef Py_ssize_t group, n_groups, per_thread
+    cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or out1.shape[0] == 0:
         out1[:, :] = 0
         out2[:, :] = 0
@@ -416,7 +451,12 @@ def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] lo
     memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        run_product_backprop(sig_derivs, log_sig1, log_sig2, out1, out2, group,
-                             <real*>(memory + threadid() * per_thread), &job)
+    begin_watch(&watch)
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_product_backprop(sig_derivs, log_sig1, log_sig2, out1, out2, group,
+                                 <real*>(memory + threadid() * per_thread), &job)
     free(raw)
+    end_watch(&watch)

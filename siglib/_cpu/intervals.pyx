@@ -23,11 +23,12 @@ Lanes with less to do than others of their group take zero increments and identi
 of an interval depends on its points and on nothing else.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from ._interruption cimport Watch, begin_watch, end_watch, next_unit, share
 from .interval_plan cimport Interval, IntervalPlan, cut, n_kinds, sort
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
@@ -250,7 +251,9 @@ def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, c
     cdef IntervalPlan plan
     cdef Scratch at
     cdef Py_ssize_t[2] strides
-    cdef Py_ssize_t group, n_bytes, n_numbers
+    cdef Py_ssize_t group, end, n_bytes, n_numbers
+    cdef Watch watch
+    cdef Watch* loop
     cdef int thread, status = 0
     cdef void* raw = NULL
     cdef char* memory = NULL
@@ -284,6 +287,7 @@ def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, c
     n_bytes = ((n_numbers + 2 * plan.n_words) * <Py_ssize_t>sizeof(real) + 63) // 64 * 64
     n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
     with nogil:
+        begin_watch(&watch)
         plan.order = <int64_t*>malloc(plan.n_queries * sizeof(int64_t))
         counts = <int64_t*>malloc(n_kinds(&plan) * sizeof(int64_t))
         memory = <char*>aligned_malloc(n_bytes * n_jobs, &raw)
@@ -295,18 +299,22 @@ def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, c
                 mine = memory + thread * n_bytes
                 fill_inverse(<real*>mine, degree, plan.width)
                 memset(<real*>mine + n_numbers, 0, plan.n_words * sizeof(real))
-            for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
+            loop = share(plan.n_groups, <double>(2 * block + degree) * plan.n_words, n_jobs)
+            with parallel(num_threads=n_jobs):
                 mine = memory + threadid() * n_bytes
-                if real is double:
-                    interval_group(&points[0, 0, 0], entries, &plan, group, <vd*>mine, &at, &reversed_words[0],
-                                   <double*>mine + n_numbers, <double*>mine + n_numbers + plan.n_words,
-                                   &out[0, 0, scalar_term], strides)
-                else:
-                    interval_group(&points[0, 0, 0], entries, &plan, group, <vf*>mine, &at, &reversed_words[0],
-                                   <float*>mine + n_numbers, <float*>mine + n_numbers + plan.n_words,
-                                   &out[0, 0, scalar_term], strides)
+                group = end = 0
+                while next_unit(loop, &group, &end):
+                    if real is double:
+                        interval_group(&points[0, 0, 0], entries, &plan, group, <vd*>mine, &at, &reversed_words[0],
+                                       <double*>mine + n_numbers, <double*>mine + n_numbers + plan.n_words,
+                                       &out[0, 0, scalar_term], strides)
+                    else:
+                        interval_group(&points[0, 0, 0], entries, &plan, group, <vf*>mine, &at, &reversed_words[0],
+                                       <float*>mine + n_numbers, <float*>mine + n_numbers + plan.n_words,
+                                       &out[0, 0, scalar_term], strides)
         free(plan.order)
         free(counts)
         free(raw)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of intervals")

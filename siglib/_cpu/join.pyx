@@ -9,22 +9,25 @@ levels downwards, so that nothing but one B of the second highest level is store
 first in every word instead of last; the scheme is the same. Lanes are independent, so no loop has a remainder.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_size, level_start
 
 cdef enum:
     MAX_LANES = 16
+    # Words to which a letter is put between two looks at signals
+    STRETCH = 1 << 12
 
 
 cdef inline void put_letter(const vec* b, const vec* x, vec factor, vec* out, Py_ssize_t size, Py_ssize_t d,
                             bint prepend, bint add) noexcept nogil:
     """out = b (x) x factor, or x factor (x) b, for b of `size` words; `out` may be b, or is added to."""
-    cdef Py_ssize_t i, j, u
+    cdef Py_ssize_t i, j, u, first, stop
     cdef vec t, y
     if prepend:
         # The words with the first letter in front are where b may be: they come last.
@@ -33,33 +36,47 @@ cdef inline void put_letter(const vec* b, const vec* x, vec factor, vec* out, Py
             for u in range(size):
                 i = j * size + u
                 out[i] = out[i] + b[u] * y if add else b[u] * y
+            if size > STRETCH and interrupted():
+                return
     else:
-        for u in range(size - 1, -1, -1):
-            t = b[u] * factor
-            for j in range(d - 1, -1, -1):
-                i = u * d + j
-                out[i] = out[i] + t * x[j] if add else t * x[j]
+        stop = size
+        while stop > 0:
+            first = max(<Py_ssize_t>0, stop - STRETCH)
+            for u in range(stop - 1, first - 1, -1):
+                t = b[u] * factor
+                for j in range(d - 1, -1, -1):
+                    i = u * d + j
+                    out[i] = out[i] + t * x[j] if add else t * x[j]
+            if first > 0 and interrupted():
+                return
+            stop = first
 
 
 cdef inline void put_letter_backprop(const vec* g, const vec* b, const vec* x, vec factor, vec* g_b, vec* g_x,
                                      Py_ssize_t size, Py_ssize_t d, bint prepend) noexcept nogil:
     """Adjoint of `put_letter`: g_b, which may be g, is overwritten; g_x is added to."""
-    cdef Py_ssize_t j, u, step = size if prepend else 1
+    cdef Py_ssize_t j, u, first, stop, step = size if prepend else 1
     cdef vec t, total
-    for u in range(size):
-        t = b[u] * factor
-        total = g[u if prepend else u * d] * x[0]
-        g_x[0] = g_x[0] + t * g[u if prepend else u * d]
-        for j in range(1, d):
-            total = total + g[(u if prepend else u * d) + j * step] * x[j]
-            g_x[j] = g_x[j] + t * g[(u if prepend else u * d) + j * step]
-        g_b[u] = total * factor
+    first = 0
+    while first < size:
+        stop = min(first + STRETCH, size)
+        for u in range(first, stop):
+            t = b[u] * factor
+            total = g[u if prepend else u * d] * x[0]
+            g_x[0] = g_x[0] + t * g[u if prepend else u * d]
+            for j in range(1, d):
+                total = total + g[(u if prepend else u * d) + j * step] * x[j]
+                g_x[j] = g_x[j] + t * g[(u if prepend else u * d) + j * step]
+            g_b[u] = total * factor
+        if stop < size and interrupted():
+            return
+        first = stop
 
 
 cdef void join_group(const void* const* sig, const void* const* displacement, void* const* out, int n_live,
                      vec* scratch, Py_ssize_t d, Py_ssize_t degree, bint prepend) noexcept nogil:
     """One signature per lane; scratch: 1 / k for k = 0..degree, x, S, B."""
-    cdef Py_ssize_t n, k, u, start, size, length = level_start(d, degree + 1)
+    cdef Py_ssize_t n, k, u, start, size, spent = 0, length = level_start(d, degree + 1)
     cdef vec* x = scratch + degree + 1
     cdef vec* s = x + d
     cdef vec* b = s + length
@@ -71,6 +88,8 @@ cdef void join_group(const void* const* sig, const void* const* displacement, vo
         start = 0
         size = d
         for k in range(1, n):
+            if due(&spent, size * d):
+                return
             for u in range(size):
                 b[u] = b[u] + s[start + u]
             start += size
@@ -88,7 +107,8 @@ cdef void join_group_backprop(const void* const* derivs, const void* const* sig,
                               void* const* sig_derivs, void* const* displacement_derivs, int n_live, vec* scratch,
                               Py_ssize_t d, Py_ssize_t degree, bint prepend) noexcept nogil:
     """Adjoint of `join_group`; scratch: 1 / k, x, its cotangent, S, G, B, the cotangent of B."""
-    cdef Py_ssize_t n, k, u, start, size, length = level_start(d, degree + 1), top = level_start(d, degree)
+    cdef Py_ssize_t n, k, u, start, size, spent = 0
+    cdef Py_ssize_t length = level_start(d, degree + 1), top = level_start(d, degree)
     cdef vec* x = scratch + degree + 1
     cdef vec* g_x = x + d
     cdef vec* s = g_x + d
@@ -114,6 +134,8 @@ cdef void join_group_backprop(const void* const* derivs, const void* const* sig,
             start += size
             size *= d
         for k in range(n - 1, 0, -1):
+            if due(&spent, 2 * size):
+                return
             size //= d
             start -= size
             put_letter_backprop(g + start + size if k == n - 1 else g_b, b + start, x, scratch[n - k], g_b, g_x, size,
@@ -129,13 +151,15 @@ cdef void join_group_backprop(const void* const* derivs, const void* const* sig,
 cdef void linear_group(const void* const* displacement, void* const* out, int n_live, vec* scratch, Py_ssize_t d,
                        Py_ssize_t degree) noexcept nogil:
     """The powers x^n / n!, one x per lane; scratch: 1 / k, x, S."""
-    cdef Py_ssize_t n, u, start = 0, size = d
+    cdef Py_ssize_t n, u, start = 0, size = d, spent = 0
     cdef vec* x = scratch + degree + 1
     cdef vec* s = x + d
     load_columns(displacement, 0, d, x)
     for u in range(d):
         s[u] = x[u]
     for n in range(2, degree + 1):
+        if due(&spent, size * d):
+            return
         put_letter(s + start, x, scratch[n], s + start + size, size, d, False, False)
         start += size
         size *= d
@@ -145,7 +169,8 @@ cdef void linear_group(const void* const* displacement, void* const* out, int n_
 cdef void linear_group_backprop(const void* const* derivs, const void* const* displacement, void* const* out,
                                 int n_live, vec* scratch, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """Adjoint of `linear_group`; scratch: 1 / k, x, its cotangent, S, G, the cotangent of a level."""
-    cdef Py_ssize_t n, u, start = 0, size = d, length = level_start(d, degree + 1), top = level_start(d, degree)
+    cdef Py_ssize_t n, u, start = 0, size = d, spent = 0
+    cdef Py_ssize_t length = level_start(d, degree + 1), top = level_start(d, degree)
     cdef vec* x = scratch + degree + 1
     cdef vec* g_x = x + d
     cdef vec* s = g_x + d
@@ -162,6 +187,8 @@ cdef void linear_group_backprop(const void* const* derivs, const void* const* di
         start += size
         size *= d
     for n in range(degree, 1, -1):
+        if due(&spent, size * d):
+            return
         put_letter_backprop(g + start + size, s + start, x, scratch[n], g_s, g_x, size, d, False)
         for u in range(size):
             g[start + u] = g[start + u] + g_s[u]
@@ -288,10 +315,12 @@ cdef void linear_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] dis
 def sig_join(const real[:, ::1] sig, const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree,
              bint scalar_term, bint prepend, int n_jobs):
     """sig, out (batch, scalar_term + length); displacement (batch, dimension)."""
-    cdef Py_ssize_t group, d = displacement.shape[1], n_groups, size
+    cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if out.shape[0] == 0 or degree == 0:
         out[:, :] = 1
         return
@@ -299,20 +328,27 @@ def sig_join(const real[:, ::1] sig, const real[:, ::1] displacement, real[:, ::
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     size = degree + 1 + 2 * d + level_start(d, degree + 1) + level_size(d, degree - 1)
     memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        join_unit(sig, displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term,
-                  prepend)
+    begin_watch(&watch)
+    loop = share(n_groups, size * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            join_unit(sig, displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term,
+                      prepend)
     free(raw)
+    end_watch(&watch)
 
 
 def sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, const real[:, ::1] displacement,
                       real[:, ::1] sig_derivs, real[:, ::1] displacement_derivs, Py_ssize_t degree, bint scalar_term,
                       bint prepend, int n_jobs):
     """derivs, sig, sig_derivs (batch, scalar_term + length); displacement, displacement_derivs (batch, dimension)."""
-    cdef Py_ssize_t group, d = displacement.shape[1], n_groups, size
+    cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if sig.shape[0] == 0 or degree == 0:
         sig_derivs[:, :] = 0
         displacement_derivs[:, :] = 0
@@ -321,18 +357,25 @@ def sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, const r
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     size = degree + 1 + 3 * d + level_start(d, degree + 1) + 2 * level_start(d, degree) + level_size(d, degree - 1)
     memory = make_scratch(size, &sig[0, 0], n_jobs, &per_thread, &raw)
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        join_unit_backprop(derivs, sig, displacement, sig_derivs, displacement_derivs, group,
-                           <real*>(memory + threadid() * per_thread), degree, scalar_term, prepend)
+    begin_watch(&watch)
+    loop = share(n_groups, size * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            join_unit_backprop(derivs, sig, displacement, sig_derivs, displacement_derivs, group,
+                               <real*>(memory + threadid() * per_thread), degree, scalar_term, prepend)
     free(raw)
+    end_watch(&watch)
 
 
 def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, int n_jobs):
     """displacement (batch, dimension); out (batch, scalar_term + length)."""
-    cdef Py_ssize_t group, d = displacement.shape[1], n_groups, size
+    cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if out.shape[0] == 0 or degree == 0:
         out[:, :] = 1
         return
@@ -340,18 +383,25 @@ def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t deg
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     size = degree + 1 + d + level_start(d, degree + 1)
     memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        linear_unit(displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term)
+    begin_watch(&watch)
+    loop = share(n_groups, size * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            linear_unit(displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term)
     free(raw)
+    end_watch(&watch)
 
 
 def linear_sig_backprop(const real[:, ::1] derivs, const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree,
                         bint scalar_term, int n_jobs):
     """derivs (batch, scalar_term + length); displacement, out (batch, dimension)."""
-    cdef Py_ssize_t group, d = displacement.shape[1], n_groups, size
+    cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if out.shape[0] == 0 or degree == 0:
         out[:, :] = 0
         return
@@ -359,7 +409,12 @@ def linear_sig_backprop(const real[:, ::1] derivs, const real[:, ::1] displaceme
     n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
     size = degree + 1 + 3 * d + level_start(d, degree + 1) + level_start(d, degree) + level_size(d, degree - 1)
     memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
-    for group in prange(n_groups, nogil=True, schedule="static", num_threads=n_jobs):
-        linear_unit_backprop(derivs, displacement, out, group, <real*>(memory + threadid() * per_thread), degree,
-                             scalar_term)
+    begin_watch(&watch)
+    loop = share(n_groups, size * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            linear_unit_backprop(derivs, displacement, out, group, <real*>(memory + threadid() * per_thread), degree,
+                                 scalar_term)
     free(raw)
+    end_watch(&watch)

@@ -31,12 +31,13 @@ more of them in a group with dead lanes. Scratch memory is one lane group per th
 depends on the batch alone, so the bits are the same for every number of threads.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from . cimport tensor_log_single as single
+from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .lane_moves cimport gather, load_columns, store_columns
 from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_log cimport (
@@ -110,7 +111,7 @@ cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* s
     """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are
     written.
     """
-    cdef Py_ssize_t n, i, d = job.d, degree = job.degree
+    cdef Py_ssize_t n, i, spent = 0, d = job.d, degree = job.degree
     cdef Py_ssize_t top = level_start(d, degree), length = level_start(d, degree + 1)
     cdef Py_ssize_t n_loaded = top if job.method else length
     cdef vec* c = scratch
@@ -130,6 +131,8 @@ cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* s
     for i in range(d):
         words[i] = p[i] if degree > 1 else gather(sig, i, words)
     for _ in range(job.n_segments):
+        if due(&spent, segment[2] * segment[1] * segment[0]):
+            return
         rows_of_words(p, t, words, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
                       sig if segment[0] == degree else NULL, length)
         segment += 4
@@ -141,7 +144,7 @@ cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* s
 cdef void log_group_backprop(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
                              vec* scratch, const Job* job) noexcept nogil:
     """Adjoint of `log_group`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
-    cdef Py_ssize_t n, i, lane, d = job.d, degree = job.degree
+    cdef Py_ssize_t n, i, lane, spent = 0, d = job.d, degree = job.degree
     cdef Py_ssize_t top = level_start(d, degree), length = level_start(d, degree + 1)
     cdef Py_ssize_t n_kept = top if job.method else length
     cdef vec* c = scratch
@@ -159,6 +162,8 @@ cdef void log_group_backprop(const void* const* sig, const void* const* derivs, 
         load_columns(derivs, 0, length, g_p)
         # Upwards: level n is read before longer words add to it.
         for n in range(2, degree + 1):
+            if due(&spent, n * level_size(d, n)):
+                return
             multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
     else:
         load_columns(derivs, 0, job.n_lyndon, words)
@@ -170,6 +175,8 @@ cdef void log_group_backprop(const void* const* sig, const void* const* derivs, 
                 break
             g_p[job.index[i]] = words[i]
         for _ in range(job.n_segments):
+            if due(&spent, segment[2] * segment[1] * segment[0]):
+                return
             rows_of_words_backprop(words, p, t, g_p, g_t, job.entries + segment[3], segment[2], segment[1], segment[0])
             segment += 4
     if job.t_length:
@@ -196,7 +203,7 @@ cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, co
 
 cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) noexcept nogil:
     """The logarithm of one signature: `log_group` without lanes. sig, out: rows without scalar term."""
-    cdef Py_ssize_t n, i, start, d = job.d, degree = job.degree
+    cdef Py_ssize_t n, i, start, spent = 0, d = job.d, degree = job.degree
     cdef real* c = scratch
     cdef real* t = scratch + degree + 1
     cdef const int64_t* segment = job.segments
@@ -210,6 +217,8 @@ cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) 
     for i in range(d):
         out[i] = sig[i]
     for _ in range(job.n_segments):
+        if due(&spent, segment[2] * segment[1] * segment[0]):
+            return
         single_rows_of_words(sig, t, out, job.index, job.entries + segment[3], segment[2], segment[1], segment[0],
                              NULL, 0)
         segment += 4
@@ -220,7 +229,7 @@ cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) 
 cdef void log_single_backprop(const real* sig, const real* derivs, real* out, real* scratch,
                               const Job* job) noexcept nogil:
     """Adjoint of `log_single`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
-    cdef Py_ssize_t n, i, d = job.d, degree = job.degree, length = level_start(d, degree + 1)
+    cdef Py_ssize_t n, i, spent = 0, d = job.d, degree = job.degree, length = level_start(d, degree + 1)
     cdef real* c = scratch
     cdef real* t = scratch + degree + 1
     cdef real* g_t = t + job.t_length
@@ -232,6 +241,8 @@ cdef void log_single_backprop(const real* sig, const real* derivs, real* out, re
     if job.method == 0:
         memcpy(out, derivs, length * sizeof(real))
         for n in range(2, degree + 1):
+            if due(&spent, n * level_size(d, n)):
+                return
             single_multiply_level_backprop_any(out + level_start(d, n), sig, t, out, g_t, d, n)
     else:
         memcpy(words, derivs, job.n_lyndon * sizeof(real))
@@ -241,6 +252,8 @@ cdef void log_single_backprop(const real* sig, const real* derivs, real* out, re
         for i in range(job.n_lyndon):
             out[job.index[i]] = words[i]
         for _ in range(job.n_segments):
+            if due(&spent, segment[2] * segment[1] * segment[0]):
+                return
             single_rows_of_words_backprop(words, sig, t, out, g_t, job.entries + segment[3], segment[2], segment[1],
                                           segment[0])
             segment += 4
@@ -365,9 +378,11 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
     The last axes are contiguous. index, segments, entries: `_lyndon.LyndonTables`; starts, columns, values:
     `_lyndon.SparseMatrix` for method 2; empty where the method needs none.
     """
-    cdef Py_ssize_t unit, n_units
+    cdef Py_ssize_t unit, end, n_units
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
@@ -378,14 +393,14 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
     memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
-    if n_jobs == 1:
-        with nogil:
-            for unit in range(n_units):
-                run_unit(sig, out, unit, memory, &job)
-    else:
-        for unit in prange(n_units, nogil=True, schedule="static", num_threads=n_jobs):
+    begin_watch(&watch)
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
             run_unit(sig, out, unit, memory, &job)
     free(raw)
+    end_watch(&watch)
 
 
 def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_derivs, const int64_t[::1] index,
@@ -395,9 +410,11 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
     """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as
     there.
     """
-    cdef Py_ssize_t unit, n_units
+    cdef Py_ssize_t unit, end, n_units
     cdef void* raw = NULL
     cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
     if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
@@ -408,11 +425,11 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
     memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
-    if n_jobs == 1:
-        with nogil:
-            for unit in range(n_units):
-                run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)
-    else:
-        for unit in prange(n_units, nogil=True, schedule="static", num_threads=n_jobs):
+    begin_watch(&watch)
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_jobs)
+    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
             run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)
     free(raw)
+    end_watch(&watch)

@@ -9,15 +9,16 @@ suffixes, from path to result:
                   signature_suffix.pxd      ... the part of it that follows the suffix
     store_item    signature_groups.pxd      lanes -> rows of the result
 
-and one `prange` shares the units. Units, and the order of every sum, depend on the shapes alone: the bits are the
-same for any number of threads. Small batches of long paths are cut in time and joined by Chen's identity.
+and threads share the units (`_interruption.pxd`). Units, and the order of every sum, depend on the shapes alone: the
+bits are the same for any number of threads. Small batches of long paths are cut in time and joined by Chen's identity.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
 from .increments cimport Transform, make_transform
 from .lane_moves cimport load_columns
 from .lane_windows cimport copies_at, copies_of, number_at, set_number, store_at
@@ -74,6 +75,16 @@ cdef Scratch forward_scratch(const Plan* plan) noexcept nogil:
     return at
 
 
+cdef inline double unit_cost(const Plan* plan) noexcept nogil:
+    """About how many vector operations a unit takes."""
+    return <double>plan.padded_rows * plan.tree_size * n_suffix_sets(plan, 0) / plan.n_blocks
+
+
+cdef inline Py_ssize_t rows_at_once(const Plan* plan) noexcept nogil:
+    """How many increments are taken between two looks at signals."""
+    return max(<Py_ssize_t>BLOCK, (1 << 18) // plan.tree_size // BLOCK * BLOCK)
+
+
 cdef inline void fill_inverse(const Plan* plan, real* inverse) noexcept nogil:
     cdef Py_ssize_t k
     cdef int lane
@@ -111,10 +122,11 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
     holds."""
     cdef Scratch at = forward_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
-    cdef Py_ssize_t suffix_set, size, xw_stride = plan.d
+    cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
     cdef bint gathered = n_copies(plan, group) > 1
     cdef int k
     cdef void** T = pointers + plan.s
+    cdef const real* dx
     if loaded[0] != group:
         load(path, strides, plan, group, scratch)
         fill_inverse(plan, scratch + at.inverse)
@@ -133,12 +145,19 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
             pointers[k] = scratch + ((plan.padded_rows - 1) * xw_stride * plan.width
                                      + (at.xw + k * plan.width if gathered else letters[k] * plan.width))
         memset(scratch + at.ending, 0, (at.work - at.ending) * sizeof(real))
-        if real is double:
-            walk(<const vd*>scratch, plan.padded_rows, <vd**>pointers, xw_stride, <vd*>(scratch + at.ending), <vd**>T,
-                 <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
-        else:
-            walk(<const vf*>scratch, plan.padded_rows, <vf**>pointers, xw_stride, <vf*>(scratch + at.ending), <vf**>T,
-                 <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+        stop = plan.padded_rows
+        while stop > 0:
+            first = max(<Py_ssize_t>0, stop - rows_at_once(plan))
+            dx = scratch + first * plan.d * plan.width
+            if real is double:
+                walk(<const vd*>dx, stop - first, <vd**>pointers, xw_stride, <vd*>(scratch + at.ending), <vd**>T,
+                     <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
+            else:
+                walk(<const vf*>dx, stop - first, <vf**>pointers, xw_stride, <vf*>(scratch + at.ending), <vf**>T,
+                     <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+            if due(&spent, (stop - first) * plan.tree_size):
+                return
+            stop = first
         store(plan, group, suffix_set, scratch + at.ending, scratch + at.tree, order, out, out_stride)
 
 
@@ -150,9 +169,10 @@ cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, 
     cdef size_t numbers = (at.size * sizeof(real) + 63) // 64 * 64
     cdef size_t n_pointers = plan.s + plan.p
     cdef size_t per_thread = (numbers + (n_pointers + plan.s + 1) * sizeof(void*) + 63) // 64 * 64
-    cdef Py_ssize_t unit, n_units = plan.n_groups * plan.n_blocks
+    cdef Py_ssize_t unit, end, n_units = plan.n_groups * plan.n_blocks
     cdef int thread
     cdef char* mine
+    cdef Watch* loop
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     cdef void* raw = NULL
     cdef char* memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
@@ -164,11 +184,14 @@ cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, 
     make_order(plan, order)
     for thread in range(n_threads):
         (<Py_ssize_t*>(memory + thread * per_thread + numbers))[n_pointers + plan.s] = -1
-    for unit in prange(n_units, schedule="dynamic", num_threads=n_threads):
+    loop = share(n_units, unit_cost(plan), n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * per_thread
-        forward_unit(path, strides, plan, order, unit, <real*>mine,
-                     <Py_ssize_t*>(mine + numbers) + n_pointers + plan.s, <Py_ssize_t*>(mine + numbers) + n_pointers,
-                     <void**>(mine + numbers), out, out_stride)
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            forward_unit(path, strides, plan, order, unit, <real*>mine,
+                         <Py_ssize_t*>(mine + numbers) + n_pointers + plan.s,
+                         <Py_ssize_t*>(mine + numbers) + n_pointers, <void**>(mine + numbers), out, out_stride)
     free(raw)
     free(order)
     return 0
@@ -176,9 +199,11 @@ cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, 
 
 cdef void powers(const real[:, :, :] path, real[:, ::1] out, bint scalar_term) noexcept nogil:
     """Signatures of paths with one channel: the powers X^n / n! of the total increment, whatever the degree."""
-    cdef Py_ssize_t b, n
+    cdef Py_ssize_t b, n, spent = 0
     cdef real total, power
     for b in range(path.shape[0]):
+        if due(&spent, path.shape[1] + out.shape[1]):
+            return
         total = total_increment(path, b)
         power = 1
         for n in range(1, out.shape[1] - scalar_term + 1):
@@ -189,9 +214,11 @@ cdef void powers(const real[:, :, :] path, real[:, ::1] out, bint scalar_term) n
 cdef void powers_backprop(const real[:, :, :] path, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
                           bint scalar_term) noexcept nogil:
     """Adjoint of `powers`: the derivative of X^n / n! is X^(n-1) / (n-1)!, and X is the last point minus the first."""
-    cdef Py_ssize_t b, n
+    cdef Py_ssize_t b, n, spent = 0
     cdef real total, power, derivative
     for b in range(path.shape[0]):
+        if due(&spent, path.shape[1] + sig_derivs.shape[1]):
+            return
         total = total_increment(path, b)
         power = 1
         derivative = 0
@@ -218,7 +245,9 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
     cdef Plan plan
     cdef TwoLevels job
-    cdef Py_ssize_t b, c, n_paths = path.shape[0], n_words = out.shape[1] - scalar_term
+    cdef Watch watch
+    cdef Watch* loop
+    cdef Py_ssize_t b, c, end, n_paths = path.shape[0], n_words = out.shape[1] - scalar_term
     cdef Py_ssize_t[3] strides
     cdef int k, status
     cdef real* virtual
@@ -232,13 +261,21 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     if degree == 1:
-        for b in prange(n_paths, nogil=True, schedule="static", num_threads=n_threads):
-            one_level(&path[b, 0, 0], strides, &transform, &out[b, scalar_term])
+        begin_watch(&watch)
+        loop = share(n_paths, transform.d, n_threads)
+        with nogil, parallel(num_threads=n_threads):
+            b = end = 0
+            while next_unit(loop, &b, &end):
+                one_level(&path[b, 0, 0], strides, &transform, &out[b, scalar_term])
+        end_watch(&watch)
         return
     if transform.d == 1:
+        begin_watch(&watch)
         powers(path, out, scalar_term)
+        end_watch(&watch)
         return
     with nogil:
+        begin_watch(&watch)
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
         if takes_two_levels(&transform, degree):
             job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
@@ -253,6 +290,8 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
             if virtual != NULL:
                 status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
                 for b in range(n_paths):
+                    if interrupted():
+                        break
                     # The first product may write to `out` while it reads `virtual`; the others run in place.
                     product(virtual + b * plan.n_chunks * n_words, virtual + (b * plan.n_chunks + 1) * n_words,
                             &out[b, scalar_term], plan.d, degree)
@@ -260,6 +299,7 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
                         product(&out[b, scalar_term], virtual + (b * plan.n_chunks + c) * n_words, &out[b, scalar_term],
                                 plan.d, degree)
                 free(virtual)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig")
 
@@ -297,7 +337,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
     """gx (padded_rows, d, width) = the part of the increments' gradients that comes from one unit."""
     cdef AdjointScratch at = adjoint_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
-    cdef Py_ssize_t suffix_set, size, xw_stride = plan.d
+    cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
     cdef bint gathered = n_copies(plan, group) > 1
     cdef int k
     cdef void** gxw = pointers + plan.s
@@ -325,14 +365,21 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
         for k in range(plan.s):
             pointers[k] = scratch + (at.xw + k * plan.width if gathered else letters[k] * plan.width)
             gxw[k] = scratch + at.gxw + k * plan.width if gathered else gx + letters[k] * plan.width
-        if real is double:
-            walk_adjoint(<const vd*>scratch, <vd*>gx, plan.padded_rows, <vd**>pointers, <vd**>gxw, xw_stride,
-                         <vd*>(scratch + at.ending), <vd*>(scratch + at.ending_g), <vd**>S, <vd**>G,
-                         <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
-        else:
-            walk_adjoint(<const vf*>scratch, <vf*>gx, plan.padded_rows, <vf**>pointers, <vf**>gxw, xw_stride,
-                         <vf*>(scratch + at.ending), <vf*>(scratch + at.ending_g), <vf**>S, <vf**>G,
-                         <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+        first = 0
+        while first < plan.padded_rows:
+            stop = min(first + rows_at_once(plan), plan.padded_rows)
+            size = first * plan.d * plan.width
+            if real is double:
+                walk_adjoint(<const vd*>(scratch + size), <vd*>(gx + size), stop - first, <vd**>pointers, <vd**>gxw,
+                             xw_stride, <vd*>(scratch + at.ending), <vd*>(scratch + at.ending_g), <vd**>S, <vd**>G,
+                             <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
+            else:
+                walk_adjoint(<const vf*>(scratch + size), <vf*>(gx + size), stop - first, <vf**>pointers, <vf**>gxw,
+                             xw_stride, <vf*>(scratch + at.ending), <vf*>(scratch + at.ending_g), <vf**>S, <vf**>G,
+                             <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+            if due(&spent, 4 * (stop - first) * plan.tree_size):
+                return
+            first = stop
         if gathered:
             scatter_letters(plan, group, suffix_set, scratch + at.gxw, letters, gx)
 
@@ -355,10 +402,11 @@ cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan,
     cdef size_t numbers = (at.size * sizeof(real) + 63) // 64 * 64
     cdef size_t n_pointers = 2 * plan.s + 2 * plan.p
     cdef size_t per_thread = (numbers + (n_pointers + plan.s + 1) * sizeof(void*) + 63) // 64 * 64
-    cdef Py_ssize_t unit, group, n_units = plan.n_groups * plan.n_blocks
+    cdef Py_ssize_t unit, end, group, n_units = plan.n_groups * plan.n_blocks
     cdef Py_ssize_t gx_size = plan.padded_rows * plan.d * plan.width
     cdef int thread
     cdef char* mine
+    cdef Watch* loop
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     cdef void* raw = NULL
     cdef void* raw_gx = NULL
@@ -375,17 +423,23 @@ cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan,
     make_order(plan, order)
     for thread in range(n_threads):
         (<Py_ssize_t*>(memory + thread * per_thread + numbers))[n_pointers + plan.s] = -1
-    for unit in prange(n_units, schedule="dynamic", num_threads=n_threads):
+    loop = share(n_units, 4 * unit_cost(plan), n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * per_thread
-        backward_unit(path, strides, plan, order, unit, sig, derivs, row_stride, <real*>mine,
-                      gx + unit * gx_size if plan.n_blocks > 1 else <real*>mine + at.gx,
-                      <Py_ssize_t*>(mine + numbers) + n_pointers + plan.s, <Py_ssize_t*>(mine + numbers) + n_pointers,
-                      <void**>(mine + numbers))
-        if plan.n_blocks == 1:
-            store_group(plan, unit, <real*>mine + at.gx, out, last_derivs)
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            backward_unit(path, strides, plan, order, unit, sig, derivs, row_stride, <real*>mine,
+                          gx + unit * gx_size if plan.n_blocks > 1 else <real*>mine + at.gx,
+                          <Py_ssize_t*>(mine + numbers) + n_pointers + plan.s,
+                          <Py_ssize_t*>(mine + numbers) + n_pointers, <void**>(mine + numbers))
+            if plan.n_blocks == 1:
+                store_group(plan, unit, <real*>mine + at.gx, out, last_derivs)
     if plan.n_blocks > 1:
-        for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_threads):
-            reduce_blocks(plan, group, gx, gx_size, out, last_derivs)
+        loop = share(plan.n_groups, <double>plan.n_blocks * gx_size, n_threads)
+        with parallel(num_threads=n_threads):
+            group = end = 0
+            while next_unit(loop, &group, &end):
+                reduce_blocks(plan, group, gx, gx_size, out, last_derivs)
     store_last_points(plan, last_derivs, out)
     free(raw)
     free(raw_gx)
@@ -424,7 +478,9 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
     cdef Plan plan
     cdef TwoLevels job
-    cdef Py_ssize_t b, n_paths = path.shape[0], n_words = sig.shape[1] - scalar_term
+    cdef Watch watch
+    cdef Watch* loop
+    cdef Py_ssize_t b, end, n_paths = path.shape[0], n_words = sig.shape[1] - scalar_term
     cdef Py_ssize_t strides[3]
     cdef int k, status
     cdef real* virtual
@@ -436,15 +492,23 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
         out[:, :, :] = 0
         return
     if degree == 1:
-        for b in prange(n_paths, nogil=True, schedule="static", num_threads=n_threads):
-            one_level_backprop(&sig_derivs[b, scalar_term], &transform, &out[b, 0, 0])
+        begin_watch(&watch)
+        loop = share(n_paths, transform.length * transform.dimension // 8, n_threads)
+        with nogil, parallel(num_threads=n_threads):
+            b = end = 0
+            while next_unit(loop, &b, &end):
+                one_level_backprop(&sig_derivs[b, scalar_term], &transform, &out[b, 0, 0])
+        end_watch(&watch)
         return
     if transform.d == 1:
+        begin_watch(&watch)
         powers_backprop(path, sig_derivs, out, scalar_term)
+        end_watch(&watch)
         return
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
+        begin_watch(&watch)
         plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
         if takes_two_levels(&transform, degree):
             job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
@@ -464,6 +528,8 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
                 status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
             if status == 0:
                 for b in range(n_paths):
+                    if interrupted():
+                        break
                     chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term],
                                      prefixes, cotangents + b * plan.n_chunks * n_words)
                 status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0],
@@ -471,6 +537,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
             free(virtual)
             free(cotangents)
             free(prefixes)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_backprop")
 
@@ -478,29 +545,43 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
 def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension,
                 Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
     """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, end
+    cdef Watch watch
+    cdef Watch* loop
     if out.shape[1] == scalar_term1:
         out[:, :] = 1
         return
-    for b in prange(out.shape[0], nogil=True, schedule="static", num_threads=n_jobs):
-        if scalar_term1:
-            out[b, 0] = 1
-        product(&sig1[b, scalar_term1], &sig2[b, scalar_term2], &out[b, scalar_term1], dimension, degree)
+    begin_watch(&watch)
+    loop = share(out.shape[0], out.shape[1] * degree // 4, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        b = end = 0
+        while next_unit(loop, &b, &end):
+            if scalar_term1:
+                out[b, 0] = 1
+            product(&sig1[b, scalar_term1], &sig2[b, scalar_term2], &out[b, scalar_term1], dimension, degree)
+    end_watch(&watch)
 
 
 def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, const real[:, ::1] sig2, real[:,
                          ::1] sig1_derivs, real[:, ::1] sig2_derivs, Py_ssize_t dimension, Py_ssize_t degree,
                          bint scalar_term1, bint scalar_term2, int n_jobs):
     """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, end
+    cdef Watch watch
+    cdef Watch* loop
     if sig1.shape[1] == scalar_term1:
         sig1_derivs[:, :] = 0
         sig2_derivs[:, :] = 0
         return
-    for b in prange(sig1.shape[0], nogil=True, schedule="static", num_threads=n_jobs):
-        if scalar_term1:
-            sig1_derivs[b, 0] = 0
-        if scalar_term2:
-            sig2_derivs[b, 0] = 0
-        product_backprop(&derivs[b, scalar_term1], &sig1[b, scalar_term1], &sig2[b, scalar_term2],
-                         &sig1_derivs[b, scalar_term1], &sig2_derivs[b, scalar_term2], dimension, degree)
+    begin_watch(&watch)
+    loop = share(sig1.shape[0], sig1.shape[1] * degree // 2, n_jobs)
+    with nogil, parallel(num_threads=n_jobs):
+        b = end = 0
+        while next_unit(loop, &b, &end):
+            if scalar_term1:
+                sig1_derivs[b, 0] = 0
+            if scalar_term2:
+                sig2_derivs[b, 0] = 0
+            product_backprop(&derivs[b, scalar_term1], &sig1[b, scalar_term1], &sig2[b, scalar_term2],
+                             &sig1_derivs[b, scalar_term1], &sig2_derivs[b, scalar_term2], dimension, degree)
+    end_watch(&watch)

@@ -4,6 +4,7 @@ coefficients."""
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from ._interruption cimport due
 from .increments cimport load_rows, load_rows_backprop
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, store_at
@@ -14,7 +15,7 @@ from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate
 cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
                                  real* dx) noexcept nogil:
     """`load_group` by transposes in registers, or False where it takes more than that."""
-    cdef Py_ssize_t first, n, i, virtual, d = plan.d, length = chunk_length(plan, group * plan.width)
+    cdef Py_ssize_t first, n, i, virtual, spent = 0, d = plan.d, length = chunk_length(plan, group * plan.width)
     cdef const real* points[16]
     cdef int lane
     if (plan.transform.lead_lag or plan.transform.time_aug or n_copies(plan, group) > 1
@@ -27,6 +28,8 @@ cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, co
             return False
     # A stretch of points at a time, and the one after it, in place of their increments.
     for first in range(0, length, 64):
+        if due(&spent, 128 * d):
+            return True
         n = min(<Py_ssize_t>64, length - first)
         if real is double:
             load_columns(<const void* const*>points, first * d, (n + 1) * d, <vd*>dx)
@@ -47,12 +50,14 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
 
     strides: those of path (n_paths, length, dimension), in numbers. The last row of dx is overwritten by anything.
     """
-    cdef Py_ssize_t first, row, i, length, virtual, copy, row_size = plan.d * plan.width
+    cdef Py_ssize_t first, row, i, length, virtual, copy, spent = 0, row_size = plan.d * plan.width
     cdef int lane
     if transpose_group(path, strides, plan, group, dx):
         return
     # A stretch of rows at a time, so that the cache lines that all lanes write to stay close.
     for first in range(0, plan.padded_rows, 32):
+        if due(&spent, 32 * row_size):
+            return
         for lane in range(plan.width):
             locate(plan, group, lane, &virtual, &copy)
             length = max(0, min(<Py_ssize_t>32, chunk_length(plan, virtual) - first))

@@ -17,11 +17,12 @@ Gradients of a Gram matrix add up many pairs for every path. The matrix is cut i
 its own, which are added in a fixed order: the bits are the same for any number of threads.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.math cimport ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from ._interruption cimport Watch, add_bits, begin_watch, due, end_watch, interrupted, next_unit, share
 from .lane_exponents cimport gone, larger, power_of_two
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
@@ -155,16 +156,19 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
+    cdef Watch watch
     cdef int found
     if pairs.n == 0:
         return 0
     arrays = make_arrays(path1, path2)
     with nogil:
+        begin_watch(&watch)
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
         if wavefront and can_wave(&p):
             found = forward_wave(&p, &s, &arrays, &pairs, &out[0], &exponent[0], n_threads)
         else:
             found = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
+    end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
     return found | NEGATIVE_BASE * negative
@@ -181,12 +185,14 @@ def sig_kernel_grid(const real[:, ::1] path1, const real[:, ::1] path2, real[:, 
     cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
-    cdef Py_ssize_t a, b, i, j
+    cdef Watch watch
+    cdef Py_ssize_t a, b, i, j, spent = 0
     cdef int found
     if pairs.n == 0:
         return 0
     arrays = make_arrays(path1, path2)
     with nogil:
+        begin_watch(&watch)
         for a in range(out.shape[0]):
             for i in range(out.shape[1]):
                 out[a, i, 0] = 1
@@ -197,9 +203,12 @@ def sig_kernel_grid(const real[:, ::1] path1, const real[:, ::1] path2, real[:, 
         if layout == SYMMETRIC:
             for a in range(pairs.batch1):
                 for b in range(a):
+                    if due(&spent, out.shape[1] * out.shape[2]):
+                        break
                     for i in range(out.shape[1]):
                         for j in range(out.shape[2]):
                             out[a * pairs.batch1 + b, i, j] = out[b * pairs.batch1 + a, j, i]
+    end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
     return found | NEGATIVE_BASE * negative
@@ -220,6 +229,7 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     cdef bint negative = False
     cdef Pairs pairs = make_pairs(layout, 0, path1.shape[0], 0, path2.shape[0])
     cdef Arrays arrays
+    cdef Watch watch
     cdef int found
     cdef real* to_path1
     cdef real* to_path2
@@ -236,11 +246,13 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     arrays.derivs = <const char*>&derivs[0, 0]
     arrays.row_length = derivs.shape[1]
     with nogil:
+        begin_watch(&watch)
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
         found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
                           wavefront and can_wave(&p) and arrays.row_length == 1, n_threads)
+    end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")
     return found | NEGATIVE_BASE * negative

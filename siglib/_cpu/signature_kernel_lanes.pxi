@@ -53,6 +53,17 @@ cdef inline Edge edge_of(const Problem* p, bint backward) noexcept nogil:
     return edge
 
 
+cdef inline Py_ssize_t block_cost(const Problem* p) noexcept nogil:
+    """About how many vector operations a block of rows takes."""
+    cdef Py_ssize_t node = 8 if p.order == 0 else 4 * p.order * p.order
+    return ROWS * ((p.n2 * p.d >> p.order1) + p.columns * (8 * node if p.by_number else node))
+
+
+cdef inline double group_cost(const Problem* p) noexcept nogil:
+    """And a lane group."""
+    return <double>p.n_blocks * block_cost(p)
+
+
 cdef inline bint starts_cells(const Problem* p, Py_ssize_t block) noexcept nogil:
     """Whether the first row of a block is the first of its row of cells."""
     return (block * ROWS) & ((<Py_ssize_t>1 << p.order1) - 1) == 0
@@ -159,10 +170,12 @@ cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept n
 cdef void forward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
                         const Scratch* at, vec* memory, void** grids, int n_live) noexcept nogil:
     """Kernels of one lane group; mantissas and exponents are left at `at.result`."""
-    cdef Py_ssize_t block
+    cdef Py_ssize_t block, spent = 0
     load(p, s, paths1, paths2, at, memory)
     first_row(p, at, memory)
     for block in range(p.n_blocks):
+        if due(&spent, block_cost(p)):
+            return
         forward_block(p, s, paths1, 0, block, starts_cells(p, block), at, memory, memory + at.cells,
                       NOTHING if grids == NULL else VALUES, memory + at.kept, NULL, grids, n_live)
 
@@ -255,7 +268,7 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
                          void** given, int n_live, bint parameters) noexcept nogil:
     """Gradients of one lane group, whose derivatives are at `at.seed` or in `grid_derivs`, left at `at.gx`, `at.gy`
     and `at.gp`."""
-    cdef Py_ssize_t block, first, stop, segment, row, n_segments = (p.n_blocks + p.segment - 1) // p.segment
+    cdef Py_ssize_t block, first, stop, segment, row, spent = 0, n_segments = (p.n_blocks + p.segment - 1) // p.segment
     cdef Py_ssize_t checkpoint = p.columns * p.state + p.n_tiles
     cdef vec* cells = memory + at.cells
     cdef vec final_exponent, seed = memory[at.seed]
@@ -263,6 +276,8 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
     load(p, s, paths1, paths2, at, memory)
     first_row(p, at, memory)
     for block in range(p.n_blocks):
+        if due(&spent, block_cost(p)):
+            return
         if block % p.segment == 0:
             memcpy(memory + at.checkpoints + block // p.segment * checkpoint, memory + at.columns,
                    checkpoint * sizeof(vec))
@@ -287,11 +302,15 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
         memcpy(memory + at.columns, memory + at.checkpoints + segment * checkpoint, checkpoint * sizeof(vec))
         row = (first * ROWS) >> p.order1
         for block in range(first, stop):
+            if due(&spent, block_cost(p)):
+                return
             fresh = block == first or starts_cells(p, block)
             forward_block(p, s, paths1, row, block, fresh, at, memory, segment_cells(p, first, block, cells), SLOPES,
                           memory + at.kept + (block - first) * ROWS * p.columns * p.kept,
                           memory + at.used + (block - first) * p.n_tiles, NULL, 0)
         for block in range(stop - 1, first - 1, -1):
+            if due(&spent, 2 * block_cost(p)):
+                return
             backward_block(p, s, block, at, memory, segment_cells(p, first, block, cells),
                            memory + at.kept + (block - first) * ROWS * p.columns * p.kept,
                            memory + at.used + (block - first) * p.n_tiles, final_exponent, grid_derivs, given, n_live,

@@ -141,7 +141,7 @@ cdef int forward_again(const Problem* p, const StaticKernel* s, const Arrays* ar
     cdef real* memory
     cdef void* raw = NULL
     cdef int found = 0
-    while g.n > 0:
+    while g.n > 0 and not interrupted():
         scaling = next_scaling(p, scaling)
         q = scaled_as(p, scaling)
         at = make_scratch(&q, grids, False, False, n_lanes(<real*>NULL))
@@ -188,15 +188,21 @@ cdef int forward_wave(const Problem* p, const StaticKernel* s, const Arrays* arr
                       real* exponent, int n_threads) noexcept nogil:
     """Kernels of all pairs, each along anti-diagonals. Like all functions here it returns what was `Found`."""
     cdef Wave at = make_wave(p, False, n_lanes(<real*>NULL))
-    cdef Py_ssize_t pair
+    cdef Py_ssize_t pair, end
+    cdef Watch* loop
     cdef int found = 0
+    cdef int* to_found = &found
     n_threads = <int>min(<Py_ssize_t>n_threads, pairs.n)
     cdef void* raw = NULL
     cdef real* memory = <real*>aligned_malloc(n_threads * at.size * sizeof(real), &raw)
     if memory == NULL:
         return NO_MEMORY
-    for pair in prange(pairs.n, schedule="dynamic", num_threads=n_threads):
-        found |= forward_pair(p, s, arrays, pairs, pair, &at, memory + threadid() * at.size, out, exponent)
+    loop = share(pairs.n, group_cost(p) / n_lanes(<real*>NULL), n_threads)
+    with parallel(num_threads=n_threads):
+        pair = end = 0
+        while next_unit(loop, &pair, &end):
+            add_bits(to_found, forward_pair(p, s, arrays, pairs, pair, &at, memory + threadid() * at.size, out,
+                                            exponent))
     free(raw)
     return found
 
@@ -206,15 +212,20 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
     """Kernels of all pairs."""
     cdef int width = n_lanes(<real*>NULL), found = 0
     cdef Scratch at = make_scratch(p, grids != NULL, False, False, width)
-    cdef Py_ssize_t group, n_groups = (pairs.n + width - 1) // width, size = at.size * width
+    cdef Py_ssize_t group, end, n_groups = (pairs.n + width - 1) // width, size = at.size * width
+    cdef Watch* loop
+    cdef int* to_found = &found
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     cdef void* raw = NULL
     cdef real* memory = <real*>aligned_malloc(n_threads * size * sizeof(real), &raw)
     if memory == NULL:
         return NO_MEMORY
-    for group in prange(n_groups, schedule="dynamic", num_threads=n_threads):
-        found |= forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out, exponent, grids,
-                               (p.rows + 1) * (p.columns + 1))
+    loop = share(n_groups, group_cost(p), n_threads)
+    with parallel(num_threads=n_threads):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            add_bits(to_found, forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out, exponent,
+                                            grids, (p.rows + 1) * (p.columns + 1)))
     free(raw)
     return found
 
@@ -313,7 +324,7 @@ cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* a
     cdef real* memory
     cdef void* raw = NULL
     cdef int found = 0
-    while g.n > 0:
+    while g.n > 0 and not interrupted():
         scaling = next_scaling(p, scaling)
         q = scaled_as(p, scaling)
         at = make_scratch(&q, False, True, arrays.row_length > 1, n_lanes(tag))
@@ -391,9 +402,11 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
     cdef Scratch at = make_scratch(p, False, True, arrays.row_length > 1, width)
     cdef Wave wave = make_wave(p, True, width)
     cdef Units units = make_units(pairs, arrays.row_bytes1, arrays.row_bytes2, 1 if wavefront else width)
-    cdef Py_ssize_t unit, row, size = wave.size if wavefront else at.size * width
+    cdef Py_ssize_t unit, row, end, size = wave.size if wavefront else at.size * width
     cdef Py_ssize_t bytes1 = units.pairs.batch1 * arrays.row_bytes1, bytes2 = units.pairs.batch2 * arrays.row_bytes2
     cdef bint symmetric = pairs.layout == SYMMETRIC
+    cdef Watch* loop
+    cdef int* to_found = &found
     n_threads = <int>min(<Py_ssize_t>n_threads, units.n)
     cdef void* raw = NULL
     cdef real* memory = <real*>aligned_malloc(n_threads * size * sizeof(real), &raw)
@@ -425,19 +438,30 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
         memset(arrays.sums1, 0, (units.blocks2 if own1 != NULL else 1) * bytes1)
     if arrays.sums2 != NULL and not symmetric:
         memset(arrays.sums2, 0, (units.blocks1 if own2 != NULL else 1) * bytes2)
-    for unit in prange(units.n, schedule="dynamic", num_threads=n_threads):
-        if wavefront:
-            found |= backward_unit_wave(p, s, arrays, &units, unit, &wave, memory + threadid() * size, log_derivs)
-        else:
-            found |= backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size, log_derivs)
+    loop = share(units.n, 4 * group_cost(p) * pairs.n / units.n / width, n_threads)
+    with parallel(num_threads=n_threads):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            if wavefront:
+                add_bits(to_found, backward_unit_wave(p, s, arrays, &units, unit, &wave, memory + threadid() * size,
+                                                      log_derivs))
+            else:
+                add_bits(to_found, backward_unit(p, s, arrays, &units, unit, &at, memory + threadid() * size,
+                                                 log_derivs))
     if own1 != NULL:
-        for row in prange(units.pairs.batch1, num_threads=n_threads):
-            add_sums(<real*>own1, units.blocks2, row, units.pairs.batch1, arrays.row_bytes1 // <Py_ssize_t>sizeof(real),
-                     d_path1)
+        loop = share(units.pairs.batch1, <double>units.blocks2 * arrays.row_bytes1 // 64, n_threads)
+        with parallel(num_threads=n_threads):
+            row = end = 0
+            while next_unit(loop, &row, &end):
+                add_sums(<real*>own1, units.blocks2, row, units.pairs.batch1,
+                         arrays.row_bytes1 // <Py_ssize_t>sizeof(real), d_path1)
     if own2 != NULL:
-        for row in prange(units.pairs.batch2, num_threads=n_threads):
-            add_sums(<real*>own2, units.blocks1, row, units.pairs.batch2, arrays.row_bytes2 // <Py_ssize_t>sizeof(real),
-                     d_path2)
+        loop = share(units.pairs.batch2, <double>units.blocks1 * arrays.row_bytes2 // 64, n_threads)
+        with parallel(num_threads=n_threads):
+            row = end = 0
+            while next_unit(loop, &row, &end):
+                add_sums(<real*>own2, units.blocks1, row, units.pairs.batch2,
+                         arrays.row_bytes2 // <Py_ssize_t>sizeof(real), d_path2)
     if d_parameters != NULL:
         for k in range(3):
             d_parameters[k] = 0

@@ -210,7 +210,7 @@ cdef void wave_pass(const Problem* p, const StaticKernel* s, const void* path1, 
     lost: becomes True if values vanish beside larger ones.
     """
     cdef int width = lanes(memory), strips = pass_strips(at, number), i
-    cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised
+    cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised, spent = 0
     cdef Py_ssize_t strip = width * (width + CHUNK)
     cdef vec* state = numbers_at(memory, at.state)
     cdef vec* top = numbers_at(memory, at.top)
@@ -230,6 +230,8 @@ cdef void wave_pass(const Problem* p, const StaticKernel* s, const void* path1, 
         state[i] = state[2 * STRIPS + i] = one
         state[STRIPS + i] = one - one
     for chunk in range(pass_chunks(p, strips, width)):
+        if due(&spent, STRIPS * CHUNK * (8 + p.d)):
+            return
         column = chunk * CHUNK
         raised = largest_exponent(exponents, column, p.columns, e)
         if raised != e:
@@ -284,10 +286,12 @@ cdef bint wave_forward(const Problem* p, const StaticKernel* s, const void* path
 
     Returns whether it is in doubt, as numbers left their range.
     """
-    cdef Py_ssize_t number
+    cdef Py_ssize_t number, spent = 0
     cdef bint lost = False
     wave_load(p, path1, path2, at, memory)
     memset(numbers_at(memory, at.row), 0, (at.top - at.row) * sizeof(vec) // lanes(memory))
     for number in range(at.n_passes):
+        if due(&spent, STRIPS * p.columns * (8 + p.d)):
+            return False
         wave_pass(p, s, path1, at, memory, number, False, mantissa, exponent, &lost)
     return lost or not is_finite(mantissa[0])

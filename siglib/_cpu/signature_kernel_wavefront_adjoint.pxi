@@ -85,7 +85,7 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
                          double final_exponent, void* given, bint* lost) noexcept nogil:
     """Adjoint of `wave_pass`, whose coefficients and slopes are kept."""
     cdef int width = lanes(memory), strips = pass_strips(at, number), i
-    cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised
+    cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised, spent = 0
     cdef Py_ssize_t strip = width * (width + CHUNK), behind = strips * width - 1, coarse_row, n_rows
     cdef vec* state = numbers_at(memory, at.adjoint_state)
     cdef vec* bottom = numbers_at(memory, at.top)
@@ -100,6 +100,8 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
     if p.kind != GIVEN:
         memset(numbers_at(memory, at.sums), 0, STRIPS * (width + 1) * p.d * sizeof(vec))
     for chunk in range(pass_chunks(p, strips, width) - 1, -1, -1):
+        if due(&spent, 2 * STRIPS * CHUNK * (8 + p.d)):
+            return
         column = chunk * CHUNK
         slopes = numbers_at(memory, at.slopes) + chunk * STRIPS * CHUNK
         raised = largest_exponent(exponents, column - behind, p.columns, e)
@@ -157,11 +159,13 @@ cdef bint wave_backward(const Problem* p, const StaticKernel* s, const void* pat
     cdef double mantissa = 1, exponent = 0
     cdef bint lost = False
     cdef Py_ssize_t number, first, stop, part, row_bytes = (at.top - at.row) * <Py_ssize_t>sizeof(vec) // lanes(memory)
-    cdef Py_ssize_t kept = at.top - at.row
+    cdef Py_ssize_t kept = at.top - at.row, spent = 0, cost = STRIPS * p.columns * (8 + p.d)
     cdef vec* row = numbers_at(memory, at.row)
     wave_load(p, path1, path2, at, memory)
     memset(row, 0, row_bytes)
     for number in range(at.n_passes):
+        if due(&spent, cost):
+            return False
         if number % at.segment == 0:
             memcpy(numbers_at(memory, at.checkpoints + number // at.segment * kept), row, row_bytes)
         wave_pass(p, s, path1, at, memory, number, False, &mantissa, &exponent, &lost)
@@ -180,9 +184,13 @@ cdef bint wave_backward(const Problem* p, const StaticKernel* s, const void* pat
         stop = min(first + at.segment, at.n_passes)
         memcpy(row, numbers_at(memory, at.checkpoints + part * kept), row_bytes)
         for number in range(first, stop - 1):
+            if due(&spent, cost):
+                return False
             memcpy(numbers_at(memory, at.kept_rows + (number - first) * kept), row, row_bytes)
             wave_pass(p, s, path1, at, memory, number, False, &mantissa, &seed, &lost)
         for number in range(stop - 1, first - 1, -1):
+            if due(&spent, 3 * cost):
+                return False
             if number < stop - 1:
                 memcpy(row, numbers_at(memory, at.kept_rows + (number - first) * kept), row_bytes)
             wave_pass(p, s, path1, at, memory, number, True, &mantissa, &seed, &lost)

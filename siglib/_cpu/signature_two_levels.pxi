@@ -68,7 +68,7 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
     cdef Py_ssize_t d = job.transform.dimension, n_steps = job.transform.length - 1, panel_channels = (
         TILE_VECTORS * lanes(left))
     cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1)
-    cdef Py_ssize_t part, first, n, panel, other, tile, row, n_rows
+    cdef Py_ssize_t part, first, n, panel, other, tile, row, n_rows, spent = 0
     cdef int width
     for part in range(n_parts(n_steps, DEPTH)):
         first = part * DEPTH
@@ -77,6 +77,8 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
             load_panel(path, at, job, panel * panel_channels, first, n, True, weight,
                        left + (panel - begin) * DEPTH * TILE_VECTORS, TILE_VECTORS)
         for other in range(job.n_panels):
+            if due(&spent, n * TILE_VECTORS * panel_channels * (end - begin)):
+                return
             width = panel_width(job, other, left)
             load_panel(path, at, job, other * panel_channels, first, n, False, 0, right, width)
             for panel in range(begin, end):
@@ -91,7 +93,7 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
 cdef void time_products(const vec* path, Py_ssize_t at, const TwoLevels* job, Py_ssize_t begin, Py_ssize_t end,
                         vec* out, Py_ssize_t out_at) noexcept nogil:
     """Words of time and one of the channels begin..end - 1; level 2 begins at number out_at of `out`."""
-    cdef Py_ssize_t d = job.transform.dimension, row_length = job.transform.d, i, k, here
+    cdef Py_ssize_t d = job.transform.dimension, row_length = job.transform.d, i, k, here, spent = 0
     cdef double step = job.transform.time_step, before, dx
     # The means over a step of the position and, weighted by the increment, of time: in each channel, summed.
     cdef double position[BLOCK_CHANNELS]
@@ -101,6 +103,8 @@ cdef void time_products(const vec* path, Py_ssize_t at, const TwoLevels* job, Py
         moment[i] = 0
     at += begin * job.channel_stride
     for k in range(job.transform.length - 1):
+        if due(&spent, end - begin):
+            return
         for i in range(end - begin):
             here = at + k * job.row_stride + i * job.channel_stride
             before = number_at(path, here)
@@ -128,13 +132,15 @@ cdef void displacement(const vec* path, Py_ssize_t at, const TwoLevels* job, Py_
     Points in between that are NaN or infinite make it NaN, as they do level 2. sums: one vector for each that the
     channels fill.
     """
-    cdef Py_ssize_t i, k, first, here, row = 1, width = lanes(out), last = job.transform.length - 1
+    cdef Py_ssize_t i, k, first, here, spent = 0, row = 1, width = lanes(out), last = job.transform.length - 1
     cdef Py_ssize_t n_vectors = n_parts(end - begin, width), n_live = min(width, job.transform.dimension)
     cdef Py_ssize_t stride = job.channel_stride, next_row = job.row_stride
     cdef vec zero = copies_of(0, path)
     for i in range(n_vectors):
         sums[i] = zero
     while row < last:
+        if due(&spent, 4 * n_vectors):
+            return
         for i in range(n_vectors):
             # The last vector ends with the last channel. It may begin before the first: that does no harm.
             first = max(min(begin + i * width, end - width), 0)
@@ -187,10 +193,16 @@ cdef void two_levels_unit(const vec* path, const TwoLevels* job, Py_ssize_t unit
         set_number(out, out_at + t.d * t.d - 1, 0.5 * total * total)
 
 
+cdef double two_levels_cost(const TwoLevels* job, int width) noexcept nogil:
+    """About how many vector operations a unit takes."""
+    return <double>job.transform.length * job.transform.d * job.transform.d / (job.n_blocks * width)
+
+
 cdef int two_levels(const real* path, const TwoLevels* job, real* out, Py_ssize_t out_stride,
                     int n_threads) noexcept nogil:
     """Signatures of all paths, rows of `out`; -1 if memory is short."""
-    cdef Py_ssize_t unit, n_units = job.n_paths * job.n_blocks, width = n_lanes(out)
+    cdef Py_ssize_t unit, end, n_units = job.n_paths * job.n_blocks, width = n_lanes(out)
+    cdef Watch* loop
     cdef Py_ssize_t panels = (job.n_panels + job.n_blocks - 1) // job.n_blocks
     cdef size_t per_thread = (panels + 1) * DEPTH * TILE_VECTORS * width * sizeof(real)
     cdef void* raw = NULL
@@ -198,10 +210,15 @@ cdef int two_levels(const real* path, const TwoLevels* job, real* out, Py_ssize_
     cdef char* memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
         return -1
-    for unit in prange(n_units, schedule="dynamic", num_threads=n_threads):
-        if real is double:
-            two_levels_unit(<const vd*>path, job, unit, <vd*>(memory + threadid() * per_thread), <vd*>out, 0, out_stride)
-        else:
-            two_levels_unit(<const vf*>path, job, unit, <vf*>(memory + threadid() * per_thread), <vf*>out, 0, out_stride)
+    loop = share(n_units, two_levels_cost(job, <int>width), n_threads)
+    with parallel(num_threads=n_threads):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            if real is double:
+                two_levels_unit(<const vd*>path, job, unit, <vd*>(memory + threadid() * per_thread), <vd*>out, 0,
+                                out_stride)
+            else:
+                two_levels_unit(<const vf*>path, job, unit, <vf*>(memory + threadid() * per_thread), <vf*>out, 0,
+                                out_stride)
     free(raw)
     return 0

@@ -118,7 +118,7 @@ cdef void add_time(const vec* derivs, Py_ssize_t at, const TwoLevels* job, Py_ss
                    double* ends, vec* out, Py_ssize_t out_at) noexcept nogil:
     """The part of words with time: to the gradients of all points, the first to do so, and to `ends`."""
     cdef const Transform* t = &job.transform
-    cdef Py_ssize_t i, j, row = t.d - 1
+    cdef Py_ssize_t i, j, spent = 0, row = t.d - 1
     cdef int block, n_blocks = 2 if t.lead_lag else 1
     cdef double first, second, total = t.time_step * t.n_rows
     cdef double area[2][BLOCK_CHANNELS]
@@ -129,6 +129,8 @@ cdef void add_time(const vec* derivs, Py_ssize_t at, const TwoLevels* job, Py_ss
             area[block][i] = 0.5 * (first - second)
             ends[i] += 0.5 * (first + second) * total
     for j in range(t.length):
+        if due(&spent, end - begin):
+            return
         for i in range(end - begin):
             first = area[0][i] * time_between(t, j, False)
             if t.lead_lag:
@@ -163,7 +165,7 @@ cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, 
     cdef vec* differences = scratch + numbers.differences
     cdef vec* matrix
     cdef Side sides[2]
-    cdef Py_ssize_t panel, part, points, point, tile, row, n, n_points
+    cdef Py_ssize_t panel, part, points, point, tile, row, n, n_points, spent = 0
     cdef int side, width, n_sides = 2 if job.transform.lead_lag else 1
     cdef bint add = job.transform.time_aug
     # P and Q, or G twice.
@@ -186,6 +188,8 @@ cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, 
         for side in range(n_sides):
             for part in range(n_depths):
                 n = min(<Py_ssize_t>DEPTH, d - part * DEPTH)
+                if due(&spent, n_points * n * (end - begin) * TILE_VECTORS):
+                    return
                 load_differences(path, path_at, job, point, n_points, part * DEPTH, n, n_sides == 1 or side == 1,
                                  side == 0, differences)
                 for panel in range(begin, end):
@@ -231,19 +235,23 @@ cdef void two_levels_unit_backprop(const vec* path, const vec* derivs, Py_ssize_
 cdef int two_levels_backprop(const real* path, const real* derivs, Py_ssize_t derivs_stride, const TwoLevels* job,
                              real* out, int n_threads) noexcept nogil:
     """Gradients of all paths, given the rows `derivs` of cotangents; -1 if memory is short."""
-    cdef Py_ssize_t unit, n_units = job.n_paths * job.n_blocks
+    cdef Py_ssize_t unit, end, n_units = job.n_paths * job.n_blocks
+    cdef Watch* loop
     cdef size_t per_thread = two_levels_scratch(job, n_lanes(out)).size * n_lanes(out) * sizeof(real)
     cdef void* raw = NULL
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     cdef char* memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
         return -1
-    for unit in prange(n_units, schedule="dynamic", num_threads=n_threads):
-        if real is double:
-            two_levels_unit_backprop(<const vd*>path, <const vd*>derivs, derivs_stride, job, unit,
-                                     <vd*>(memory + threadid() * per_thread), <vd*>out)
-        else:
-            two_levels_unit_backprop(<const vf*>path, <const vf*>derivs, derivs_stride, job, unit,
-                                     <vf*>(memory + threadid() * per_thread), <vf*>out)
+    loop = share(n_units, two_levels_cost(job, n_lanes(out)), n_threads)
+    with parallel(num_threads=n_threads):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            if real is double:
+                two_levels_unit_backprop(<const vd*>path, <const vd*>derivs, derivs_stride, job, unit,
+                                         <vd*>(memory + threadid() * per_thread), <vd*>out)
+            else:
+                two_levels_unit_backprop(<const vf*>path, <const vf*>derivs, derivs_stride, job, unit,
+                                         <vf*>(memory + threadid() * per_thread), <vf*>out)
     free(raw)
     return 0

@@ -4,6 +4,7 @@ An element is stored as levels 1..degree one after another, level k as d^k words
 word is 1 and not stored. Each primitive is followed by its adjoint.
 """
 
+from ._interruption cimport due
 from .lanes cimport real
 
 
@@ -33,7 +34,7 @@ cdef inline void last_letters(const real* a_n, const real* b_n, const real* a_n1
 
 cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """out = a (x) b. Level n from n = degree down reads only lower levels of a and b, so `out` may be `a`."""
-    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size, at_1, at_2
+    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n = 0, offset_u, offset_v, size, at_1, at_2, spent = 0
     cdef real factor
     cdef real* row
     cdef const real* suffix
@@ -62,6 +63,8 @@ cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, 
         offset_u = 0
         offset_v = offset_n - n_v
         for _k in range(1, n if n < 3 or d > 5 or d < 2 else n - 2):
+            if due(&spent, size):
+                return
             suffix = b + offset_v
             for u in range(n_u):
                 factor = a[offset_u + u]
@@ -79,7 +82,7 @@ cdef inline void product(const real* a, const real* b, real* out, Py_ssize_t d, 
 cdef inline void product_backprop(const real* derivs, const real* a, const real* b, real* a_derivs, real* b_derivs,
                                   Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """a_derivs, b_derivs = cotangents of a and b in `product`, given that of its result; neither may alias an input."""
-    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n, offset_u, offset_v, size, length
+    cdef Py_ssize_t n, _n, _k, u, v, n_u, n_v, offset_n, offset_u, offset_v, size, length, spent = 0
     cdef real factor, total
     cdef const real* row
     cdef const real* suffix
@@ -99,6 +102,8 @@ cdef inline void product_backprop(const real* derivs, const real* a, const real*
         offset_u = 0
         offset_v = offset_n - n_v
         for _k in range(1, n):
+            if due(&spent, size):
+                return
             suffix = b + offset_v
             suffix_derivs = b_derivs + offset_v
             for u in range(n_u):

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from ._interruption cimport due, interrupted
 from .lane_moves cimport load_words
 from .lanes cimport LANES_F64, vd
 from .lanes cimport vec as item

@@ -13,6 +13,8 @@
 # A row is the words that agree but for their last letter: they share their prefixes, so a prefix is loaded once for all
 # of them and the sums stay in registers. `width` and (up to 5) `d` are literals where these functions are called: the
 # loops over a row have no branches left.
+#
+# Long levels are computed in stretches, between which a call that is interrupted ends.
 
 cdef inline Py_ssize_t level_start(Py_ssize_t d, Py_ssize_t n) noexcept nogil:
     """Where level n begins: the number of words of length 1..n-1."""
@@ -101,7 +103,7 @@ cdef inline void multiply_level(const item* p, const item* t, const item* base, 
 
     `base` and `out` point to level n; both may be level n of p itself.
     """
-    cdef Py_ssize_t j, start = level_start(d, n - 1), size = level_size(d, n - 1)
+    cdef Py_ssize_t j, first, start = level_start(d, n - 1), size = level_size(d, n - 1)
     cdef unsigned int u
     if n == 1:
         for u in range(<unsigned int>d):
@@ -109,25 +111,31 @@ cdef inline void multiply_level(const item* p, const item* t, const item* base, 
         return
     # The sums of a square stay in registers: there are 32 of them with AVX-512, 16 otherwise.
     if d <= 3 or (d <= 5 and LANES_F64 == 8):
-        for u in range(<unsigned int>(size // d)):
-            _multiply_square(p, t, base, c, out, u, d, n, start, size)
+        for first in range(0, size // d, 4096):
+            if first > 0 and interrupted():
+                return
+            for u in range(<unsigned int>first, <unsigned int>min(first + 4096, size // d)):
+                _multiply_square(p, t, base, c, out, u, d, n, start, size)
         return
-    for u in range(<unsigned int>size):
-        if d <= 5:
-            _multiply_row(p, t, base, c, out, u, 0, d, d, n, start, size)
-        else:
-            j = 0
-            while j + 8 <= d:
-                _multiply_row(p, t, base, c, out, u, j, 8, d, n, start, size)
-                j += 8
-            if j + 4 <= d:
-                _multiply_row(p, t, base, c, out, u, j, 4, d, n, start, size)
-                j += 4
-            if j + 2 <= d:
-                _multiply_row(p, t, base, c, out, u, j, 2, d, n, start, size)
-                j += 2
-            if j < d:
-                _multiply_row(p, t, base, c, out, u, j, 1, d, n, start, size)
+    for first in range(0, size, 4096):
+        if first > 0 and interrupted():
+            return
+        for u in range(<unsigned int>first, <unsigned int>min(first + 4096, size)):
+            if d <= 5:
+                _multiply_row(p, t, base, c, out, u, 0, d, d, n, start, size)
+            else:
+                j = 0
+                while j + 8 <= d:
+                    _multiply_row(p, t, base, c, out, u, j, 8, d, n, start, size)
+                    j += 8
+                if j + 4 <= d:
+                    _multiply_row(p, t, base, c, out, u, j, 4, d, n, start, size)
+                    j += 4
+                if j + 2 <= d:
+                    _multiply_row(p, t, base, c, out, u, j, 2, d, n, start, size)
+                    j += 2
+                if j < d:
+                    _multiply_row(p, t, base, c, out, u, j, 1, d, n, start, size)
 
 
 cdef inline void _multiply_block_backprop(const item* g, const item* p, const item* t, item* g_p, item* g_t,
@@ -302,7 +310,7 @@ cdef inline void horner_tails(const item* p, const item* c, item* t, Py_ssize_t 
 cdef inline void horner_tails_backprop(item* g_p, item* g_t, const item* p, const item* c, const item* t, Py_ssize_t d,
                                        Py_ssize_t degree) noexcept nogil:
     """Adjoint of `horner_tails`: add to g_p. g_t holds the cotangent of t^(1), zero elsewhere, and is used up."""
-    cdef Py_ssize_t k, n, w, start, size, begin = 0, following
+    cdef Py_ssize_t k, n, w, start, size, spent = 0, begin = 0, following
     for k in range(1, degree):
         following = begin + level_start(d, degree - k + 1)
         start = 0
@@ -310,6 +318,8 @@ cdef inline void horner_tails_backprop(item* g_p, item* g_t, const item* p, cons
         for n in range(1, degree - k + 1):
             for w in range(start, start + size):
                 g_p[w] = g_p[w] + c[k + 1] * g_t[begin + w]
+            if due(&spent, n * size):
+                return
             if n > 1:
                 multiply_level_backprop(g_t + begin + start, p, t + following, g_p, g_t + following, d, n)
             start += size
@@ -330,8 +340,10 @@ cdef inline Py_ssize_t horner_length(Py_ssize_t d, Py_ssize_t degree) noexcept n
 cdef inline void solve_projection(item* x, Py_ssize_t n, const int64_t* starts, const int32_t* columns,
                                   const void* values) noexcept nogil:
     """x <- P^-1 x, by substitution: P is unit lower triangular, with its other entries given row by row."""
-    cdef Py_ssize_t i, e
+    cdef Py_ssize_t i, e, spent = 0
     for i in range(n):
+        if due(&spent, starts[i + 1] - starts[i]):
+            return
         for e in range(starts[i], starts[i + 1]):
             subtract_scaled(x + i, x + columns[e], values, e)
 
@@ -339,7 +351,9 @@ cdef inline void solve_projection(item* x, Py_ssize_t n, const int64_t* starts, 
 cdef inline void solve_projection_backprop(item* g, Py_ssize_t n, const int64_t* starts, const int32_t* columns,
                                            const void* values) noexcept nogil:
     """Adjoint of `solve_projection`: g <- P^-T g."""
-    cdef Py_ssize_t i, e
+    cdef Py_ssize_t i, e, spent = 0
     for i in range(n - 1, -1, -1):
+        if due(&spent, starts[i + 1] - starts[i]):
+            return
         for e in range(starts[i], starts[i + 1]):
             subtract_scaled(g + columns[e], g + i, values, e)

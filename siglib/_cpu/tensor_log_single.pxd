@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from ._interruption cimport due, interrupted
 from .lanes cimport LANES_F64
 from .lanes cimport real as item
 

@@ -6,6 +6,7 @@ partial result and a letter for each increment. It is only added to, so two sign
 top levels are added, may share it.
 """
 
+from ._interruption cimport due
 from .lanes cimport vec
 from .tensor_steps cimport _level
 
@@ -75,9 +76,11 @@ cdef inline void add_increments(const vec* x, Py_ssize_t n, vec* sig, vec* top, 
 
     sig: levels 1..degree - 1; top: level `degree`; b: RUN * n_nodes vectors, n_nodes the words of length degree - 1.
     """
-    cdef Py_ssize_t k, here
+    cdef Py_ssize_t k, here, spent = 0
     while n > 0:
         here = RUN if n >= 4 else 2 if n >= 2 else 1
+        if due(&spent, 2 * here * n_nodes * d):
+            return
         for k in range(here):
             _lower_levels(x + k * d, sig, b + k * n_nodes, work, inverse, d, degree, left)
         if here == 4:

@@ -21,11 +21,12 @@ increments into memory of their own, which is added up group by group, a fixed n
 not depend on the number of threads.
 """
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_algebra cimport product as tensor_product
@@ -106,7 +107,9 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
     cdef WindowPlan plan
     cdef Scratch at
     cdef Py_ssize_t[3] strides
-    cdef Py_ssize_t group
+    cdef Py_ssize_t group, end
+    cdef Watch watch
+    cdef Watch* loop
     cdef ThreadMemory of
     cdef int thread, status
     cdef void* raw = NULL
@@ -119,6 +122,7 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
         return
     plan = plan_for(path, degree, out.shape[1] - scalar_term, strides)
     with nogil:
+        begin_watch(&watch)
         status = make_plan(&plan, starts, lasts, order, sizeof(real))
         if status == 0:
             at = make_scratch(&plan, False)
@@ -134,19 +138,23 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
             if plan.in_pieces:
                 find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends, n_jobs)
-            for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
+            loop = share(plan.n_groups, group_cost(&plan), n_jobs)
+            with parallel(num_threads=n_jobs):
                 mine = memory + threadid() * of.n_bytes
-                if real is double:
-                    forward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                  schedules(mine, &of), <double*>mine + of.n_numbers, ends, &out[0, scalar_term],
-                                  out.shape[1])
-                else:
-                    forward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                  schedules(mine, &of), <float*>mine + of.n_numbers, ends, &out[0, scalar_term],
-                                  out.shape[1])
+                group = end = 0
+                while next_unit(loop, &group, &end):
+                    if real is double:
+                        forward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
+                                      schedules(mine, &of), <double*>mine + of.n_numbers, ends, &out[0, scalar_term],
+                                      out.shape[1])
+                    else:
+                        forward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
+                                      schedules(mine, &of), <float*>mine + of.n_numbers, ends, &out[0, scalar_term],
+                                      out.shape[1])
         free(raw)
         free(ends)
         free_plan(&plan)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_windows")
 
@@ -158,7 +166,9 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     cdef WindowPlan plan
     cdef Scratch at
     cdef Py_ssize_t[3] strides
-    cdef Py_ssize_t group, n_round, first, stop, size, b, p, i
+    cdef Py_ssize_t group, n_round, first, stop, end, size, b, p, i, spent = 0
+    cdef Watch watch
+    cdef Watch* loop
     cdef ThreadMemory of
     cdef int thread, k, status
     cdef void* raw = NULL
@@ -176,6 +186,7 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
         return
     plan = plan_for(path, degree, derivs.shape[1] - scalar_term, strides)
     with nogil:
+        begin_watch(&watch)
         status = make_plan(&plan, starts, lasts, order, sizeof(real))
         if status == 0:
             at = make_scratch(&plan, True)
@@ -201,25 +212,30 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
             for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):
                 first = k * n_round
                 stop = min(first + n_round, plan.n_groups)
-                for group in prange(first, stop, schedule="dynamic", num_threads=n_jobs):
+                loop = share(stop - first, 4 * group_cost(&plan), n_jobs)
+                with parallel(num_threads=n_jobs):
                     mine = memory + threadid() * of.n_bytes
-                    if real is double:
-                        backward_group(&path[0, 0, 0], strides, &plan, group, <vd*>mine,
-                                       schedules(mine, &of), <double*>mine + of.n_numbers, ends, g_begins,
-                                       &derivs[0, scalar_term], derivs.shape[1],
-                                       <vd*>(gradients + (group - first) * size))
-                    else:
-                        backward_group(&path[0, 0, 0], strides, &plan, group, <vf*>mine,
-                                       schedules(mine, &of), <float*>mine + of.n_numbers, ends, g_begins,
-                                       &derivs[0, scalar_term], derivs.shape[1],
-                                       <vf*>(gradients + (group - first) * size))
+                    i = end = 0
+                    while next_unit(loop, &i, &end):
+                        if real is double:
+                            backward_group(&path[0, 0, 0], strides, &plan, first + i, <vd*>mine,
+                                           schedules(mine, &of), <double*>mine + of.n_numbers, ends, g_begins,
+                                           &derivs[0, scalar_term], derivs.shape[1], <vd*>(gradients + i * size))
+                        else:
+                            backward_group(&path[0, 0, 0], strides, &plan, first + i, <vf*>mine,
+                                           schedules(mine, &of), <float*>mine + of.n_numbers, ends, g_begins,
+                                           &derivs[0, scalar_term], derivs.shape[1], <vf*>(gradients + i * size))
                 left = schedules(memory, &of)
                 for group in range(first, stop):
+                    if due(&spent, size):
+                        break
                     shape = make_group(&plan, group, left, left + plan.n_group_slots + 1)
                     add_gradients(gradients + (group - first) * size, &plan, group, &shape, left,
                                   left + plan.n_group_slots + 1, &out[0, 0, 0])
             # From increments to points: increment p is point p + 1 minus point p.
             for b in range(plan.n_paths):
+                if due(&spent, plan.length * plan.d):
+                    break
                 for p in range(plan.length - 1, -1, -1):
                     point = &out[b, p, 0]
                     for i in range(plan.d):
@@ -228,5 +244,6 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
         free(raw_gradients)
         free(ends)
         free_plan(&plan)
+    end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_windows_backprop")

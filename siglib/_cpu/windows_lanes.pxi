@@ -38,6 +38,11 @@ cdef inline int64_t* schedules(char* memory, const ThreadMemory* of) noexcept no
     return <int64_t*>(memory + of.n_bytes) - of.n_schedule
 
 
+cdef inline double group_cost(const WindowPlan* plan) noexcept nogil:
+    """About how many vector operations a lane group takes: a step for every increment, a product for every window."""
+    return <double>(plan.n_left + plan.n_right + plan.degree * plan.n_ranks) * plan.n_words
+
+
 cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, int width) noexcept nogil:
     cdef Py_ssize_t k
     cdef int lane
@@ -95,13 +100,15 @@ cdef inline bint locate_windows(const WindowPlan* plan, Py_ssize_t group, Py_ssi
 cdef void scan_left(const vec* x, vec* slots, vec* work, const vec* inverse, const WindowPlan* plan,
                     const Group* shape, const int64_t* left) noexcept nogil:
     """Fill slots 0..n_slots from the increments before the middles."""
-    cdef Py_ssize_t k, _i
+    cdef Py_ssize_t k, _i, spent = 0
     cdef const vec* before
     memset(<void*>slots, 0, plan.n_words * sizeof(vec))
     for k in range(1, shape.n_slots + 1):
         before = slots
         slots = slots + plan.n_words
         for _i in range(left[k]):
+            if due(&spent, plan.n_words):
+                return
             left_step(x, before, slots, work, inverse, plan)
             before = slots
             x = x + plan.d
@@ -112,9 +119,11 @@ cdef void scan_left(const vec* x, vec* slots, vec* work, const vec* inverse, con
 cdef void scan_right(const vec* x, Py_ssize_t n, vec* P, vec* work, const vec* inverse,
                      const WindowPlan* plan) noexcept nogil:
     """P = the signature of n increments."""
-    cdef Py_ssize_t _i
+    cdef Py_ssize_t _i, spent = 0
     memset(<void*>P, 0, plan.n_words * sizeof(vec))
     for _i in range(n):
+        if due(&spent, plan.n_words):
+            return
         right_step(x, P, P, work, inverse, plan)
         x = x + plan.d
 
@@ -139,7 +148,7 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
     cdef Scratch at = make_scratch(plan, False)
     cdef int64_t* right = left + plan.n_group_slots + 1
     cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
-    cdef Py_ssize_t rank, _i
+    cdef Py_ssize_t rank, _i, spent = 0
     cdef bint is_one = ends == NULL
     cdef int64_t slot_of[16]
     cdef int64_t row_of[16]
@@ -156,7 +165,11 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
     else:
         load_ends(ends, plan, group, False, P)
     for rank in range(shape.n_ranks):
+        if due(&spent, plan.degree * plan.n_words):
+            return
         for _i in range(right[rank]):
+            if due(&spent, plan.n_words):
+                return
             right_step(x, P, P, scratch + at.work, scratch, plan)
             x = x + plan.d
             is_one = is_one and right[rank] == 0
@@ -212,7 +225,7 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     cdef Scratch at = make_scratch(plan, True)
     cdef int64_t* right = left + plan.n_group_slots + 1
     cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
-    cdef Py_ssize_t rank, _i, i, k, n_steps = shape.n_right if ends == NULL else shape.n_right + 1
+    cdef Py_ssize_t rank, _i, i, k, spent = 0, n_steps = shape.n_right if ends == NULL else shape.n_right + 1
     cdef int64_t slot_of[16]
     cdef const vec* x = scratch + at.x
     cdef vec* minus_x = scratch + at.gx
@@ -237,6 +250,8 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     memset(<void*>g_slots, 0, (shape.n_slots + 1) * plan.n_words * sizeof(vec))
     gx = gx + (shape.n_left + shape.n_right) * plan.d
     for rank in range(shape.n_ranks - 1, -1, -1):
+        if due(&spent, 2 * plan.degree * plan.n_words):
+            return
         same = load_cotangents(plan, group, rank, zeros, derivs, derivs_stride, slot_of, g)
         if same:
             g_slot = g_slots + slot_of[0] * plan.n_words
@@ -261,6 +276,8 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
             else:
                 scatter_slots(<float*>g_mine, slot_of, <float*>g_slots, plan.n_words, plan.width)
         for _i in range(right[rank]):
+            if due(&spent, 4 * plan.n_words):
+                return
             x = x - plan.d
             gx = gx - plan.d
             for i in range(plan.d):
@@ -275,6 +292,8 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
         for i in range(plan.n_words):
             GP[i] = GP[i] + g_slots[k * plan.n_words + i]
         for _i in range(left[k]):
+            if due(&spent, 4 * plan.n_words):
+                return
             x = x - plan.d
             gx = gx - plan.d
             if _i == left[k] - 1:

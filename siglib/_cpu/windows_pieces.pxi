@@ -72,16 +72,22 @@ cdef void span_group(const void* path, const Py_ssize_t* strides, const WindowPl
 cdef void find_ends(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, bint backward, char* memory,
                     const ThreadMemory* of, real* spans, real* ends, int n_jobs) noexcept nogil:
     """Spans and ends of all pieces."""
-    cdef Py_ssize_t group, i, n = plan.n_words
+    cdef Py_ssize_t group, end, i, spent = 0, n = plan.n_words
     cdef char* mine
+    cdef Watch* loop
     memset(ends, 0, n * sizeof(real))
-    for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
+    loop = share(plan.n_groups, (plan.n_right + 1.0) * plan.n_words, n_jobs)
+    with parallel(num_threads=n_jobs):
         mine = memory + threadid() * of.n_bytes
-        if real is double:
-            span_group(path, strides, plan, group, backward, <vd*>mine, schedules(mine, of), spans)
-        else:
-            span_group(path, strides, plan, group, backward, <vf*>mine, schedules(mine, of), spans)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            if real is double:
+                span_group(path, strides, plan, group, backward, <vd*>mine, schedules(mine, of), spans)
+            else:
+                span_group(path, strides, plan, group, backward, <vf*>mine, schedules(mine, of), spans)
     for i in range(plan.n_items):
+        if due(&spent, plan.degree * n):
+            return
         if block_of(plan, i).continues:
             tensor_product(ends + (1 + item_before(plan, i)) * n, spans + (1 + i) * n, ends + (1 + i) * n, plan.d,
                            plan.degree)
@@ -99,7 +105,7 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
     cdef Scratch at = make_scratch(plan, True)
     cdef int64_t* right = left + plan.n_group_slots + 1
     cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
-    cdef Py_ssize_t rank, i, _i
+    cdef Py_ssize_t rank, i, _i, spent = 0
     cdef int64_t slot_of[16]
     cdef const vec* x = scratch + at.x + (shape.n_left + shape.n_right) * plan.d
     cdef vec* slots = scratch + at.slots
@@ -109,6 +115,8 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
     scan_left(scratch + at.x, slots, scratch + at.work, scratch, plan, &shape, left)
     memset(<void*>GP, 0, plan.n_words * sizeof(vec))
     for rank in range(shape.n_ranks - 1, -1, -1):
+        if due(&spent, 2 * plan.degree * plan.n_words):
+            return
         if load_cotangents(plan, group, rank, zeros, derivs, derivs_stride, slot_of, g):
             Q = slots + slot_of[0] * plan.n_words
         else:
@@ -124,6 +132,8 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
         else:
             product_backprop(g, Q, Q, scratch + at.g_slots, GP, plan)
         for _i in range(right[rank]):
+            if due(&spent, plan.n_words):
+                return
             x = x - plan.d
             right_step_pull(x, GP, scratch + at.work, scratch, plan)
     store_rows(GP, plan, group, g_begins)
@@ -133,21 +143,27 @@ cdef void find_begin_cotangents(const real* path, const Py_ssize_t* strides, con
                                 const ThreadMemory* of, const real* derivs, Py_ssize_t derivs_stride,
                                 const real* spans, const real* ends, real* g_begins, int n_jobs) noexcept nogil:
     """Cotangents of the signatures where the scans of pieces begin: of windows of this piece and of later ones."""
-    cdef Py_ssize_t group, i, after, k, n = plan.n_words
+    cdef Py_ssize_t group, end, i, after, k, spent = 0, n = plan.n_words
     cdef char* mine
+    cdef Watch* loop
     cdef real* work
     memset(g_begins, 0, n * sizeof(real))
-    for group in prange(plan.n_groups, schedule="dynamic", num_threads=n_jobs):
+    loop = share(plan.n_groups, 2 * group_cost(plan), n_jobs)
+    with parallel(num_threads=n_jobs):
         mine = memory + threadid() * of.n_bytes
-        if real is double:
-            begin_cotangents_group(path, strides, plan, group, <vd*>mine, schedules(mine, of),
-                                   <double*>mine + of.n_numbers, derivs, derivs_stride, g_begins)
-        else:
-            begin_cotangents_group(path, strides, plan, group, <vf*>mine, schedules(mine, of),
-                                   <float*>mine + of.n_numbers, derivs, derivs_stride, g_begins)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            if real is double:
+                begin_cotangents_group(path, strides, plan, group, <vd*>mine, schedules(mine, of),
+                                       <double*>mine + of.n_numbers, derivs, derivs_stride, g_begins)
+            else:
+                begin_cotangents_group(path, strides, plan, group, <vf*>mine, schedules(mine, of),
+                                       <float*>mine + of.n_numbers, derivs, derivs_stride, g_begins)
     # Behind the constants: what the last group left there is not needed.
     work = <real*>memory + make_scratch(plan, True).product * plan.width
     for i in range(plan.n_items - 1, -1, -1):
+        if due(&spent, plan.degree * n):
+            return
         after = item_after(plan, i)
         if after < plan.n_items and block_of(plan, after).continues and block_of(plan, i).continues:
             tensor_product_backprop(g_begins + (1 + after) * n, ends + (1 + i) * n, spans + (1 + i) * n, work, work + n,
