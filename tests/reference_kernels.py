@@ -2,12 +2,12 @@
 
 Nothing here uses siglib. Leading axes are batch axes. Everything is analytic in its inputs and asks for no particular
 dtype: complex numbers give exact derivatives (`exact_derivative`), arrays of `decimal.Decimal` give the linear kernel
-far beyond the range of floating-point numbers.
+by both schemes far beyond the range of floating-point numbers.
 """
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -82,22 +82,26 @@ def finite_difference_grid(cells: np.ndarray, order1: int = 0, order2: int = 0) 
 
 def polynomial_grid(cells: np.ndarray, order: int) -> np.ndarray:
     """Solutions on the edges of every cell as polynomials with powers up to `order`; see `docs/mathematics.md`."""
-    f = math.factorial
+    number = Decimal if cells.dtype == object else float
     powers = range(order + 1)
+
+    def f(n: int) -> Any:
+        return number(math.factorial(n))
+
     # Of the coefficient q of an edge, to the power p of the opposite edge and of the edge across the corner.
-    opposite = np.array([[f(q) / (f(p - q) * f(p)) if 1 <= q <= p else 0.0 for q in powers] for p in powers])
+    opposite = np.array([[f(q) / (f(p - q) * f(p)) if 1 <= q <= p else number(0) for q in powers] for p in powers])
     opposite_power = np.array([[max(p - q, 0) for q in powers] for p in powers])
     across = np.array([[f(q) / (f(p) * f(p + q)) for q in powers] for p in powers])
     r = np.moveaxis(cells, (-2, -1), (0, 1))
     n1, n2, *batch = r.shape
     grid = np.ones((n1 + 1, n2 + 1, *batch), r.dtype)
-    one = np.zeros((*batch, order + 1, 1), r.dtype)
+    one = np.full((*batch, order + 1, 1), number(0), r.dtype)
     one[..., 0, 0] = 1
     lower = [one] * n2
     for i in range(n1):
         left = one
         for j in range(n2):
-            power = r[i, j][..., None] ** np.arange(order + 1)
+            power = np.stack([r[i, j] ** p if p else 0 * r[i, j] + 1 for p in powers], axis=-1)
             along, corner = opposite * power[..., opposite_power], across * power[..., :, None]
             right, top = along @ left + corner @ lower[j], along @ lower[j] + corner @ left
             grid[i + 1, j + 1] = (right.sum(axis=(-2, -1)) + top.sum(axis=(-2, -1))) / 2
@@ -146,10 +150,24 @@ def gram(x: np.ndarray, y: np.ndarray, **options: Any) -> np.ndarray:
     return kernel(x[:, None], y[None, :], **options)
 
 
-def log_kernel(x: np.ndarray, y: np.ndarray, dyadic_order: int = 0) -> float:
-    """Natural logarithm of the linear kernel of two single paths by finite differences, with 28 digits and no limits."""
-    exact = [np.vectorize(Decimal, otypes=[object])(path) for path in (x, y)]
-    return float(kernel(*exact, dyadic_order=dyadic_order).item().ln())
+def decimals(array: np.ndarray) -> np.ndarray:
+    """The same numbers, exactly."""
+    return np.vectorize(Decimal, otypes=[object])(np.asarray(array, np.float64))
+
+
+def log_kernel(x: np.ndarray, y: np.ndarray, dyadic_order: Any = 0, order: int | None = None) -> float:
+    """Natural logarithm of the linear kernel of two single paths, with 28 digits and no limits."""
+    return float(kernel(decimals(x), decimals(y), dyadic_order=dyadic_order, order=order).item().ln())
+
+
+def log_slope(x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndarray, **options: Any) -> float:
+    """Derivative of `log_kernel` along (dx, dy), by differences of 70 digits."""
+    with localcontext() as context:
+        context.prec = 70
+        step = Decimal(10) ** -20
+        x, y, dx, dy = (decimals(array) for array in (x, y, dx, dy))
+        ends = [kernel(x + h * dx, y + h * dy, **options).item().ln() for h in (step, -step)]
+        return float((ends[0] - ends[1]) / (2 * step))
 
 
 def truncated_kernel(x: np.ndarray, y: np.ndarray, degree: int) -> np.ndarray:

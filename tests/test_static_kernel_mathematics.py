@@ -1,6 +1,8 @@
 """Static kernels: definitions, exact gradients, shifts, coinciding points, awkward parameters."""
 
+import tracemalloc
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -171,3 +173,45 @@ def test_powers_of_negative_numbers(rng: np.random.Generator) -> None:
         values = [siglib.sig_kernel(x, y, dyadic_order=0, static_kernel=kernel) for _ in range(2)]
     assert len(issued) == 1
     assert_close(np.array(values), np.full(2, 2 * (1 + g / 2 + g * g / 12) - (1 - g * g / 12)), 1e-12)
+
+
+NEGATIVE_BASES: dict[str, Callable[..., Any]] = {
+    "values": siglib.sig_kernel,
+    "logarithms": lambda x, y, **options: siglib.sig_kernel(x, y, log=True, **options),
+    "grids": lambda x, y, **options: siglib.sig_kernel(x, y, return_grid=True, **options),
+    "gram": siglib.sig_kernel_gram,
+    "gradients": lambda x, y, **options: siglib.sig_kernel_backprop(np.ones(len(x), x.dtype), x, y, **options),
+}
+
+
+@pytest.mark.parametrize("length", [2, 4, 5, 6, 70])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("call", NEGATIVE_BASES)
+def test_negative_bases_are_noticed_wherever_they_are(dtype: np.dtype, call: str, batch: int, length: int) -> None:
+    """Points with <x, y> = 5 but for one pair, and gamma = -1: of the last rows of lanes nothing must be noticed."""
+    options: dict[str, Any] = {"dyadic_order": 0}
+    function = NEGATIVE_BASES[call]
+    x = np.ones((batch, length, 1), dtype)
+    y = 5 * x
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function(x, y, static_kernel=siglib.PolynomialKernel(2.5, -1.0, 0.1), **options)
+        for i, j in ((0, 0), (length - 1, 0), (0, length - 1), (length // 2, length - 1)):
+            changed_x, changed_y = x.copy(), y.copy()
+            changed_x[-1, i], changed_y[-1, j] = 0.5, 1.0
+            kernel = siglib.PolynomialKernel(2.5, -0.75, 0.1)
+            with pytest.warns(RuntimeWarning, match="is negative somewhere and degree=2.5"):
+                function(changed_x, changed_y, static_kernel=kernel, **options)
+            function(changed_x, changed_y, static_kernel=kernel, **options)
+        # Nor is it a matter of other kernels.
+        function(changed_x, changed_y, static_kernel=siglib.PolynomialKernel(2.0, -0.75, 0.1), **options)
+        function(x, y, static_kernel=siglib.PolynomialKernel(2.5, -1.0, 0.1), **options)
+
+
+def test_negative_bases_are_noticed_without_memory(rng: np.random.Generator) -> None:
+    x = np.abs(rng.standard_normal((40, 100, 2)))
+    tracemalloc.start()
+    siglib.sig_kernel(x, x + 1, dyadic_order=0, static_kernel=siglib.PolynomialKernel(2.5, 1.0, 1e-6))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20

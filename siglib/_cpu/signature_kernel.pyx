@@ -18,12 +18,12 @@ its own, which are added in a fixed order: the bits are the same for any number 
 """
 
 from cython.parallel cimport parallel, threadid
-from libc.math cimport ldexp
+from libc.math cimport INFINITY, ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from ._interruption cimport Watch, add_bits, begin_watch, due, end_watch, interrupted, next_unit, share
-from .lane_exponents cimport gone, larger, power_of_two
+from .lane_exponents cimport any_differ, gone, larger, power_of_two
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
 from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf

@@ -33,16 +33,15 @@ cdef struct Group:
     void* sums2[16]
 
 
-cdef inline Group load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t first, int width) noexcept nogil:
+cdef inline void load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t first, int width,
+                            Group* g) noexcept nogil:
     """The group of the pairs from `first` on."""
-    cdef Group g
     cdef int lane
     g.n = <int>min(<Py_ssize_t>width, pairs.n - first)
     for lane in range(width):
         pair_of(pairs, first + min(lane, g.n - 1), g.a + lane, g.b + lane)
         g.paths1[lane] = arrays.path1 + g.a[lane] * arrays.row_bytes1
         g.paths2[lane] = arrays.path2 + g.b[lane] * arrays.row_bytes2
-    return g
 
 
 cdef inline void copy_lane(Group* g, int lane, int to) noexcept nogil:
@@ -51,7 +50,7 @@ cdef inline void copy_lane(Group* g, int lane, int to) noexcept nogil:
     g.derivs[to], g.sums1[to], g.sums2[to] = g.derivs[lane], g.sums1[lane], g.sums2[lane]
 
 
-cdef inline void keep_lanes(Group* g, const bint* kept, int width) noexcept nogil:
+cdef void keep_lanes(Group* g, const bint* kept, int width) noexcept nogil:
     """Nothing but the pairs in the lanes that are `kept`."""
     cdef int lane, n = 0
     for lane in range(g.n):
@@ -94,27 +93,45 @@ cdef inline Scaling next_scaling(const Problem* p, Scaling scaling) noexcept nog
 
 # Forward
 
-cdef int forward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
-                       const Scratch* at, real* memory, real* out, real* exponent, bint grids) noexcept nogil:
-    """Kernels of one group, to out and exponent, or to its grids. The group keeps the pairs that are in doubt."""
-    cdef bint doubtful[16]
-    cdef int lane, width = n_lanes(memory), found = 0
-    if real is double:
-        forward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.grids if grids else NULL, g.n)
-    else:
-        forward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.grids if grids else NULL, g.n)
+cdef inline bint in_doubt(const vec* numbers, const vec* lost) noexcept nogil:
+    """Whether some lane of a vector is not finite, or is marked as lost."""
+    cdef vec marks = (numbers[0] - numbers[0]) + lost[0]
+    return any_differ(marks, copies_of(0, numbers))
+
+
+cdef int judge_lanes(const Problem* p, const Arrays* arrays, Group* g, const real* numbers,
+                     const real* lost, bint* doubtful) noexcept nogil:
+    """Which pairs are in doubt, and can be swept in another way."""
+    cdef int lane, found = 0
     for lane in range(g.n):
-        if not grids:
-            store_kernel(pairs, g.a[lane], g.b[lane], memory[at.result * width + lane],
-                         memory[(at.result + 1) * width + lane], out, exponent)
-        doubtful[lane] = (
-            (not is_finite(memory[at.result * width + lane]) or memory[at.lost * width + lane] != 0)
-            and inputs_finite(p, arrays, g, lane, memory)
-        )
+        doubtful[lane] = (not is_finite(numbers[lane]) or lost[lane] != 0) and inputs_finite(p, arrays, g, lane, lost)
         if doubtful[lane] and p.by_number:
             # There is no better way.
             doubtful[lane] = False
             found = OVERFLOW
+    return found
+
+
+cdef int forward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
+                       const Scratch* at, real* memory, real* out, real* exponent, bint grids) noexcept nogil:
+    """Kernels of one group, to out and exponent, or to its grids. The group keeps the pairs that are in doubt."""
+    cdef bint doubtful[16]
+    cdef bint settled
+    cdef int lane, width = n_lanes(memory), found
+    cdef const real* result = memory + at.result * width
+    if real is double:
+        forward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.grids if grids else NULL, g.n)
+        settled = not in_doubt(<vd*>result, <vd*>memory + at.lost)
+    else:
+        forward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.grids if grids else NULL, g.n)
+        settled = not in_doubt(<vf*>result, <vf*>memory + at.lost)
+    if not grids:
+        for lane in range(g.n):
+            store_kernel(pairs, g.a[lane], g.b[lane], result[lane], result[width + lane], out, exponent)
+    if settled:
+        g.n = 0
+        return 0
+    found = judge_lanes(p, arrays, g, result, memory + at.lost * width, doubtful)
     keep_lanes(g, doubtful, width)
     return found
 
@@ -158,11 +175,14 @@ cdef int forward_unit(const Problem* p, const StaticKernel* s, const Arrays* arr
                       Py_ssize_t grid_size) noexcept nogil:
     """Kernels of one lane group, to out and exponent, or to the rows of grids."""
     cdef int lane, width = n_lanes(memory)
-    cdef Group g = load_pairs(arrays, pairs, group * width, width)
+    cdef Group g
+    load_pairs(arrays, pairs, group * width, width, &g)
     if grids != NULL:
         for lane in range(g.n):
             g.grids[lane] = grids + out_index(pairs, g.a[lane], g.b[lane]) * grid_size
     forward_lanes(p, s, arrays, pairs, &g, at, memory, out, exponent, grids != NULL)
+    if g.n == 0:
+        return 0
     return forward_again(p, s, arrays, pairs, &g, BY_TILE, out, exponent, grids != NULL)
 
 
@@ -172,7 +192,8 @@ cdef int forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arr
     cdef double mantissa = 1, power = 0
     cdef bint doubtful
     cdef int width = n_lanes(memory)
-    cdef Group g = load_pairs(arrays, pairs, pair, width)
+    cdef Group g
+    load_pairs(arrays, pairs, pair, 1, &g)
     g.n = 1
     if real is double:
         doubtful = wave_forward(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, &mantissa, &power)
@@ -232,12 +253,13 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
 
 # Backward
 
-cdef inline Group load_unit(const Arrays* arrays, const Units* units, const Pairs* pairs, Py_ssize_t first,
-                            Py_ssize_t block1, Py_ssize_t block2, int width, const real* derivs) noexcept nogil:
+cdef inline void load_unit(const Arrays* arrays, const Units* units, const Pairs* pairs, Py_ssize_t first,
+                           Py_ssize_t block1, Py_ssize_t block2, int width, const real* derivs,
+                           Group* g) noexcept nogil:
     """The group of the pairs from `first` on of a unit, the two blocks that it belongs to, with derivatives and sums."""
-    cdef Group g = load_pairs(arrays, pairs, first, width)
     cdef Py_ssize_t i
     cdef int lane
+    load_pairs(arrays, pairs, first, width, g)
     for lane in range(width):
         i = out_index(&units.pairs, g.a[lane], g.b[lane])
         g.derivs[lane] = derivs + i * arrays.row_length
@@ -250,20 +272,35 @@ cdef inline Group load_unit(const Arrays* arrays, const Units* units, const Pair
             g.sums1[lane] = arrays.sums1 + (block2 * units.pairs.batch1 + g.a[lane]) * arrays.row_bytes1
         if arrays.sums2 != NULL:
             g.sums2[lane] = arrays.sums2 + (block1 * units.pairs.batch2 + g.b[lane]) * arrays.row_bytes2
-    return g
 
 
-cdef void gradients_finite(const Problem* p, const Scratch* at, vec* memory, bint parameters) noexcept nogil:
+cdef inline vec zero_if_finite(const vec* numbers, Py_ssize_t n) noexcept nogil:
+    """0 in the lanes of n vectors that are finite in all of them, else NaN."""
+    cdef vec a = copies_of(0, numbers), b = a, c = a, d = a
+    cdef Py_ssize_t i = 0
+    # Four sums, so that none waits for the one before.
+    while i + 4 <= n:
+        a = a + (numbers[i] - numbers[i])
+        b = b + (numbers[i + 1] - numbers[i + 1])
+        c = c + (numbers[i + 2] - numbers[i + 2])
+        d = d + (numbers[i + 3] - numbers[i + 3])
+        i += 4
+    while i < n:
+        a = a + (numbers[i] - numbers[i])
+        i += 1
+    return (a + b) + (c + d)
+
+
+cdef void judge_gradients(const Problem* p, const Arrays* arrays, const Scratch* at, vec* memory,
+                          bint parameters) noexcept nogil:
     """memory[at.result]: 0 in the lanes whose gradients of paths and parameters are finite, else NaN."""
-    cdef vec total = memory[at.gx] - memory[at.gx]
-    cdef Py_ssize_t i
-    for i in range((p.n1 + 1) * p.d):
-        total = total + (memory[at.gx + i] - memory[at.gx + i])
-    for i in range((p.n2 + 1) * p.d):
-        total = total + (memory[at.gy + i] - memory[at.gy + i])
+    cdef vec total = copies_of(0, memory)
+    if arrays.sums1 != NULL:
+        total = total + zero_if_finite(memory + at.gx, (p.n1 + 1) * p.d)
+    if arrays.sums2 != NULL:
+        total = total + zero_if_finite(memory + at.gy, (p.n2 + 1) * p.d)
     if parameters:
-        for i in range(3):
-            total = total + (memory[at.gp + i] - memory[at.gp + i])
+        total = total + zero_if_finite(memory + at.gp, 3)
     memory[at.result] = total
 
 
@@ -271,48 +308,53 @@ cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* a
                         real* memory, bint log_derivs, double* parameters) noexcept nogil:
     """Gradients of one group, added to its sums. The group keeps the pairs that are in doubt: these add nothing."""
     cdef bint doubtful[16]
-    cdef bint grid = arrays.row_length > 1
-    cdef int lane, k, width = n_lanes(memory), found = 0
+    cdef bint settled, grid = arrays.row_length > 1
+    cdef int lane, k, width = n_lanes(memory), found = 0, n = g.n
     cdef Py_ssize_t i
+    cdef real* result = memory + at.result * width
     for lane in range(width):
-        memory[at.seed * width + lane] = <real>g.seeds[lane] if lane < g.n and not grid else 0
+        memory[at.seed * width + lane] = <real>g.seeds[lane] if lane < n and not grid else 0
     if real is double:
         backward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
-                       g.n, parameters != NULL)
-        gradients_finite(p, at, <vd*>memory, parameters != NULL)
+                       n, parameters != NULL)
+        judge_gradients(p, arrays, at, <vd*>memory, parameters != NULL)
     else:
         backward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
-                       g.n, parameters != NULL)
-        gradients_finite(p, at, <vf*>memory, parameters != NULL)
-    for lane in range(g.n):
-        if p.kind == GIVEN:
-            doubtful[lane] = not all_finite(<const real*>g.sums1[lane], p.n1 * p.n2)
-        else:
-            doubtful[lane] = memory[at.result * width + lane] != 0
-        doubtful[lane] = ((doubtful[lane] or memory[at.lost * width + lane] != 0)
-                          and inputs_finite(p, arrays, g, lane, memory))
-        if doubtful[lane] and p.by_number:
-            doubtful[lane] = False
-            found = OVERFLOW
-        if doubtful[lane]:
-            for i in range(at.gx, at.seed):
-                memory[i * width + lane] = 0
+                       n, parameters != NULL)
+        judge_gradients(p, arrays, at, <vf*>memory, parameters != NULL)
+    if p.kind == GIVEN:
+        for lane in range(n):
+            if not all_finite(<const real*>g.sums1[lane], p.n1 * p.n2):
+                result[lane] = INFINITY
+    if real is double:
+        settled = not in_doubt(<vd*>result, <vd*>memory + at.lost)
+    else:
+        settled = not in_doubt(<vf*>result, <vf*>memory + at.lost)
+    if settled:
+        g.n = 0
+    else:
+        found = judge_lanes(p, arrays, g, result, memory + at.lost * width, doubtful)
+        for lane in range(n):
+            if doubtful[lane]:
+                for i in range(at.gx, at.seed):
+                    memory[i * width + lane] = 0
     if p.kind != GIVEN:
         if real is double:
             if arrays.sums1 != NULL:
-                add_lanes(<vd*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, g.n, <vd*>memory + at.buffer)
+                add_lanes(<vd*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, n, <vd*>memory + at.buffer)
             if arrays.sums2 != NULL:
-                add_lanes(<vd*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, g.n, <vd*>memory + at.buffer)
+                add_lanes(<vd*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, n, <vd*>memory + at.buffer)
         else:
             if arrays.sums1 != NULL:
-                add_lanes(<vf*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, g.n, <vf*>memory + at.buffer)
+                add_lanes(<vf*>memory + at.gx, (p.n1 + 1) * p.d, g.sums1, n, <vf*>memory + at.buffer)
             if arrays.sums2 != NULL:
-                add_lanes(<vf*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, g.n, <vf*>memory + at.buffer)
+                add_lanes(<vf*>memory + at.gy, (p.n2 + 1) * p.d, g.sums2, n, <vf*>memory + at.buffer)
     if parameters != NULL:
         for k in range(3):
-            for lane in range(g.n):
+            for lane in range(n):
                 parameters[k] += memory[(at.gp + k) * width + lane]
-    keep_lanes(g, doubtful, width)
+    if not settled:
+        keep_lanes(g, doubtful, width)
     return found
 
 
@@ -345,9 +387,10 @@ cdef int backward_unit(const Problem* p, const StaticKernel* s, const Arrays* ar
     cdef Group g
     cdef double* parameters = unit_parameters(arrays, unit)
     for first in range((pairs.n + width - 1) // width):
-        g = load_unit(arrays, units, &pairs, first * width, block1, block2, width, <const real*>arrays.derivs)
+        load_unit(arrays, units, &pairs, first * width, block1, block2, width, <const real*>arrays.derivs, &g)
         found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters)
-        found |= backward_again(p, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
+        if g.n > 0:
+            found |= backward_again(p, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
     return found
 
 
@@ -370,7 +413,7 @@ cdef int backward_unit_wave(const Problem* p, const StaticKernel* s, const Array
     cdef double* parameters = unit_parameters(arrays, unit)
     cdef bint doubtful, trusted
     for pair in range(pairs.n):
-        g = load_unit(arrays, units, &pairs, pair, block1, block2, width, <const real*>arrays.derivs)
+        load_unit(arrays, units, &pairs, pair, block1, block2, 1, <const real*>arrays.derivs, &g)
         g.n = 1
         trusted = not inputs_finite(p, arrays, &g, 0, memory)
         if real is double:
