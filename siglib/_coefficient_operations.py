@@ -10,7 +10,8 @@ from . import _word_chains
 from ._autograd import differentiable
 from ._backend import Array, backend_for
 from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
-from ._word_trie import NO_PIECES, Tables, pieces, tables
+from ._time import sets_time_words, time_powers
+from ._word_trie import NO_PIECES, Tables, pieces, powers, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
 
@@ -137,16 +138,22 @@ def sig_coef(
     prefixes = as_bool("prefixes", prefixes)
     end_time, n_threads = as_float("end_time", end_time), as_n_threads(n_jobs)
     out = on.empty((*batch, len(found.prefix_columns if prefixes else found.columns)))
+    rows = on.rows(out)
     on.kernels.coefficients.sig_coef(
         on.paths(path),
         _columns(on, words, found, prefixes),
         *_tables(on, path.shape[-2], words, found, found_pieces),
-        on.rows(out),
+        rows,
         time_aug,
         lead_lag,
         end_time,
         n_threads,
     )
+    if sets_time_words(time_aug, rows.itemsize, path.shape[-2] - 1):
+        time = augmented_dimension(path.shape[-1], True, lead_lag) - 1
+        with on.current():
+            for place, length in powers(words, time, prefixes):
+                rows[:, place] = time_powers(end_time, length)[-1]
     return on.result(out)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ._time import sets_time_words, time_powers
+
 # Chunks have at least so many segments for each level, to pay for their products.
 _SEGMENTS_PER_LEVEL = 16
 # A machine's widest vector. The result depends on shapes and dtype alone, not on the machine.
@@ -95,6 +97,11 @@ class Chunks:
         skip = int(self.sizes.scalar_term)
         out[:, :skip] = 1
         out[:, skip:] = sigs
+        if sets_time_words(self.sizes.time_aug, out.itemsize, self.n_rows):
+            place = skip - 1
+            for n, power in enumerate(time_powers(self.end_time, self.sizes.degree)[1:], 1):
+                place += self.d**n  # time is the last letter
+                out[:, place] = power
 
     def sig_backprop(self, derivs: Any, out: Any, row_derivs: Any) -> None:
         """Adjoint of `sig`: the cotangents of path and, unless row_derivs is empty, of the correction."""

@@ -115,6 +115,23 @@ def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -
     return transform_path(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
 
 
+def _time_step(on: Any, transformed: Array, time_aug: bool, end_time: float) -> float:
+    """How far time advances with each increment; 0 if kernels take it as a channel like others, as in float64.
+
+    Differences of the rounded times of a long float32 path are too coarse for short windows.
+    """
+    if not (time_aug and on.dtype_name == "float32"):
+        return 0.0
+    return float(end_time) / max(transformed.shape[-2] - 1, 1)
+
+
+def _separate(windows: SlidingWindows, paths: np.ndarray, time_step: float) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """The windows as paths of their own, and what the kernels of signatures are told about time."""
+    if time_step == 0:
+        return windows.of(paths), (False, False, 1.0)
+    return windows.of(paths[..., :-1]), (True, False, time_step * (windows.points - 1))
+
+
 def windows_forward(
     path: Array,
     degree: int,
@@ -145,16 +162,18 @@ def windows_forward(
     )
     tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     out = on.empty(shape)
-    paths = on.paths(_transformed(path, time_aug, lead_lag, end_time))
+    transformed = _transformed(path, time_aug, lead_lag, end_time)
+    paths, time_step = on.paths(transformed), _time_step(on, transformed, time_aug, end_time)
     rows, n_threads = on.rows(out), as_n_threads(n_jobs)
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=False)
     if windows is not None:
-        on.kernels.signature.sig(windows.of(paths), rows, degree, scalar_term, False, False, 1.0, n_threads)
+        copies, time = _separate(windows, paths, time_step)
+        on.kernels.signature.sig(copies, rows, degree, scalar_term, *time, n_threads)
     elif on.on_gpu or paths.shape[-1] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
-        on.kernels.windows.sig_windows(paths, *tables, rows, degree, scalar_term, n_threads)
+        on.kernels.windows.sig_windows(paths, *tables, rows, degree, scalar_term, time_step, n_threads)
     else:
         total = on.scratch((math.prod(shape[:-1]), 1))
-        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, 0.0, n_threads)
         rows[:, :1] = 1
         rows[:, int(scalar_term) :] = _powers(total, degree)
     return on.result(out)
@@ -204,20 +223,23 @@ def windows_backward(
     transformed = _transformed(path, time_aug, lead_lag, end_time)
     out = on.empty(transformed.shape)
     paths, derivs, n_threads = on.paths(transformed), on.rows(sig_derivs), as_n_threads(n_jobs)
+    time_step = _time_step(on, transformed, time_aug, end_time)
     scalar_term = length > shape[-1]
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=True)
     if windows is not None:
-        _separate_backprop(on, windows, paths, derivs, on.paths(out), degree, scalar_term, n_threads)
+        _separate_backprop(on, windows, paths, time_step, derivs, on.paths(out), degree, scalar_term, n_threads)
     elif not on.on_gpu and transformed.shape[-1] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
         total = on.scratch((math.prod(shape[:-1]), 1))
-        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, n_threads)
+        on.kernels.windows.sig_windows(paths, *tables, total, 1, False, 0.0, n_threads)
         # The derivative of X^n / n! is X^(n-1) / (n-1)!.
         with np.errstate(all="ignore"):
             derivs = derivs[:, int(scalar_term) :]
             derivs = derivs[:, :1] + (derivs[:, 1:] * _powers(total, degree - 1)).sum(axis=1, keepdims=True)
-        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), 1, False, n_threads)
+        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), 1, False, 0.0, n_threads)
     else:
-        on.kernels.windows.sig_windows_backprop(paths, *tables, derivs, on.paths(out), degree, scalar_term, n_threads)
+        on.kernels.windows.sig_windows_backprop(
+            paths, *tables, derivs, on.paths(out), degree, scalar_term, time_step, n_threads
+        )
     if transformed is not path:
         out = transform_path_backprop(out, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
     return on.result(out)
@@ -227,15 +249,17 @@ def _separate_backprop(
     on: Any,
     windows: SlidingWindows,
     paths: Array,
+    time_step: float,
     derivs: Array,
     out: Array,
     degree: int,
     scalar_term: bool,
     n_threads: int,
 ) -> None:
-    copies = windows.of(paths)
+    copies, time = _separate(windows, paths, time_step)
     sig, gradients = on.scratch(derivs.shape), on.scratch(copies.shape)
-    options = (degree, scalar_term, False, False, 1.0, n_threads)
+    options = (degree, scalar_term, *time, n_threads)
     on.kernels.signature.sig(copies, sig, *options)
     on.kernels.signature.sig_backprop(copies, sig, derivs, gradients, *options)
-    windows.add_up(gradients, out)
+    # Time has no gradient.
+    windows.add_up(gradients, out[..., : copies.shape[-1]])

@@ -88,6 +88,15 @@ def tables(text: str) -> Tables:
 
 
 @lru_cache(maxsize=256)
+def powers(text: str, letter: int, prefixes: bool) -> tuple[tuple[int, int], ...]:
+    """The entries of a result whose words are one letter again and again: (place, length of the word)."""
+    words = decode(text)
+    if prefixes:
+        words = [word[:n] for word in words for n in range(1, len(word) + 1) or [0]]
+    return tuple((place, len(word)) for place, word in enumerate(words) if {*word} == {letter})
+
+
+@lru_cache(maxsize=256)
 def pieces(text: str) -> Pieces:
     """The pieces of encoded words; `NO_PIECES` if words are too long to be cut."""
     words = decode(text)

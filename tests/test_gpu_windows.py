@@ -170,6 +170,25 @@ def test_what_is_not_finite_stays_in_its_windows(gpu: Gpu, rng: np.random.Genera
     assert (finite == expected).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_gradients_of_windows_that_see_nothing_infinite(gpu: Gpu, rng: np.random.Generator, value: float) -> None:
+    paths = random_paths(rng, 2, 40, 3)
+    for starts, ends in (sliding(40, 8, 1), sliding(40, 17, 2), sliding(40, 8, 8), random_windows(rng, 40, 30)):
+        derivs = rng.standard_normal((2, len(starts), siglib.sig_length(3, 3)))
+        options = {"starts": starts, "ends": ends}
+        before = gpu.numpy(siglib.sig_windows_backprop(gpu.array(paths), gpu.array(derivs), 3, **options))
+        for point in (0, 13, 20, 39):
+            broken = paths.copy()
+            broken[1, point, 2] = value
+            gradient = gpu.numpy(siglib.sig_windows_backprop(gpu.array(broken), gpu.array(derivs), 3, **options))
+            assert_same_bits(gradient[0], before[0])
+            sees = (starts <= point) & (point < ends)
+            reached = [np.arange(i, j) for i, j in zip(starts[sees], ends[sees], strict=True)]
+            free = np.setdiff1d(np.arange(40), np.concatenate([np.zeros(0, int), *reached]))
+            expected = gradient_by_definition(paths[1:], starts[~sees], ends[~sees], derivs[1:, ~sees], 3)
+            assert_close(gradient[1, free], expected[0, free], 1e-12)
+
+
 @pytest.mark.parametrize("scalar_term", [False, True])
 def test_nothing_to_do(gpu: Gpu, scalar_term: bool) -> None:
     def call(path: np.ndarray, degree: int = 2, *args: int, **options: object) -> np.ndarray:

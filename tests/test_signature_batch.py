@@ -175,3 +175,28 @@ def test_the_same_call_gives_the_same_bits(dtype: np.dtype, index: int) -> None:
         np.full(sig.size, np.nan, dtype)  # what memory held before must not matter
         assert_same_bits(siglib.sig(paths, degree, **options), sig)
         assert_same_bits(siglib.sig_backprop(paths, sig, derivs, degree, **options), gradient)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree", "length", "options"),
+    [
+        (2, 4, 20_000, {}),
+        (3, 5, 6000, {}),
+        (4, 6, 3000, {}),
+        (2, 3, 7001, {"lead_lag": True, "time_aug": True}),
+        (6, 3, 4003, {}),
+    ],
+)
+def test_gradients_at_the_borders_of_chunks(
+    instruction_set: str, dimension: int, degree: int, length: int, options: dict
+) -> None:
+    """They are as exact as elsewhere: small differences, for a smooth path, of what two chunks have computed."""
+    times = np.linspace(0, 1, length)
+    path = np.stack([np.sin((3 + k) * times + k) for k in range(dimension)], axis=1)[None]
+    sigs = siglib.sig(path, degree, **options)
+    derivs = np.random.default_rng(0).standard_normal(sigs.shape)
+    whole = np.repeat(path, 16, axis=0), np.repeat(sigs, 16, axis=0), np.repeat(derivs, 16, axis=0)  # is not cut
+    difference = siglib.sig_backprop(path, sigs, derivs, degree, **options)[0]
+    difference -= siglib.sig_backprop(*whole, degree, **options)[0]
+    errors = np.abs(difference).max(axis=1)[1:-1]
+    assert errors.max() <= 5 * np.quantile(errors, 0.99)

@@ -266,6 +266,58 @@ def test_what_is_not_finite_stays_in_its_windows(rng: np.random.Generator, value
     assert (finite == (np.arange(300) < 200)).all()
 
 
+# Blocks, pieces and lanes of every kind, of 64 points.
+WINDOWS = {
+    "sliding": sliding(64, 8, 1),
+    "wide": sliding(64, 17, 2),
+    "few": sliding(64, 40, 12),
+    "apart": sliding(64, 8, 8),
+    "any": random_windows(np.random.default_rng(5), 64, 40),
+    "nested": (np.arange(30), np.arange(64, 34, -1)),
+    "one start": (np.zeros(60, int), np.arange(2, 62)),
+}
+
+
+@pytest.mark.parametrize("windows", WINDOWS)
+@pytest.mark.parametrize("batch", [1, 2, 9])
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 3), (2, 3), (3, 2)])
+def test_gradients_of_windows_that_see_nothing_infinite(
+    instruction_set: str, rng: np.random.Generator, dimension: int, degree: int, batch: int, windows: str
+) -> None:
+    starts, ends = WINDOWS[windows]
+    paths = random_paths(rng, batch, 64, dimension)
+    derivs = rng.standard_normal((batch, len(starts), siglib.sig_length(dimension, degree)))
+    before = siglib.sig_windows_backprop(paths, derivs, degree, starts=starts, ends=ends)
+    for value in (np.nan, np.inf):
+        for point in (0, 3, 20, 31, 47, 63):
+            b = point % batch
+            broken = paths.copy()
+            broken[b, point, -1] = value
+            gradient = siglib.sig_windows_backprop(broken, derivs, degree, starts=starts, ends=ends)
+            others = np.arange(batch) != b
+            assert_same_bits(gradient[others], before[others])
+            sees = (starts <= point) & (point < ends)
+            reached = [np.arange(i, j) for i, j in zip(starts[sees], ends[sees], strict=True)]
+            free = np.setdiff1d(np.arange(64), np.concatenate([np.zeros(0, int), *reached]))
+            expected = gradient_by_definition(
+                paths[b : b + 1], starts[~sees], ends[~sees], derivs[b : b + 1, ~sees], degree
+            )
+            assert_close(gradient[b, free], expected[0, free], 1e-12)
+
+
+def test_gradients_of_windows_before_an_overflow(dtype: np.dtype, rng: np.random.Generator) -> None:
+    """Nothing in the path is infinite, but signatures of windows that see the jump are."""
+    path = random_paths(rng, 100, 2, dtype=dtype)
+    path[60:, 0] += np.finfo(dtype).max / 8
+    derivs = rng.standard_normal((91, 14)).astype(dtype)
+    starts, ends = sliding(100, 10, 1)
+    gradient = siglib.sig_windows_backprop(path, derivs, 3, 10)
+    assert not np.isfinite(gradient[59]).all()
+    expected = gradient_by_definition(path[None, :60], starts[:51], ends[:51], derivs[None, :51], 3)[0]
+    # Windows from point 51 on see the jump.
+    assert_close(gradient[:51], expected[:51], TOLERANCE[dtype.name])
+
+
 @pytest.mark.parametrize("scalar_term", [False, True])
 def test_nothing_to_do(scalar_term: bool) -> None:
     n = 6 + scalar_term

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
 from .coefficients_trie cimport Trie
-from .increments cimport Transform, load_letter, load_letter_backprop
+from .increments cimport MOST_LANES, Transform, load_letter, load_letter_backprop, load_time
 from .lane_moves cimport gather, load_columns, prefetch_line, store_columns
 from .lanes cimport real, vd, vf
 
@@ -151,8 +151,12 @@ cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const
     cdef real* target
     cdef const real* points[16]
     cdef const real* numbers[16]
+    cdef double start[MOST_LANES]
+    cdef double stop[MOST_LANES]
     for lane in range(plan.width):
         virtual = virtual_of(plan, group, lane)
+        start[lane] = chunk_start(plan, virtual) + first
+        stop[lane] = min(chunk_start(plan, virtual) + chunk_length(plan, virtual), start[lane] + n)
         points[lane] = path + virtual // plan.n_chunks * strides[0] + (chunk_start(plan, virtual) + first) * strides[1]
         full = full and chunk_length(plan, virtual) >= first + n
     ahead = ahead * strides[1]
@@ -161,7 +165,10 @@ cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const
         memset(dx + n * row, 0, (padded - n) * row * sizeof(real))
         return
     for i in range(trie.n_letters):
-        if full and not (plan.transform.time_aug and trie.letters[3 * i] == plan.transform.d - 1):
+        if plan.transform.time_aug and trie.letters[3 * i] == plan.transform.d - 1:
+            load_time(&plan.transform, start, stop, padded, dx + columns[i] * plan.width, row)
+            continue
+        if full:
             for lane in range(plan.width):
                 numbers[lane] = points[lane] + trie.letters[3 * i] * strides[2]
             target = dx + columns[i] * plan.width

@@ -17,14 +17,19 @@ from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .corrected_step cimport step, step_backprop
-from .increments cimport Transform, load_rows, load_rows_backprop, make_transform
+from .increments cimport (
+    MOST_LANES,
+    Transform,
+    load_rows,
+    load_rows_backprop,
+    load_time,
+    make_transform,
+    set_time_words_of_lanes,
+    sets_time_words,
+)
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_start
-
-cdef enum:
-    MAX_LANES = 16
-
 
 cdef struct Job:
     # What all lane groups of one call share. Strides count numbers.
@@ -95,12 +100,18 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
 cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, const Job* job) noexcept nogil:
     """1 / k for k = 1..degree, and the increments of a lane group; lanes behind the last path repeat it."""
     cdef Py_ssize_t k, lane, d = job.transform.d, width = n_lanes(dx)
+    cdef double start[MOST_LANES]
+    cdef double stop[MOST_LANES]
     for k in range(1, job.degree + 1):
         for lane in range(width):
             inverse[k * width + lane] = <real>1 / <real>k
     for lane in range(width):
         load_rows(path + min(group * width + lane, job.batch - 1) * job.path_stride, job.point_stride,
                   job.channel_stride, &job.transform, 0, job.transform.n_rows, dx + lane, d * width, <int>width)
+        start[lane] = 0
+        stop[lane] = job.transform.n_rows
+    if job.transform.time_aug:
+        load_time(&job.transform, start, stop, job.transform.n_rows, dx + (d - 1) * width, d * width)
 
 
 cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t group,
@@ -112,8 +123,9 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
     cdef real* c = dx + job.transform.n_rows * d * width
     cdef real* s = c + job.n_terms * width
     cdef real* v = s + job.n_words * width
-    cdef void* terms[MAX_LANES]
-    cdef void* outs[MAX_LANES]
+    cdef void* terms[MOST_LANES]
+    cdef void* outs[MOST_LANES]
+    cdef double durations[MOST_LANES]
     for lane in range(width):
         row = min(group * width + lane, job.batch - 1)
         terms[lane] = <void*>&correction[row if correction.shape[0] > 1 else 0, 0, 0]
@@ -125,6 +137,10 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
         store_columns(<const vd*>s, <void* const*>outs, 0, job.n_words, n_live)
     else:
         walk(<vf*>s, <vf*>v, <const vf*>dx, <vf*>c, <const void* const*>terms, <const vf*>scratch, job)
+        if sets_time_words(&job.transform, s):
+            for lane in range(width):
+                durations[lane] = job.transform.time_step * job.transform.n_rows
+            set_time_words_of_lanes(durations, d, job.degree, <float*>s)
         store_columns(<const vf*>s, <void* const*>outs, 0, job.n_words, n_live)
     if job.scalar_term:
         for lane in range(n_live):
@@ -148,10 +164,10 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
     cdef real* g = s + job.n_words * width
     cdef real* b = g + job.n_words * width
     cdef real* v = b + job.n_words * width
-    cdef void* terms[MAX_LANES]
-    cdef void* term_derivs[MAX_LANES]
-    cdef void* sigs[MAX_LANES]
-    cdef void* sig_derivs[MAX_LANES]
+    cdef void* terms[MOST_LANES]
+    cdef void* term_derivs[MOST_LANES]
+    cdef void* sigs[MOST_LANES]
+    cdef void* sig_derivs[MOST_LANES]
     cdef bint wanted = correction_derivs.shape[0] > 0
     for lane in range(width):
         row = min(group * width + lane, job.batch - 1)

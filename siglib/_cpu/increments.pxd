@@ -6,7 +6,21 @@ increments of the transformed path are its *rows*: with lead-lag, row 2k moves t
 block from point k to point k + 1.
 """
 
+from libc.math cimport frexp, ldexp
+
 from .lanes cimport real
+
+cdef extern from "lane_time.h" nogil:
+    void load_time_vd(const double* first, const double* stop, Py_ssize_t n, double step, double grid, double* dx,
+                      Py_ssize_t stride)
+    void load_time_vf(const double* first, const double* stop, Py_ssize_t n, double step, double grid, float* dx,
+                      Py_ssize_t stride)
+    void set_time_words_of_lanes(const double* durations, Py_ssize_t d, Py_ssize_t degree, float* sig)
+
+cdef enum:
+    MOST_LANES = 16
+    # So few float32 increments do not add up to an error that is worth setting the words of time alone.
+    FEW_ROWS = 32
 
 
 cdef struct Transform:
@@ -17,6 +31,7 @@ cdef struct Transform:
     bint time_aug
     bint lead_lag
     double time_step             # increment of the time channel in every row
+    double time_grid             # what, added and taken off again, rounds time to multiples of one small number
 
 
 cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, bint time_aug, bint lead_lag,
@@ -29,13 +44,53 @@ cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, bi
     t.d = (2 * dimension if lead_lag else dimension) + time_aug
     t.n_rows = 0 if length < 2 else 2 * (length - 1) if lead_lag else length - 1
     t.time_step = end_time / t.n_rows if t.n_rows > 0 else 0
+    t.time_grid = time_grid(end_time)
     return t
+
+
+cdef inline double time_grid(double end_time) noexcept nogil:
+    """`Transform.time_grid`: of the multiples that float32 holds, up to |end_time|, without rounding.
+
+    A rounded step, added up a million times, is off by the millionfold of its error, and each sum is rounded, too.
+    Differences of times on a grid add up without any rounding, in every order, to end_time itself.
+    """
+    cdef int exponent = 0
+    cdef double fraction = frexp(end_time, &exponent)
+    if fraction == 0.5 or fraction == -0.5:
+        exponent -= 1                       # a power of two
+    # The last bit of 1.5 * 2^52 counts 1: that of the number below counts 2^-24 of the power of two above end_time.
+    return ldexp(1.5, 52 + max(exponent - 24, -149)) if exponent < 990 else 0
+
+
+cdef inline bint sets_time_words(const Transform* t, const real* tag) noexcept nogil:
+    """Whether words of time alone are set instead of added up; `tag` only names the type."""
+    if real is double:
+        return False
+    else:
+        return t.time_aug and t.n_rows > FEW_ROWS
+
+
+cdef inline double time_of(const Transform* t, double row) noexcept nogil:
+    """Where time is before a row, on the grid."""
+    return (row * t.time_step + t.time_grid) - t.time_grid
+
+
+cdef inline void load_time(const Transform* t, const double* first, const double* stop, Py_ssize_t n_rows, real* dx,
+                           Py_ssize_t dx_stride) noexcept nogil:
+    """The time of n_rows rows of all lanes: in lane l those from first[l] on, and zeros from row stop[l] on.
+
+    Row k goes to dx + k * dx_stride.
+    """
+    if real is double:
+        load_time_vd(first, stop, n_rows, t.time_step, t.time_grid, dx, dx_stride)
+    else:
+        load_time_vf(first, stop, n_rows, t.time_step, t.time_grid, dx, dx_stride)
 
 
 cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t channel_stride, const Transform* t,
                            Py_ssize_t first, Py_ssize_t n_rows, real* dx, Py_ssize_t dx_stride,
                            int width) noexcept nogil:
-    """Rows first..first + n_rows - 1 of one path into one lane.
+    """Rows first..first + n_rows - 1 of one path into one lane, but for their time: see `load_time`.
 
     Strides count numbers. Row first + k goes to dx + k * dx_stride, its letters `width` apart.
     """
@@ -61,9 +116,20 @@ cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t c
                 target[0] = after - before
                 target = target + dx_stride
                 before = after
-    if t.time_aug:
-        for k in range(n_rows):
-            dx[k * dx_stride + (t.d - 1) * width] = <real>t.time_step
+
+
+cdef inline void set_time_words(double duration, Py_ssize_t d, Py_ssize_t degree, real* sig) noexcept nogil:
+    """The words of time alone, T^n / n!, in a float32 signature.
+
+    The increments of time add up without rounding, but their products do not: n of them are off by about the root of n.
+    """
+    cdef Py_ssize_t n, size = 1
+    cdef double power = 1
+    for n in range(1, degree + 1):
+        size *= d
+        power = power * (duration * (1.0 / n))
+        sig[size - 1] = <real>power         # time is the last letter
+        sig = sig + size
 
 
 cdef inline real row_gradient(const real* gx, Py_ssize_t step, const Transform* t, Py_ssize_t i,
@@ -102,7 +168,10 @@ cdef inline void load_letter(const real* path, Py_ssize_t row_stride, Py_ssize_t
     cdef const real* point
     if t.time_aug and letter == t.d - 1:
         for k in range(n_rows):
-            dx[k * dx_stride] = <real>t.time_step
+            if real is double:
+                dx[k * dx_stride] = t.time_step
+            else:
+                dx[k * dx_stride] = <real>(time_of(t, first + k + 1) - time_of(t, first + k))
     elif t.lead_lag:
         for k in range(n_rows):
             row = first + k

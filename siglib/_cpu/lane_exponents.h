@@ -19,6 +19,7 @@
  * bits of a number, and setting the bits of 2^MANTISSA makes a number of such an integer. */
 #define SIGLIB_DEFINE_EXPONENTS(vec, real, integer, W, MANTISSA, BIAS)                                           \
   typedef integer vec##_bits __attribute__((vector_size(SIGLIB_LANE_BYTES), may_alias));                         \
+  typedef unsigned integer vec##_unsigned __attribute__((vector_size(SIGLIB_LANE_BYTES), may_alias));            \
   SIGLIB_LANE vec exponent_of_##vec(vec v) {                                                                     \
     const integer one = (integer)1 << MANTISSA;                                                                  \
     vec##_bits biased = ((vec##_bits)v >> MANTISSA) & (2 * BIAS + 1);                                            \
@@ -31,7 +32,7 @@
     vec##_bits high = (vec##_bits)(e > (real)BIAS), normal = (vec##_bits)(e > -(real)BIAS);                      \
     vec clamped = (vec)(((vec##_bits)top & high) | ((vec##_bits)e & ~high));                                     \
     vec##_bits biased = (vec##_bits)(clamped + (real)(((integer)3 << (MANTISSA - 1)) + BIAS));                   \
-    return (vec)((biased << MANTISSA) & normal);                                                                 \
+    return (vec)((vec##_bits)((vec##_unsigned)biased << MANTISSA) & normal);                                                                 \
   }                                                                                                              \
   SIGLIB_LANE vec rounded_half_##vec(vec e) {                                                                    \
     const real magic = (real)((integer)3 << (MANTISSA - 1));                                                     \

@@ -19,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
-from .increments cimport Transform, make_transform
+from .increments cimport Transform, make_transform, set_time_words, sets_time_words
 from .lane_moves cimport load_columns
 from .lane_windows cimport copies_at, copies_of, number_at, set_number, store_at
 from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
@@ -34,8 +34,9 @@ from .signature_groups cimport (
     store_item,
     store_last_points,
     suffix_letters,
+    suffix_of_lane,
 )
-from .signature_plan cimport Plan, fits, make_plan, n_copies, n_suffix_sets
+from .signature_plan cimport Plan, ceil_div, fits, make_plan, n_copies, n_suffix_sets
 from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
 from .signature_tree_adjoint cimport walk_adjoint
@@ -115,6 +116,33 @@ cdef void read(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const 
     load_item(plan, group, suffix_set, source, source_stride, order, once, depth, ending, tree)
 
 
+cdef void set_time(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, real* ending,
+                   real* tree) noexcept nogil:
+    """The words of time alone, as in `set_time_words`, of the items that have them; of paths that are not cut."""
+    cdef Py_ssize_t suffix, n, size
+    cdef int lane
+    cdef double duration = plan.transform.time_step * plan.transform.n_rows, power
+    cdef real* word
+    for lane in range(plan.width):
+        suffix = suffix_of_lane(plan, group, lane, suffix_set)
+        n = 0
+        power = 1
+        while n < plan.s and suffix >= 0 and suffix % plan.d == plan.d - 1:
+            suffix //= plan.d
+            n += 1
+            power = power * (duration * (1.0 / n))
+            ending[(n - 1) * plan.width + lane] = <real>power
+        if n < plan.s or suffix < 0:
+            continue
+        word = tree + lane
+        size = 1
+        for n in range(plan.s + 1, plan.degree + 1):
+            size *= plan.d
+            power = power * (duration * (1.0 / n))
+            word[(size - 1) * plan.width] = <real>power
+            word = word + size * plan.width
+
+
 cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order,
                        Py_ssize_t unit, real* scratch, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers,
                        real* out, Py_ssize_t out_stride) noexcept nogil:
@@ -158,6 +186,8 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
             if due(&spent, (stop - first) * plan.tree_size):
                 return
             stop = first
+        if plan.n_chunks == 1 and sets_time_words(&plan.transform, scratch):
+            set_time(plan, group, suffix_set, scratch + at.ending, scratch + at.tree)
         store(plan, group, suffix_set, scratch + at.ending, scratch + at.tree, order, out, out_stride)
 
 
@@ -298,6 +328,8 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
                     for c in range(2, plan.n_chunks):
                         product(&out[b, scalar_term], virtual + (b * plan.n_chunks + c) * n_words, &out[b, scalar_term],
                                 plan.d, degree)
+                    if sets_time_words(&transform, virtual):
+                        set_time_words(end_time, plan.d, degree, &out[b, scalar_term])
                 free(virtual)
     end_watch(&watch)
     if status != 0:
@@ -440,7 +472,7 @@ cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan,
             group = end = 0
             while next_unit(loop, &group, &end):
                 reduce_blocks(plan, group, gx, gx_size, out, last_derivs)
-    store_last_points(plan, last_derivs, out)
+    store_last_points(plan, sig, derivs, row_stride, last_derivs, out)
     free(raw)
     free(raw_gx)
     free(order)
@@ -532,6 +564,8 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
                         break
                     chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term],
                                      prefixes, cotangents + b * plan.n_chunks * n_words)
+                # At least one row of padding behind each chunk: see `store_group`.
+                plan.padded_rows = ceil_div(plan.chunk_rows + 1, PAIR) * PAIR
                 status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0],
                                   n_threads)
             free(virtual)

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from ._interruption cimport due
-from .increments cimport load_rows, load_rows_backprop
+from .increments cimport MOST_LANES, load_rows, load_rows_backprop, load_time
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, store_at
 from .lanes cimport real, vd, vf
@@ -51,6 +51,9 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
     strides: those of path (n_paths, length, dimension), in numbers. The last row of dx is overwritten by anything.
     """
     cdef Py_ssize_t first, row, i, length, virtual, copy, spent = 0, row_size = plan.d * plan.width
+    cdef Py_ssize_t n_letters = plan.d - plan.transform.time_aug
+    cdef double start[MOST_LANES]
+    cdef double stop[MOST_LANES]
     cdef int lane
     if transpose_group(path, strides, plan, group, dx):
         return
@@ -61,13 +64,18 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
         for lane in range(plan.width):
             locate(plan, group, lane, &virtual, &copy)
             length = max(0, min(<Py_ssize_t>32, chunk_length(plan, virtual) - first))
+            start[lane] = chunk_start(plan, virtual) + first
+            stop[lane] = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             if length > 0:
                 load_rows(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
                           chunk_start(plan, virtual) + first, length, dx + first * row_size + lane, row_size,
                           plan.width)
             for row in range(first + length, min(first + 32, plan.padded_rows)):
-                for i in range(plan.d):
+                for i in range(n_letters):
                     dx[row * row_size + i * plan.width + lane] = 0
+        if plan.transform.time_aug:
+            load_time(&plan.transform, start, stop, min(<Py_ssize_t>32, plan.padded_rows - first),
+                      dx + first * row_size + n_letters * plan.width, row_size)
 
 
 cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane,
@@ -295,8 +303,11 @@ cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real*
     dimension).
 
     The last point of each virtual path goes to last_derivs (n_virtual, dimension): the next chunk touches it as well.
+    Where one does, the gradient of an increment of zero behind the chunk, which is the first row of padding, is taken
+    off: see `store_last_points`.
     """
     cdef Py_ssize_t i, virtual, copy, point, n_points = plan.transform.length, dimension = plan.transform.dimension
+    cdef const real* behind
     cdef Py_ssize_t size = group_size(plan, group), copies = n_copies(plan, group)
     cdef int lane
     if copies > 1:
@@ -311,10 +322,47 @@ cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real*
         load_rows_backprop(gx + lane, &plan.transform, chunk_length(plan, virtual), plan.width,
                            out + (virtual // plan.n_chunks * n_points + point) * dimension,
                            last_derivs + virtual * dimension)
+        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < plan.transform.n_rows:
+            behind = gx + chunk_length(plan, virtual) * plan.d * plan.width + lane
+            for i in range(dimension):
+                last_derivs[virtual * dimension + i] -= behind[i * plan.width]
+                if plan.transform.lead_lag:
+                    last_derivs[virtual * dimension + i] -= behind[(dimension + i) * plan.width]
 
 
-cdef inline void store_last_points(const Plan* plan, const real* last_derivs, real* out) noexcept nogil:
-    """Add what `store_group` left: every virtual path's gradient at its last point."""
+cdef inline real gradient_in_front(const real* sig, const real* derivs, Py_ssize_t letter, Py_ssize_t d,
+                                   Py_ssize_t degree) noexcept nogil:
+    """The gradient of an increment of zero in front of a signature: what is left of the words that begin with the
+    letter."""
+    cdef Py_ssize_t _n, v, size = 1
+    cdef int i
+    cdef real total = derivs[letter]
+    cdef real sums[8]
+    for i in range(8):
+        sums[i] = 0
+    for _n in range(1, degree):
+        derivs = derivs + size * d
+        size *= d
+        for v in range(0, size - 7, 8):
+            for i in range(8):
+                sums[i] += derivs[letter * size + v + i] * sig[v + i]
+        for v in range(size // 8 * 8, size):
+            total += derivs[letter * size + v] * sig[v]
+        sig = sig + size
+    for i in range(8):
+        total += sums[i]
+    return total
+
+
+cdef inline void store_last_points(const Plan* plan, const real* sig, const real* derivs, Py_ssize_t row_stride,
+                                   const real* last_derivs, real* out) noexcept nogil:
+    """Add what `store_group` left: every virtual path's gradient at its last point.
+
+    Between two chunks that is a difference of the gradients of two increments, one from either chunk, and errors grow
+    along each: they would not cancel, as they do elsewhere. An increment of zero between them has one gradient, and
+    both chunks know it with the error that they have there. So the difference is that of each chunk to its own. sig,
+    derivs (n_virtual, n_words), rows row_stride apart: signatures of virtual paths and their cotangents.
+    """
     cdef Py_ssize_t virtual, path, point, i, n_points = plan.transform.length, dimension = plan.transform.dimension
     cdef real* target
     for path in range(plan.n_paths):
@@ -326,5 +374,9 @@ cdef inline void store_last_points(const Plan* plan, const real* last_derivs, re
         if plan.transform.lead_lag:
             point //= 2
         target = out + (virtual // plan.n_chunks * n_points + point) * dimension
+        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < plan.transform.n_rows:
+            for i in range(plan.d - plan.transform.time_aug):
+                target[i % dimension] += gradient_in_front(sig + (virtual + 1) * row_stride,
+                                                           derivs + (virtual + 1) * row_stride, i, plan.d, plan.degree)
         for i in range(dimension):
             target[i] += last_derivs[virtual * dimension + i]

@@ -110,7 +110,7 @@ cdef inline void load_increments(const real* path, const Py_ssize_t* strides, co
                                  const Group* shape, const int64_t* left, const int64_t* right,
                                  real* x) noexcept nogil:
     """x (n_left + n_right, d, width): the increments in the order of the scans; missing ones stay as they are, zero."""
-    cdef Py_ssize_t which, k, step, at, i
+    cdef Py_ssize_t which, k, step, at, i, n_letters = plan.d - (plan.time != NULL)
     cdef int lane
     cdef const Block* block
     cdef const real* point
@@ -124,15 +124,19 @@ cdef inline void load_increments(const real* path, const Py_ssize_t* strides, co
             at = left_start(plan, block, k - 1)
             for step in range(at - left_start(plan, block, k)):
                 point = path + which * strides[0] + (at - step - 1) * strides[1]
-                for i in range(plan.d):
+                for i in range(n_letters):
                     row[(step * plan.d + i) * plan.width] = point[strides[1] + i * strides[2]] - point[i * strides[2]]
+                if n_letters < plan.d:
+                    row[(step * plan.d + n_letters) * plan.width] = plan.time[block.middle - at + step]
             row = row + left[k] * plan.d * plan.width
         for k in range(shape.n_ranks):
             at = right_end(plan, block, k)
             for step in range(right_end(plan, block, k + 1) - at):
                 point = path + which * strides[0] + (at + step) * strides[1]
-                for i in range(plan.d):
+                for i in range(n_letters):
                     row[(step * plan.d + i) * plan.width] = point[strides[1] + i * strides[2]] - point[i * strides[2]]
+                if n_letters < plan.d:
+                    row[(step * plan.d + n_letters) * plan.width] = plan.time[at + step - block.middle]
             row = row + right[k] * plan.d * plan.width
 
 

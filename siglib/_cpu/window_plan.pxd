@@ -38,6 +38,9 @@ cdef struct WindowPlan:
     Py_ssize_t d
     Py_ssize_t degree
     Py_ssize_t n_words
+    double time_step            # if not 0, the last channel is time, which advances by it
+    float* time                 # its increments, from any middle on to either side; NULL if it is a channel like others
+    double* durations           # of the windows, in order, if their words of time alone are set instead of added up
     Py_ssize_t n_windows        # of a path
     bint shared                 # the same windows for all paths
     const int64_t* starts       # first point of each window

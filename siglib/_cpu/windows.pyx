@@ -27,8 +27,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
+from .increments cimport FEW_ROWS, set_time_words_of_lanes
+from .lane_exponents cimport any_differ_vd, any_differ_vf
 from .lane_moves cimport load_columns, store_columns
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, n_lanes, real, vd, vec, vf
 from .tensor_algebra cimport product as tensor_product
 from .tensor_algebra cimport product_backprop as tensor_product_backprop
 from .tensor_log cimport multiply_level, multiply_level_backprop
@@ -54,6 +56,7 @@ cdef enum:
 
 
 include "windows_parts.pxi"
+include "windows_finite.pxi"
 include "windows_lanes.pxi"
 include "windows_pieces.pxi"
 
@@ -75,6 +78,32 @@ cdef int make_plan(WindowPlan* plan, const int64_t[:, ::1] starts, const int64_t
         return -1
     make_blocks(plan)
     add_groups(plan)
+    return make_time(plan, n) if plan.time_step != 0 else 0
+
+
+cdef int make_time(WindowPlan* plan, Py_ssize_t n) noexcept nogil:
+    """What float32 kernels know of time, for n windows; -1 if memory is short.
+
+    Increments are differences of rounded times: such a difference is exact, and so is each sum of them that a scan
+    makes.
+    """
+    cdef Py_ssize_t row, i, k, longest = 0
+    for k in range(n):
+        longest = max(longest, plan.lasts[k] - plan.starts[k])
+    plan.time = <float*>malloc((longest + 1) * sizeof(float))
+    if plan.time == NULL:
+        return -1
+    for k in range(longest + 1):
+        plan.time[k] = <float>((k + 1) * plan.time_step) - <float>(k * plan.time_step)
+    if longest <= FEW_ROWS:
+        return 0
+    plan.durations = <double*>malloc(n * sizeof(double))
+    if plan.durations == NULL:
+        return -1
+    for row in range(n // plan.n_windows):
+        for i in range(plan.n_windows):
+            k = row * plan.n_windows + plan.order[row * plan.n_windows + i]
+            plan.durations[row * plan.n_windows + i] = (plan.lasts[k] - plan.starts[k]) * plan.time_step
     return 0
 
 
@@ -82,9 +111,12 @@ cdef void free_plan(WindowPlan* plan) noexcept nogil:
     free(plan.blocks)
     free(plan.slot)
     free(plan.slot_start)
+    free(plan.time)
+    free(plan.durations)
 
 
-cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t n_words, Py_ssize_t* strides):
+cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t n_words, double time_step,
+                         Py_ssize_t* strides):
     """The sizes, which `make_plan` starts from, and the strides of the path in numbers."""
     cdef WindowPlan plan
     cdef int k
@@ -95,14 +127,19 @@ cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t
     plan.d = path.shape[2]
     plan.degree = degree
     plan.n_words = n_words
+    plan.time_step = 0 if real is double else time_step
+    plan.time = NULL
+    plan.durations = NULL
     plan.width = n_lanes(<real*>NULL)
     return plan
 
 
 def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
-                const int64_t[:, ::1] order, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, int n_jobs):
+                const int64_t[:, ::1] order, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, double time_step,
+                int n_jobs):
     """path (batch, length, dimension); starts, lasts, order (batch or 1, n_windows); out (batch * n_windows,
-    scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends.
+    scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends. time_step: if not 0, the
+    last channel is time, which advances by it; float64 paths have time as any other channel.
     """
     cdef WindowPlan plan
     cdef Scratch at
@@ -120,7 +157,7 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
         out[:, 0] = 1
     if out.shape[0] == 0 or out.shape[1] == scalar_term:
         return
-    plan = plan_for(path, degree, out.shape[1] - scalar_term, strides)
+    plan = plan_for(path, degree, out.shape[1] - scalar_term, time_step, strides)
     with nogil:
         begin_watch(&watch)
         status = make_plan(&plan, starts, lasts, order, sizeof(real))
@@ -161,7 +198,7 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
 
 def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
                          const int64_t[:, ::1] order, const real[:, ::1] derivs, real[:, :, ::1] out,
-                         Py_ssize_t degree, bint scalar_term, int n_jobs):
+                         Py_ssize_t degree, bint scalar_term, double time_step, int n_jobs):
     """Adjoint of `sig_windows`. derivs (batch * n_windows, scalar_term + n_words); out of the shape of path."""
     cdef WindowPlan plan
     cdef Scratch at
@@ -184,7 +221,7 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     out[:, :, :] = 0
     if derivs.shape[0] == 0 or derivs.shape[1] == scalar_term:
         return
-    plan = plan_for(path, degree, derivs.shape[1] - scalar_term, strides)
+    plan = plan_for(path, degree, derivs.shape[1] - scalar_term, time_step, strides)
     with nogil:
         begin_watch(&watch)
         status = make_plan(&plan, starts, lasts, order, sizeof(real))

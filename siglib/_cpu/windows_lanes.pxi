@@ -1,8 +1,8 @@
 # One lane group of blocks of windows, forward and backward. Included by windows.pyx.
 
 cdef struct Scratch:
-    # One thread's memory, in vectors: inverse | work | x | gx | P | product | gathered | GP | slots | g_slots
-    size_t work, x, gx, P, product, gathered, GP, slots, g_slots, size
+    # One thread's memory, in vectors: inverse | work | x | gx | P | product | gathered | GP | frozen | slots | g_slots
+    size_t work, x, gx, P, product, gathered, GP, frozen, slots, g_slots, size
 
 
 cdef Scratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
@@ -15,7 +15,8 @@ cdef Scratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
     at.product = at.P + plan.n_words
     at.gathered = at.product + plan.n_words
     at.GP = at.gathered + (2 * plan.n_words if backward else plan.n_words)
-    at.slots = at.GP + (plan.n_words if backward else 0)
+    at.frozen = at.GP + (plan.n_words if backward else 0)
+    at.slots = at.frozen + (plan.n_words if backward else 0)
     at.g_slots = at.slots + (plan.n_group_slots + 1) * plan.n_words
     at.size = at.g_slots + ((plan.n_group_slots + 1) * plan.n_words if backward else 0)
     return at
@@ -72,9 +73,9 @@ cdef inline void scatter_slots(const real* g, const int64_t* slot_of, real* g_sl
 
 
 cdef inline bint locate_windows(const WindowPlan* plan, Py_ssize_t group, Py_ssize_t rank, int64_t* slot_of,
-                                int64_t* row_of) noexcept nogil:
+                                int64_t* row_of, double* durations) noexcept nogil:
     """The slot and the row of the result of every lane's window, -1 for a lane without one; whether all that have one
-    share the slot, which is slot_of[0] then."""
+    share the slot, which is slot_of[0] then. And the windows' durations, if the plan has them."""
     cdef Py_ssize_t path, at, slot = -1
     cdef int lane
     cdef bint same = True
@@ -88,6 +89,8 @@ cdef inline bint locate_windows(const WindowPlan* plan, Py_ssize_t group, Py_ssi
         at = block.row * plan.n_windows + block.first + rank
         slot_of[lane] = plan.slot[at]
         row_of[lane] = path * plan.n_windows + plan.order[at]
+        if plan.durations != NULL:
+            durations[lane] = plan.durations[at]
         if slot < 0:
             slot = slot_of[lane]
         elif slot != slot_of[lane]:
@@ -152,12 +155,15 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
     cdef bint is_one = ends == NULL
     cdef int64_t slot_of[16]
     cdef int64_t row_of[16]
+    cdef double durations[16]
     cdef void* target[16]
     cdef const vec* x = scratch + at.x
     cdef const vec* result
     cdef vec* P = scratch + at.P
     cdef int lane
     cdef bint same
+    for lane in range(plan.width):
+        durations[lane] = 0
     scan_left(x, scratch + at.slots, scratch + at.work, scratch, plan, &shape, left)
     x = x + shape.n_left * plan.d
     if ends == NULL:
@@ -173,7 +179,7 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
             right_step(x, P, P, scratch + at.work, scratch, plan)
             x = x + plan.d
             is_one = is_one and right[rank] == 0
-        same = locate_windows(plan, group, rank, slot_of, row_of)
+        same = locate_windows(plan, group, rank, slot_of, row_of, durations)
         if same and slot_of[0] == 0:
             result = P
         else:
@@ -187,6 +193,8 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
             if not is_one:
                 product(result, P, scratch + at.product, scratch + 1, plan)
                 result = scratch + at.product
+        if vec is vf and plan.durations != NULL:
+            set_time_words_of_lanes(durations, plan.d, plan.degree, <float*>result)
         for lane in range(plan.width):
             if row_of[lane] < 0:
                 target[lane] = dump
@@ -201,9 +209,10 @@ cdef bint load_cotangents(const WindowPlan* plan, Py_ssize_t group, Py_ssize_t r
                           const void* derivs, Py_ssize_t derivs_stride, int64_t* slot_of, vec* g) noexcept nogil:
     """The cotangents of all lanes' windows; see `locate_windows`."""
     cdef int64_t row_of[16]
+    cdef double durations[16]
     cdef const void* source[16]
     cdef int lane
-    cdef bint same = locate_windows(plan, group, rank, slot_of, row_of)
+    cdef bint same = locate_windows(plan, group, rank, slot_of, row_of, durations)
     for lane in range(plan.width):
         if row_of[lane] < 0:
             source[lane] = zeros
@@ -225,7 +234,8 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     cdef Scratch at = make_scratch(plan, True)
     cdef int64_t* right = left + plan.n_group_slots + 1
     cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
-    cdef Py_ssize_t rank, _i, i, k, spent = 0, n_steps = shape.n_right if ends == NULL else shape.n_right + 1
+    cdef Py_ssize_t rank, _i, i, k, spent = 0, step = shape.n_right
+    cdef Py_ssize_t n_steps = step if ends == NULL else step + 1
     cdef int64_t slot_of[16]
     cdef const vec* x = scratch + at.x
     cdef vec* minus_x = scratch + at.gx
@@ -238,7 +248,8 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     cdef vec* mine = scratch + at.gathered
     cdef vec* g_mine = mine + plan.n_words
     cdef vec* g_slot
-    cdef bint same
+    cdef Frozen frozen
+    cdef bint same, finite
     scan_left(x, slots, work, scratch, plan, &shape, left)
     x = x + (shape.n_left + shape.n_right) * plan.d
     if ends == NULL:
@@ -247,6 +258,14 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
     else:
         load_ends(ends, plan, group, True, P)
         load_end_cotangents(g_ends, plan, group, GP)
+    finite = all_finite(P, plan.n_words) and all_finite(slots + shape.n_slots * plan.n_words, plan.n_words)
+    if not finite:
+        if ends == NULL:
+            memset(<void*>mine, 0, plan.n_words * sizeof(vec))
+        else:
+            load_ends(ends, plan, group, False, mine)
+        freeze(x - shape.n_right * plan.d, shape.n_right, mine, g_mine, scratch + at.frozen, work, scratch, plan,
+               &frozen)
     memset(<void*>g_slots, 0, (shape.n_slots + 1) * plan.n_words * sizeof(vec))
     gx = gx + (shape.n_left + shape.n_right) * plan.d
     for rank in range(shape.n_ranks - 1, -1, -1):
@@ -262,6 +281,10 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
                 # P is 1.
                 for i in range(plan.n_words):
                     g_slot[i] = g_slot[i] + g[i]
+            elif not finite:
+                copy_live(slots + slot_of[0] * plan.n_words, plan, group, rank, mine)
+                copy_live(P, plan, group, rank, g_mine)
+                product_backprop(g, mine, g_mine, g_slot, GP, plan)
             else:
                 product_backprop(g, slots + slot_of[0] * plan.n_words, P, g_slot, GP, plan)
         else:
@@ -283,6 +306,9 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
             for i in range(plan.d):
                 minus_x[i] = -x[i]
             right_step(minus_x, P, P, work, scratch, plan)
+            step -= 1
+            if not finite:
+                thaw(&frozen, step, P, plan)
             right_step_backprop(x, P, GP, gx, work, scratch, plan)
         n_steps -= right[rank]
     # The left scan, backwards: P and GP are Q and its cotangent now.

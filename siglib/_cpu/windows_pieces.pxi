@@ -112,7 +112,9 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
     cdef vec* g = scratch + at.product
     cdef vec* GP = scratch + at.GP
     cdef vec* Q
+    cdef bint finite
     scan_left(scratch + at.x, slots, scratch + at.work, scratch, plan, &shape, left)
+    finite = all_finite(slots + shape.n_slots * plan.n_words, plan.n_words)
     memset(<void*>GP, 0, plan.n_words * sizeof(vec))
     for rank in range(shape.n_ranks - 1, -1, -1):
         if due(&spent, 2 * plan.degree * plan.n_words):
@@ -130,6 +132,9 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
             for i in range(plan.n_words):
                 GP[i] = GP[i] + g[i]
         else:
+            if not finite:
+                copy_live(Q, plan, group, rank, scratch + at.frozen)
+                Q = scratch + at.frozen
             product_backprop(g, Q, Q, scratch + at.g_slots, GP, plan)
         for _i in range(right[rank]):
             if due(&spent, plan.n_words):

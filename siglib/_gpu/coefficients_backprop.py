@@ -140,7 +140,7 @@ def _long_back(
             n_blocks,
             threads,
             (
-                *(path, len(path), *source_of(path, gx.shape[2], *transform)[:9], tables.letters),
+                *(path, len(path), *source_of(path, gx.shape[2], *transform)[:10], tables.letters),
                 *(tables.long_starts[first : first + n_chains + 1], n_chains, *at_ends),
                 *(gx, n_sums, first_sum, int(first > 0), schemes, size),
             ),

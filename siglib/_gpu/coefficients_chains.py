@@ -6,7 +6,7 @@ from typing import Any
 from .. import _word_chains
 from .._word_chains import Chains
 from ._launch import c_type, empty, launch, most_shared
-from .path import strides
+from .path import strides, time_steps
 from .sizes import SCRATCH_BYTES
 
 BLOCK = _word_chains.MOST_CHAINS
@@ -43,9 +43,18 @@ def source_of(path: Any, chunk: int, time_aug: bool, lead_lag: bool, end_time: f
     """What kernels are told about the path."""
     dimension, n_rows = path.shape[2], n_increments(path, lead_lag)
     d = (2 * dimension if lead_lag else dimension) + time_aug
-    time_step = float(end_time) / max(n_rows, 1)
     n_chunks = -(-n_rows // max(chunk, 1)) or 1
-    return (*strides(path), n_rows, dimension, d, int(time_aug), int(lead_lag), time_step, n_chunks, chunk)
+    return (
+        *strides(path),
+        n_rows,
+        dimension,
+        d,
+        int(time_aug),
+        int(lead_lag),
+        *time_steps(end_time, n_rows),
+        n_chunks,
+        chunk,
+    )
 
 
 def blocks(parts: Any, n_virtual: int) -> tuple[int, int]:
@@ -68,7 +77,7 @@ def entries(
 ) -> None:
     """The coefficients of all chunks of paths: of the entries at `columns`, or of all entries without any (0, 0)."""
     source = source_of(path, chunk, *transform)
-    n_virtual, n_entries = len(path) * source[9], len(chains.letters)
+    n_virtual, n_entries = len(path) * source[10], len(chains.letters)
     if len(chains.parts):
         staged = staged_numbers(chains.parts)
         launch(
@@ -90,7 +99,7 @@ def entries(
             n_virtual * chains.n_long,
             threads,
             (
-                *(path, out, *source[:9], tables.letters, tables.long_starts, chains.n_long),
+                *(path, out, *source[:10], tables.letters, tables.long_starts, chains.n_long),
                 *(*columns, n_entries, out.shape[1], int(len(chains.parts) == 0)),
             ),
             shared,

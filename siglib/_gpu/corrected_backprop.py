@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from . import chen
 from ._launch import c_type, empty, launch
-from .path import strides
+from .path import strides, time_steps
 from .sizes import SCRATCH_BYTES, check_words, literal, shared_bytes, words_up_to
 
 # Increments of a time chunk, unless its signature is so large that the chunks of one path would take too much memory.
@@ -106,7 +106,7 @@ def sig_backprop(
             n,
             state.threads,
             (
-                *(x, *strides(x), dimension, n_rows, int(time_aug), float(end_time) / n_rows),
+                *(x, *strides(x), dimension, n_rows, int(time_aug), *time_steps(end_time, n_rows)),
                 *(terms.terms, terms.path_step, terms.row_step, terms.n_terms),
                 *(s, g, length if n_chunks > 1 else stride, gx, term_derivs, scratch, state.n_scratch),
                 *(n_chunks, chunk, d, degree, m, state.tile),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ._launch import c_type, empty, launch, most_shared
 from .corrected_backprop import sig_backprop
-from .path import strides
+from .path import strides, time_steps
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
 from .sizes import SCRATCH_BYTES, check_words
 from .tensor import index_type, multiply_chunks
@@ -114,7 +114,7 @@ def sig_of_chunks(
     terms_staged = rows.row_step > 0 and n_staged >= min(chunk, _FEWEST_STAGED)
     most = min(chunk, n_staged) if terms_staged else chunk
     staging = make_staging(plan, d, most, path.itemsize, most_shared() - row_bytes * most * terms_staged)
-    source = (*strides(path), n_rows, dimension, d, int(time_aug), float(end_time) / n_rows, n_chunks, chunk)
+    source = (*strides(path), n_rows, dimension, d, int(time_aug), *time_steps(end_time, n_rows), n_chunks, chunk)
     n, width, dx = staging.n, staging.width, 0
     if n == 0:
         n, terms_staged = chunk, False
@@ -146,7 +146,7 @@ def _increments(
         -(-dx.size // _POINT_THREADS),
         _POINT_THREADS,
         (
-            *(path, *strides(path), path.shape[2], n_rows, int(time_aug), 0, float(end_time) / n_rows),
+            *(path, *strides(path), path.shape[2], n_rows, int(time_aug), 0, *time_steps(end_time, n_rows)),
             *(dx, dx.size, n_chunks, chunk, chunk, width),
         ),
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._time import time_grid
 from ._launch import c_type, launch
 
 _BLOCK = 256
@@ -10,6 +11,11 @@ _BLOCK = 256
 def strides(array: Any) -> tuple[int, ...]:
     """Strides of an array, counted in numbers."""
     return tuple(stride // array.itemsize for stride in array.strides)
+
+
+def time_steps(end_time: float, n_rows: int) -> tuple[float, float]:
+    """What kernels are told about time: its step, and what rounds it."""
+    return float(end_time) / max(n_rows, 1), time_grid(end_time)
 
 
 def transform_path(path: Any, out: Any, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._launch import c_type, empty, launch, most_shared, n_processors
-from .path import strides
+from .path import strides, time_steps
 from .signature_backprop import sig_backprop
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
 from .sizes import SCRATCH_BYTES
@@ -97,7 +97,7 @@ def sig_of_chunks(
             d,
             int(time_aug),
             int(lead_lag),
-            float(end_time) / n_rows,
+            *time_steps(end_time, n_rows),
             n_chunks,
             chunk,
             plan.n_roots,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from . import chen
 from ._launch import USUAL_SHARED, c_type, empty, launch
-from .path import strides
+from .path import strides, time_steps
 from .sizes import SCRATCH_BYTES, check_words, shared_bytes
 
 THREADS = 128
@@ -174,7 +174,7 @@ def sig_backprop(
         + (0 if rows.staged else rows.padded * plan.padded)
     )
     step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
-    transform = (int(time_aug), int(lead_lag), float(end_time) / n_increments)
+    transform = (int(time_aug), int(lead_lag), *time_steps(end_time, n_increments))
     for start in range(0, batch, step):
         piece = slice(start, min(start + step, batch))
         x, s, g, stride = path[piece], sig[piece], sig_derivs[piece], length + scalar_term

@@ -72,6 +72,9 @@ class WindowPlan:
         start, last = ((np.take_along_axis(table, order, 1) + path * apart).ravel() for table in (starts, lasts))
         self.window = (order + path * n).ravel()  # in the order of the blocks
 
+        self.n_increments = (lasts - starts).ravel()
+        self.longest = int(self.n_increments.max())
+
         first = _first_windows(start, last, most)
         n_blocks = len(first)
         self.block_windows = np.append(first, self.n_windows)
@@ -173,6 +176,11 @@ class WindowPlan:
         left[self.scan_block[is_left]] = np.diff(self.scan_steps)[is_left]
         lowest = np.minimum.accumulate((self.middle - left)[::-1])[::-1]
         return _uploaded(self.middle, lowest, begins, begins[:-1] + left)
+
+    @cached_property
+    def increments_table(self) -> Any:
+        """How many increments each window has, on the device."""
+        return _uploaded(self.n_increments)[0]
 
     @cached_property
     def step_table(self) -> Any:

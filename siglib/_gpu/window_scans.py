@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._time import time_grid
 from ._launch import c_type, empty, launch
 from .path import strides
 from .tensor import index_type
@@ -47,11 +48,15 @@ def scan(
     )
 
 
-def increments(path: Any, width: int) -> Any:
-    """The increments of the paths, (batch, length - 1, width), with zeros behind the channels."""
+def increments(path: Any, width: int, time_step: float, longest: int) -> Any:
+    """The increments of the paths, (batch, length - 1, width), with zeros behind the channels.
+
+    time_step: if not 0, the last channel is time, which advances by it, in windows of `longest` increments at most.
+    """
     n_paths, length, d = path.shape
     out = empty((n_paths, length - 1, width), path)
     sizes = (out.size, 1, length - 1, length - 1, width)
-    args = (path, *strides(path), d, length - 1, 0, 0, 0.0, out, *sizes)
+    time = int(time_step != 0)
+    args = (path, *strides(path), d - time, length - 1, time, 0, time_step, time_grid(time_step * longest), out, *sizes)
     launch("increments.cu", f"path_increments<{c_type(path)}>", -(-out.size // _THREADS), _THREADS, args)
     return out

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .._time import sets_time_words
 from ._launch import c_type, empty, launch
 from .sizes import SCRATCH_BYTES
 from .tensor import template
-from .window_plan import plan_for
+from .window_plan import WindowPlan, plan_for
 from .window_scans import increments, scan, scanned_rows
 from .windows_backprop import sig_windows_backprop
 
@@ -28,10 +29,12 @@ def sig_windows(
     out: Any,
     degree: int,
     scalar_term: bool,
+    time_step: float,
     n_jobs: int,
 ) -> None:
     """path (batch, length, dimension); starts, lasts, order (batch or 1, n_windows) on the host; out (batch *
-    n_windows, scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends.
+    n_windows, scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends. time_step: if
+    not 0, the last channel is time, which advances by it.
     """
     _, length, d = path.shape
     n_words = out.shape[1] - scalar_term
@@ -44,17 +47,18 @@ def sig_windows(
         return
     if d == 1 and degree > 1:
         total = empty((out.shape[0], 1), out)
-        sig_windows(path, starts, lasts, order, total, 1, False, n_jobs)
+        sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_jobs)
         args = (total, out, out.shape[0], degree, int(scalar_term))
         launch("windows.cu", f"windows_powers<{c_type(out)}>", -(-out.shape[0] // _THREADS), _THREADS, args)
         return
     plan = plan_for(length, starts, lasts, order, n_words * out.itemsize)
-    dx, n_windows = increments(path, d), starts.shape[1]
+    dx, n_windows = increments(path, d, time_step, plan.longest), starts.shape[1]
     if plan.direct:
         for slab in plan.slabs(len(path), SCRATCH_BYTES, 0):
             result = out[slab.first_path * n_windows :]
             target = (*plan.window_tables, slab.rows.start, n_windows, int(scalar_term))
             scan(plan, slab, dx, result, d, degree, plan.scan_tables[2:], target)
+        _set_time_words(plan, out, time_step, d, degree, scalar_term)
         return
     for slab in plan.slabs(len(path), SCRATCH_BYTES, n_words * out.itemsize):
         rows = scanned_rows(plan, slab, dx, d, degree, n_words)
@@ -70,3 +74,20 @@ def sig_windows(
                 *(slab.rows.start, rows.shape[1], n_windows, int(scalar_term)),
             ),
         )
+    _set_time_words(plan, out, time_step, d, degree, scalar_term)
+
+
+def _set_time_words(plan: WindowPlan, out: Any, time_step: float, d: int, degree: int, scalar_term: bool) -> None:
+    """The words of time alone, in signatures of float32 paths with time."""
+    if not sets_time_words(time_step != 0, out.itemsize, plan.longest):
+        return
+    launch(
+        "windows.cu",
+        f"windows_time<{c_type(out)}>",
+        -(-len(out) // _THREADS),
+        _THREADS,
+        (
+            *(out, plan.increments_table, len(out), plan.n_windows, time_step, d, degree, out.shape[1]),
+            int(scalar_term),
+        ),
+    )

@@ -32,6 +32,7 @@ def sig_windows_backprop(
     out: Any,
     degree: int,
     scalar_term: bool,
+    time_step: float,
     n_jobs: int,
 ) -> None:
     """Adjoint of `sig_windows`. derivs (batch * n_windows, scalar_term + n_words); out of the shape of path."""
@@ -46,7 +47,7 @@ def sig_windows_backprop(
         g, n_words, degree = _total_derivs(path, starts, lasts, order, g, degree), 1, 1
     plan = plan_for(length, starts, lasts, order, n_words * path.itemsize)
     cut = make_plan(d, degree, path.itemsize) if degree > 1 else None
-    dx = increments(path, cut.padded if cut else d)
+    dx = increments(path, cut.padded if cut else d, time_step, plan.longest)
     n_sums = cut.n_sums if cut else 1
     # Rows as windows share them and their cotangents, or a few states.
     row_bytes = 0 if plan.direct else (2 if degree > 1 else 1) * n_words * path.itemsize
@@ -77,7 +78,7 @@ def _total_derivs(path: Any, starts: np.ndarray, lasts: np.ndarray, order: np.nd
 
     n = derivs.shape[0]
     total, g = empty((n, 1), path), empty((n, 1), path)
-    sig_windows(path, starts, lasts, order, total, 1, False, 1)
+    sig_windows(path, starts, lasts, order, total, 1, False, 0.0, 1)
     args = (total, derivs, g, n, degree, derivs.strides[0] // derivs.itemsize)
     launch("windows_backprop.cu", f"windows_powers_backprop<{c_type(g)}>", -(-n // _THREADS), _THREADS, args)
     return g

@@ -75,14 +75,15 @@ template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) coefficients(
     const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, long long n_chunks, long long chunk, const int* __restrict__ parts,
-    const int* __restrict__ letters, const int* __restrict__ channels, const int* __restrict__ starts,
-    const int* __restrict__ columns, long long n_entries, long long n_columns, long long n_staged) {
+    long long lead_lag, double time_step, double time_grid, long long n_chunks, long long chunk,
+    const int* __restrict__ parts, const int* __restrict__ letters, const int* __restrict__ channels,
+    const int* __restrict__ starts, const int* __restrict__ columns, long long n_entries, long long n_columns,
+    long long n_staged) {
     const Part part(parts, blockIdx.y);
     if ((long long)blockIdx.x * part.n_paths >= n_virtual) return;
     Call<T> call;
-    call.paths = {path,  path_stride,    point_stride,   channel_stride, n_rows,        n_chunks,
-                  chunk, (int)dimension, (int)n_letters, time_aug != 0,  lead_lag != 0, (T)time_step};
+    call.paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    n_chunks, chunk,
+                  (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
     call.letters = letters;
     call.channels = channels;
     call.starts = starts;

@@ -16,11 +16,11 @@ template <typename T>
 __global__ void __launch_bounds__(256) long_coefficients(
     const T* __restrict__ path, T* __restrict__ out, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, const int* __restrict__ letters, const int* __restrict__ starts_of_chains,
-    long long n_chains, const int* __restrict__ starts, const int* __restrict__ columns, long long n_entries,
-    long long n_columns, long long writes_empty) {
-    const Paths<T> paths = {path,   path_stride,    point_stride,   channel_stride, n_rows,        1,
-                            n_rows, (int)dimension, (int)n_letters, time_aug != 0,  lead_lag != 0, (T)time_step};
+    long long lead_lag, double time_step, double time_grid, const int* __restrict__ letters,
+    const int* __restrict__ starts_of_chains, long long n_chains, const int* __restrict__ starts,
+    const int* __restrict__ columns, long long n_entries, long long n_columns, long long writes_empty) {
+    const Paths<T> paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    1,        n_rows,
+                            (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
     const long long b = blockIdx.x / (unsigned)n_chains;
     const int chain = (int)(blockIdx.x % (unsigned)n_chains), first_entry = starts_of_chains[chain];
     const int n = starts_of_chains[chain + 1] - first_entry;

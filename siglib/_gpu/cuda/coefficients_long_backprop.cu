@@ -54,13 +54,13 @@ template <typename T>
 __global__ void __launch_bounds__(256) long_coefficients_backprop(
     const T* __restrict__ path, long long n_paths, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, const int* __restrict__ letters, const int* __restrict__ starts_of_chains,
-    long long n_chains, const T* __restrict__ states, const int* __restrict__ state_columns, long long n_states,
-    const T* __restrict__ derivs, const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs,
-    T* __restrict__ gx, long long n_sums, long long first_sum, long long adds, T* __restrict__ schemes,
-    long long scheme_size) {
-    const Paths<T> paths = {path,   path_stride,    point_stride,   channel_stride, n_rows,        1,
-                            n_rows, (int)dimension, (int)n_letters, time_aug != 0,  lead_lag != 0, (T)time_step};
+    long long lead_lag, double time_step, double time_grid, const int* __restrict__ letters,
+    const int* __restrict__ starts_of_chains, long long n_chains, const T* __restrict__ states,
+    const int* __restrict__ state_columns, long long n_states, const T* __restrict__ derivs,
+    const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs, T* __restrict__ gx,
+    long long n_sums, long long first_sum, long long adds, T* __restrict__ schemes, long long scheme_size) {
+    const Paths<T> paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    1,        n_rows,
+                            (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
     T* const scheme = schemes + blockIdx.x * scheme_size;
     for (long long item = blockIdx.x; item < n_paths * n_chains; item += gridDim.x) {
         const long long v = quotient(item, n_chains);

@@ -174,17 +174,18 @@ __device__ __forceinline__ void add_cotangents(const State<T>& row, unsigned d, 
 template <typename T, int D>
 __global__ void __launch_bounds__(256, 1) corrected_backward(
     const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
-    long long n_rows, long long time_aug, double time_step, const T* __restrict__ terms, long long term_path,
-    long long term_row, long long n_terms, const T* __restrict__ sig, const T* __restrict__ derivs, long long stride,
-    T* __restrict__ gx, T* __restrict__ term_derivs, T* __restrict__ scratch, long long n_scratch, long long n_chunks,
-    long long chunk, long long dimension, long long degree_given, long long m_given, long long tile) {
+    long long n_rows, long long time_aug, double time_step, double time_grid, const T* __restrict__ terms,
+    long long term_path, long long term_row, long long n_terms, const T* __restrict__ sig, const T* __restrict__ derivs,
+    long long stride, T* __restrict__ gx, T* __restrict__ term_derivs, T* __restrict__ scratch, long long n_scratch,
+    long long n_chunks, long long chunk, long long dimension, long long degree_given, long long m_given,
+    long long tile) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
     const int degree = (int)degree_given, m = (int)m_given, n_tile = (int)tile;
     const unsigned n_words = words_up_to(d, degree), n_kept = words_up_to(d, degree - 1), width = d + (unsigned)n_terms;
     const long long r = blockIdx.x, b = quotient(r, n_chunks), start = (r - b * n_chunks) * chunk;
     const int n_mine = (int)smaller(chunk, n_rows - start);
-    const Paths<T> paths = {path,  path_stride,     point,  channel,       n_rows, n_chunks,
-                            chunk, (int)n_channels, (int)d, time_aug != 0, false,  (T)time_step};
+    const Paths<T> paths = {path,   path_stride,   point, channel,   n_rows,   n_chunks, chunk, (int)n_channels,
+                            (int)d, time_aug != 0, false, time_step, time_grid};
     const T* points = path + b * path_stride;
 
     unsigned n_partial = 0;

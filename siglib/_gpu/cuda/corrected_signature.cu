@@ -20,15 +20,15 @@ template <typename T, int D, int SUFFIX, int P, int T1, int T2, int M, typename 
 __global__ void __launch_bounds__(128, 1) corrected_forward(
     const T* __restrict__ path, const T* __restrict__ terms, const T* __restrict__ dx, T* __restrict__ out,
     long long n_virtual, long long path_stride, long long point_stride, long long channel_stride, long long n_rows,
-    long long dimension, long long n_letters, long long time_aug, double time_step, long long n_chunks, long long chunk,
-    long long n_roots, long long n_tops, long long term_path, long long term_row, long long n_terms, long long n_staged,
-    long long width, long long shared_stride, long long n_slots, long long terms_staged, long long out_stride,
-    long long scalar_term) {
+    long long dimension, long long n_letters, long long time_aug, double time_step, double time_grid,
+    long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long term_path, long long term_row,
+    long long n_terms, long long n_staged, long long width, long long shared_stride, long long n_slots,
+    long long terms_staged, long long out_stride, long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int INNER = D > 0 ? D : T2;
     const I d = D > 0 ? D : (I)n_letters;
-    const Paths<T> paths = {path,  path_stride,    point_stride, channel_stride, n_rows, n_chunks,
-                            chunk, (int)dimension, (int)d,       time_aug != 0,  false,  (T)time_step};
+    const Paths<T> paths = {path,           path_stride, point_stride,  channel_stride, n_rows,    n_chunks, chunk,
+                            (int)dimension, (int)d,      time_aug != 0, false,          time_step, time_grid};
 
     // This thread's item, and the virtual paths of the block.
     I n_suffixes = 1;

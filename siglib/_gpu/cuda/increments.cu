@@ -7,14 +7,14 @@ template <typename T>
 __global__ void __launch_bounds__(256) path_increments(const T* __restrict__ path, long long path_stride,
                                                        long long point, long long channel, long long n_channels,
                                                        long long n_rows, long long time_aug, long long lead_lag,
-                                                       double time_step, T* __restrict__ out, long long size,
-                                                       long long n_chunks, long long chunk, long long padded,
-                                                       long long n_padded) {
+                                                       double time_step, double time_grid, T* __restrict__ out,
+                                                       long long size, long long n_chunks, long long chunk,
+                                                       long long padded, long long n_padded) {
     const long long index = thread_number();
     if (index >= size) return;
     const int d = (int)((lead_lag ? 2 * n_channels : n_channels) + time_aug), letter = (int)(index % n_padded);
-    const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
-                            chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
+    const Paths<T> paths = {path, path_stride,   point,         channel,   n_rows,   n_chunks, chunk, (int)n_channels,
+                            d,    time_aug != 0, lead_lag != 0, time_step, time_grid};
     const long long k = index / n_padded % padded, chunk_number = index / n_padded / padded;
     const long long row = chunk_number % n_chunks * chunk + k;
     const T* points = path + chunk_number / n_chunks * path_stride;

@@ -16,13 +16,22 @@ struct Paths {
     int dimension;                   // channels of the path
     int d;                           // channels of the transformed path
     bool time_aug, lead_lag;
-    T time_step;  // increment of the time channel in every row
+    double time_step, time_grid;  // of the time channel; what, added and taken off again, rounds time
 };
+
+// Increment `row` of time. In float32 times are rounded to multiples of one small number: their differences add up to
+// the end without any rounding, in every order.
+template <typename T>
+__device__ __forceinline__ T time_increment(const Paths<T>& paths, long long row) {
+    if constexpr (sizeof(T) == 8) return paths.time_step;
+    const double step = paths.time_step, grid = paths.time_grid;
+    return (T)((((double)(row + 1) * step + grid) - grid) - (((double)row * step + grid) - grid));
+}
 
 // Channel c of increment `row` of the path that starts at `points`.
 template <typename T>
 __device__ __forceinline__ T increment_at(const Paths<T>& paths, const T* points, long long row, int c) {
-    if (paths.time_aug && c == paths.d - 1) return paths.time_step;
+    if (paths.time_aug && c == paths.d - 1) return time_increment(paths, row);
     if (paths.lead_lag) {
         const bool lead = c >= paths.dimension;
         if (lead == bool(row & 1)) return T(0);

@@ -18,8 +18,9 @@ template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED, type
 __global__ void __launch_bounds__(128, 1) sig_forward(
     const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
     long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, long long n_chunks, long long chunk, long long n_roots, long long n_tops,
-    long long n_staged, long long width, long long shared_stride, long long out_stride, long long scalar_term) {
+    long long lead_lag, double time_step, double time_grid, long long n_chunks, long long chunk, long long n_roots,
+    long long n_tops, long long n_staged, long long width, long long shared_stride, long long out_stride,
+    long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int ALL = D > 0 ? D : 1;
     Paths<T> paths;
@@ -34,7 +35,8 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
     paths.d = (int)n_letters;
     paths.time_aug = time_aug != 0;
     paths.lead_lag = lead_lag != 0;
-    paths.time_step = (T)time_step;
+    paths.time_step = time_step;
+    paths.time_grid = time_grid;
     const I d = D > 0 ? D : (I)n_letters;
 
     // This thread's item, and the virtual paths of the block.

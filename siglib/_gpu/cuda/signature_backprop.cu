@@ -40,10 +40,10 @@ __device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const 
 template <typename T, int D, int S, int P, int T1, int T2, int MG, bool STAGED>
 __global__ void __launch_bounds__(THREADS) sig_backward(
     const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
-    long long n_rows, long long time_aug, long long lead_lag, double time_step, const T* __restrict__ dx,
-    long long padded, const T* __restrict__ sig, const T* __restrict__ derivs, long long stride, T* __restrict__ gx,
-    long long rows, long long n_chunks, long long chunk, long long dimension, long long n_padded, long long tile,
-    long long n_suffixes, long long n_parts, long long n_sums) {
+    long long n_rows, long long time_aug, long long lead_lag, double time_step, double time_grid,
+    const T* __restrict__ dx, long long padded, const T* __restrict__ sig, const T* __restrict__ derivs,
+    long long stride, T* __restrict__ gx, long long rows, long long n_chunks, long long chunk, long long dimension,
+    long long n_padded, long long tile, long long n_suffixes, long long n_parts, long long n_sums) {
     constexpr int NV = D > 0 ? D : T1 + T2 + S, SUFFIXES = D > 0 ? 0 : S;
     const int d = D > 0 ? D : (int)dimension, dp = D > 0 ? (D + T1 - 1) / T1 * T1 : (int)n_padded, n_steps = (int)tile,
               end = (int)chunk;
@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     const int per_row = smaller(cut.n_items, THREADS), per_block = THREADS / per_row, slot_size = n_steps * dp + 1;
     const int tid = threadIdx.x, slot = tid / per_row, n_all = (int)rows, sum_number = blockIdx.x % (unsigned)n_sums;
     const int first_row = (int)(blockIdx.x / (unsigned)n_sums) * per_block, row = first_row + slot;
-    const Paths<T> paths = {path,  path_stride,     point, channel,       n_rows,        n_chunks,
-                            chunk, (int)n_channels, d,     time_aug != 0, lead_lag != 0, (T)time_step};
+    const Paths<T> paths = {path, path_stride,   point,         channel,   n_rows,   n_chunks, chunk, (int)n_channels,
+                            d,    time_aug != 0, lead_lag != 0, time_step, time_grid};
     // Of each row of the block: where its path starts, its first increment, and how many it has.
     long long* const offsets = dyn_smem<long long>();
     long long* const starts = offsets + THREADS;

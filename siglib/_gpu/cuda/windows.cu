@@ -122,3 +122,24 @@ __global__ void __launch_bounds__(256) windows_powers(const T* __restrict__ tota
         row[n - 1] = power;
     }
 }
+
+// The words of time alone, T^n / n!, in the signatures of windows, `stride` numbers apart; time is the last of d
+// letters and advances by `time_step` with each increment. n_increments: of the windows of all paths, or of one if they
+// share them, n_tabled in all.
+template <typename T>
+__global__ void __launch_bounds__(256) windows_time(T* __restrict__ out, const long long* __restrict__ n_increments,
+                                                    long long n_windows, long long n_tabled, double time_step,
+                                                    long long d, long long degree, long long stride,
+                                                    long long scalar_term) {
+    const long long k = thread_number();
+    if (k >= n_windows) return;
+    const double duration = (double)n_increments[k % n_tabled] * time_step;
+    T* end = out + k * stride + scalar_term - 1;
+    double power = 1;
+    for (long long n = 1, size = 1; n <= degree; n++) {
+        size *= d;
+        end += size;
+        power = power * duration / (double)n;
+        *end = (T)power;
+    }
+}
