@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import _cpu
+from ._array_likes import describe_lengths, is_table, numbers_of_table, packed_lengths, unequal_lengths
 
 # An array of any supported library, or what NumPy can turn into one.
 Array: TypeAlias = Any
@@ -254,11 +255,17 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
     if isinstance(value, (list, tuple)) and any(library_of(item) != "numpy" for item in value):
-        raise TypeError(f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first")
+        if hasattr(value, "batch_sizes"):
+            raise TypeError(describe_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value)))
+        raise TypeError(
+            unequal_lengths(name, value)
+            or f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} cannot be turned into an array: {error}") from None
+        reason = unequal_lengths(name, value) if isinstance(value, (list, tuple)) else ""
+        raise ValueError(reason or f"{name} cannot be turned into an array: {error}") from None
     dtype = array.dtype
     if dtype.kind in "iub":
         return array
@@ -266,6 +273,10 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array.astype(dtype.newbyteorder("=")) if dtype.byteorder not in ("=", _NATIVE_ENDIAN) else array
     if dtype.name == "bfloat16":
         return array
+    if is_table(value):
+        return numbers_of_table(name, value)
+    if dtype.kind == "O" and array.ndim and (reason := unequal_lengths(name, array)):
+        raise ValueError(reason)
     raise TypeError(
         f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
     )
@@ -322,7 +333,10 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     for name, value in arrays.items():
         if library_of(value) != "torch":
             raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
-        if value.layout is not torch.strided or value.is_nested or value.is_quantized:
+        if value.is_nested:
+            lengths = [part.shape[0] for part in value.unbind()]
+            raise TypeError(describe_lengths(f"{name} is a nested tensor of paths", lengths))
+        if value.layout is not torch.strided or value.is_quantized:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")
         if value.is_complex():
             raise TypeError(f"{name} must be a tensor of real numbers, got dtype {value.dtype}")

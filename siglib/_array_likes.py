@@ -1,0 +1,96 @@
+"""What is nearly an array: columns of a table that NumPy takes for objects, and paths of different lengths.
+
+For calls that either convert slowly or fail: nothing here is in the way of arrays. No library is imported for it;
+tables are known by what pandas gives them.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+# How many lengths a message lists.
+_MAX_LISTED = 6
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a data frame, or a column of one."""
+    return hasattr(value, "iloc") and hasattr(value, "to_numpy")
+
+
+def numbers_of_table(name: str, table: Any) -> np.ndarray:
+    """A table as float64, if its columns hold real numbers and booleans, nullable ones and Python's numbers included.
+
+    Missing values are NaN. TypeError that names the column if one holds anything else.
+    """
+    if not hasattr(table, "columns"):
+        return _numbers_of_column(name, table.name, table)
+    out = np.empty(table.shape)
+    for i, (label, column) in enumerate(table.items()):
+        out[:, i] = _numbers_of_column(name, label, column)
+    return out
+
+
+def _numbers_of_column(name: str, label: Any, column: Any) -> np.ndarray:
+    dtype = column.dtype
+    kind = getattr(dtype, "kind", "O")
+    reason = ""
+    # Text and times have a conversion, too, to numbers that nobody means.
+    known = kind in "iubO" or (kind == "f" and dtype.itemsize <= 8)
+    if known and not (kind == "O" and any(isinstance(cell, (str, bytes)) for cell in column.to_numpy(object))):
+        try:
+            return column.to_numpy(float, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            reason = f" ({error})"
+    raise TypeError(f"{name} must hold real numbers, at most float64, got column {label!r} of dtype {dtype}{reason}")
+
+
+def unequal_lengths(name: str, parts: Iterable[Any]) -> str:
+    """What to say of arrays of different lengths that should be one; empty if they are something else."""
+    try:
+        shapes = _shapes(parts)
+    except (TypeError, ValueError):
+        return ""
+    if len(set(shapes)) < 2 or () in shapes:
+        return ""
+    if min(map(len, shapes)) < 2:
+        lengths = _listed([shape[0] for shape in shapes])
+        return f"{name} cannot be turned into an array: its rows have lengths {lengths}, and must have one length"
+    channels = sorted({shape[-1] for shape in shapes})
+    if len(channels) > 1:
+        return f"{name} holds paths of shapes {_listed(shapes)}: all must have the same number of channels"
+    return describe_lengths(f"{name} holds paths", [shape[-2] for shape in shapes])
+
+
+def describe_lengths(what: str, lengths: list[int]) -> str:
+    """That these cannot be one array, and what to do."""
+    return (
+        f"{what} of lengths {_listed(lengths)}, and an array has one length: pad the shorter ones by repeating their "
+        "last point, which leaves signatures as they are unless time is added, or take them one by one"
+    )
+
+
+def packed_lengths(packed: Any) -> list[int]:
+    """Lengths of the paths in a PackedSequence of torch."""
+    at_times = np.asarray(packed.batch_sizes)
+    lengths = [int((at_times > i).sum()) for i in range(int(at_times.max(initial=0)))]
+    order = packed.unsorted_indices
+    return lengths if order is None else [lengths[i] for i in order.tolist()]
+
+
+def _shapes(parts: Iterable[Any]) -> list[tuple[int, ...]]:
+    """Shapes of the arrays in nested lists."""
+    shapes: list[tuple[int, ...]] = []
+    for part in parts:
+        if hasattr(part, "shape"):
+            shapes.append(tuple(part.shape))
+            continue
+        try:
+            shapes.append(np.shape(part))
+        except ValueError:
+            shapes.extend(_shapes(part))
+    return shapes
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(map(str, values[:_MAX_LISTED])) + (", ..." if len(values) > _MAX_LISTED else "")
