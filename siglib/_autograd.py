@@ -231,10 +231,10 @@ class TorchOperation:
         inputs = self._bind(args, kwargs)
         arrays, result_dtype = torch_tensors(dict(zip(self.array_names[: self.n_shared], inputs, strict=False)))
         arrays.extend(_as_tensor(torch, numbers) for numbers in inputs[self.n_shared : self.n_arrays])
-        options = inputs[self.n_arrays :]
+        # Clean, as the operation and its gradient both read them.
+        options = as_plain_options(self, inputs[self.n_arrays :])
         if any(_is_traced(torch, array) for array in arrays):
-            # Wrong options and shapes raise here what the operation would raise, instead of torch's complaint.
-            options = as_plain_options(self, options)
+            # Wrong shapes raise here what the operation would raise, instead of torch's complaint.
             self.shape(*(tuple(array.shape) for array in arrays), **self.named(options))
             out = self.make(register).forward(*arrays, *options)
         else:

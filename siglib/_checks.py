@@ -1,4 +1,8 @@
-"""Checks of options, lengths and shapes: each returns the clean value or raises, naming the argument."""
+"""Checks of options, lengths and shapes: each returns the clean value or raises, naming the argument.
+
+Every option is read once, where a call begins. What follows uses the clean value, as another look at an object may give
+another number, and kernels trust their numbers.
+"""
 
 import operator
 import os
@@ -31,6 +35,9 @@ def as_int(name: str, value: Any, minimum: int) -> int:
             raise TypeError(f"{name} must be an integer, got {value!r}")
         try:
             value = operator.index(value)
+            if type(value) is not int:
+                # A subclass is its own index.
+                value = int.__index__(value)
         except TypeError:
             raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
     if value < minimum:
@@ -52,7 +59,10 @@ def as_float(name: str, value: Any) -> float:
     if type(value) is float:
         return value
     if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{name} must be a number that a float can hold, got one beyond 1.8e308") from None
     raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
 
 
@@ -65,7 +75,7 @@ def hardware_threads() -> int:
 
 def as_n_threads(n_jobs: Any) -> int:
     """Number of threads that `n_jobs` asks for: k > 0 is k threads, -1 all processors, -k all but k - 1."""
-    if n_jobs == 1 and type(n_jobs) is int:
+    if type(n_jobs) is int and n_jobs == 1:
         return 1
     n_jobs = as_int("n_jobs", n_jobs, -(2**31))
     if n_jobs == 0:
@@ -76,6 +86,18 @@ def as_n_threads(n_jobs: Any) -> int:
             raise ValueError(f"n_jobs={n_jobs} leaves no thread: this process may use {available} processors")
         n_jobs = available + 1 + n_jobs
     return 1 if _forked else min(n_jobs, 1024)
+
+
+def as_n_jobs(n_jobs: Any) -> int:
+    """`n_jobs` as an int, to be passed on to functions that make threads of it: they say whether it leaves any."""
+    return as_int("n_jobs", n_jobs, -(2**31))
+
+
+def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> tuple[bool, bool, float]:
+    """The options of a path's transforms, in the order in which kernels take them."""
+    if time_aug is False and lead_lag is False and type(end_time) is float:
+        return False, False, end_time
+    return as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag), as_float("end_time", end_time)
 
 
 def augmented_dimension(dimension: int, time_aug: bool, lead_lag: bool) -> int:

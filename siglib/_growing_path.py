@@ -26,9 +26,9 @@ class Points:
 
     lock: Any
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int | None = None) -> None:
         give_lock(self)
-        self.dimension = dimension
+        self.dimension: Any = dimension  # None: that of the first points
         self.n = 0
         self.batch: tuple[int, ...] | None = None
         self.pieces: list[Any] | None = None
@@ -74,6 +74,8 @@ class Points:
 
     def _extend(self, name: str, on: Any, array: Any, tensor: Any) -> None:
         batch, n, dimension = array.shape[:-2], array.shape[-2], array.shape[-1]
+        if self.dimension is None:
+            self.dimension = dimension
         if dimension != self.dimension:
             raise ValueError(f"{name} must have {self.dimension} channels on its last axis, got {dimension}")
         if self.batch is None:

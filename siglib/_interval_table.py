@@ -82,7 +82,7 @@ class Intervals:
             return points.watched(), None, None
         if self._table is None:
             self._table = points.on.scratch((1, 0, points.n_paths, self._length))
-        if len(starts) and np.abs(ends - starts).max() > _BLOCK:
+        if len(starts) and points.n_paths and np.abs(ends - starts).max() > _BLOCK:
             self._grow()
         return None, points.by_time(), self._table
 

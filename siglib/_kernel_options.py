@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ._checks import as_bool, as_float, as_int, as_n_threads, check_batch, path_shape
+from ._checks import as_bool, as_int, as_n_jobs, as_n_threads, as_transform, check_batch, path_shape
 from .static_kernels import LinearKernel, StaticKernel
 
 # Grids beyond this many steps along one path are refused: nobody could wait for them.
@@ -66,6 +66,36 @@ def as_max_batch(max_batch: Any) -> int:
     return max_batch
 
 
+def as_gram_options(
+    *,
+    method: Any,
+    dyadic_order: Any,
+    order: Any,
+    static_kernel: Any,
+    time_aug: Any,
+    lead_lag: Any,
+    end_time: Any,
+    n_jobs: Any,
+    max_batch: Any,
+    normalize: Any,
+) -> dict[str, Any]:
+    """Clean options for functions that call `sig_kernel_gram` more than once."""
+    order1, order2, order = solver_orders(method, dyadic_order, order)
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
+    return {
+        "method": "polynomial" if order else "finite_difference",
+        "dyadic_order": None if order else (order1, order2),
+        "order": order or None,
+        "static_kernel": as_static_kernel(static_kernel),
+        "time_aug": time_aug,
+        "lead_lag": lead_lag,
+        "end_time": end_time,
+        "n_jobs": as_n_jobs(n_jobs),
+        "max_batch": as_max_batch(max_batch),
+        "normalize": as_bool("normalize", normalize),
+    }
+
+
 def transformed_length(length: int, lead_lag: bool) -> int:
     return 2 * length - 1 if lead_lag and length > 0 else length
 
@@ -98,10 +128,8 @@ def kernel_shape(
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got shapes {tuple(path1)} and {tuple(path2)}"
         )
-    as_bool("time_aug", time_aug)
-    as_float("end_time", end_time)
+    _, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
     as_n_threads(n_jobs)
-    lead_lag = as_bool("lead_lag", lead_lag)
     if gram:
         batch = (*batch1, *batch2)
     else:

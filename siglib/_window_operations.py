@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 
 from ._backend import Array, backend_for, library_of
-from ._checks import as_float, as_int, as_n_threads, path_shape, vector_shape
+from ._checks import (
+    as_bool,
+    as_int,
+    as_n_threads,
+    as_transform,
+    augmented_dimension,
+    checked_tensor_length,
+    path_shape,
+    vector_shape,
+)
 from ._separate_windows import SlidingWindows, separate_windows
 from .path import transform_path, transform_path_backprop
-from .signature import sig_length
 
 # The kernel's work grows with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 64
 
 
-def _n_windows(batch: tuple[int, ...], length: int, window: Any, stride: Any, starts: Any, ends: Any) -> int:
-    """Number of windows of a path; looks at no start or end."""
-    window = as_int("window", window, 0)
-    stride = as_int("stride", stride, 1)
+def _n_windows(batch: tuple[int, ...], length: int, window: int, stride: int, starts: Any, ends: Any) -> int:
+    """Number of windows of a path; looks at no start or end, but at their shapes."""
     if (starts is None) != (ends is None):
         raise ValueError("starts and ends go together: give both or none")
     if starts is None:
@@ -49,7 +55,10 @@ def host_indices(name: str, indices: Any) -> np.ndarray:
         indices = indices.detach().cpu().numpy()
     elif library_of(indices) == "cupy":
         indices = indices.get()
-    array = np.asarray(indices)
+    try:
+        array = np.asarray(indices)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be turned into an array: {error}") from None
     if array.size == 0:
         return array.astype(np.int64)
     if array.dtype.kind not in "iu":
@@ -57,18 +66,22 @@ def host_indices(name: str, indices: Any) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _tables(length: int, lead_lag: bool, window: int, stride: int, starts: Any, ends: Any) -> tuple[np.ndarray, ...]:
+def _tables(
+    length: int, lead_lag: bool, window: int, stride: int, starts: Any, ends: Any, prefixes: bool
+) -> tuple[np.ndarray, ...]:
     """(first point of each window, last point, windows by their last points), all (1 or batch, n_windows).
 
     With lead-lag the points are those of the transformed path. An empty window counts as one point.
     """
     first: Any
     last: Any
-    if starts is None:
+    if prefixes:
+        first, last = np.zeros(length, np.int64), np.arange(length)
+    elif starts is None:
         first = np.arange(max(length - window + 1, 0), step=min(stride, length + 1), dtype=np.int64)
         last = first + (window - 1)
     else:
-        first, stop = host_indices("starts", starts), host_indices("ends", ends)
+        first, stop = starts, ends
         wrong = (first < 0) | (stop < first) | (stop > length)
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -101,12 +114,37 @@ def sig_windows_shape(
     scalar_term: bool,
     n_jobs: int,
 ) -> tuple[int, ...]:
-    batch, length, dimension = path_shape("path", path)
-    as_float("end_time", end_time)
     as_n_threads(n_jobs)
+    transform = as_transform(time_aug, lead_lag, end_time)
+    return _sizes(path, degree, window, stride, starts, ends, transform, scalar_term)[-1]
+
+
+def _sizes(
+    path: tuple[int, ...],
+    degree: Any,
+    window: Any,
+    stride: Any,
+    starts: Any,
+    ends: Any,
+    transform: tuple[bool, bool, float],
+    scalar_term: Any,
+) -> tuple[int, int, int, bool, tuple[int, ...]]:
+    """(degree, window, stride, scalar_term, shape of the signatures)."""
+    batch, length, dimension = path_shape("path", path)
+    window, stride = as_int("window", window, 0), as_int("stride", stride, 1)
     n_windows = _n_windows(batch, length, window, stride, starts, ends)
-    n_words = sig_length(dimension, degree, time_aug=time_aug, lead_lag=lead_lag, scalar_term=scalar_term)
-    return (*batch, n_windows, n_words)
+    degree, scalar_term = as_int("degree", degree, 0), as_bool("scalar_term", scalar_term)
+    time_aug, lead_lag, _ = transform
+    n_words = checked_tensor_length(augmented_dimension(dimension, time_aug, lead_lag), degree)
+    return degree, window, stride, scalar_term, (*batch, n_windows, n_words + scalar_term)
+
+
+def _on_host(starts: Any, ends: Any) -> tuple[Any, Any]:
+    """Starts and ends, unless they are None, as arrays that nobody else can change."""
+    return (
+        None if starts is None else host_indices("starts", starts),
+        None if ends is None else host_indices("ends", ends),
+    )
 
 
 def _transformed(path: Array, time_aug: bool, lead_lag: bool, end_time: float) -> Array:
@@ -145,26 +183,24 @@ def windows_forward(
     end_time: float,
     scalar_term: bool,
     n_jobs: int,
+    prefixes: bool = False,
 ) -> Array:
+    """`sig_windows`, or with `prefixes`, where windows must be those of one point, `sig_prefixes`."""
     on, path = backend_for(path=path)
-    shape = sig_windows_shape(
-        path.shape,
-        degree,
-        window,
-        stride,
-        starts=starts,
-        ends=ends,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        scalar_term=scalar_term,
-        n_jobs=n_jobs,
+    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
+    starts, ends = _on_host(starts, ends)
+    degree, window, stride, scalar_term, shape = _sizes(
+        path.shape, degree, window, stride, starts, ends, transform, scalar_term
     )
-    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
     out = on.empty(shape)
+    if starts is None and 0 in shape[:-2]:
+        # No tables either: the paths that are not there may be long.
+        return on.result(out)
+    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends, prefixes)
     transformed = _transformed(path, time_aug, lead_lag, end_time)
     paths, time_step = on.paths(transformed), _time_step(on, transformed, time_aug, end_time)
-    rows, n_threads = on.rows(out), as_n_threads(n_jobs)
+    rows = on.rows(out)
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=False)
     if windows is not None:
         copies, time = _separate(windows, paths, time_step)
@@ -198,31 +234,25 @@ def windows_backward(
     lead_lag: bool,
     end_time: float,
     n_jobs: int,
+    prefixes: bool = False,
 ) -> Array:
     on, path, sig_derivs = backend_for(path=path, sig_derivs=sig_derivs)
-    shape = sig_windows_shape(
-        path.shape,
-        degree,
-        window,
-        stride,
-        starts=starts,
-        ends=ends,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        scalar_term=False,
-        n_jobs=n_jobs,
-    )
+    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
+    starts, ends = _on_host(starts, ends)
+    degree, window, stride, _, shape = _sizes(path.shape, degree, window, stride, starts, ends, transform, False)
     batch, length = vector_shape("sig_derivs", sig_derivs.shape)
     if tuple(batch) != shape[:-1] or length not in (shape[-1], shape[-1] + 1):
         raise ValueError(
             f"sig_derivs must have shape {shape} (or one more on the last axis, for the scalar term), got "
             f"{tuple(sig_derivs.shape)}"
         )
-    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends)
+    if starts is None and 0 in shape[:-2]:
+        return on.result(on.empty(path.shape))
+    tables = _tables(path.shape[-2], lead_lag, window, stride, starts, ends, prefixes)
     transformed = _transformed(path, time_aug, lead_lag, end_time)
     out = on.empty(transformed.shape)
-    paths, derivs, n_threads = on.paths(transformed), on.rows(sig_derivs), as_n_threads(n_jobs)
+    paths, derivs = on.paths(transformed), on.rows(sig_derivs)
     time_step = _time_step(on, transformed, time_aug, end_time)
     scalar_term = length > shape[-1]
     windows = None if on.on_gpu else separate_windows(tables[0], tables[1], shape[-1], backward=True)

@@ -18,7 +18,9 @@ def _as_words(words: Any) -> list[Word]:
     """The words as tuples of ints: a tuple is one word, a list holds words."""
     if isinstance(words, tuple):
         words = [words]
-    elif not isinstance(words, list):
+    elif isinstance(words, list):
+        words = list(words)
+    else:
         raise TypeError(f"words must be a tuple of letters or a list of such words, got {type(words).__name__}")
     if not (set(map(type, words)) <= {tuple} and set(map(type, itertools.chain(*words))) <= {int}):
         words = [_as_word(word) for word in words]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import Array
-from ._checks import as_bool, as_int, as_n_threads, path_shape
+from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points
 from ._interval_table import Intervals
 from ._window_operations import host_indices
@@ -58,14 +58,15 @@ class IntervalSignature(OfPoints):
     """
 
     def __init__(self, path: Array, degree: int, *, scalar_term: bool = False, n_jobs: int = 1) -> None:
+        n_jobs = as_n_jobs(n_jobs)
         as_n_threads(n_jobs)
-        shape = path_shape("path", tuple(path.shape) if hasattr(path, "shape") else np.shape(path))
-        self._points = Points(shape[2])
-        self._intervals = Intervals(self._points, as_int("degree", degree, 0), n_jobs)
+        degree = as_int("degree", degree, 0)
         self._scalar_term = as_bool("scalar_term", scalar_term)
-        if shape[1] == 0:
-            raise ValueError(f"path must have at least one point, got shape {(*shape[0], *shape[1:])}")
+        self._points = Points()
         self._points.extend(path, "path")
+        if self._points.n == 0:
+            raise ValueError("path must have at least one point, got none")
+        self._intervals = Intervals(self._points, degree, n_jobs)
 
     def __len__(self) -> int:
         return self._points.n

@@ -11,9 +11,10 @@ from ._autograd import differentiable
 from ._backend import Array, backend_for, widened
 from ._checks import (
     as_bool,
-    as_float,
     as_int,
+    as_n_jobs,
     as_n_threads,
+    as_transform,
     augmented_dimension,
     check_batch,
     check_like,
@@ -325,22 +326,17 @@ def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method:
 
 
 def _path_sizes(
-    path: tuple[int, ...],
-    degree: Any,
-    time_aug: Any,
-    lead_lag: Any,
-    end_time: Any,
-    method: Any,
-    scalar_term: Any,
+    path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], method: Any, scalar_term: Any
 ) -> tuple[int, int, int, bool, int]:
     """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
     dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
-    as_float("end_time", end_time)
     method = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    return dimension, degree, method, scalar_term and method == 0, log_length(dimension, degree, method, scalar_term)
+    time_aug, lead_lag, _ = transform
+    dimension = augmented_dimension(dimension, time_aug, lead_lag)
+    length = log_length(dimension, degree, method, scalar_term)
+    return dimension, degree, method, scalar_term and method == 0, length
 
 
 def _log_sig_shape(
@@ -358,21 +354,25 @@ def _log_sig_shape(
 ) -> tuple[int, ...]:
     as_n_threads(n_jobs)
     check_no_variant(stream, correction)
-    return (*path[:-2], _path_sizes(path, degree, time_aug, lead_lag, end_time, method, scalar_term)[-1])
+    transform = as_transform(time_aug, lead_lag, end_time)
+    return (*path[:-2], _path_sizes(path, degree, transform, method, scalar_term)[-1])
 
 
 def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, stream: bool, **options: Any) -> tuple[Array]:
     return (log_sig_backprop(path, derivs, degree, **options),)
 
 
-def _corrected_sizes(path: Array, degree: Any, time_aug: Any, lead_lag: Any, method: Any) -> tuple[int, int]:
-    """(dimension after time augmentation, method) of a log-signature with a correction."""
+def _corrected_sizes(
+    path: Array, degree: Any, time_aug: bool, lead_lag: bool, method: Any, scalar_term: Any
+) -> tuple[int, int, int, bool]:
+    """(dimension after time augmentation, degree, method, scalar_term) of a log-signature with a correction."""
     refuse_lead_lag(lead_lag)
     method = as_int("method", method, 0)
     if method > 2:
         raise ValueError(f"method must be 0, 1 or 2 with a correction, got {method}")
-    as_int("degree", degree, 2)
-    return augmented_dimension(path_shape("path", path.shape)[2], as_bool("time_aug", time_aug), False), method
+    degree = as_int("degree", degree, 2)
+    dimension = augmented_dimension(path_shape("path", path.shape)[2], time_aug, False)
+    return dimension, degree, method, as_bool("scalar_term", scalar_term) and method == 0
 
 
 def _corrected_log_sig(
@@ -389,8 +389,9 @@ def _corrected_log_sig(
 ) -> Array:
     """`log_sig` with a correction that is not empty."""
     as_given, path, correction = widened(path=path, correction=correction)
-    dimension, method = _corrected_sizes(path, degree, time_aug, lead_lag, method)
-    scalar_term = as_bool("scalar_term", scalar_term) and method == 0
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
+    n_jobs = as_n_jobs(n_jobs)
+    dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
     sig = corrected_sig(
         path,
         degree,
@@ -506,11 +507,9 @@ def log_sig(
     array([1. , 1. , 0.5])
     """
     check_no_variant(stream, correction)
+    transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
-    )
-    n_threads = as_n_threads(n_jobs)
+    dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
     out = on.empty((*path.shape[:-2], length))
     tables = tables_for(on, dimension, degree, method)
     paths, rows = on.paths(path), on.rows(out)
@@ -522,7 +521,7 @@ def log_sig(
         # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
         path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
         sig = sigs[: len(path)]
-        on.kernels.signature.sig(path, sig, degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
+        on.kernels.signature.sig(path, sig, degree, scalar_term, *transform, n_threads)
         on.kernels.log_signature.sig_to_log_sig(sig, *tables, row, dimension, degree, method, scalar_term, n_threads)
     return on.result(out)
 
@@ -586,35 +585,33 @@ def log_sig_backprop(
            [ 0. ,  0.5]])
     """
     correction_deriv = as_bool("correction_deriv", correction_deriv)
+    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
     if not is_empty(correction):
         on, path, log_sig_derivs, correction = backend_for(
             path=path, log_sig_derivs=log_sig_derivs, correction=correction
         )
-        dimension, method = _corrected_sizes(path, degree, time_aug, lead_lag, method)
-        scalar_term = as_bool("scalar_term", scalar_term) and method == 0
-        transform: dict[str, Any] = {"time_aug": time_aug, "end_time": end_time, "n_jobs": n_jobs}
-        sig = corrected_sig(path, degree, scalar_term=scalar_term, correction=correction, **transform)
-        derivs = sig_to_log_sig_backprop(sig, log_sig_derivs, dimension, degree, method=method, n_jobs=n_jobs)
+        dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
+        with_time: dict[str, Any] = {"time_aug": time_aug, "end_time": end_time, "n_jobs": n_threads}
+        sig = corrected_sig(path, degree, scalar_term=scalar_term, correction=correction, **with_time)
+        derivs = sig_to_log_sig_backprop(sig, log_sig_derivs, dimension, degree, method=method, n_jobs=n_threads)
         found = sig_corrected_backprop(
-            path, correction, sig, derivs, degree, scalar_term, correction_deriv, **transform
+            path, correction, sig, derivs, degree, scalar_term, correction_deriv, **with_time
         )
         gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
         return gradients if correction_deriv else gradients[0]
     if correction_deriv:
         raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
-    dimension, degree, method, scalar_term, length = _path_sizes(
-        path.shape, degree, time_aug, lead_lag, end_time, method, scalar_term
-    )
+    dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
-    n_threads = as_n_threads(n_jobs)
     out = on.empty(path.shape)
     tables = tables_for(on, dimension, degree, method, backward=True)
     paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
     blocks = blocks_of(on, len(paths), sig_length, paths.itemsize)
     sigs, sig_derivs = (on.scratch((blocks.step, sig_length)) for _ in range(2))
-    options = (degree, scalar_term, time_aug, lead_lag, end_time, n_threads)
+    options = (degree, scalar_term, *transform, n_threads)
     for start in blocks:
         block = slice(start, start + blocks.step)
         sig, sig_deriv = (scratch[: len(paths[block])] for scratch in (sigs, sig_derivs))

@@ -1,7 +1,7 @@
 """Log-signatures of windows and prefixes of a path in one call."""
 
 from ._backend import Array, widened
-from ._checks import as_bool
+from ._checks import as_bool, as_int, as_n_jobs
 from ._log_signature_parts import as_path_method
 from .log_signature import sig_to_log_sig
 from .prefixes import sig_prefixes
@@ -58,7 +58,8 @@ def log_sig_windows(
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
-    method = as_path_method(method)
+    method, degree, n_jobs = as_path_method(method), as_int("degree", degree, 0), as_n_jobs(n_jobs)
+    time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     back, path = widened(path=path)
     sig = sig_windows(
         path,
@@ -120,7 +121,8 @@ def log_sig_prefixes(
            [1. , 0. , 0. ],
            [1. , 1. , 0.5]])
     """
-    method = as_path_method(method)
+    method, degree, n_jobs = as_path_method(method), as_int("degree", degree, 0), as_n_jobs(n_jobs)
+    time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     back, path = widened(path=path)
     sig = sig_prefixes(
         path,

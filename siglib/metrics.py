@@ -7,6 +7,7 @@ import numpy as np
 
 from ._backend import Array, device_of, widened
 from ._checks import as_float, path_shape
+from ._kernel_options import as_gram_options
 from .signature_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
@@ -115,18 +116,18 @@ def sig_score(
     lam = as_float("lam", lam)
     sample = _sample("sample", sample, 2)
     batch = path_shape("y", tuple(y.shape))[0]
-    options: dict[str, Any] = {
-        "method": method,
-        "dyadic_order": dyadic_order,
-        "order": order,
-        "static_kernel": static_kernel,
-        "time_aug": time_aug,
-        "lead_lag": lead_lag,
-        "end_time": end_time,
-        "n_jobs": n_jobs,
-        "max_batch": max_batch,
-        "normalize": normalize,
-    }
+    options = as_gram_options(
+        method=method,
+        dyadic_order=dyadic_order,
+        order=order,
+        static_kernel=static_kernel,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        max_batch=max_batch,
+        normalize=normalize,
+    )
     with device_of(sample):
         return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
 
@@ -187,18 +188,18 @@ def expected_sig_score(
     """
     finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
-    options: dict[str, Any] = {
-        "method": method,
-        "dyadic_order": dyadic_order,
-        "order": order,
-        "static_kernel": static_kernel,
-        "time_aug": time_aug,
-        "lead_lag": lead_lag,
-        "end_time": end_time,
-        "n_jobs": n_jobs,
-        "max_batch": max_batch,
-        "normalize": normalize,
-    }
+    options = as_gram_options(
+        method=method,
+        dyadic_order=dyadic_order,
+        order=order,
+        static_kernel=static_kernel,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        max_batch=max_batch,
+        normalize=normalize,
+    )
     scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
     with device_of(scores):
         return finish(scores.mean().reshape(1))
@@ -269,18 +270,18 @@ def sig_mmd(
     """
     finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
     sample1, sample2 = _sample("sample1", sample1, 2), _sample("sample2", sample2, 2)
-    options: dict[str, Any] = {
-        "method": method,
-        "dyadic_order": dyadic_order,
-        "order": order,
-        "static_kernel": static_kernel,
-        "time_aug": time_aug,
-        "lead_lag": lead_lag,
-        "end_time": end_time,
-        "n_jobs": n_jobs,
-        "max_batch": max_batch,
-        "normalize": normalize,
-    }
+    options = as_gram_options(
+        method=method,
+        dyadic_order=dyadic_order,
+        order=order,
+        static_kernel=static_kernel,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        max_batch=max_batch,
+        normalize=normalize,
+    )
     with device_of(sample1), _quiet():
         own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
         return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())

@@ -4,19 +4,22 @@ from typing import Any
 
 from ._autograd import differentiable
 from ._backend import Array, backend_for
-from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, path_shape
+from ._checks import as_n_threads, as_transform, augmented_dimension, path_shape
+
+
+def _transformed_shape(path: tuple[int, ...], time_aug: bool, lead_lag: bool) -> tuple[int, ...]:
+    batch, length, dimension = path_shape("path", path)
+    if lead_lag and length > 0:
+        length = 2 * length - 1
+    return (*batch, length, augmented_dimension(dimension, time_aug, lead_lag))
 
 
 def _transform_path_shape(
     path: tuple[int, ...], *, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
 ) -> tuple[int, ...]:
-    batch, length, dimension = path_shape("path", path)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    as_float("end_time", end_time)
+    time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
     as_n_threads(n_jobs)
-    if lead_lag and length > 0:
-        length = 2 * length - 1
-    return (*batch, length, dimension)
+    return _transformed_shape(path, time_aug, lead_lag)
 
 
 def _transform_path_vjp(derivs: Array, out: Array, path: Array, **options: Any) -> tuple[Array]:
@@ -87,10 +90,11 @@ def transform_path(
            [3., 4., 5., 6., 3.],
            [5., 6., 5., 6., 4.]])
     """
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    shape = _transform_path_shape(path.shape, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
-    out = on.empty(shape)
-    on.kernels.path.transform_path(on.paths(path), on.paths(out), time_aug, lead_lag, end_time, as_n_threads(n_jobs))
+    out = on.empty(_transformed_shape(path.shape, time_aug, lead_lag))
+    on.kernels.path.transform_path(on.paths(path), on.paths(out), time_aug, lead_lag, end_time, n_threads)
     return on.result(out)
 
 
@@ -144,9 +148,7 @@ def transform_path_backprop(
            [4., 4.],
            [3., 3.]])
     """
-    time_aug = as_bool("time_aug", time_aug)
-    lead_lag = as_bool("lead_lag", lead_lag)
-    as_float("end_time", end_time)
+    time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
     n_threads = as_n_threads(n_jobs)
     on, derivs = backend_for(derivs=derivs)
     if derivs.ndim < 2:

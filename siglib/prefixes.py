@@ -5,27 +5,16 @@ Prefixes are the windows that begin at the first point.
 
 from typing import Any
 
-import numpy as np
-
 from ._autograd import differentiable
 from ._backend import Array
-from ._checks import path_shape
 from ._window_operations import sig_windows_shape, windows_backward, windows_forward
 
-
-def _length(path: Array) -> int:
-    """Number of points of a path."""
-    return path_shape("path", tuple(path.shape) if hasattr(path, "shape") else np.shape(path))[1]
-
-
-def _prefixes(length: int) -> dict[str, Any]:
-    """Prefixes as windows."""
-    return {"window": 0, "stride": 1, "starts": np.zeros(length, np.int64), "ends": np.arange(1, length + 1)}
+# There are as many prefixes as windows of one point.
+_WINDOWS: dict[str, Any] = {"window": 1, "stride": 1, "starts": None, "ends": None}
 
 
 def _sig_prefixes_shape(path: tuple[int, ...], degree: int, **options: Any) -> tuple[int, ...]:
-    # As many prefixes as windows of one point.
-    return sig_windows_shape(path, degree, 1, 1, starts=None, ends=None, **options)
+    return sig_windows_shape(path, degree, **_WINDOWS, **options)
 
 
 def _sig_prefixes_vjp(
@@ -96,11 +85,11 @@ def sig_prefixes(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
-    length = _length(path)
     return windows_forward(
         path,
         degree,
-        **_prefixes(length),
+        **_WINDOWS,
+        prefixes=True,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
@@ -150,12 +139,12 @@ def sig_prefixes_backprop(
     >>> siglib.sig_prefixes_backprop(path, np.array([[1.0], [10.0], [100.0]]), 1).ravel()
     array([-110.,   10.,  100.])
     """
-    length = _length(path)
     return windows_backward(
         path,
         sig_derivs,
         degree,
-        **_prefixes(length),
+        **_WINDOWS,
+        prefixes=True,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,

@@ -1,7 +1,7 @@
 """Signatures: the iterated integrals of a path, their product, and the gradients of both.
 
-Every function has a `_..._shape` companion: it checks sizes and options and gives the shape of the result. The
-functions call it before they call a kernel; torch.compile calls it instead (`_autograd.py`).
+Every function has a `_..._shape` companion for torch.compile (`_autograd.py`): it checks sizes and options, and gives
+the shape of the result. Both rest on one function of `_..._sizes`, which gives the clean options as well.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ from ._autograd import differentiable
 from ._backend import Array, backend_for
 from ._checks import (
     as_bool,
-    as_float,
     as_int,
     as_n_threads,
+    as_transform,
     augmented_dimension,
     check_batch,
     check_like,
@@ -67,6 +67,18 @@ def sig_length(
     return checked_tensor_length(dimension, degree) + as_bool("scalar_term", scalar_term)
 
 
+def _sizes(
+    path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], scalar_term: Any
+) -> tuple[int, bool, tuple[int, ...]]:
+    """(degree, scalar_term, shape of the signature)."""
+    batch, _, dimension = path_shape("path", path)
+    degree = as_int("degree", degree, 0)
+    scalar_term = as_bool("scalar_term", scalar_term)
+    time_aug, lead_lag, _ = transform
+    length = checked_tensor_length(augmented_dimension(dimension, time_aug, lead_lag), degree)
+    return degree, scalar_term, (*batch, length + scalar_term)
+
+
 def _sig_shape(
     path: tuple[int, ...],
     degree: int,
@@ -80,13 +92,10 @@ def _sig_shape(
     correction: Array,
     n_jobs: int,
 ) -> tuple[int, ...]:
-    batch, _, dimension = path_shape("path", path)
-    as_float("end_time", end_time)
     as_bool("horner", horner)
     check_no_variant(stream, correction)
     as_n_threads(n_jobs)
-    length = sig_length(dimension, degree, time_aug=time_aug, lead_lag=lead_lag, scalar_term=scalar_term)
-    return (*batch, length)
+    return _sizes(path, degree, as_transform(time_aug, lead_lag, end_time), scalar_term)[-1]
 
 
 def _sig_vjp(
@@ -223,23 +232,13 @@ def sig(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
+    as_bool("horner", horner)
+    check_no_variant(stream, correction)
+    transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    shape = _sig_shape(
-        path.shape,
-        degree,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        horner=horner,
-        scalar_term=scalar_term,
-        stream=stream,
-        correction=correction,
-        n_jobs=n_jobs,
-    )
+    degree, scalar_term, shape = _sizes(path.shape, degree, transform, scalar_term)
     out = on.empty(shape)
-    on.kernels.signature.sig(
-        on.paths(path), on.rows(out), degree, scalar_term, time_aug, lead_lag, end_time, as_n_threads(n_jobs)
-    )
+    on.kernels.signature.sig(on.paths(path), on.rows(out), degree, scalar_term, *transform, n_threads)
     return on.result(out)
 
 
@@ -309,14 +308,15 @@ def sig_backprop(
             path=path, sig=sig, sig_derivs=sig_derivs, correction=correction
         )
     degree = as_int("degree", degree, 0)
+    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
     batch, _, dimension = path_shape("path", path.shape)
     sig_batch, length = vector_shape("sig", sig.shape)
     check_batch("path", batch, "sig", sig_batch)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
+    dimension = augmented_dimension(dimension, time_aug, lead_lag)
     scalar_term = has_scalar_term("sig", length, dimension, degree)
     if check_like("sig_derivs", sig_derivs.shape, "sig", sig.shape, scalar_term):
         sig_derivs = sig_derivs[..., 1:]
-    end_time = as_float("end_time", end_time)
     correction_deriv = as_bool("correction_deriv", correction_deriv)
     if not is_empty(correction):
         refuse_lead_lag(lead_lag)
@@ -330,25 +330,15 @@ def sig_backprop(
             correction_deriv,
             time_aug=time_aug,
             end_time=end_time,
-            n_jobs=n_jobs,
+            n_jobs=n_threads,
         )
         gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
         return gradients if correction_deriv else gradients[0]
     if correction_deriv:
         raise ValueError("correction_deriv is True, but there is no correction")
-    n_threads = as_n_threads(n_jobs)
     out = on.empty(path.shape)
     on.kernels.signature.sig_backprop(
-        on.paths(path),
-        on.rows(sig),
-        on.rows(sig_derivs),
-        on.paths(out),
-        degree,
-        scalar_term,
-        time_aug,
-        lead_lag,
-        end_time,
-        n_threads,
+        on.paths(path), on.rows(sig), on.rows(sig_derivs), on.paths(out), degree, scalar_term, *transform, n_threads
     )
     return on.result(out)
 

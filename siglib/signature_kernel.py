@@ -8,7 +8,7 @@ from typing import Any
 from . import _kernel_operations as operations
 from ._autograd import holds_numbers, is_compiling
 from ._backend import Array, hold_equal_numbers
-from ._checks import as_bool
+from ._checks import as_bool, as_n_jobs, as_transform
 from ._kernel_options import as_max_batch, as_static_kernel, solver_orders
 from ._kernel_problem import NEGATIVE_BASE, OVERFLOW, notes
 from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, numbers_of
@@ -32,7 +32,7 @@ def _options(
     """The static kernel's parameters, and the options of the operations by name. `compare`: look for equal paths."""
     order1, order2, order = solver_orders(method, dyadic_order, order)
     kernel = as_static_kernel(static_kernel)
-    time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
     code = kernel._code
     if not is_compiling() and notes.found:
         notes.take()
@@ -46,7 +46,7 @@ def _options(
         "time_aug": time_aug,
         "lead_lag": lead_lag,
         "end_time": end_time,
-        "n_jobs": n_jobs,
+        "n_jobs": as_n_jobs(n_jobs),
         "return_grid": as_bool("return_grid", return_grid),
         "max_batch": as_max_batch(max_batch),
         "given": kernel if code == GIVEN else None,
@@ -64,12 +64,14 @@ def _warn_of_notes(static_kernel: Any, *, gradients: bool = False) -> None:
         operations.warn("gradients of signature kernels overflow and are not finite: scale the paths down")
 
 
-def _check_scaling(return_grid: bool, normalize: bool, log: bool) -> None:
+def _scaling(return_grid: bool, normalize: Any, log: Any) -> dict[str, bool]:
+    """`normalize` and `log` by name."""
     normalize, log = as_bool("normalize", normalize), as_bool("log", log)
     if normalize and log:
         raise ValueError("normalize and log do not go together: a normalised kernel needs no logarithm")
     if return_grid and (normalize or log):
         raise ValueError(f"return_grid and {'normalize' if normalize else 'log'} do not go together")
+    return {"normalize": normalize, "log": log}
 
 
 def sig_kernel(
@@ -194,9 +196,9 @@ def sig_kernel(
         -1,
         return_grid,
     )
-    _check_scaling(return_grid, normalize, log)
+    scaling = _scaling(options["return_grid"], normalize, log)
     call = operations.sig_kernel if options["given"] is None else operations.given_sig_kernel
-    out = call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    out = call(path1, path2, parameters, **scaling, **options)
     _warn_of_notes(static_kernel)
     return out
 
@@ -291,9 +293,9 @@ def sig_kernel_gram(
         max_batch,
         return_grid,
     )
-    _check_scaling(return_grid, normalize, log)
+    scaling = _scaling(options["return_grid"], normalize, log)
     call = operations.sig_kernel_gram if options["given"] is None else operations.given_sig_kernel_gram
-    out = call(path1, path2, parameters, normalize=bool(normalize), log=bool(log), **options)
+    out = call(path1, path2, parameters, **scaling, **options)
     _warn_of_notes(static_kernel)
     return out
 

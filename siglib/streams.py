@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import Array, library_of, namespace_of
-from ._checks import as_bool, as_int, as_n_threads
+from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points, copy_of
 from ._interval_table import Intervals
 from .intervals import as_point
@@ -44,8 +44,8 @@ class _Stream(OfPoints):
         self._dimension = as_int("dimension", dimension, 1)
         self._degree = as_int("degree", degree, 0)
         sig_length(self._dimension, self._degree)
-        as_n_threads(n_jobs)
-        self._n_jobs = n_jobs
+        self._n_jobs = as_n_jobs(n_jobs)
+        as_n_threads(self._n_jobs)
         self._points = Points(self._dimension)
 
     @property
@@ -114,7 +114,7 @@ class SigStream(_Stream):
     def __init__(self, dimension: int, degree: int, *, scalar_term: bool = False, n_jobs: int = 1) -> None:
         super().__init__(dimension, degree, n_jobs)
         self._scalar_term = as_bool("scalar_term", scalar_term)
-        self._intervals = Intervals(self._points, self._degree, n_jobs)
+        self._intervals = Intervals(self._points, self._degree, self._n_jobs)
         self._at: list[int] = []  # the points of the checkpoints, those that were dropped included
         self._first = 0  # of _at: the oldest checkpoint
         self._start = 0  # its number
@@ -156,7 +156,7 @@ class SigStream(_Stream):
         They make one checkpoint, at the last of them, and one more at the first if the stream was empty. With
         `checkpoints=True` each of them makes one.
         """
-        as_bool("checkpoints", checkpoints)
+        checkpoints = as_bool("checkpoints", checkpoints)
         with self._points.lock:
             before = self._points.n
             self._points.extend(points)
@@ -214,7 +214,7 @@ class SigStream(_Stream):
         The first point is that of the stream, also if its checkpoint was dropped; with `rebase=True` it is the oldest
         checkpoint. ValueError if the stream is empty.
         """
-        as_bool("rebase", rebase)
+        rebase = as_bool("rebase", rebase)
         with self._points.lock:
             if self.size == 0:
                 raise ValueError("the stream is empty")

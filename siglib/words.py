@@ -33,7 +33,7 @@ def _as_word(word: Iterable[Any]) -> Word:
         # Old versions of NumPy take its booleans for indices, with a warning; new ones refuse.
         if any(isinstance(letter, np.bool_) for letter in letters):
             raise TypeError
-        return tuple(map(operator.index, letters))
+        return tuple(int.__index__(operator.index(letter)) for letter in letters)
     except TypeError:
         raise TypeError(f"the letters of a word must be integers, got {letters!r}") from None
 

@@ -1,5 +1,6 @@
 """What callers may pass: every kind of array, number and option gives the right result or an error that names what is wrong."""
 
+import fractions
 import inspect
 import multiprocessing
 import os
@@ -446,6 +447,8 @@ def test_stored_scalar_terms_count_as_one() -> None:
         ({"end_time": "1"}, TypeError, "end_time must be a real number, got '1'"),
         ({"end_time": 1j}, TypeError, "end_time must be a real number"),
         ({"end_time": True}, TypeError, "end_time must be a real number"),
+        ({"end_time": 10**400}, ValueError, "end_time must be a number that a float can hold"),
+        ({"end_time": -fractions.Fraction(10**400)}, ValueError, "end_time must be a number that a float can hold"),
         ({"n_jobs": 0}, ValueError, "n_jobs must not be 0"),
         ({"n_jobs": -(10**6)}, ValueError, "leaves no thread"),
         ({"n_jobs": -(2**40)}, ValueError, "n_jobs must be at least"),

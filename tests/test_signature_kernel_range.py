@@ -162,7 +162,9 @@ def test_double_increments_that_overflow_are_named(dtype: np.dtype, option: str)
     x = np.zeros((3, 4, 2), dtype)
     x[1, 1:] = np.sqrt(np.finfo(dtype).max) * 4
     x[2] = np.linspace(0, 1, 4)[:, None]
-    with pytest.warns(RuntimeWarning, match="1 signature kernels are not finite: double increments .*overflow " + dtype.name):
+    with pytest.warns(
+        RuntimeWarning, match="1 signature kernels are not finite: double increments .*overflow " + dtype.name
+    ):
         found = siglib.sig_kernel(x, x.copy(), dyadic_order=0, **{option: True})
     assert np.isnan(found[1])
     assert np.isfinite(found[[0, 2]]).all()
@@ -172,7 +174,9 @@ def test_double_increments_that_overflow_are_named(dtype: np.dtype, option: str)
         siglib.sig_kernel_backprop(np.ones(3, dtype), x, x.copy(), dyadic_order=0)
 
 
-@pytest.mark.parametrize("scheme", [{"dyadic_order": 0}, {"dyadic_order": 2}, {"method": "polynomial", "order": 4}], ids=str)
+@pytest.mark.parametrize(
+    "scheme", [{"dyadic_order": 0}, {"dyadic_order": 2}, {"method": "polynomial", "order": 4}], ids=str
+)
 @pytest.mark.parametrize("large", [np.nan, np.inf, 1e4, 1e15])
 def test_bits_of_a_pair_do_not_depend_on_others(dtype: np.dtype, scheme: dict[str, Any], large: float) -> None:
     """Pairs side by side, of which one is NaN or so large that it is swept again."""

@@ -366,3 +366,16 @@ def test_refused_windows(options: dict, error: type[Exception], message: str) ->
 def test_refused_derivatives() -> None:
     with pytest.raises(ValueError, match=r"sig_derivs must have shape \(2, 4, 6\) .* got \(2, 3, 6\)"):
         siglib.sig_windows_backprop(np.zeros((2, 5, 2)), np.zeros((2, 3, 6)), 2, 2)
+
+
+def test_empty_batches_of_long_paths() -> None:
+    """Nothing of the size of paths that are not there."""
+    path = np.zeros((0, 2**45, 2))
+    assert siglib.sig_prefixes(path, 2).shape == (0, 2**45, 6)
+    assert siglib.sig_prefixes_backprop(path, np.zeros((0, 2**45, 6)), 2, lead_lag=False).shape == path.shape
+    assert siglib.sig_windows(path, 2, window=8, stride=8).shape == (0, 2**42, 6)
+    assert siglib.sig_windows_backprop(path, np.zeros((0, 2**42, 6)), 2, window=8, stride=8).shape == path.shape
+    assert siglib.log_sig_prefixes(path, 2).shape == (0, 2**45, 3)
+    assert siglib.IntervalSignature(path, 2).sig(0, 2**44).shape == (0, 6)
+    with pytest.raises(ValueError, match="0 <= start <= end"):
+        siglib.sig_windows(np.zeros((0, 5, 2)), 2, starts=[0], ends=[6])
