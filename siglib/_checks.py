@@ -17,6 +17,10 @@ MAX_LENGTH = 2**63 - 1
 _forked = False
 
 
+class SizeError(ValueError):
+    """Options ask for more numbers than anything can hold."""
+
+
 def _after_fork() -> None:
     global _forked
     _forked = True
@@ -118,15 +122,15 @@ def tensor_length(dimension: int, degree: int) -> int:
 
 
 def checked_tensor_length(dimension: int, degree: int) -> int:
-    """`tensor_length`, or ValueError if it passes what 64 bits can count."""
+    """`tensor_length`, or SizeError if it passes what 64 bits can count."""
     length = tensor_length(dimension, degree)
     if length >= MAX_LENGTH:
-        raise ValueError(
+        raise SizeError(
             f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients"
         )
     if dimension >= MAX_LENGTH:
         # Of degree 0 nothing is long, but kernels take the dimension as a number of 64 bits.
-        raise ValueError(f"dimension must be less than 2**63 - 1, got {dimension}")
+        raise SizeError(f"dimension must be less than 2**63 - 1, got {dimension}")
     return length
 
 
@@ -150,6 +154,14 @@ def path_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int,
     if shape[-1] == 0:
         raise ValueError(f"{name} must have at least one channel on its last axis, got shape {tuple(shape)}")
     return shape[:-2], shape[-2], shape[-1]
+
+
+def size_error(error: Exception, path: tuple[int, ...]) -> Exception:
+    """The error for a path of this shape: it says so where the axes look swapped."""
+    length, dimension = path[-2:]
+    suspicion = f". path has {length} points of {dimension} channels: are its last two axes swapped?"
+    kind = MemoryError if isinstance(error, MemoryError) else SizeError
+    return kind(f"{error}{suspicion * (dimension > length)}")
 
 
 def vector_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

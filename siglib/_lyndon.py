@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._checks import checked_tensor_length
+from ._checks import SizeError, checked_tensor_length
 
 # The kernels count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit
 # into memory anyway.
@@ -156,11 +156,11 @@ def level_start(dimension: int, length: int) -> int:
 
 @lru_cache(maxsize=256)
 def checked_size(dimension: int, degree: int) -> int:
-    """`log_sig_size`, or ValueError if the Lyndon tables of this dimension and degree are out of reach."""
+    """`log_sig_size`, or SizeError if the Lyndon tables of this dimension and degree are out of reach."""
     n_shorter = checked_tensor_length(dimension, degree) // dimension
     size = log_sig_size(dimension, degree)
     if n_shorter > _MAX_SHORTER or size > _MAX_LYNDON or (dimension == 1 and degree > _MAX_LETTERS):
-        raise ValueError(f"the log-signature of dimension {dimension} and degree {degree} is too large")
+        raise SizeError(f"the log-signature of dimension {dimension} and degree {degree} is too large")
     return size
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import Array, backend_for, library_of
 from ._checks import (
+    SizeError,
     as_bool,
     as_int,
     as_n_threads,
@@ -17,6 +18,7 @@ from ._checks import (
     augmented_dimension,
     checked_tensor_length,
     path_shape,
+    size_error,
     vector_shape,
 )
 from ._separate_windows import SlidingWindows, separate_windows
@@ -190,10 +192,13 @@ def windows_forward(
     time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
     n_threads = as_n_threads(n_jobs)
     starts, ends = _on_host(starts, ends)
-    degree, window, stride, scalar_term, shape = _sizes(
-        path.shape, degree, window, stride, starts, ends, transform, scalar_term
-    )
-    out = on.empty(shape)
+    try:
+        degree, window, stride, scalar_term, shape = _sizes(
+            path.shape, degree, window, stride, starts, ends, transform, scalar_term
+        )
+        out = on.empty(shape)
+    except (SizeError, MemoryError) as error:
+        raise size_error(error, path.shape) from None
     if starts is None and 0 in shape[:-2]:
         # No tables either: the paths that are not there may be long.
         return on.result(out)

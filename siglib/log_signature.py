@@ -10,6 +10,7 @@ from . import _lyndon
 from ._autograd import differentiable
 from ._backend import Array, backend_for, widened
 from ._checks import (
+    SizeError,
     as_bool,
     as_int,
     as_n_jobs,
@@ -23,6 +24,7 @@ from ._checks import (
     has_scalar_term,
     is_empty,
     path_shape,
+    size_error,
     vector_shape,
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
@@ -509,8 +511,11 @@ def log_sig(
     check_no_variant(stream, correction)
     transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
-    out = on.empty((*path.shape[:-2], length))
+    try:
+        dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
+        out = on.empty((*path.shape[:-2], length))
+    except (SizeError, MemoryError) as error:
+        raise size_error(error, path.shape) from None
     tables = tables_for(on, dimension, degree, method)
     paths, rows = on.paths(path), on.rows(out)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term

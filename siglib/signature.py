@@ -9,6 +9,7 @@ from typing import Any
 from ._autograd import differentiable
 from ._backend import Array, backend_for
 from ._checks import (
+    SizeError,
     as_bool,
     as_int,
     as_n_threads,
@@ -21,6 +22,7 @@ from ._checks import (
     has_scalar_term,
     is_empty,
     path_shape,
+    size_error,
     vector_shape,
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
@@ -236,8 +238,11 @@ def sig(
     check_no_variant(stream, correction)
     transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
-    degree, scalar_term, shape = _sizes(path.shape, degree, transform, scalar_term)
-    out = on.empty(shape)
+    try:
+        degree, scalar_term, shape = _sizes(path.shape, degree, transform, scalar_term)
+        out = on.empty(shape)
+    except (SizeError, MemoryError) as error:
+        raise size_error(error, path.shape) from None
     on.kernels.signature.sig(on.paths(path), on.rows(out), degree, scalar_term, *transform, n_threads)
     return on.result(out)
 

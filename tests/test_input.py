@@ -541,6 +541,29 @@ def test_too_large_for_memory() -> None:
         siglib.sig(np.zeros((3, 1)), 2**50)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda path: siglib.sig(path, 4),
+        lambda path: siglib.sig(path, 2, time_aug=True),
+        lambda path: siglib.log_sig(path, 4),
+        lambda path: siglib.log_sig(path, 2),
+        lambda path: siglib.log_sig(path, 2, method=0),
+        lambda path: siglib.sig_windows(path, 2, window=2),
+        lambda path: siglib.log_sig_windows(path, 2, window=2),
+        lambda path: siglib.sig_prefixes(path, 4),
+    ],
+)
+def test_transposed_paths(call: Callable[[Any], Any]) -> None:
+    """What is too large names the sizes and, where channels outnumber points, the likely reason."""
+    message = "path has 3 points of 1000000 channels: are its last two axes swapped"
+    with pytest.raises((ValueError, MemoryError), match=rf"1000000.*{message}|GiB.*{message}"):
+        call(np.broadcast_to(0.0, (3, 10**6)))
+    with pytest.raises((ValueError, MemoryError)) as caught:
+        call(np.broadcast_to(0.0, (10**6 + 1, 10**6)))
+    assert "swapped" not in str(caught.value)
+
+
 # Values
 
 
