@@ -8,7 +8,7 @@ import pytest
 from checking import require
 from gpu import Gpu, real_gpu, use_gpu
 
-from siglib import _cpu
+from siglib import _checks, _cpu
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +44,12 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that differ between tests but not between runs."""
     return np.random.default_rng(list(request.node.name.encode()))
+
+
+@pytest.fixture
+def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`n_jobs` up to 8 gets that many threads, whatever the machine has."""
+    monkeypatch.setattr(_checks, "hardware_threads", lambda: 8)
 
 
 @pytest.fixture(params=_cpu.usable_instruction_sets())

@@ -210,6 +210,7 @@ def test_order_and_duplicates_are_kept(rng: np.random.Generator) -> None:
 # Threads, memory, repetition
 
 
+@pytest.mark.usefixtures("eight_processors")
 @pytest.mark.parametrize("shape", [(1, 3000, 2), (3, 700, 2), (40, 60, 2), (130, 10, 2)])
 def test_bits_do_not_depend_on_threads(dtype: np.dtype, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
     paths = random_paths(rng, *shape, dtype=dtype)

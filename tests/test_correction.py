@@ -230,6 +230,7 @@ def test_empty_batch() -> None:
     assert gradients[1].tolist() == [0.0] * 4
 
 
+@pytest.mark.usefixtures("eight_processors")
 @kinds
 def test_threads_and_layouts_do_not_change_a_bit(dtype: np.dtype, rng: np.random.Generator, kind: str) -> None:
     path, correction = make(rng, (3, 4, 3), kind, (40,), 5, dtype)

@@ -4,7 +4,9 @@ import fractions
 import inspect
 import multiprocessing
 import os
+import subprocess
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from checking import TOLERANCE, assert_close, assert_same_bits, layouts
 from hypothesis import strategies as st
 
 import siglib
+from siglib import _checks
 
 
 class Operation(NamedTuple):
@@ -165,6 +168,7 @@ def test_batch_axes(operation: Operation) -> None:
         assert d.shape == (2, 0, 3, *a.shape[1:])
 
 
+@pytest.mark.usefixtures("eight_processors")
 @operations
 def test_bits_do_not_depend_on_threads(operation: Operation) -> None:
     arrays = [np.random.default_rng(3).standard_normal((40, *shape[1:])) for shape in operation.shapes]
@@ -472,6 +476,25 @@ def test_n_jobs_below_zero_counts_from_all_processors() -> None:
     siglib.sig([[0, 1]], 1, n_jobs=-processors)
     with pytest.raises(ValueError, match=f"n_jobs={-processors - 1} leaves no thread.* {processors} processors"):
         siglib.sig([[0, 1]], 1, n_jobs=-processors - 1)
+
+
+def test_n_jobs_never_exceeds_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_checks, "hardware_threads", lambda: 3)
+    threads = {n_jobs: _checks.as_n_threads(n_jobs) for n_jobs in (1, 2, 3, 4, 1024, 2**40, -1, -2, -3, np.int64(5))}
+    assert threads == {1: 1, 2: 2, 3: 3, 4: 3, 1024: 3, 2**40: 3, -1: 3, -2: 2, -3: 1, 5: 3}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to take processors away")
+def test_processors_that_were_taken_away_get_no_threads() -> None:
+    code = """
+        import os, numpy as np, siglib
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        before = len(os.listdir("/proc/self/task"))
+        siglib.sig(np.ones((1000, 20, 3)), 4, n_jobs=64)
+        assert len(os.listdir("/proc/self/task")) == before
+        """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_options_are_keyword_only_and_known() -> None:

@@ -166,6 +166,7 @@ def test_every_batch_size(
         assert_close(siglib.sig_to_log_sig_backprop(sig, derivs, *size, method=method), alone[:batch], tolerance)
 
 
+@pytest.mark.usefixtures("eight_processors")
 @methods
 @pytest.mark.parametrize("size", [(2, 6), (3, 4), (8, 2)], ids=str)
 @pytest.mark.parametrize("batch", [3, 16, 50])

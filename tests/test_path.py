@@ -99,6 +99,7 @@ def test_leading_batch_axes(rng: np.random.Generator, shape: tuple[int, ...], op
         assert_same_bits(gradient[index], siglib.transform_path_backprop(transformed[index], **options))
 
 
+@pytest.mark.usefixtures("eight_processors")
 @options
 @pytest.mark.parametrize("n_jobs", [2, 3, -1])
 def test_threads_do_not_change_bits(rng: np.random.Generator, n_jobs: int, options: dict) -> None:

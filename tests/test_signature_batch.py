@@ -113,6 +113,7 @@ def test_every_instruction_set_on_long_paths(instruction_set: str, dtype: np.dty
     check(index, True, batch, dtype)
 
 
+@pytest.mark.usefixtures("eight_processors")
 @pytest.mark.parametrize(
     ("shape", "degree"),
     [
@@ -142,6 +143,7 @@ def test_threads_do_not_change_bits(
         assert_same_bits(siglib.sig_backprop(paths, sig, derivs, degree, n_jobs=n_jobs, **transform), gradient)
 
 
+@pytest.mark.usefixtures("eight_processors")
 @pytest.mark.parametrize("n_jobs", [2, 3, -1])
 def test_threads_do_not_change_bits_of_products(dtype: np.dtype, rng: np.random.Generator, n_jobs: int) -> None:
     arrays = rng.standard_normal((3, 37, siglib.sig_length(4, 5))).astype(dtype)
