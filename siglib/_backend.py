@@ -86,6 +86,14 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     return (lambda result: on.result(on.xp.asarray(result, on.dtype)), *given)
 
 
+def has_own_dtype(array: Array) -> bool:
+    """Whether an array has a floating dtype; lists and integers adapt to the arrays of a call that have one."""
+    if isinstance(array, (list, tuple)):
+        return False
+    dtype = getattr(array, "dtype", None)
+    return getattr(dtype, "is_floating_point", getattr(dtype, "kind", "f") not in "iub")
+
+
 def namespace_of(array: Array) -> Any:
     """The module with the functions for this array: numpy, cupy or torch."""
     return sys.modules[library_of(array)]

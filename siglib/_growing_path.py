@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import Array, as_tensor, backend_for, library_of, namespace_of
+from ._backend import Array, as_tensor, backend_for, has_own_dtype, library_of, namespace_of
 from ._checks import path_shape
 from ._locks import give_lock
 
@@ -60,7 +60,7 @@ class Points:
                     as_tensor(data)[n] = point.detach()
                     self.n = n + 1
                     return n
-        on, array = backend_for(point=point)
+        on, array = self._converted("point", point)
         if array.ndim == 0:
             raise ValueError(f"point must have shape (..., {self.dimension}), got a single number")
         self._extend("point", on, array[..., None, :], point if library_of(point) == "torch" else None)
@@ -68,9 +68,19 @@ class Points:
 
     def extend(self, points: Array, name: str = "points") -> None:
         """Any number of points, of shape (*batch, n, dimension)."""
-        on, array = backend_for(**{name: points})
+        on, array = self._converted(name, points)
         path_shape(name, array.shape)
         self._extend(name, on, array, points if library_of(points) == "torch" else None)
+
+    def _converted(self, name: str, points: Array) -> tuple[Any, Any]:
+        """The backend of points, and the points as it computes with them. Lists and integers adapt to what came before,
+        as they adapt to other arrays in calls.
+        """
+        if self.on is not None and library_of(points) == library_of(self._none) and not has_own_dtype(points):
+            on, _, array = backend_for(none=self._none, **{name: points})
+            return on, array
+        on, array = backend_for(**{name: points})
+        return on, array
 
     def _extend(self, name: str, on: Any, array: Any, tensor: Any) -> None:
         batch, n, dimension = array.shape[:-2], array.shape[-2], array.shape[-1]

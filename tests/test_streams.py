@@ -215,3 +215,37 @@ def test_gradients_reach_every_point(rng: np.random.Generator, cls: Any) -> None
         return run(torch.cat([points[:, :1], frozen[:, 1:2], points[:, 2:]], dim=1))
 
     assert torch.autograd.gradcheck(with_frozen_point, (points,))
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_lists_and_integers_adapt_to_the_points_before(kind: str) -> None:
+    """As they adapt to the other arrays of a call."""
+    first = np.array([[0.0, 1.0], [0.5, 0.25]], kind)
+    more = [[1, 2], [3, 5]]
+    expected = siglib.sig(np.concatenate([first, np.array(more, kind)]), 2)
+    for points in (more, tuple(map(tuple, more)), np.array(more), np.array(more, np.uint8)):
+        stream, window, intervals = (
+            siglib.SigStream(2, 2),
+            siglib.SigWindowStream(2, 2, 4),
+            siglib.IntervalSignature(first, 2),
+        )
+        stream.push_batch(first)
+        window.push_batch(first)
+        for point in points:
+            stream.push(point)
+        window.push_batch(points)
+        intervals.append(points)
+        for result in (stream.sig(0, stream.end_index), window.sig()[0], intervals.sig(0, 3)):
+            assert result.dtype == kind
+            assert_close(result, expected)
+
+
+def test_integer_tensors_adapt_to_the_points_before() -> None:
+    torch = optional("torch")
+    stream = siglib.SigStream(2, 2)
+    stream.push(torch.zeros(2, dtype=torch.float32))
+    stream.push(torch.tensor([1, 2]))
+    assert stream.sig(0, 1).dtype is torch.float32
+    assert stream.sig(0, 1).tolist() == [1.0, 2.0, 0.5, 1.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match="point must be of torch and torch.float32, as before, got numpy and float64"):
+        stream.push([1, 2])
