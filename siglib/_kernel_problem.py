@@ -89,7 +89,8 @@ class Problem:
             n_jobs=n_jobs,
             return_grid=return_grid,
         )
-        if derivs is not None and tuple(derivs.shape) != self.shape:
+        self.is_single = len(self.shape) == 2 * return_grid
+        if derivs is not None and not self.fits(derivs.shape, self.shape):
             raise ValueError(f"derivs must have shape {self.shape}, that of the kernels, got {tuple(derivs.shape)}")
         self.n_threads = as_n_threads(n_jobs)
         self.time_aug, self.lead_lag = time_aug, lead_lag
@@ -111,6 +112,10 @@ class Problem:
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
         self.x = self.transformed(path1, end_time)
         self.y = self.x if equal else self.transformed(path2, end_time)
+
+    def fits(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+        """Whether an argument has the expected shape; that of a single pair may have an axis for it."""
+        return tuple(shape) == expected or (self.is_single and tuple(shape) == (1, *expected))
 
     def transformed(self, path: Array, end_time: float) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""

@@ -325,7 +325,8 @@ def sig_kernel_backprop(
     Parameters
     ----------
     derivs : array of shape (...), or (..., rows, columns) with `return_grid`
-        Derivatives of a function F with respect to the result of `sig_kernel`.
+        Derivatives of a function F with respect to the result of `sig_kernel`. That of a single pair may have shape ()
+        or (1,).
     path1, path2, method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time
         As they were given to `sig_kernel`.
     left_deriv : bool, default True
@@ -405,7 +406,7 @@ def sig_kernel_gram_backprop(
     Parameters
     ----------
     derivs : array of shape ``(*batch1, *batch2)``, or ``(*batch1, *batch2, rows, columns)`` with `return_grid`
-        Derivatives of a function F with respect to the Gram matrix.
+        Derivatives of a function F with respect to the Gram matrix. That of a single pair may have shape () or (1,).
     path1, path2, method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time
         As they were given to `sig_kernel_gram`.
     left_deriv, right_deriv : bool, default True, False
@@ -469,7 +470,7 @@ def _backprop(
         expected = (*problem.shape[:-2], *problem.grid_shape) if options["return_grid"] else None
         expected = expected or (*problem.shape, *problem.grid_shape)
         shape = tuple(getattr(k_grid, "shape", ()))
-        if shape != expected:
+        if not problem.fits(shape, expected):
             raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
     needs = (left_deriv, right_deriv, False)
     found = operations.gradients(problem, needs, return_grid=options["return_grid"])[:2]

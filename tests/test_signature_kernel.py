@@ -408,6 +408,23 @@ def test_backprop(options: dict, grid: bool, rng: np.random.Generator) -> None:
             assert_close(a, b, 1e-13)
 
 
+@pytest.mark.parametrize("function", [siglib.sig_kernel_backprop, siglib.sig_kernel_gram_backprop])
+def test_derivatives_of_single_pairs_may_have_an_axis(function: Callable[..., Any], rng: np.random.Generator) -> None:
+    x, y = random_paths(rng, 5, 2), random_paths(rng, 4, 2)
+    grid = rng.standard_normal((5, 4))
+    for derivs, options in ((np.array(1.5), {}), (grid, {"return_grid": True})):
+        options = {"dyadic_order": 0, "right_deriv": True, **options}
+        expected = function(derivs, x, y, **options)
+        for actual, wanted, path in zip(function(derivs[None], x, y, **options), expected, (x, y), strict=True):
+            assert_same_bits(actual, wanted)
+            assert actual.shape == path.shape
+        assert_same_bits(function(derivs[None], x, y, k_grid=np.zeros((1, 5, 4)), **options)[0], expected[0])
+        with pytest.raises(ValueError, match="derivs must have shape"):
+            function(derivs[None, None], x, y, **options)
+        with pytest.raises(ValueError, match="derivs must have shape"):
+            function(derivs, x[None], y[None], **options)
+
+
 def test_gradients_of_single_pairs(rng: np.random.Generator, dtype: np.dtype) -> None:
     x, y = random_paths(rng, 4, 2, dtype=dtype), random_paths(rng, 3, 2, dtype=dtype)
     for backprop in (siglib.sig_kernel_backprop, siglib.sig_kernel_gram_backprop):
