@@ -45,7 +45,8 @@ def sig_prefixes(
     degree : int
         Truncation level, at least 0.
     time_aug, lead_lag : bool, default False
-        Transform the path, see `transform_path`, before prefixes are taken: time runs over the whole path.
+        Take prefixes of the transformed path, see `transform_path`: time runs over the whole path, and with `lead_lag`
+        a prefix is the lead-lag path of its points. There are as many as points of `path` itself, also then.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
     scalar_term : bool, default False

@@ -303,6 +303,7 @@ class SigWindowStream(_Stream):
         Number of points of a window, at least 1.
     stride : int, default 1
         Number of points from the start of one window to the next, at least 1; it may be more than `window_size`.
+        Segments between windows are left out unless it is less.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
     n_jobs : int, default 1

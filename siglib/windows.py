@@ -47,13 +47,15 @@ def sig_windows(
     window : int
         Number of points of a window, at least 1. Leave it out if `starts` and `ends` are given.
     stride : int, default 1
-        Number of points from the start of one window to the start of the next, at least 1.
+        Number of points from the start of one window to the start of the next, at least 1. Windows share a point, and
+        no segment between them is left out, if it is less than `window`.
     starts, ends : arrays of integers of shape (n_windows,) or (..., n_windows), default None
         Slices: window k has the points ``starts[k]``, ``starts[k] + 1``, ..., ``ends[k] - 1``. Either the same for all
         paths, or with the batch axes of `path`. They must satisfy ``0 <= start <= end <= length``. They are looked at
         in main memory: if they are on a GPU the call waits for them.
     time_aug, lead_lag : bool, default False
-        Transform the path, see `transform_path`, before windows are taken: time runs over the whole path.
+        Take windows of the transformed path, see `transform_path`: time runs over the whole path, and with `lead_lag` a
+        window is the lead-lag path of its points. All of the above count points of `path` itself, also then.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
     scalar_term : bool, default False
@@ -108,6 +110,13 @@ def sig_windows(
     array([[0., 1.],
            [0., 1.],
            [0., 0.]])
+
+    With ``stride=2`` windows of two points leave out the segment in the middle, and windows of three make up the whole
+    path of five points:
+
+    >>> path = np.array([[0.0], [1.0], [2.0], [3.0], [4.0]])
+    >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
+    [2.0, 4.0]
     """
     return windows_forward(
         path,
