@@ -4,7 +4,8 @@ Requirements. The arrays that come in decide: results belong to the same library
 imported here: an object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved
 to the CPU silently. Whatever NumPy can turn into an array of real numbers (lists, integers) counts as NumPy.
 Nothing is converted back: results are allocated in the caller's library and kernels write through views. Kernels
-know two formats, float32 and float64; half precision is computed in float32.
+know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too many
+digits in float32 takes `on.double()` for its work.
 
     on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
     out = on.empty(path.shape)
@@ -83,7 +84,20 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
         tensors, dtype = torch_tensors(arrays)
         return (lambda result: result.to(dtype), *tensors)
     on, *given = backend_for(**arrays)
-    return (lambda result: on.result(on.xp.asarray(result, on.dtype)), *given)
+
+    def back(result: Array) -> Array:
+        with on.current(), np.errstate(over="ignore"):
+            return on.result(on.xp.asarray(result, on.dtype))
+
+    return (back, *given)
+
+
+def as_double(array: Array) -> Array:
+    """An array of any library, or a view that kernels read, in float64; with its graph, and itself if it is that."""
+    if library_of(array) == "torch":
+        return array.double()
+    with device_of(array):
+        return array.astype(_FLOAT64, copy=False)
 
 
 def has_own_dtype(array: Array) -> bool:
@@ -194,6 +208,10 @@ class _CpuBackend:
         """A context for arithmetic with views."""
         return self._current
 
+    def double(self) -> Any:
+        """The backend that computes in float64 what this one does, with the same results' dtype."""
+        raise NotImplementedError
+
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
         return function(*args)
@@ -224,6 +242,9 @@ class _CpuBackend:
 
 
 class NumpyBackend(_CpuBackend):
+    def double(self) -> Any:
+        return self if self.dtype is _FLOAT64 else _numpy_double(self.result_dtype)
+
     def empty(self, shape: tuple[int, ...]) -> Array:
         _check_memory(shape, self.dtype)
         return np.empty(shape, self.dtype)
@@ -240,6 +261,11 @@ class NumpyBackend(_CpuBackend):
 
 
 _NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
+
+
+@lru_cache(maxsize=16)
+def _numpy_double(result_dtype: Any) -> NumpyBackend:
+    return NumpyBackend(_FLOAT64, result_dtype)
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
@@ -291,6 +317,9 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
 
 
 class TorchCpuBackend(_CpuBackend):
+    def double(self) -> Any:
+        return _torch_cpu_backend(sys.modules["torch"].float64, self.result_dtype)
+
     def empty(self, shape: tuple[int, ...]) -> Array:
         _check_memory(shape, self.dtype)
         try:

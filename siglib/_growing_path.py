@@ -21,14 +21,16 @@ class Points:
     """The points of a growing path, or batch of paths, of one library and dtype, copied on arrival.
 
     Tensors that require a gradient are kept as well, for gradients to reach them. `lock` is that of the whole object
-    that the points belong to.
+    that the points belong to. With `double` everything is computed in float64: the points are kept in it, which is
+    little beside the signatures.
     """
 
     lock: Any
 
-    def __init__(self, dimension: int | None = None) -> None:
+    def __init__(self, dimension: int | None = None, double: bool = False) -> None:
         give_lock(self)
         self.dimension: Any = dimension  # None: that of the first points
+        self._double = double
         self.n = 0
         self.batch: tuple[int, ...] | None = None
         self.pieces: list[Any] | None = None
@@ -124,7 +126,7 @@ class Points:
 
     def _begin(self, on: Any, batch: tuple[int, ...]) -> None:
         """What the first points decide."""
-        self.on, self.batch = on, batch
+        self.on, self.batch = on.double() if self._double else on, batch
         self._none = on.result(on.empty((0,)))
         self._data = self._room(64)
         if not on.on_gpu and on.dtype == on.result_dtype:
@@ -146,18 +148,28 @@ class Points:
         points = self._data[: self.n].reshape(self.n, self.n_paths, self.dimension)
         return self.on.view(points) if self.on.on_gpu else points
 
+    def given(self, values: Any) -> Any:
+        """What was computed from `path`, in the caller's library; not yet in the caller's dtype."""
+        return as_tensor(values) if library_of(self._none) == "torch" else values
+
     def result(self, values: Any) -> Any:
-        """What was computed from `path`, as the caller's library has it."""
-        return self.on.result(as_tensor(values) if library_of(self._none) == "torch" else values)
+        """The same in the caller's dtype."""
+        return self.on.result(self.given(values))
 
     def watched(self) -> Any:
-        """The whole path as a tensor with a graph, or None."""
+        """The whole path as a tensor with a graph, in the dtype of the kernels, or None."""
         if self.pieces is None:
             return None
         n_axes = len(self.batch or ()) + 2
         # Points that came one by one have no axis of time.
         pieces = [piece if piece.ndim == n_axes else piece[..., None, :] for piece in self.pieces]
-        return namespace_of(pieces[0]).cat(pieces, dim=-2)
+        return namespace_of(pieces[0]).cat(pieces, dim=-2).to(self.on.dtype)
+
+    def follow(self, others: "Points") -> None:
+        """Add those of others, of which these are the first ones, that are missing here."""
+        missing = others.given(others.path()[..., self.n :, :])
+        self._extend("points", others.on, missing, None)
+        self.pieces = others.pieces
 
     def drop(self, n: int) -> None:
         """Forget the first n points."""
@@ -187,7 +199,8 @@ class Points:
         give_lock(self)
         self.__dict__ |= state
         if self._none is not None:
-            (self.on, _) = backend_for(points=self._none)
+            (on, _) = backend_for(points=self._none)
+            self.on = on.double() if self._double else on
 
 
 class OfPoints:

@@ -65,13 +65,25 @@ class Intervals:
     def clear(self) -> None:
         self._n_blocks = 0
         self._table: Any = None  # (levels, blocks, batch, length)
+        self._in_double: Intervals | None = None
 
     def twin(self, points: Points) -> "Intervals":
         """The same for other points, without a table."""
         return Intervals(points, self.degree, self.n_jobs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_n_blocks": 0, "_table": None}
+        return self.__dict__ | {"_n_blocks": 0, "_table": None, "_in_double": None}
+
+    def double(self) -> "Intervals":
+        """The same in float64, for logarithms that float32 is too coarse for. Points and products are kept anew for it,
+        from the first time that it is asked for.
+        """
+        if self.points.on.dtype_name == "float64":
+            return self
+        if self._in_double is None:
+            self._in_double = Intervals(Points(self.points.dimension, double=True), self.degree, self.n_jobs)
+        self._in_double.points.follow(self.points)
+        return self._in_double
 
     def ready(self, starts: np.ndarray, ends: np.ndarray) -> Ready:
         """What kernels read for these intervals, whatever other threads do to the points meanwhile. To be called with
@@ -167,10 +179,14 @@ class Intervals:
         return out
 
     def results(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
-        """`values` in the dtype of the caller's points, and with a graph if they have one."""
+        """`unrounded` in the dtype of the caller's points."""
+        return self.points.on.result(self.unrounded(ready, starts, ends, scalar_term, axis))
+
+    def unrounded(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
+        """`values`, with a graph if the points have one."""
         if ready[0] is not None:
             return self._watched_results(ready[0], starts, ends, scalar_term, axis)
-        return self.points.on.result(self.values(ready, starts, ends, scalar_term, axis))
+        return self.values(ready, starts, ends, scalar_term, axis)
 
     def _watched_results(self, path: Any, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int) -> Any:
         """The same from all points."""

@@ -161,6 +161,24 @@ def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str,
     return _once(("expansion", dimension, degree, method, dtype, backward), build)
 
 
+def product_tables(dimension: int, degree: int) -> tuple[Any, ...]:
+    """The constants of the kernels of products of log-signatures: of the logarithm, then of the exponential."""
+    key = ("product", dimension, degree)
+    return _cache.get(key) or _once(
+        key, lambda: kernel_tables(dimension, degree, 2, "float64") + expansion_tables(dimension, degree, 2, "float64")
+    )
+
+
+def product_level_tables(dimension: int, degree: int, backward: bool) -> tuple[Any, ...]:
+    """The same for kernels that solve level by level; with `backward` those of the gradient."""
+
+    def build() -> tuple[Any, ...]:
+        sizes = (dimension, degree, 2, "float64", backward)
+        return level_tables(*sizes) + expansion_level_tables(*sizes)
+
+    return _once(("product", dimension, degree, backward), build)
+
+
 def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bool) -> None:
     """Build, or load, what `method` needs for this dimension and degree; with `levels`, what it needs on a GPU, too."""
     if method == 0 or degree == 0:

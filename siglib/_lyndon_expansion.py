@@ -4,6 +4,8 @@ The columns of the matrix E are the brackets of the Lyndon words, written out in
 Lyndon basis (method 2) to log S. For values at Lyndon words (method 1) it is E P^-1.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from . import _lyndon
@@ -13,6 +15,7 @@ from ._lyndon import Ints, SparseMatrix
 _MAX_TERMS = 2**26
 
 
+@lru_cache(maxsize=256)
 def check_size(dimension: int, degree: int) -> None:
     """ValueError if the brackets of this dimension and degree have too many terms."""
     size = 0

@@ -19,6 +19,7 @@ from ._checks import (
     has_scalar_term,
     vector_shape,
 )
+from ._log_signature_parts import by_blocks
 
 # Scratch memory grows with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
@@ -56,16 +57,22 @@ def _sizes(
 
 def check_lyndon_length(name: str, length: int, dimension: int, degree: int) -> None:
     """ValueError unless there is one number for each Lyndon word, and the tables of brackets are within reach."""
-    checked_size = _lyndon.checked_size
-    # The symbolic sizes of torch.compile cannot be looked up in a cache.
-    check = checked_size if type(dimension) is int else checked_size.__wrapped__
-    expected = check(dimension, degree)
+    checked_size, check_brackets = _lyndon.checked_size, _lyndon_expansion.check_size
+    if type(dimension) is not int:
+        # The symbolic sizes of torch.compile cannot be looked up in a cache.
+        checked_size, check_brackets = checked_size.__wrapped__, check_brackets.__wrapped__  # type: ignore[assignment]
+    expected = checked_size(dimension, degree)
     if length != expected:
         raise ValueError(
             f"{name} must have length {expected} on its last axis, one for each Lyndon word of dimension {dimension} "
             f"and degree {degree}, got {length}"
         )
-    _lyndon_expansion.check_size(dimension, degree)
+    check_brackets(dimension, degree)
+
+
+def _working(on: Any, method: int) -> Any:
+    """The backend that computes: what starts from coordinates in the Lyndon basis is computed in float64."""
+    return on.double() if method == 2 else on
 
 
 def tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
@@ -167,15 +174,14 @@ def logsig_to_sig(
     )
     n_threads = as_n_threads(n_jobs)
     out = on.empty(shape)
-    on.kernels.exponential.logsig_to_sig(
-        on.rows(log_sig),
-        *tables(on, dimension, degree, method),
-        on.rows(out),
-        dimension,
-        degree,
-        scalar_term,
-        n_threads,
-    )
+    work = _working(on, method)
+    matrix = tables(work, dimension, degree, method)
+    kernel = work.kernels.exponential.logsig_to_sig
+
+    def compute(log_sigs: Any, sigs: Any) -> None:
+        kernel(log_sigs, *matrix, sigs, dimension, degree, scalar_term, n_threads)
+
+    by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
     return on.result(out)
 
 
@@ -236,14 +242,12 @@ def logsig_to_sig_backprop(
         sig_derivs = sig_derivs[..., 1:]
     n_threads = as_n_threads(n_jobs)
     out = on.empty(log_sig.shape)
-    on.kernels.exponential.logsig_to_sig_backprop(
-        on.rows(log_sig),
-        on.rows(sig_derivs),
-        *tables(on, dimension, degree, method, backward=True),
-        on.rows(out),
-        dimension,
-        degree,
-        scalar_term,
-        n_threads,
-    )
+    work = _working(on, method)
+    matrix = tables(work, dimension, degree, method, backward=True)
+    kernel = work.kernels.exponential.logsig_to_sig_backprop
+
+    def compute(log_sigs: Any, derivs: Any, gradients: Any) -> None:
+        kernel(log_sigs, derivs, *matrix, gradients, dimension, degree, scalar_term, n_threads)
+
+    by_blocks(on, work, compute, (on.rows(log_sig), on.rows(sig_derivs)), on.rows(out))
     return on.result(out)

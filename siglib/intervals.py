@@ -8,6 +8,7 @@ from ._backend import Array
 from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points
 from ._interval_table import Intervals
+from ._log_signature_parts import as_method, needs_double, straight
 from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 
@@ -111,9 +112,7 @@ class IntervalSignature(OfPoints):
         IndexError
             If the path has no such points.
         """
-        n = self._points.n
-        at = np.array([as_point("start", start, 0, n), as_point("end", end, 0, n)], np.int64)
-        return self._results(at[:1], at[1:])[..., 0, :]
+        return self._results(*self._interval(start, end))[..., 0, :]
 
     def sig_batch(self, starts: Array, ends: Array) -> Array:
         """Signatures of many intervals.
@@ -134,32 +133,57 @@ class IntervalSignature(OfPoints):
         IndexError
             If the path has no such points.
         """
-        starts, ends = as_points("starts", starts, len(self)), as_points("ends", ends, len(self))
-        if len(starts) != len(ends):
-            raise ValueError(f"starts and ends must have the same length, got {len(starts)} and {len(ends)}")
-        return self._results(starts, ends)
+        return self._results(*self._many(starts, ends))
 
     def _results(self, starts: np.ndarray, ends: np.ndarray) -> Array:
+        return self._points.on.result(self._unrounded(starts, ends))
+
+    def _unrounded(self, starts: np.ndarray, ends: np.ndarray, double: bool = False) -> Array:
+        """Signatures in the dtype that they are computed in."""
         intervals, lock = self._intervals, self._points.lock
         lock.acquire()
         try:
+            if double:
+                intervals = intervals.double()
             ready = intervals.ready(starts, ends)
         finally:
             lock.release()
-        return intervals.results(ready, starts, ends, self._scalar_term, axis=-2)
+        return intervals.unrounded(ready, starts, ends, self._scalar_term, axis=-2)
 
     def log_sig(self, start: int, end: int, *, method: int = 1) -> Array:
         """Log-signature of the path from point `start` to point `end`; see `sig`, and `sig_to_log_sig` for `method`."""
-        return self._log(self.sig(start, end), method)
+        return self._log(*self._interval(start, end), method)[..., 0, :]
 
     def log_sig_batch(self, starts: Array, ends: Array, *, method: int = 1) -> Array:
         """Log-signatures of many intervals; see `sig_batch`, and `sig_to_log_sig` for `method`."""
-        return self._log(self.sig_batch(starts, ends), method)
+        return self._log(*self._many(starts, ends), method)
 
-    def _log(self, sig: Array, method: int) -> Array:
-        return sig_to_log_sig(
-            sig, self._points.dimension, self._intervals.degree, method=method, n_jobs=self._intervals.n_jobs
+    def _interval(self, start: Any, end: Any) -> tuple[np.ndarray, np.ndarray]:
+        """One interval as two arrays."""
+        n = self._points.n
+        at = np.array([as_point("start", start, 0, n), as_point("end", end, 0, n)], np.int64)
+        return at[:1], at[1:]
+
+    def _many(self, starts: Any, ends: Any) -> tuple[np.ndarray, np.ndarray]:
+        starts, ends = as_points("starts", starts, len(self)), as_points("ends", ends, len(self))
+        if len(starts) != len(ends):
+            raise ValueError(f"starts and ends must have the same length, got {len(starts)} and {len(ends)}")
+        return starts, ends
+
+    def _log(self, starts: np.ndarray, ends: np.ndarray, method: Any) -> Array:
+        """Log-signatures of intervals, from signatures that were not rounded to the dtype of the points."""
+        on, dimension, degree, method = (
+            self._points.on,
+            self._points.dimension,
+            self._intervals.degree,
+            as_method(method),
         )
+        double = needs_double(dimension, degree, method)
+        sig = self._unrounded(starts, ends, double)
+        log_sig = sig_to_log_sig(sig, dimension, degree, method=method, n_jobs=self._intervals.n_jobs)
+        n_letters = dimension + (self._scalar_term and method == 0)
+        log_sig = straight(log_sig, n_letters, np.abs(ends - starts) <= 1)
+        return (on.double() if double else on).result(log_sig)
 
 
 def as_point(name: str, value: Any, first: int, stop: int) -> int:

@@ -1,11 +1,13 @@
 """Log-signatures of paths that are put together, from the log-signatures of their parts, with gradients.
 
-All of it goes through signatures: exponentials, a product or a join, a logarithm, for a block of a batch at a time.
-This is exact, and needs far fewer operations than the Baker-Campbell-Hausdorff series written out in brackets.
+All of it goes through signatures: exponentials, a product, a logarithm. This is exact, and needs far fewer operations
+than the Baker-Campbell-Hausdorff series written out in brackets. It is computed in float64 for arrays of any dtype. The
+kernels are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
 """
 
 from typing import Any
 
+from . import _lyndon_cache
 from ._autograd import differentiable
 from ._backend import Array, backend_for
 from ._checks import (
@@ -15,16 +17,18 @@ from ._checks import (
     augmented_dimension,
     check_batch,
     check_like,
-    checked_tensor_length,
     vector_shape,
 )
-from ._log_signature_parts import as_path_method, blocks_of, log_length, tables_for
+from ._log_signature_parts import as_path_method, log_length
 from .exponential import check_lyndon_length
-from .exponential import tables as exp_tables
 from .join import check_displacement
 
-# The coordinates are those of the Lyndon basis.
-_METHOD = 2
+
+def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tuple[Any, ...]:
+    """What the kernels have to know about Lyndon words and brackets."""
+    if on.solves_by_levels:
+        return on.constant(_lyndon_cache.product_level_tables, dimension, degree, backward)
+    return on.constant(_lyndon_cache.product_tables, dimension, degree)
 
 
 def _linear_sizes(
@@ -210,7 +214,8 @@ def log_sig_combine(
 ) -> Array:
     """Log-signature of one path followed by another: the Baker-Campbell-Hausdorff product.
 
-    The logarithm of the product of both exponentials, for any coordinates, also those of no path.
+    The logarithm of the product of both exponentials, for any coordinates, also those of no path. Computed in float64
+    and rounded to the dtype of the arrays. If one of the two is zero, the other is the result.
 
     Parameters
     ----------
@@ -259,8 +264,15 @@ def log_sig_combine(
     dimension, degree = _combine_sizes(log_sig1.shape, log_sig2.shape, dimension, degree, time_aug, lead_lag)
     n_threads = as_n_threads(n_jobs)
     out = on.empty(log_sig1.shape)
-    rows1, rows2, results = on.rows(log_sig1), on.rows(log_sig2), on.rows(out)
-    _Parts(on, dimension, degree, n_threads).combine(rows1, rows2, results)
+    on.kernels.log_join.log_sig_combine(
+        on.rows(log_sig1),
+        on.rows(log_sig2),
+        *_tables(on, dimension, degree),
+        on.rows(out),
+        dimension,
+        degree,
+        n_threads,
+    )
     return on.result(out)
 
 
@@ -310,7 +322,14 @@ def log_sig_combine_backprop(
     check_like("deriv", deriv.shape, "ls1", ls1.shape, True)
     n_threads = as_n_threads(n_jobs)
     d_ls1, d_ls2 = on.empty(ls1.shape), on.empty(ls2.shape)
-    _Parts(on, dimension, degree, n_threads).combine_backprop(*map(on.rows, (deriv, ls1, ls2, d_ls1, d_ls2)))
+    on.kernels.log_join.log_sig_combine_backprop(
+        *map(on.rows, (deriv, ls1, ls2)),
+        *_tables(on, dimension, degree, backward=True),
+        *map(on.rows, (d_ls1, d_ls2)),
+        dimension,
+        degree,
+        n_threads,
+    )
     return on.result(d_ls1), on.result(d_ls2)
 
 
@@ -353,7 +372,7 @@ def log_sig_join(
     """Log-signature of a path that is prolonged by one straight segment.
 
     The same as ``log_sig_combine(log_sig, linear_log_sig(displacement, ..., method=2))``, or with `prepend` in the
-    other order, but faster.
+    other order, but faster. Computed in float64, too.
 
     Parameters
     ----------
@@ -404,8 +423,16 @@ def log_sig_join(
     dimension, degree, prepend = _join_sizes(log_sig.shape, displacement.shape, dimension, degree, prepend)
     n_threads = as_n_threads(n_jobs)
     out = on.empty(log_sig.shape)
-    rows, displacements, results = on.rows(log_sig), on.rows(displacement), on.rows(out)
-    _Parts(on, dimension, degree, n_threads).join(rows, displacements, results, prepend)
+    on.kernels.log_join.log_sig_join(
+        on.rows(log_sig),
+        on.rows(displacement),
+        *_tables(on, dimension, degree),
+        on.rows(out),
+        dimension,
+        degree,
+        prepend,
+        n_threads,
+    )
     return on.result(out)
 
 
@@ -453,75 +480,13 @@ def log_sig_join_backprop(
     check_like("d_out", d_out.shape, "log_sig", log_sig.shape, True)
     n_threads = as_n_threads(n_jobs)
     d_log_sig, d_displacement = on.empty(log_sig.shape), on.empty(displacement.shape)
-    rows = [on.rows(array) for array in (d_out, log_sig, displacement, d_log_sig, d_displacement)]
-    _Parts(on, dimension, degree, n_threads).join_backprop(prepend, *rows)
+    on.kernels.log_join.log_sig_join_backprop(
+        *map(on.rows, (d_out, log_sig, displacement)),
+        *_tables(on, dimension, degree, backward=True),
+        *map(on.rows, (d_log_sig, d_displacement)),
+        dimension,
+        degree,
+        prepend,
+        n_threads,
+    )
     return on.result(d_log_sig), on.result(d_displacement)
-
-
-class _Parts:
-    """The pieces that products of log-signatures are made of, for rows of one backend, in blocks of the batch."""
-
-    def __init__(self, on: Any, dimension: int, degree: int, n_threads: int) -> None:
-        self.on, self.dimension, self.degree, self.n_threads = on, dimension, degree, n_threads
-        self.length = checked_tensor_length(dimension, degree)
-        self.sizes = (dimension, degree)
-
-    def _exp(self, rows: Any, sig: Any) -> Any:
-        matrix = exp_tables(self.on, *self.sizes, _METHOD)
-        self.on.kernels.exponential.logsig_to_sig(rows, *matrix, sig, *self.sizes, False, self.n_threads)
-        return sig
-
-    def _product(self, rows1: Any, rows2: Any, sig: Any) -> Any:
-        matrix = exp_tables(self.on, *self.sizes, _METHOD)
-        self.on.kernels.exponential.logsig_product(rows1, rows2, *matrix, sig, *self.sizes, self.n_threads)
-        return sig
-
-    def _exp_backprop(self, rows: Any, derivs: Any, out: Any) -> None:
-        matrix = exp_tables(self.on, *self.sizes, _METHOD, backward=True)
-        kernel = self.on.kernels.exponential.logsig_to_sig_backprop
-        kernel(rows, derivs, *matrix, out, *self.sizes, False, self.n_threads)
-
-    def _log(self, sig: Any, out: Any) -> None:
-        tables = tables_for(self.on, *self.sizes, _METHOD)
-        self.on.kernels.log_signature.sig_to_log_sig(sig, *tables, out, *self.sizes, _METHOD, False, self.n_threads)
-
-    def _log_backprop(self, sig: Any, derivs: Any, out: Any) -> Any:
-        tables = tables_for(self.on, *self.sizes, _METHOD, backward=True)
-        self.on.kernels.log_signature.sig_to_log_sig_backprop(
-            sig, derivs, *tables, out, *self.sizes, _METHOD, False, self.n_threads
-        )
-        return out
-
-    def _blocks(self, n_scratch: int, *arrays: Any) -> Any:
-        """Blocks of rows of `arrays`, each with so many arrays for signatures."""
-        blocks = blocks_of(self.on, len(arrays[0]), self.length, arrays[0].itemsize)
-        scratch = [self.on.scratch((blocks.step, self.length)) for _ in range(n_scratch)]
-        for start in blocks:
-            block = [array[start : start + blocks.step] for array in arrays]
-            yield block, [sigs[: len(block[0])] for sigs in scratch]
-
-    def combine(self, rows1: Any, rows2: Any, out: Any) -> None:
-        for (a, b, c), (sig,) in self._blocks(1, rows1, rows2, out):
-            self._log(self._product(a, b, sig), c)
-
-    def combine_backprop(self, derivs: Any, rows1: Any, rows2: Any, out1: Any, out2: Any) -> None:
-        matrix = exp_tables(self.on, *self.sizes, _METHOD, backward=True)
-        kernel = self.on.kernels.exponential.logsig_product_backprop
-        for (g, a, b, g_a, g_b), (sig, g_sig) in self._blocks(2, derivs, rows1, rows2, out1, out2):
-            self._log_backprop(self._product(a, b, sig), g, g_sig)
-            kernel(g_sig, a, b, *matrix, g_a, g_b, *self.sizes, self.n_threads)
-
-    def join(self, rows: Any, displacements: Any, out: Any, prepend: bool) -> None:
-        for (a, x, c), (before, sig) in self._blocks(2, rows, displacements, out):
-            self._exp(a, before)
-            self.on.kernels.join.sig_join(before, x, sig, self.degree, False, prepend, self.n_threads)
-            self._log(sig, c)
-
-    def join_backprop(self, prepend: bool, derivs: Any, rows: Any, displacements: Any, out: Any, out_x: Any) -> None:
-        kernels, options = self.on.kernels.join, (self.degree, False, prepend, self.n_threads)
-        for (g, a, x, g_a, g_x), (before, sig, g_sig) in self._blocks(3, derivs, rows, displacements, out, out_x):
-            self._exp(a, before)
-            kernels.sig_join(before, x, sig, *options)
-            # The cotangent of the first signature takes the place of the last one.
-            kernels.sig_join_backprop(self._log_backprop(sig, g, g_sig), before, x, sig, g_x, *options)
-            self._exp_backprop(a, sig, g_a)

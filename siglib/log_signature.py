@@ -6,9 +6,11 @@ The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the t
 
 from typing import Any
 
+import numpy as np
+
 from . import _lyndon
 from ._autograd import differentiable
-from ._backend import Array, backend_for, widened
+from ._backend import Array, as_double, backend_for, widened
 from ._checks import (
     SizeError,
     as_bool,
@@ -28,7 +30,16 @@ from ._checks import (
     vector_shape,
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
-from ._log_signature_parts import as_method, as_path_method, blocks_of, log_length, tables_for
+from ._log_signature_parts import (
+    as_method,
+    as_path_method,
+    blocks_of,
+    log_length,
+    needs_double,
+    put,
+    tables_for,
+    taken,
+)
 from ._variants import is_no_stream, refuse_correction, variant
 
 
@@ -329,16 +340,20 @@ def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method:
 
 def _path_sizes(
     path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], method: Any, scalar_term: Any
-) -> tuple[int, int, int, bool, int]:
-    """(dimension after transforms, degree, method, scalar_term, length of the log-signature)."""
-    dimension = path_shape("path", path)[2]
+) -> tuple[int, int, int, bool, bool, bool, int]:
+    """(dimension after transforms, degree, method, scalar_term, whether the path is one segment, whether float64 is
+    needed, length of the log-signature).
+    """
+    _, points, dimension = path_shape("path", path)
     degree = as_int("degree", degree, 0)
-    method = as_path_method(method)
+    method = as_int("method", method, 0)
+    basis = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
     time_aug, lead_lag, _ = transform
     dimension = augmented_dimension(dimension, time_aug, lead_lag)
-    length = log_length(dimension, degree, method, scalar_term)
-    return dimension, degree, method, scalar_term and method == 0, length
+    length = log_length(dimension, degree, basis, scalar_term)
+    one_segment, double = points == 2 and not lead_lag, needs_double(dimension, degree, method)
+    return dimension, degree, basis, scalar_term and basis == 0, one_segment, double, length
 
 
 def _log_sig_shape(
@@ -394,6 +409,8 @@ def _corrected_log_sig(
     time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
     n_jobs = as_n_jobs(n_jobs)
     dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
+    if needs_double(dimension, degree, method):
+        path, correction = as_double(path), as_double(correction)
     sig = corrected_sig(
         path,
         degree,
@@ -461,7 +478,7 @@ def log_sig(
     method : {1, 2, 3, 0}
         1, the default: values at the Lyndon words; 2: coordinates in the Lyndon basis; 3: the same coordinates, where
         other libraries join increments by the Baker-Campbell-Hausdorff formula (here computed as for 2, which is
-        several times faster); 0: values at all words. See `sig_to_log_sig`.
+        several times faster, and always in float64); 0: values at all words. See `sig_to_log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
     stream : bool, default False
@@ -493,6 +510,12 @@ def log_sig(
     -----
     Differentiable with respect to `path` and `correction`, once, in PyTorch; see `log_sig_backprop`.
 
+    The logarithm loses digits, more of them on higher levels. So for arrays in lower precision than float64, method 3
+    is computed in float64 and rounded at the end, as are the other methods from degree 6 on (5 with one or two
+    channels); below, 95 of 100 random walks in float32 are right to 3e-5 of the largest entry of a level. In float64
+    random walks are right to 5e-14 at level 5 and 3e-8 at level 10. The log-signature of a path of two points is its
+    displacement, and exactly 0 at all other words.
+
     References
     ----------
     K.-T. Chen, "Integration of paths, geometric invariants and a generalized Baker-Hausdorff formula", Annals of
@@ -512,23 +535,46 @@ def log_sig(
     transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
     try:
-        dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
+        dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
+            path.shape, degree, transform, method, scalar_term
+        )
         out = on.empty((*path.shape[:-2], length))
     except (SizeError, MemoryError) as error:
         raise size_error(error, path.shape) from None
-    tables = tables_for(on, dimension, degree, method)
     paths, rows = on.paths(path), on.rows(out)
+    if one_segment and degree:
+        _segment(on, paths, rows, int(scalar_term), transform)
+        return on.result(out)
+    work = on.double() if double else on
+    tables = tables_for(work, dimension, degree, method)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = blocks_of(on, len(paths), sig_length, paths.itemsize)
-    sigs = on.scratch((blocks.step, sig_length))
+    blocks = blocks_of(work, len(paths), sig_length)
+    sigs = work.scratch((blocks.step, sig_length))
     for start in blocks:
         block = slice(start, start + blocks.step)
         # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
         path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
         sig = sigs[: len(path)]
-        on.kernels.signature.sig(path, sig, degree, scalar_term, *transform, n_threads)
-        on.kernels.log_signature.sig_to_log_sig(sig, *tables, row, dimension, degree, method, scalar_term, n_threads)
+        log = row
+        if work is not on:
+            path, log = taken(work, path), work.scratch(row.shape)
+        work.kernels.signature.sig(path, sig, degree, scalar_term, *transform, n_threads)
+        work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, dimension, degree, method, scalar_term, n_threads)
+        if work is not on:
+            put(work, log, row)
     return on.result(out)
+
+
+def _segment(on: Any, paths: Any, rows: Any, start: int, transform: tuple[bool, bool, float]) -> None:
+    """Log-signatures of paths of two points: the displacement from `start` on, time last, and zeros for all else."""
+    letters = start + paths.shape[2]
+    time_aug, _, end_time = transform
+    with on.current(), np.errstate(all="ignore"):
+        rows[:, :start] = 0
+        rows[:, start:letters] = paths[:, 1] - paths[:, 0]
+        rows[:, letters:] = 0
+        if time_aug:
+            rows[:, letters] = end_time
 
 
 def log_sig_backprop(
@@ -597,6 +643,9 @@ def log_sig_backprop(
             path=path, log_sig_derivs=log_sig_derivs, correction=correction
         )
         dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
+        if needs_double(dimension, degree, method):
+            on = on.double()
+            path, correction, log_sig_derivs = map(as_double, (path, correction, log_sig_derivs))
         with_time: dict[str, Any] = {"time_aug": time_aug, "end_time": end_time, "n_jobs": n_threads}
         sig = corrected_sig(path, degree, scalar_term=scalar_term, correction=correction, **with_time)
         derivs = sig_to_log_sig_backprop(sig, log_sig_derivs, dimension, degree, method=method, n_jobs=n_threads)
@@ -608,21 +657,34 @@ def log_sig_backprop(
     if correction_deriv:
         raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
-    dimension, degree, method, scalar_term, length = _path_sizes(path.shape, degree, transform, method, scalar_term)
+    dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
+        path.shape, degree, transform, method, scalar_term
+    )
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
     out = on.empty(path.shape)
-    tables = tables_for(on, dimension, degree, method, backward=True)
     paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
+    if one_segment and degree:
+        with on.current():
+            gradients[:, 1] = derivs[:, int(scalar_term) : int(scalar_term) + paths.shape[2]]
+            gradients[:, 0] = -gradients[:, 1]
+        return on.result(out)
+    work = on.double() if double else on
+    tables = tables_for(work, dimension, degree, method, backward=True)
     sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = blocks_of(on, len(paths), sig_length, paths.itemsize)
-    sigs, sig_derivs = (on.scratch((blocks.step, sig_length)) for _ in range(2))
+    blocks = blocks_of(work, len(paths), sig_length)
+    sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
     options = (degree, scalar_term, *transform, n_threads)
     for start in blocks:
         block = slice(start, start + blocks.step)
-        sig, sig_deriv = (scratch[: len(paths[block])] for scratch in (sigs, sig_derivs))
-        on.kernels.signature.sig(paths[block], sig, *options)
-        on.kernels.log_signature.sig_to_log_sig_backprop(
-            sig, derivs[block], *tables, sig_deriv, dimension, degree, method, scalar_term, n_threads
+        path, deriv, gradient = paths[block], derivs[block], gradients[block]
+        sig, sig_deriv = (scratch[: len(path)] for scratch in (sigs, sig_derivs))
+        if work is not on:
+            path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
+        work.kernels.signature.sig(path, sig, *options)
+        work.kernels.log_signature.sig_to_log_sig_backprop(
+            sig, deriv, *tables, sig_deriv, dimension, degree, method, scalar_term, n_threads
         )
-        on.kernels.signature.sig_backprop(paths[block], sig, sig_deriv, gradients[block], *options)
+        work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
+        if work is not on:
+            put(work, gradient, gradients[block])
     return on.result(out)

@@ -1,8 +1,13 @@
 """Log-signatures of windows and prefixes of a path in one call."""
 
-from ._backend import Array, widened
-from ._checks import as_bool, as_int, as_n_jobs
-from ._log_signature_parts import as_path_method
+from typing import Any
+
+import numpy as np
+
+from ._backend import Array, as_double, library_of, namespace_of, widened
+from ._checks import as_bool, as_int, as_n_jobs, augmented_dimension, path_shape
+from ._log_signature_parts import as_path_method, needs_double, straight
+from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 from .prefixes import sig_prefixes
 from .windows import sig_windows
@@ -24,6 +29,8 @@ def log_sig_windows(
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
+
+    Computed in float64 where `log_sig` is. A window of two points has its displacement, and exactly 0 behind it.
 
     Parameters
     ----------
@@ -58,9 +65,10 @@ def log_sig_windows(
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
-    method, degree, n_jobs = as_path_method(method), as_int("degree", degree, 0), as_n_jobs(n_jobs)
+    degree, window, n_jobs = as_int("degree", degree, 0), as_int("window", window, 0), as_n_jobs(n_jobs)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
-    back, path = widened(path=path)
+    scalar_term = as_bool("scalar_term", scalar_term)
+    back, path, method = _prepared(path, degree, time_aug, lead_lag, method)
     sig = sig_windows(
         path,
         degree,
@@ -71,10 +79,17 @@ def log_sig_windows(
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
-        scalar_term=as_bool("scalar_term", scalar_term) and method == 0,
+        scalar_term=scalar_term and method == 0,
         n_jobs=n_jobs,
     )
-    return back(_logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs))
+    log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
+    if not lead_lag and degree > 0:
+        n_letters = _n_letters(path, time_aug, method, scalar_term)
+        if starts is not None:
+            log_sig = straight(log_sig, n_letters, _n_points(log_sig, starts, ends) <= 2)
+        elif window <= 2:
+            log_sig = straight(log_sig, n_letters, np.True_)
+    return back(log_sig)
 
 
 def log_sig_prefixes(
@@ -89,6 +104,8 @@ def log_sig_prefixes(
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
+
+    Computed in float64 where `log_sig` is. That of two points is their displacement, with exactly 0 behind it.
 
     Parameters
     ----------
@@ -121,19 +138,48 @@ def log_sig_prefixes(
            [1. , 0. , 0. ],
            [1. , 1. , 0.5]])
     """
-    method, degree, n_jobs = as_path_method(method), as_int("degree", degree, 0), as_n_jobs(n_jobs)
+    degree, n_jobs = as_int("degree", degree, 0), as_n_jobs(n_jobs)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
-    back, path = widened(path=path)
+    scalar_term = as_bool("scalar_term", scalar_term)
+    back, path, method = _prepared(path, degree, time_aug, lead_lag, method)
     sig = sig_prefixes(
         path,
         degree,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
-        scalar_term=as_bool("scalar_term", scalar_term) and method == 0,
+        scalar_term=scalar_term and method == 0,
         n_jobs=n_jobs,
     )
-    return back(_logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs))
+    log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
+    if not lead_lag and degree > 0:
+        log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), np.arange(path.shape[-2]) == 1)
+    return back(log_sig)
+
+
+def _prepared(path: Array, degree: int, time_aug: bool, lead_lag: bool, method: Any) -> tuple[Any, Array, int]:
+    """(what makes a result what the path was, the path in the dtype that we compute in, method of the logarithms).
+
+    In float64 that is a copy of the path, which is small beside the signatures that are stored.
+    """
+    method = as_int("method", method, 0)
+    basis = as_path_method(method)
+    back, path = widened(path=path)
+    dimension = augmented_dimension(path_shape("path", tuple(path.shape))[2], time_aug, lead_lag)
+    return back, as_double(path) if needs_double(dimension, degree, method) else path, basis
+
+
+def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
+    """Numbers of points of windows; a tensor for one, as they may be traced together."""
+    if library_of(log_sig) == "torch":
+        torch = namespace_of(log_sig)
+        return torch.as_tensor(ends).to(torch.int64) - torch.as_tensor(starts).to(torch.int64)
+    return host_indices("ends", ends) - host_indices("starts", starts)
+
+
+def _n_letters(path: Array, time_aug: bool, method: int, scalar_term: bool) -> int:
+    """What comes before the words of two letters."""
+    return path.shape[-1] + time_aug + (scalar_term and method == 0)
 
 
 def _logarithms(

@@ -14,6 +14,7 @@ from ._backend import Array, library_of, namespace_of
 from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points, copy_of
 from ._interval_table import Intervals
+from ._log_signature_parts import straight
 from .intervals import as_point
 from .log_signature import log_sig_length, sig_to_log_sig
 from .signature import sig_combine, sig_length
@@ -39,6 +40,7 @@ class _Stream(OfPoints):
 
     _scalar_term = False
     _method: int | None = None
+    _double = False
 
     def __init__(self, dimension: int, degree: int, n_jobs: int) -> None:
         self._dimension = as_int("dimension", dimension, 1)
@@ -46,20 +48,21 @@ class _Stream(OfPoints):
         sig_length(self._dimension, self._degree)
         self._n_jobs = as_n_jobs(n_jobs)
         as_n_threads(self._n_jobs)
-        self._points = Points(self._dimension)
+        self._points = Points(self._dimension, self._double)
 
     @property
     def batch_shape(self) -> tuple[int, ...] | None:
         """Batch axes of the points; None before the first one came."""
         return self._points.batch
 
-    def _result(self, sig: Array) -> Array:
-        """What the caller wants of signatures."""
-        if self._method is None:
-            return sig
-        # Methods 2 and 3 are two ways to the same coordinates.
-        method = 2 if self._method == 3 else self._method
-        return sig_to_log_sig(sig, self._dimension, self._degree, method=method, n_jobs=self._n_jobs)
+    def _result(self, sig: Array, n_points: np.ndarray) -> Array:
+        """What the caller wants of signatures (n, ...) of pieces of so many points."""
+        if self._method is not None:
+            # Methods 2 and 3 are two ways to the same coordinates.
+            method = 2 if self._method == 3 else self._method
+            sig = sig_to_log_sig(sig, self._dimension, self._degree, method=method, n_jobs=self._n_jobs)
+            sig = straight(sig, self._dimension, (n_points <= 2).reshape(-1, *(1,) * (sig.ndim - 2)))
+        return self._points.on.result(sig)
 
 
 class SigStream(_Stream):
@@ -188,7 +191,8 @@ class SigStream(_Stream):
             points = self._points_of(pairs)
             starts, ends = points[:, 0], points[:, 1]
             ready = self._intervals.ready(starts, ends)
-        return self._result(self._intervals.results(ready, starts, ends, self._scalar_term))
+        sig = self._intervals.unrounded(ready, starts, ends, self._scalar_term)
+        return self._result(sig, np.abs(ends - starts) + 1)
 
     def _points_of(self, pairs: Any) -> np.ndarray:
         """The points of pairs of checkpoints, an array of two columns or a list. IndexError if there are none such."""
@@ -220,12 +224,14 @@ class SigStream(_Stream):
                 raise ValueError("the stream is empty")
             ends = np.array(self._at[self._first :], np.int64) - self._offset
             starts = np.full_like(ends, ends[0] if rebase else 0)
-            ready, before = self._intervals.ready(starts, ends), self._before
-        sig = self._intervals.results(ready, starts, ends, self._scalar_term)
+            ready, before, dropped = self._intervals.ready(starts, ends), self._before, self._offset
+        sig = self._intervals.unrounded(ready, starts, ends, self._scalar_term)
+        n_points = ends - starts + 1
         if before is not None and not rebase:
-            before = namespace_of(sig).broadcast_to(self._points.on.result(before), sig.shape)
+            before = namespace_of(sig).broadcast_to(before, sig.shape)
             sig = sig_combine(before, sig, self._dimension, self._degree, n_jobs=self._n_jobs)
-        return self._result(sig)
+            n_points = n_points + dropped
+        return self._result(sig, n_points)
 
     def pop_front(self) -> None:
         """Drop the oldest checkpoint. ValueError unless there are two."""
@@ -255,7 +261,8 @@ class SigStream(_Stream):
 class LogSigStream(SigStream):
     """Log-signatures of any interval of a path that arrives point by point.
 
-    The same as `SigStream`, with log-signatures for results: coordinates in the Lyndon basis.
+    The same as `SigStream`, with log-signatures for results: coordinates in the Lyndon basis. They are computed in
+    float64, and rounded at the end to the dtype of the points.
 
     Parameters
     ----------
@@ -281,6 +288,8 @@ class LogSigStream(SigStream):
     >>> stream.sig(0, 2)
     array([1. , 1. , 0.5])
     """
+
+    _double = True
 
     def __init__(self, dimension: int, degree: int, *, method: int = 2, n_jobs: int = 1) -> None:
         super().__init__(dimension, degree, n_jobs=n_jobs)
@@ -396,7 +405,7 @@ class SigWindowStream(_Stream):
         if watched is None:
             # What was handed out may be changed.
             return copy_of(done[0])
-        return _joined([*done, self._result(self._windows(watched, starts))])
+        return _joined([*done, self._result(self._windows(watched, starts), np.full(len(starts), self._window))])
 
     def _windows(self, path: Array, starts: np.ndarray) -> Array:
         out = sig_windows(
@@ -417,7 +426,7 @@ class SigWindowStream(_Stream):
         if n == self._n_done or self._points.pieces is not None:
             return
         sig = self._windows(self._points.path(), np.arange(self._n_done, n) * self._stride - self._offset)
-        self._done.append(self._result(self._points.result(sig)))
+        self._done.append(self._result(self._points.given(sig), np.full(n - self._n_done, self._window)))
         self._n_done = n
         unused = min(n * self._stride - self._offset, self._points.n)
         if unused > 0:
@@ -428,7 +437,8 @@ class SigWindowStream(_Stream):
 class LogSigWindowStream(SigWindowStream):
     """Log-signatures of sliding windows of a path that arrives point by point.
 
-    The same as `SigWindowStream`, with log-signatures for results.
+    The same as `SigWindowStream`, with log-signatures for results. They are computed in float64, and rounded at the end
+    to the dtype of the points.
 
     Parameters
     ----------
@@ -459,6 +469,8 @@ class LogSigWindowStream(SigWindowStream):
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
+
+    _double = True
 
     def __init__(
         self, dimension: int, degree: int, window_size: int, *, stride: int = 1, method: int = 2, n_jobs: int = 1

@@ -20,6 +20,7 @@ _MODULES = (
     "intervals",
     "log_signature",
     "exponential",
+    "log_join",
     "signature_kernel",
 )
 _C_NAMES = {"float64": "double", "float32": "float"}

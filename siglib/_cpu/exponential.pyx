@@ -1,4 +1,4 @@
-"""Signatures from log-signatures, products of two of them, and the gradients.
+"""Signatures from log-signatures, and the gradient.
 
 Design. exp(p) - 1 is the sum of p^k / k!, so it is Horner's scheme of `tensor_log.pxi` with the constants c_k = 1 / k!,
 and its adjoint is the one of the logarithm. Lanes hold 8 float64 or 16 float32 tensors side by side; one `nogil`
@@ -22,6 +22,8 @@ from .tensor_log cimport (
     level_start,
     multiply_level,
     multiply_level_backprop,
+    multiply_rows,
+    multiply_rows_backprop,
 )
 
 include "tensor_log_parts.pxi"
@@ -139,84 +141,6 @@ cdef void exp_group_backprop(const void* const* log_sig, const void* const* deri
         store_columns(g_p, out, 0, job.length, n_live)
 
 
-cdef void exp_into(const void* const* log_sig, vec* words, vec* p, vec* t, vec* out, const vec* c,
-                   const Job* job) noexcept nogil:
-    """out = exp(p) - 1 for the expansion p of one log-signature per lane, which stays, as its Horner scheme t does."""
-    cdef Py_ssize_t n, start, d = job.d
-    load_columns(log_sig, 0, job.n_in, words)
-    expand(words, p, job)
-    horner_tails_any(p, c, t, d, job.degree)
-    for n in range(1, job.degree + 1):
-        start = level_start(d, n)
-        multiply_level_any(p, t, p + start, c + 1, out + start, d, n)
-
-
-cdef void exp_into_backprop(vec* g_p, vec* g_t, const vec* p, const vec* t, const vec* c, vec* words, void* const* out,
-                            int n_live, const Job* job) noexcept nogil:
-    """Adjoint of `exp_into`: from g_p, the cotangent of its result, which is used up, to rows."""
-    cdef Py_ssize_t n, spent = 0, d = job.d
-    memset(<void*>g_t, 0, job.t_length * sizeof(vec))
-    for n in range(2, job.degree + 1):
-        if due(&spent, n * level_size(d, n)):
-            return
-        multiply_level_backprop_any(g_p + level_start(d, n), p, t, g_p, g_t, d, n)
-    horner_tails_backprop_any(g_p, g_t, p, c, t, d, job.degree)
-    expand_backprop(g_p, words, job)
-    store_columns(words, out, 0, job.n_in, n_live)
-
-
-cdef void product_group(const void* const* log_sig1, const void* const* log_sig2, void* const* out, int n_live,
-                        vec* scratch, const Job* job) noexcept nogil:
-    """exp(x1) (x) exp(x2), one pair per lane; scratch: c, words, p, t, both exponentials."""
-    cdef Py_ssize_t n, u, start, stop, d = job.d
-    cdef vec* words = scratch + job.degree + 1
-    cdef vec* p = words + job.n_in
-    cdef vec* t = p + job.length
-    cdef vec* a = t + job.t_length
-    cdef vec* b = a + job.length
-    exp_into(log_sig1, words, p, t, a, scratch, job)
-    exp_into(log_sig2, words, p, t, b, scratch, job)
-    # Downwards: the words of length n are replaced when no others need them.
-    for n in range(job.degree, 0, -1):
-        start = level_start(d, n)
-        stop = level_start(d, n + 1)
-        for u in range(start, stop):
-            a[u] = a[u] + b[u]
-        if n > 1:
-            multiply_level_any(a, b, a + start, scratch + 1, a + start, d, n)
-    store_columns(a, out, 0, job.length, n_live)
-
-
-cdef void product_group_backprop(const void* const* derivs, const void* const* log_sig1, const void* const* log_sig2,
-                                 void* const* out1, void* const* out2, int n_live, vec* scratch,
-                                 const Job* job) noexcept nogil:
-    """Adjoint of `product_group`; scratch: c, words, then twice p, t, exp, its cotangent, then derivs and that of t."""
-    cdef Py_ssize_t n, u, spent = 0, d = job.d, size = 3 * job.length + job.t_length
-    cdef vec* words = scratch + job.degree + 1
-    cdef vec* p1 = words + job.n_in
-    cdef vec* t1 = p1 + job.length
-    cdef vec* a = t1 + job.t_length
-    cdef vec* g_a = a + job.length
-    cdef vec* p2 = p1 + size
-    cdef vec* t2 = t1 + size
-    cdef vec* b = a + size
-    cdef vec* g_b = g_a + size
-    cdef vec* g = p2 + size
-    cdef vec* g_t = g + job.length
-    exp_into(log_sig1, words, p1, t1, a, scratch, job)
-    exp_into(log_sig2, words, p2, t2, b, scratch, job)
-    load_columns(derivs, 0, job.length, g)
-    for u in range(job.length):
-        g_a[u] = g[u]
-        g_b[u] = g[u]
-    for n in range(2, job.degree + 1):
-        if due(&spent, n * level_size(d, n)):
-            return
-        multiply_level_backprop_any(g + level_start(d, n), a, b, g_a, g_b, d, n)
-    exp_into_backprop(g_a, g_t, p1, t1, scratch, words, out1, n_live, job)
-    exp_into_backprop(g_b, g_t, p2, t2, scratch, words, out2, n_live, job)
-
-
 cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
     """c[k] = 1 / k! in each of `width` lanes, k = 1..degree."""
     cdef Py_ssize_t k, lane
@@ -274,50 +198,6 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
     if job.skip:
         for lane in range(n_live):
             out[group * width + lane, 0] = 0
-
-
-cdef void run_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, real[:, ::1] out, Py_ssize_t group,
-                      real* scratch, const Job* job) noexcept nogil:
-    cdef Py_ssize_t width = n_lanes(scratch)
-    cdef int n_live = <int>min(width, job.batch - group * width)
-    cdef void* rows1[MAX_LANES]
-    cdef void* rows2[MAX_LANES]
-    cdef void* outs[MAX_LANES]
-    set_rows(&log_sig1[0, 0], log_sig1.shape[1], group, width, job.batch, rows1)
-    set_rows(&log_sig2[0, 0], log_sig2.shape[1], group, width, job.batch, rows2)
-    set_rows(<const real*>&out[0, 0], out.shape[1], group, width, job.batch, outs)
-    fill_constants(scratch, width, job.degree)
-    if real is double:
-        product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
-                      <vd*>scratch, job)
-    else:
-        product_group(<const void* const*>rows1, <const void* const*>rows2, <void* const*>outs, n_live,
-                      <vf*>scratch, job)
-
-
-cdef void run_product_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
-                               real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t group, real* scratch,
-                               const Job* job) noexcept nogil:
-    """Adjoint of `run_product`."""
-    cdef Py_ssize_t width = n_lanes(scratch)
-    cdef int n_live = <int>min(width, job.batch - group * width)
-    cdef void* g[MAX_LANES]
-    cdef void* rows1[MAX_LANES]
-    cdef void* rows2[MAX_LANES]
-    cdef void* outs1[MAX_LANES]
-    cdef void* outs2[MAX_LANES]
-    set_rows(&derivs[0, 0], derivs.shape[1], group, width, job.batch, g)
-    set_rows(&log_sig1[0, 0], log_sig1.shape[1], group, width, job.batch, rows1)
-    set_rows(&log_sig2[0, 0], log_sig2.shape[1], group, width, job.batch, rows2)
-    set_rows(<const real*>&out1[0, 0], out1.shape[1], group, width, job.batch, outs1)
-    set_rows(<const real*>&out2[0, 0], out2.shape[1], group, width, job.batch, outs2)
-    fill_constants(scratch, width, job.degree)
-    if real is double:
-        product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
-                               <void* const*>outs1, <void* const*>outs2, n_live, <vd*>scratch, job)
-    else:
-        product_group_backprop(<const void* const*>g, <const void* const*>rows1, <const void* const*>rows2,
-                               <void* const*>outs1, <void* const*>outs2, n_live, <vf*>scratch, job)
 
 
 cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values, Py_ssize_t batch,
@@ -397,66 +277,5 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
         group = end = 0
         while next_unit(loop, &group, &end):
             run_group_backprop(log_sig, sig_derivs, out, group, <real*>(memory + threadid() * per_thread), &job)
-    free(raw)
-    end_watch(&watch)
-
-
-def logsig_product(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, const int64_t[::1] starts,
-                   const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
-                   Py_ssize_t degree, int n_jobs):
-    """The product of two exponentials. log_sig1, log_sig2 (batch, number of Lyndon words); out (batch, length)."""
-    cdef Py_ssize_t group, end, n_groups, per_thread
-    cdef int width = n_lanes(<const real*>NULL)
-    cdef void* raw = NULL
-    cdef char* memory
-    cdef Watch watch
-    cdef Watch* loop
-    if degree == 0 or out.shape[0] == 0:
-        return
-    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig1.shape[1], dimension, degree, False)
-    n_groups = (job.batch + width - 1) // width
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
-    per_thread = (degree + 1 + job.n_in + job.t_length + 3 * job.length) * width * <Py_ssize_t>sizeof(real)
-    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
-    if memory == NULL:
-        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    begin_watch(&watch)
-    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
-        group = end = 0
-        while next_unit(loop, &group, &end):
-            run_product(log_sig1, log_sig2, out, group, <real*>(memory + threadid() * per_thread), &job)
-    free(raw)
-    end_watch(&watch)
-
-
-def logsig_product_backprop(const real[:, ::1] sig_derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
-                            const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values,
-                            real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_jobs):
-    """Adjoint of `logsig_product`. sig_derivs (batch, length); out1, out2 like log_sig1, log_sig2."""
-    cdef Py_ssize_t group, end, n_groups, per_thread
-    cdef int width = n_lanes(<const real*>NULL)
-    cdef void* raw = NULL
-    cdef char* memory
-    cdef Watch watch
-    cdef Watch* loop
-    if degree == 0 or out1.shape[0] == 0:
-        out1[:, :] = 0
-        out2[:, :] = 0
-        return
-    cdef Job job = make_job(starts, rows, values, out1.shape[0], log_sig1.shape[1], dimension, degree, False)
-    n_groups = (job.batch + width - 1) // width
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
-    per_thread = (degree + 1 + job.n_in + 3 * job.t_length + 7 * job.length) * width * <Py_ssize_t>sizeof(real)
-    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
-    if memory == NULL:
-        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
-    begin_watch(&watch)
-    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
-        group = end = 0
-        while next_unit(loop, &group, &end):
-            run_product_backprop(sig_derivs, log_sig1, log_sig2, out1, out2, group,
-                                 <real*>(memory + threadid() * per_thread), &job)
     free(raw)
     end_watch(&watch)

@@ -4,6 +4,7 @@
  * store_columns_*: its inverse (and its adjoint); only the first n_live rows are written.
  * load_words_*:    numbers first..first+n-1 of each row -> n vectors, n a small constant; by pieces of 16 bytes, so up
  *                  to 12 bytes behind the last number are read, too: they must exist.
+ * load_singles, store_singles: the same for rows of floats and vectors of doubles.
  * gather_*:        number `first` of each row -> one vector.
  * SIGLIB_PREFETCH_LINE: ask for the cache line of an address, which need not exist.
  * A transpose is log2(W) rounds of interleaving row i with row i + W/2. */
@@ -100,6 +101,24 @@ typedef int vf_mask __attribute__((vector_size(SIGLIB_LANE_BYTES)));
 #define SIGLIB_W_F32 (SIGLIB_LANE_BYTES / 4)
 SIGLIB_DEFINE_MOVES(vd, double, SIGLIB_W_F64, SIGLIB_LOW_F64, SIGLIB_HIGH_F64)
 SIGLIB_DEFINE_MOVES(vf, float, SIGLIB_W_F32, SIGLIB_LOW_F32, SIGLIB_HIGH_F32)
+
+typedef float vf_half __attribute__((vector_size(SIGLIB_LANE_BYTES / 2), aligned(4), may_alias));
+
+SIGLIB_MOVE void load_singles(const void *const *rows, ptrdiff_t first, vd *out) {
+  vd r[SIGLIB_W_F64];
+  _Pragma("GCC unroll 8") for (int i = 0; i < SIGLIB_W_F64; i++)
+      r[i] = __builtin_convertvector(*(const vf_half *)((const float *)rows[i] + first), vd);
+  transpose_vd(r);
+  _Pragma("GCC unroll 8") for (int i = 0; i < SIGLIB_W_F64; i++) out[i] = r[i];
+}
+
+SIGLIB_MOVE void store_singles(const vd *in, void *const *rows, ptrdiff_t first, int n_live) {
+  vd r[SIGLIB_W_F64];
+  _Pragma("GCC unroll 8") for (int i = 0; i < SIGLIB_W_F64; i++) r[i] = in[i];
+  transpose_vd(r);
+  _Pragma("GCC unroll 8") for (int i = 0; i < SIGLIB_W_F64; i++)
+      if (i < n_live) *(vf_half *)((float *)rows[i] + first) = __builtin_convertvector(r[i], vf_half);
+}
 
 #ifndef __has_builtin
 #define __has_builtin(name) 0

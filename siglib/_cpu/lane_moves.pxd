@@ -14,6 +14,8 @@ cdef extern from "lane_moves.h" nogil:
     void load_words_vf(const void* const* rows, Py_ssize_t first, int n, vf* out)
     vd gather_vd(const void* const* rows, Py_ssize_t first)
     vf gather_vf(const void* const* rows, Py_ssize_t first)
+    void load_singles(const void* const* rows, Py_ssize_t first, vd* out)
+    void store_singles(const vd* columns, void* const* rows, Py_ssize_t first, int n_live)
     void prefetch_line "SIGLIB_PREFETCH_LINE"(uintptr_t address)
 
 
@@ -69,6 +71,38 @@ cdef inline void store_columns(const vec* columns, void* const* rows, Py_ssize_t
             copy_lane(<const double*>columns, <double*>rows[lane] + first, i, n, width, lane)
         else:
             copy_lane(<const float*>columns, <float*>rows[lane] + first, i, n, width, lane)
+
+
+cdef inline void load_doubles(const real* const* rows, Py_ssize_t n, vd* out) noexcept nogil:
+    """out[0:n] = the first n numbers of every row, as doubles."""
+    cdef Py_ssize_t i = 0, lane, width = lanes(out)
+    cdef double* numbers = <double*>out
+    while i + width <= n:
+        if real is double:
+            load_columns_vd(<const void* const*>rows, i, out + i)
+        else:
+            load_singles(<const void* const*>rows, i, out + i)
+        i += width
+    while i < n:
+        for lane in range(width):
+            numbers[i * width + lane] = rows[lane][i]
+        i += 1
+
+
+cdef inline void store_doubles(const vd* columns, real* const* rows, Py_ssize_t n, int n_live) noexcept nogil:
+    """The first n numbers of the first n_live rows = columns[0:n]: the inverse of `load_doubles`, and its adjoint."""
+    cdef Py_ssize_t i = 0, lane, width = lanes(<vd*>columns)
+    cdef const double* numbers = <const double*>columns
+    while i + width <= n:
+        if real is double:
+            store_columns_vd(columns + i, <void* const*>rows, i, n_live)
+        else:
+            store_singles(columns + i, <void* const*>rows, i, n_live)
+        i += width
+    while i < n:
+        for lane in range(n_live):
+            rows[lane][i] = <real>numbers[i * width + lane]
+        i += 1
 
 
 cdef inline void copy_lane(const real* columns, real* row, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t width,

@@ -23,6 +23,9 @@ ctypedef fused real:
     double
     float
 
+ctypedef fused only_double:
+    double
+
 
 cdef inline int lanes(vec* tag) noexcept nogil:
     """Items per vector of `tag`'s type; the pointer itself is not read."""

@@ -83,30 +83,6 @@ cdef struct Job:
     const void* values
 
 
-# What is inlined everywhere else is a function of its own here: one copy of each is enough.
-cdef void rows_of_words(const vec* p, const vec* t, vec* out, const int64_t* index, const int32_t* entries,
-                        Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
-                        Py_ssize_t sig_length) noexcept nogil:
-    multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
-
-
-cdef void rows_of_words_backprop(const vec* g, const vec* p, const vec* t, vec* g_p, vec* g_t, const int32_t* entries,
-                                 Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n) noexcept nogil:
-    multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)
-
-
-cdef void single_rows_of_words(const real* p, const real* t, real* out, const int64_t* index, const int32_t* entries,
-                               Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
-                               Py_ssize_t sig_length) noexcept nogil:
-    single.multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
-
-
-cdef void single_rows_of_words_backprop(const real* g, const real* p, const real* t, real* g_p, real* g_t,
-                                        const int32_t* entries, Py_ssize_t n_rows, Py_ssize_t width,
-                                        Py_ssize_t n) noexcept nogil:
-    single.multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)
-
-
 cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job) noexcept nogil:
     """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are
     written.

@@ -1,5 +1,5 @@
 # The steps of logarithms and exponentials as functions, each compiled once for small dimensions. Included by
-# log_signature.pyx and exponential.pyx, which cimport the primitives of tensor_log.pxd, `vec` and `real`.
+# log_signature.pyx, exponential.pyx and log_join.pyx, which cimport the primitives of tensor_log.pxd, `vec` and `real`.
 
 cdef void horner_tails_any(const vec* p, const vec* c, vec* t, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """`horner_tails` with the dimension as a literal where that pays."""
@@ -58,3 +58,15 @@ cdef void multiply_level_backprop_any(const vec* g, const vec* p, const vec* t, 
         multiply_level_backprop(g, p, t, g_p, g_t, 5, n)
     else:
         multiply_level_backprop(g, p, t, g_p, g_t, d, n)
+
+
+# What is inlined everywhere else is a function of its own here: one copy of each is enough.
+cdef void rows_of_words(const vec* p, const vec* t, vec* out, const int64_t* index, const int32_t* entries,
+                        Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
+                        Py_ssize_t sig_length) noexcept nogil:
+    multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
+
+
+cdef void rows_of_words_backprop(const vec* g, const vec* p, const vec* t, vec* g_p, vec* g_t, const int32_t* entries,
+                                 Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n) noexcept nogil:
+    multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)

@@ -1,5 +1,5 @@
 # The steps of the logarithm of a single signature as functions, each compiled once for small dimensions. Included by
-# log_signature.pyx, which cimports `tensor_log_single as single` and `real`.
+# log_signature.pyx and log_join.pyx, which cimport `tensor_log_single as single` and `real`.
 
 cdef void single_horner_tails_any(const real* p, const real* c, real* t, Py_ssize_t d,
                                   Py_ssize_t degree) noexcept nogil:
@@ -59,3 +59,16 @@ cdef void single_multiply_level_backprop_any(const real* g, const real* p, const
         single.multiply_level_backprop(g, p, t, g_p, g_t, 5, n)
     else:
         single.multiply_level_backprop(g, p, t, g_p, g_t, d, n)
+
+
+# What is inlined everywhere else is a function of its own here: one copy of each is enough.
+cdef void single_rows_of_words(const real* p, const real* t, real* out, const int64_t* index, const int32_t* entries,
+                               Py_ssize_t n_rows, Py_ssize_t width, Py_ssize_t n, const void* const* sig,
+                               Py_ssize_t sig_length) noexcept nogil:
+    single.multiply_rows(p, t, out, index, entries, n_rows, width, n, sig, sig_length)
+
+
+cdef void single_rows_of_words_backprop(const real* g, const real* p, const real* t, real* g_p, real* g_t,
+                                        const int32_t* entries, Py_ssize_t n_rows, Py_ssize_t width,
+                                        Py_ssize_t n) noexcept nogil:
+    single.multiply_rows_backprop(g, p, t, g_p, g_t, entries, n_rows, width, n)

@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from . import Kernels, require_cupy
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
@@ -38,6 +40,10 @@ class _GpuBackend:
         with self.current():
             return function(*args)
 
+    def double(self) -> Any:
+        """The backend that computes in float64 what this one does, with the same results' dtype."""
+        raise NotImplementedError
+
     def current(self) -> Any:
         """A context in which CuPy computes where, and in the order, that the caller's library does."""
         raise NotImplementedError
@@ -62,6 +68,9 @@ class _GpuBackend:
 
 
 class CupyBackend(_GpuBackend):
+    def double(self) -> Any:
+        return cupy_backend(self.xp, self.device, np.dtype(np.float64), self.result_dtype)
+
     def current(self) -> Any:
         return self.xp.cuda.Device(self.device)
 
@@ -108,6 +117,9 @@ class TorchCudaBackend(_GpuBackend):
         super().__init__(cupy, torch_device.index or 0, dtype, result_dtype)
         self.torch_device = torch_device
         self._streams: dict[int, Any] = {}
+
+    def double(self) -> Any:
+        return torch_backend(self.xp, self.torch_device, sys.modules["torch"].float64, self.result_dtype)
 
     def current(self) -> Any:
         cuda = self.xp.cuda

@@ -100,28 +100,3 @@ def logsig_to_sig_backprop(log_sig: Any, sig_derivs: Any, *rest: Any) -> None:
         else:
             out[slab, :skip] = 0
             out[slab, skip:] = g_p
-
-
-def logsig_product(log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
-    """The product of two exponentials: log-signatures, tables as above, out (batch, length), and the options."""
-    matrix, (out, dimension, degree, n_jobs) = rest[:5], rest[5:]
-    sig1, sig2 = empty(out.shape, out), empty(out.shape, out)
-    _exp(log_sig1, matrix, sig1, dimension, degree)
-    _exp(log_sig2, matrix, sig2, dimension, degree)
-    sig_combine(sig1, sig2, out, dimension, degree, False, False, n_jobs)
-
-
-def _exp(log_sig: Any, matrix: tuple[Any, ...], out: Any, dimension: int, degree: int) -> None:
-    ends, rows, starts, columns, values = matrix
-    logsig_to_sig(log_sig, ends, rows, starts, columns, values, out, dimension, degree, False, 1)
-
-
-def logsig_product_backprop(sig_derivs: Any, log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
-    """Adjoint of `logsig_product`: with the tables of the transpose behind its tables, and two results."""
-    matrices, (out1, out2, dimension, degree, n_jobs) = rest[:10], rest[10:]
-    sig1, sig2, derivs1, derivs2 = (empty(sig_derivs.shape, sig_derivs) for _ in range(4))
-    _exp(log_sig1, matrices[:5], sig1, dimension, degree)
-    _exp(log_sig2, matrices[:5], sig2, dimension, degree)
-    sig_combine_backprop(sig_derivs, sig1, sig2, derivs1, derivs2, dimension, degree, False, False, n_jobs)
-    logsig_to_sig_backprop(log_sig1, derivs1, *matrices, out1, dimension, degree, False, n_jobs)
-    logsig_to_sig_backprop(log_sig2, derivs2, *matrices, out2, dimension, degree, False, n_jobs)
