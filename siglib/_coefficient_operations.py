@@ -1,7 +1,6 @@
 """The operation behind `sig_coef`, as torch differentiates and compiles it; words are checked and encoded already."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from . import _word_chains
 from ._autograd import differentiable
 from ._backend import Array, backend_for
+from ._cache import TABLES
 from ._checks import as_bool, as_float, as_n_threads, augmented_dimension, check_batch, path_shape, vector_shape
 from ._time import sets_time_words, time_powers
 from ._word_trie import NO_PIECES, Tables, pieces, powers, tables
@@ -22,7 +22,7 @@ def _check_letters(tables: Tables, dimension: int, time_aug: bool, lead_lag: boo
         raise ValueError(f"the letters of words must be in [0, {channels}), got {tables.n_channels - 1}")
 
 
-@lru_cache(maxsize=256, typed=True)
+@TABLES.keep
 def _plan(
     path: tuple[int, ...], words: str, time_aug: bool, lead_lag: bool
 ) -> tuple[tuple[int, ...], Tables, tuple[Any, ...]]:

@@ -3,13 +3,13 @@
 The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from ._autograd import differentiable
 from ._backend import Array, backend_for
+from ._cache import TABLES
 from ._checks import (
     as_bool,
     as_float,
@@ -116,7 +116,7 @@ def _width(dimension: int, m: int) -> int:
     return sum(dimension**level for level in range(2, m + 1))
 
 
-@functools.lru_cache(maxsize=256)
+@TABLES.keep
 def _places_without_time(dimension: int, m: int) -> tuple[Any]:
     """Where the words without time, the letter behind `dimension` others, stand among all words of levels 2 to m."""
     places, start, codes = [], 0, np.arange(dimension)

@@ -18,12 +18,12 @@ points of dimension 5 has 507 MB at degree 4 in float64, less than one signature
 """
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ._backend import Array, as_tensor, namespace_of
+from ._cache import TABLES
 from ._checks import as_n_threads
 from ._growing_path import Points
 from .signature import sig_length
@@ -36,7 +36,7 @@ _BLOCK = 16
 Ready = tuple[Any, Any, Any]
 
 
-@lru_cache(maxsize=16)
+@TABLES.keep
 def _reversal(dimension: int, degree: int) -> tuple[np.ndarray, np.ndarray]:
     """The signature of the reversed path is ``signs * sig[words]``: words are reversed, odd ones change sign."""
     words, signs, start = [], [], 0

@@ -1,56 +1,34 @@
 """The Lyndon tables of `_lyndon.py`, built once per dimension and degree, kept in memory, and on disk if the caller
 asks for it.
 
-The first call that needs a table builds it, under a lock: threads may race for it, one builds, the others wait. Files
-are only touched by `prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`,
-which removes them. A file is written under another name and renamed, so readers never see half of one; a file that is
-damaged, or does not hold what it should, is built and written anew.
+The first call that needs a table builds it. Files (`_lyndon_files.py`) are only touched by
+`prepare_log_sig(..., use_disk=True)`, which loads or writes them, and `clear_cache(use_disk=True)`, which removes them.
 """
 
 import os
 import sys
-import tempfile
-import threading
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _lyndon, _lyndon_expansion
+from . import _lyndon, _lyndon_expansion, _lyndon_files
+from ._cache import Cache, clear_all
 from ._lyndon import LyndonTables, SparseMatrix
 
 _FOLDER = "siglib"
-_FORMAT = 1
 
 _NO_MATRIX = SparseMatrix(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
 
-_lock = threading.RLock()
-_cache: dict[tuple[Any, ...], Any] = {}
+_cache = Cache(2**30)
+_entries = _cache.entries
 _cache_dir: Path | None = None
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    # A thread of the parent that held the lock does not exist in the child.
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _once(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
     """The value of `key`, built by the first caller."""
-    value = _cache.get(key)
-    if value is None:
-        with _lock:
-            value = _cache.get(key)
-            if value is None:
-                value = _cache[key] = _frozen(build())
-    return value
+    return _cache.once(key, lambda: _frozen(build()))
 
 
 def _frozen(arrays: Any) -> Any:
@@ -74,9 +52,10 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
     """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where
     `method` needs none.
     """
-    found = _cache.get((dimension, degree, method, dtype))
-    if found is not None:
-        return found
+    entry = _entries.get((dimension, degree, method, dtype))
+    if entry is not None:
+        entry.used = True
+        return entry.value
 
     def build() -> tuple[Any, ...]:
         empty = np.zeros(0, np.int64)
@@ -184,6 +163,7 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bo
     if method == 0 or degree == 0:
         return
     if use_disk:
+        _lyndon_files.remove(_folder(), all_files=False)
         _prepare_on_disk("tables", LyndonTables, _check_tables, _lyndon.build_tables, dimension, degree)
         if method > 1:
             _prepare_on_disk("projection", SparseMatrix, _check_projection, _lyndon.build_projection, dimension, degree)
@@ -197,37 +177,13 @@ def _prepare_on_disk(
     kind: str, table: Any, check: Callable[..., bool], build: Any, dimension: int, degree: int
 ) -> None:
     _lyndon.checked_size(dimension, degree)
-    path = _folder() / f"{kind}_{dimension}_{degree}.npz"
-    with _lock:
-        stored = _load(path, table, dimension, degree)
+    key, path = (kind, dimension, degree), _folder() / f"{kind}_{dimension}_{degree}.npz"
+    with _cache.lock:
+        stored = _lyndon_files.load(path, table, dimension, degree)
         if stored is not None and check(stored, dimension, degree):
-            _cache.setdefault((kind, dimension, degree), _frozen(stored))
+            _once(key, lambda: stored)
         else:
-            _store(path, _once((kind, dimension, degree), lambda: build(dimension, degree)), dimension, degree)
-
-
-def _load(path: Path, table: Any, dimension: int, degree: int) -> Any:
-    """The table in a file, None if there is no file or not a sound one."""
-    try:
-        # Opened here: NumPy forgets to close a file that is no sound archive.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            if data["header"].tolist() != [_FORMAT, dimension, degree]:
-                return None
-            return table(*(data[name] for name in table._fields))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError):
-        return None
-
-
-def _store(path: Path, table: Any, dimension: int, degree: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, header=np.array([_FORMAT, dimension, degree]), **table._asdict())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+            _lyndon_files.store(path, _once(key, lambda: build(dimension, degree)), dimension, degree)
 
 
 def _all_in(array: np.ndarray, low: int, high: int) -> bool:
@@ -304,16 +260,8 @@ def set_directory(directory: Path) -> None:
 
 
 def clear(use_disk: bool) -> None:
-    """Forget all tables, and remove our files if `use_disk`."""
-    with _lock:
-        _cache.clear()
-        if not use_disk:
-            return
-        folder = _folder()
-        for kind in ("tables", "projection"):
-            for path in folder.glob(f"{kind}_*_*.npz"):
-                path.unlink(missing_ok=True)
-        try:
-            folder.rmdir()
-        except OSError:
-            pass  # absent, or holds files of others
+    """Forget all tables of the library, and remove our files if `use_disk`."""
+    clear_all()
+    if use_disk:
+        with _cache.lock:
+            _lyndon_files.remove(_folder(), all_files=True)

@@ -12,11 +12,11 @@ coefficient and takes its derivative.
 Tables are built once for each set of words and kept.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from ._cache import TABLES
 from ._word_trie import Growing, Word, decode
 
 # Letters of a chain whose numbers fit into registers.
@@ -61,12 +61,12 @@ class _Layout(NamedTuple):
     nodes: np.ndarray  # for each entry its node in the tree of words
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def _layout(text: str) -> _Layout:
     return _make(decode(text))
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def _piece_layout(text: str) -> _Layout:
     return _make([word[i:] for word in decode(text) for i in range(len(word))])
 
@@ -81,7 +81,7 @@ def pieces(text: str) -> Chains:
     return _piece_layout(text).chains
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def suffixes(text: str) -> tuple[np.ndarray]:
     """Where `pieces` has the rest of a chain, from each entry of `chains` on: an entry, and how many entries the next
     letter is away.
@@ -101,7 +101,7 @@ def suffixes(text: str) -> tuple[np.ndarray]:
     return (np.array(rows, np.int32).reshape(-1, 2),)
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def columns(text: str, prefixes: bool) -> tuple[np.ndarray, np.ndarray]:
     """Where results have the entries: `starts` and `order`.
 
@@ -116,7 +116,7 @@ def columns(text: str, prefixes: bool) -> tuple[np.ndarray, np.ndarray]:
     return _starts(entries[order], len(of_entry) + 1), order.astype(np.int32)
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def prefix_columns(text: str) -> tuple[np.ndarray]:
     """For each entry a column of the result with all prefixes where its coefficient is."""
     nodes, of_entry = _nodes_of_columns(text, True), _layout(text).nodes

@@ -11,10 +11,11 @@ Tables are built once for each set of words and kept.
 
 import itertools
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from ._cache import TABLES
 
 Word = tuple[int, ...]
 
@@ -72,7 +73,7 @@ def decode(text: str) -> list[Word]:
     return [tuple(map(int, word.split(","))) if word else () for word in text.split(";")]
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def tables(text: str) -> Tables:
     """The tables of encoded words."""
     words = decode(text)
@@ -87,7 +88,7 @@ def tables(text: str) -> Tables:
     )
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def powers(text: str, letter: int, prefixes: bool) -> tuple[tuple[int, int], ...]:
     """The entries of a result whose words are one letter again and again: (place, length of the word)."""
     words = decode(text)
@@ -96,7 +97,7 @@ def powers(text: str, letter: int, prefixes: bool) -> tuple[tuple[int, int], ...
     return tuple((place, len(word)) for place, word in enumerate(words) if {*word} == {letter})
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def pieces(text: str) -> Pieces:
     """The pieces of encoded words; `NO_PIECES` if words are too long to be cut."""
     words = decode(text)

@@ -3,12 +3,12 @@
 import itertools
 import operator
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from . import _coefficient_operations as operations
 from ._autograd import is_compiling
 from ._backend import Array, library_of, namespace_of, widened
+from ._cache import TABLES
 from ._checks import as_bool, as_int, augmented_dimension, tensor_length, vector_shape
 from ._word_trie import Word, decode, encode
 from .words import _as_word, word_to_idx
@@ -34,7 +34,7 @@ def _check_letters(words: Iterable[Word]) -> None:
         raise ValueError(f"the letters of words must be at least 0, and below 2**31, got {word}")
 
 
-@lru_cache(maxsize=256)
+@TABLES.keep
 def _checked_text(words: tuple[Word, ...]) -> str:
     if not words:
         raise ValueError("words must not be empty: give at least one word")

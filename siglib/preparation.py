@@ -1,4 +1,4 @@
-"""The tables of Lyndon words that log-signatures need: made in advance, kept on disk, dropped."""
+"""Tables: those of Lyndon words made in advance and kept on disk, and all of them dropped."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ def prepare_log_sig(
 ) -> None:
     """Build the tables of Lyndon words and brackets in advance.
 
-    Never necessary: the first call that needs the tables builds them, and they stay in memory. They depend on dimension
-    and degree only and are shared by all threads, dtypes and devices.
+    Never necessary: the first call that needs the tables builds them, and they stay in memory, see `clear_cache`. They
+    depend on dimension and degree only and are shared by all threads, dtypes and devices.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def prepare_log_sig(
     time_aug, lead_lag : bool, default False
         Whether these transforms will be used.
     use_disk : bool, default False
-        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged. Without it
-        no file is touched.
+        Read the tables from files, see `set_cache_dir`, or write them there if they are missing or damaged, which a
+        digest tells. Any number of processes may do so. Without it no file is touched.
     device : {"both", "cpu", "cuda"}
         Where the tables will be used. They are made on the host, and copied to a GPU by the first call there.
 
@@ -101,15 +101,19 @@ def set_cache_dir(dir: str | Path) -> None:
 
 
 def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
-    """Drop all tables that were built for log-signatures; what needs them builds them again.
+    """Drop all tables that are kept in memory: of Lyndon words, and of the words of `sig_coef` and other functions.
+
+    Never necessary: what needs them builds them again, and no more than 1 GiB of Lyndon tables and 256 MiB of others
+    are kept (and 1 GiB of copies on GPUs); beyond that, those go that were not used of late.
 
     Parameters
     ----------
     use_disk : bool, default False
-        Remove the files of `prepare_log_sig(..., use_disk=True)`, too.
+        Remove the files of `prepare_log_sig(..., use_disk=True)`, too, and what processes left behind that ended
+        while they wrote some. Others may read and write them meanwhile.
     device : {"both", "cpu", "cuda"}
-        Which copies to drop. There is one on the host, which all of them drop; a copy on a GPU goes when the next call
-        there needs the table.
+        Where tables are used that are to be dropped. Those on a GPU are copies of those on the host, and all of them
+        go, whichever is named.
 
     Raises
     ------

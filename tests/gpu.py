@@ -42,6 +42,7 @@ def use_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     else:
         yield Gpu(importlib.import_module("cupy"), name)
     _backend._library_of_class.cache_clear()
+    backends._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
 
@@ -50,9 +51,9 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What siglib remembers of one CuPy is of no use with another."""
     for cache in ("_kernels", "_shared", "_attributes"):
         monkeypatch.setattr(_launch, cache, {})
-    monkeypatch.setattr(backends, "_constants", {})
     monkeypatch.setattr(window_plan, "_plans", OrderedDict())
     _backend._library_of_class.cache_clear()
+    backends._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
 

@@ -1,6 +1,15 @@
 """Lyndon words, brackets and projections as tables; their cache in memory and on disk."""
 
+import io
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +18,7 @@ from checking import assert_same_bits
 from golden import Case, cases
 
 import siglib
-from siglib import _lyndon, _lyndon_cache
+from siglib import _lyndon, _lyndon_cache, _lyndon_files
 
 SIZES = [(1, 3), (2, 1), (2, 6), (2, 9), (3, 5), (4, 4), (6, 3), (11, 2), (20, 2)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
@@ -119,9 +128,20 @@ def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def damaged(content: bytes) -> dict[str, bytes]:
-    flipped = bytearray(content)
+    flipped, encrypted, squeezed = bytearray(content), bytearray(content), bytearray(content)
     flipped[len(content) // 2] ^= 0xFF
+    # The flags and the method of the first member, in its own header and in the directory at the end.
+    directory = content.index(b"PK\x01\x02")
+    for at in (6, directory + 8):
+        encrypted[at] |= 1
+    for at in (8, directory + 10):
+        squeezed[at] = 99
+    plain = io.BytesIO()
+    np.save(plain, np.arange(9))
     return {
+        "encrypted": bytes(encrypted),
+        "method": bytes(squeezed),
+        "array": plain.getvalue(),
         "flipped": bytes(flipped),
         "truncated": content[: len(content) // 2],
         "empty": b"",
@@ -129,7 +149,7 @@ def damaged(content: bytes) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "text"])
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "text", "encrypted", "method", "array"])
 @pytest.mark.parametrize("kind", ["tables", "projection"])
 def test_damaged_file_is_built_anew(tmp_path: Path, kind: str, damage: str) -> None:
     path = np.random.default_rng(0).standard_normal((5, 3))
@@ -154,19 +174,144 @@ def test_sound_file_with_wrong_numbers_is_built_anew(tmp_path: Path, kind: str) 
     file = tmp_path / "siglib" / f"{kind}_2_5.npz"
     with np.load(file) as data:
         stored = {name: data[name] for name in data.files}
-    for name in stored.keys() - {"header", "values"}:
-        for where in (0, -1):
+    table = _lyndon.LyndonTables if kind == "tables" else _lyndon.SparseMatrix
+    for name in table._fields:
+        for where, digest in itertools.product((0, -1), (False, name != "values")):
             wrong = {key: value.copy() for key, value in stored.items()}
             wrong[name].flat[where] = 10**6
+            if digest:
+                wrong["digest"] = _lyndon_files.digest(table(*map(wrong.get, table._fields)), 2, 5)
             np.savez(file, **wrong)
             siglib.clear_cache()
             siglib.prepare_log_sig(2, 5, 2, use_disk=True)
             assert_same_bits(siglib.log_sig([[0, 0], [1, 0], [1, 1]], 5, method=2), expected)
-    wrong = {**stored, "header": np.array([1, 2, 6])}
+    wrong = {**stored, "header": stored["header"] + [0, 0, 1]}
     np.savez(file, **wrong)
     siglib.clear_cache()
     siglib.prepare_log_sig(2, 5, 2, use_disk=True)
     assert_same_bits(siglib.log_sig([[0, 0], [1, 0], [1, 1]], 5, method=2), expected)
+
+
+def test_any_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
+    siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+    expected = siglib.log_sig([[0, 0], [1, 0], [1, 1]], 4, method=2)
+    file = tmp_path / "siglib" / "projection_2_4.npz"
+    sound = file.read_bytes()
+    for at in rng.permutation(len(sound))[:300]:
+        wrong = bytearray(sound)
+        wrong[at] ^= 1 << rng.integers(8)
+        file.write_bytes(wrong)
+        siglib.clear_cache()
+        siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+        assert_same_bits(siglib.log_sig([[0, 0], [1, 0], [1, 1]], 4, method=2), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for the other end of a pipe."""
+    place = tmp_path / "siglib" / "tables_2_4.npz"
+    place.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    thread = threading.Thread(target=siglib.prepare_log_sig, args=(2, 4, 2), kwargs={"use_disk": True}, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert place.is_file()
+    place.unlink()
+    place.mkdir()
+    (place / "mine.txt").write_text("keep")
+    with pytest.raises(OSError):
+        siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+    siglib.clear_cache(use_disk=True)
+    assert (place / "mine.txt").exists()
+
+
+def test_folder_that_others_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the worst moments, between what a writer does."""
+    folder, times = tmp_path / "siglib", {"made": 0, "opened": 0, "renamed": 0}
+    mkdir, mkstemp, replace = Path.mkdir, tempfile.mkstemp, os.replace
+
+    def make(self: Path, *args: Any, **kwargs: Any) -> None:
+        times["made"] += 1
+        if times["made"] < 3:
+            raise FileExistsError  # there, and gone when one looks whether it is a folder
+        mkdir(self, *args, **kwargs)
+
+    def create(*args: Any, **kwargs: Any) -> Any:
+        times["opened"] += 1
+        if times["opened"] < 3:
+            folder.rmdir()
+        return mkstemp(*args, **kwargs)
+
+    def rename(source: Any, target: Any) -> None:
+        times["renamed"] += 1
+        if times["renamed"] < 3:
+            shutil.rmtree(folder)
+        replace(source, target)
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    monkeypatch.setattr(tempfile, "mkstemp", create)
+    monkeypatch.setattr(os, "replace", rename)
+    siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+    assert sorted(file.name for file in folder.iterdir()) == ["projection_2_4.npz", "tables_2_4.npz"]
+    shutil.rmtree(folder)
+    siglib.clear_cache(use_disk=True)
+    folder.write_text("no folder")
+    with pytest.raises(OSError):
+        siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+
+
+WRITER = """
+import os, signal, sys
+import numpy, siglib
+siglib.set_cache_dir(sys.argv[1])
+def killed(file, **arrays):
+    file.write(b"half of it")
+    file.flush()
+    if sys.argv[2] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    sys.stdin.read()
+numpy.savez = killed
+siglib.prepare_log_sig(2, 4, 2, use_disk=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+@pytest.mark.parametrize("clear", [False, True])
+def test_files_of_killed_writers_are_removed(tmp_path: Path, clear: bool) -> None:
+    def parts() -> list[Path]:
+        return list(tmp_path.glob("siglib/*.part"))
+
+    def remove() -> None:
+        if clear:
+            siglib.clear_cache(use_disk=True)
+        else:
+            siglib.prepare_log_sig(2, 3, 1, use_disk=True)
+
+    def writer(end: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), end], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    with writer("dies") as killed:
+        killed.wait(60)
+    assert len(parts()) == 1
+    with writer("waits") as at_work:
+        assert at_work.stdout.readline() == b"writing\n"
+        # It has removed the other's file.
+        assert len(parts()) == 1
+        remove()
+        assert len(parts()) == 1
+        at_work.kill()
+    remove()
+    assert parts() == []
 
 
 def test_clear_cache_leaves_other_files(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from .._cache import Cache
 from . import Kernels, require_cupy
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
 
-_constants: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+_constants = Cache(2**30)
 
 
 class _GpuBackend:
@@ -63,7 +64,8 @@ class _GpuBackend:
         known = _constants.get(key)
         if known is None or known[0] is not tables:
             with self.current():
-                known = _constants[key] = (tables, tuple(map(self.xp.asarray, tables)))
+                known = tables, tuple(map(self.xp.asarray, tables))
+            _constants.put(key, known)
         return known[1]
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._cache import when_clearing
 from ._launch import cupy
 
 _LEFT, _RIGHT = 0, 1
@@ -29,6 +30,14 @@ _KEPT_WINDOWS = 1 << 20
 _STATE_STEPS = 32
 _plans: OrderedDict[tuple[Any, ...], "WindowPlan"] = OrderedDict()
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    with _lock:
+        _plans.clear()
+
+
+when_clearing(_forget)
 
 
 class Slab(NamedTuple):
