@@ -1,6 +1,6 @@
 """asv: signatures over the history of the project. Shapes and calls are those of `cases.py`."""
 
-from cases import OPERATIONS, SHAPES, SIG_SHAPES, TINY
+from cases import CHANNEL_SHAPES, OPERATIONS, SHAPES, SIG_SHAPES, TINY
 
 import siglib
 
@@ -25,6 +25,14 @@ class Sig(_Timed):
 
 class SigBackprop(_Timed):
     operation = "sig_backprop"
+
+
+class SigOfManyChannels(Sig):
+    params = (CHANNEL_SHAPES, *_Timed.params[1:])
+
+
+class SigBackpropOfManyChannels(SigBackprop):
+    params = (CHANNEL_SHAPES, *_Timed.params[1:])
 
 
 class SigCombine(_Timed):

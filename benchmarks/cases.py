@@ -5,7 +5,7 @@ from siglib alone.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -47,6 +47,17 @@ SHAPES = (
     Shape(64, 1024, 16, 3),
     Shape(16, 256, 4, 7),
     Shape(1024, 20, 4, 4),
+)
+# Hundreds of channels, and millions of words: sensors, embeddings.
+CHANNEL_SHAPES = (
+    Shape(1, 270, 1345, 1),
+    Shape(8, 50, 300, 1),
+    Shape(1, 50, 100, 2),
+    Shape(8, 270, 100, 2),
+    Shape(1, 270, 300, 2),
+    Shape(1, 1000, 500, 2),
+    Shape(1, 270, 1000, 2),
+    Shape(1, 100, 20, 5),
 )
 # For operations on signatures the length of the path they came from does not matter.
 SIG_SHAPES = tuple(shape._replace(length=min(shape.length, 50)) for shape in SHAPES)
@@ -183,6 +194,9 @@ OPERATIONS = {
         SIG_SHAPES,
     ),
 }
+
+for _name in ("sig", "sig_backprop"):
+    OPERATIONS[f"{_name}, many channels"] = replace(OPERATIONS[_name], shapes=CHANNEL_SHAPES)
 
 
 def path_and_correction(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:

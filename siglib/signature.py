@@ -184,7 +184,8 @@ def sig(
     -------
     array of shape (..., sig_length(dimension, degree, ...)), or (..., length, sig_length(...)) with `stream`
         Of the library, dtype and device of `path`. float16 and bfloat16 are computed in float32. NaN and infinity
-        propagate to the words that use their channel, without a warning.
+        propagate to the words that use their channel, without a warning. At degree 1, where a signature is the last
+        point minus the first, points in between may go unread.
 
     Raises
     ------

@@ -30,10 +30,10 @@ cdef inline void put(vec* c, Py_ssize_t at, vec sums, int n_live, bint add) noex
 cdef inline void multiply_tile(const vec* a, Py_ssize_t start, Py_ssize_t row_step, Py_ssize_t step, const vec* b,
                                Py_ssize_t n, vec* c, Py_ssize_t at, Py_ssize_t row_length, Py_ssize_t n_rows,
                                Py_ssize_t n_columns, bint add, const int width) noexcept nogil:
-    """c[i, j] = sum over k < n of a[i, k] b[k, j], or added to c, for the tile's n_rows rows and n_columns columns.
+    """c[i, j] = sum over k < n of a[i, k] b[k, j], or added to c, for the n_rows rows and n_columns columns of a tile.
 
-    a[i, k] is number start + i * row_step + k * step, readable for all rows that a tile can have; b (n, width), vectors;
-    c[i, j] is number at + i * row_length + j.
+    a[i, k] is number start + i * row_step + k * step, readable for all rows that a tile can have; b (n, width) are
+    vectors; c[i, j] is number at + i * row_length + j.
     """
     cdef Py_ssize_t _k, i, v
     cdef vec x

@@ -65,8 +65,8 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
 
     left (panels of the block, DEPTH, TILE_VECTORS) and right (DEPTH, TILE_VECTORS) are scratch memory.
     """
-    cdef Py_ssize_t d = job.transform.dimension, n_steps = job.transform.length - 1, panel_channels = (
-        TILE_VECTORS * lanes(left))
+    cdef Py_ssize_t d = job.transform.dimension, n_steps = job.transform.length - 1
+    cdef Py_ssize_t panel_channels = TILE_VECTORS * lanes(left)
     cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1)
     cdef Py_ssize_t part, first, n, panel, other, tile, row, n_rows, spent = 0
     cdef int width

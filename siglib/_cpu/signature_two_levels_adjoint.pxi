@@ -157,8 +157,8 @@ cdef TwoLevelsScratch two_levels_scratch(const TwoLevels* job, int width) noexce
 cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, Py_ssize_t at, const TwoLevels* job,
                         Py_ssize_t block, vec* scratch, vec* out, Py_ssize_t out_at) noexcept nogil:
     """Gradients at all points in one block of channels, without `ends`, to which the part of G is added."""
-    cdef Py_ssize_t d = job.transform.dimension, length = job.transform.length, panel_channels = (
-        TILE_VECTORS * lanes(out))
+    cdef Py_ssize_t d = job.transform.dimension, length = job.transform.length
+    cdef Py_ssize_t panel_channels = TILE_VECTORS * lanes(out)
     cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1), n_depths = n_parts(d, DEPTH)
     cdef TwoLevelsScratch numbers = two_levels_scratch(job, lanes(out))
     cdef vec* ends = scratch + numbers.ends
