@@ -85,7 +85,7 @@ cdef inline void transform_rows(const real* path, Py_ssize_t point, Py_ssize_t c
 cdef inline void transform_rows_backprop(const real* derivs, Py_ssize_t row, Py_ssize_t channel, real* out,
                                          Py_ssize_t length, Py_ssize_t d, bint lead_lag) noexcept nogil:
     """Adjoint of `transform_rows`. derivs[r * row + j * channel] is that of channel j in row r; out is contiguous."""
-    cdef Py_ssize_t i, k, first
+    cdef Py_ssize_t i, k, _k, first
     cdef const real* g = derivs             # row 2k, or row k without lead-lag
     cdef const real* lead = derivs + d * channel
     cdef real total
@@ -93,7 +93,7 @@ cdef inline void transform_rows_backprop(const real* derivs, Py_ssize_t row, Py_
         for first in range(0, length, 65536):
             if first > 0 and interrupted():
                 return
-            for k in range(first, min(first + 65536, length)):
+            for _k in range(first, min(first + 65536, length)):
                 copy_point(out, g, channel, d)
                 out += d
                 g += row

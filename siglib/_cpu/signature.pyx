@@ -424,6 +424,8 @@ cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t
     cdef Py_ssize_t block, i
     cdef real* total = gx + group * plan.n_blocks * gx_size
     for block in range(1, plan.n_blocks):
+        if interrupted():
+            return
         for i in range(gx_size):
             total[i] += total[block * gx_size + i]
     store_group(plan, group, total, out, last_derivs)

@@ -245,8 +245,8 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
     with parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
-            add_bits(to_found, forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out, exponent,
-                                            grids, (p.rows + 1) * (p.columns + 1)))
+            add_bits(to_found, forward_unit(p, s, arrays, pairs, group, &at, memory + threadid() * size, out,
+                                            exponent, grids, (p.rows + 1) * (p.columns + 1)))
     free(raw)
     return found
 

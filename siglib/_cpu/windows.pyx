@@ -26,7 +26,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
+from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .increments cimport FEW_ROWS, set_time_words_of_lanes
 from .lane_exponents cimport any_differ_vd, any_differ_vf
 from .lane_moves cimport load_columns, store_columns
