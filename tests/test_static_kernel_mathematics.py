@@ -68,7 +68,9 @@ def rounding_of_powers(
     base, terms = np.abs(products.sum(axis=-1) + gamma), np.abs(products).sum(axis=-1) + abs(gamma)
     points = scale * (base**degree + degree * base ** (degree - 1.0) * terms)
     errors = points[..., 1:, 1:] + points[..., 1:, :-1] + points[..., :-1, 1:] + points[..., :-1, :-1]
-    cells = reference.double_increments(x[:, None], y[None], "PolynomialKernel", degree=degree, gamma=gamma, scale=scale)
+    cells = reference.double_increments(
+        x[:, None], y[None], "PolynomialKernel", degree=degree, gamma=gamma, scale=scale
+    )
 
     def solve(cells: np.ndarray) -> np.ndarray:
         if "order" in scheme:
