@@ -131,9 +131,11 @@ def sig_kernel(
         Give the kernel at all nodes of the grid, of the paths up to any two times, instead of its last value.
     normalize : bool, default False
         Divide by ``sqrt(k(x, x) k(y, y))``. Right also where the kernels themselves overflow, and exactly 1 for equal
-        paths. NaN where k(x, x) or k(y, y) is not positive, which only an order too low can make them.
+        paths. NaN where k(x, x) or k(y, y) is not positive, which only an order too low can make them, and where double
+        increments of the static kernel overflow.
     log : bool, default False
-        Give the logarithm of the kernel, also where the kernel itself overflows. NaN where it is not positive.
+        Give the logarithm of the kernel, also where the kernel itself overflows. NaN where it is not positive, and
+        where double increments of the static kernel overflow.
 
     Returns
     -------

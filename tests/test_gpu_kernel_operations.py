@@ -58,6 +58,20 @@ def test_far_beyond_the_range(gpu: Gpu, rng: np.random.Generator) -> None:
     assert_close(found, siglib.sig_kernel(line, line, dyadic_order=0, log=True), 1e-11)
 
 
+def test_large_cells_are_right_or_nan(gpu: Gpu, dtype: np.dtype) -> None:
+    """Never 0 or infinity, which might be taken for kernels."""
+    for size in (1.0, 1e2, 1e4, 1e9, 1e18, 1e25):
+        x, y = (size * np.arange(n, dtype=float)[:, None].astype(dtype) for n in (9, 40))
+        both = np.stack([x[:, :1], x / 3])
+        for option in ("log", "normalize"):
+            options: dict[str, Any] = {"dyadic_order": 0, option: True}
+            found = gpu.numpy(siglib.sig_kernel_gram(gpu.array(both), gpu.array(y[None]), **options))
+            expected = quiet(siglib.sig_kernel_gram, both, y[None], **options)
+            right = np.isclose(found, expected, rtol=1e-3)
+            assert (right | np.isnan(found)).all()
+            assert right.all() or size > 1.0
+
+
 def test_float32_at_length_1000(gpu: Gpu, rng: np.random.Generator) -> None:
     x = random_paths(rng, 2, 1000, 5)
     expected = siglib.sig_kernel_gram(x[:1], x[1:], dyadic_order=0)

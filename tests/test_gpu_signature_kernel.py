@@ -145,7 +145,7 @@ def test_bounded_memory(
         out = siglib.sig_kernel_gram(first, second, dyadic_order=0)
         derivs = gpu.cupy.ones(out.shape, dtype)
         # The gradient with respect to both arguments, each pair once, is what PyTorch asks for.
-        problem = make_problem(True, first, second, (1.0, 0.0, 0.0), derivs, **_OPTIONS, same=same)
+        problem = make_problem(True, first, second, (1.0, 0.0, 0.0), derivs, **_OPTIONS, same=same, equal=same)
         parts = kernel_gradients(problem, (True, True, True), total=True)
         gradients.append([gpu.numpy(part) for part in (out, *parts)])
     for others in gradients[1:]:

@@ -251,7 +251,7 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
         found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
-                          wavefront and can_wave(&p) and arrays.row_length == 1, n_threads)
+                         wavefront and can_wave(&p) and arrays.row_length == 1, n_threads)
     end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")

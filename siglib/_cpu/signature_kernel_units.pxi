@@ -256,7 +256,7 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
 cdef inline void load_unit(const Arrays* arrays, const Units* units, const Pairs* pairs, Py_ssize_t first,
                            Py_ssize_t block1, Py_ssize_t block2, int width, const real* derivs,
                            Group* g) noexcept nogil:
-    """The group of the pairs from `first` on of a unit, the two blocks that it belongs to, with derivatives and sums."""
+    """The group of the pairs from `first` on of a unit with its two blocks, with derivatives and sums."""
     cdef Py_ssize_t i
     cdef int lane
     load_pairs(arrays, pairs, first, width, g)
