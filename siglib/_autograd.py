@@ -21,7 +21,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from ._backend import torch_tensors
-from ._torch_operator import as_plain_options, register
+from ._torch_operator import plain_casts, register
+from ._tracing import is_compiling, is_functionalized, is_traced, is_transformed, loaded_torch, untraced
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,21 +60,24 @@ def differentiable(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         operation = TorchOperation(function, vjp, shape, n_arrays, needs_out, n_numbers, n_batched, selective)
         n_shared = n_arrays - n_numbers
+        array_names = operation.array_names
         operator_name = operation.operator_name
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            torch = sys.modules.get("torch")
+            torch = loaded_torch()
             if torch is None:
                 return function(*args, **kwargs)
-            if torch.compiler.is_compiling():
-                shared = args[:n_shared] if n_numbers else (*args, *kwargs.values())
-                dtypes = {v.dtype for v in shared if isinstance(v, torch.Tensor)}
+            if is_compiling():
+                shared = args[:n_shared]
+                named = [kwargs[name] for name in array_names if name in kwargs]
+                dtypes = {v.dtype for v in (*shared, *named) if isinstance(v, torch.Tensor)}
                 if not dtypes:
                     return function(*args, **kwargs)
                 if n_numbers:
                     numbers = [_as_tensor(torch, v) for v in args[n_shared:n_arrays]]
                     args = (*shared, *numbers, *args[n_arrays:])  # type: ignore[assignment]
+                args, kwargs = operation.plain(args, kwargs)  # type: ignore[assignment]
                 operator = getattr(torch.ops.siglib, operator_name())
                 if dtypes == {torch.float16} or dtypes == {torch.bfloat16}:
                     return _in_single_precision(torch, operator, dtypes.pop(), args, kwargs)
@@ -118,60 +122,24 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
     )
 
 
-def is_compiling() -> bool:
-    """Whether torch.compile is tracing this call."""
-    torch = sys.modules.get("torch")
-    return torch is not None and torch.compiler.is_compiling()
-
-
 def holds_numbers(*arrays: Any) -> bool:
     """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
-    torch = sys.modules.get("torch")
+    torch = loaded_torch()
     if torch is None:
         return True
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or _is_transformed(torch):
+    if torch.compiler.is_compiling() or is_transformed(torch):
         return False
-    return not any(isinstance(array, torch.Tensor) and _is_traced(torch, array) for array in arrays)
-
-
-def without_compiler(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which torch.compile leaves to Python: a call of it breaks the graph."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        if is_compiling():
-            return sys.modules["torch"].compiler.disable(function)(*args, **kwargs)
-        return function(*args, **kwargs)
-
-    return call
+    return not any(isinstance(array, torch.Tensor) and is_traced(torch, array) for array in arrays)
 
 
 def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether torch wants more than values from these arrays."""
     for array in arrays:
         if isinstance(array, torch.Tensor) and (
-            (array.requires_grad and torch.is_grad_enabled()) or _is_transformed(torch) or _is_traced(torch, array)
+            (array.requires_grad and torch.is_grad_enabled()) or is_transformed(torch) or is_traced(torch, array)
         ):
             return True
     return False
-
-
-def _is_transformed(torch: Any) -> bool:
-    """Whether the call is inside of a transform of torch.func, or of forward-mode differentiation."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
-
-
-def _is_traced(torch: Any, array: Any) -> bool:
-    """Whether the call must reach torch as one operator.
-
-    Subclasses of torch.Tensor and dispatch modes (fake tensors, make_fx) watch operators, and so does the older kind of
-    vmap that `torch.autograd.grad(..., is_grads_batched=True)` uses.
-    """
-    return bool(
-        type(array) not in (torch.Tensor, torch.nn.Parameter)
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._functorch.is_legacy_batchedtensor(array)
-    )
 
 
 class TorchOperation:
@@ -204,6 +172,9 @@ class TorchOperation:
         self.saved_names = ["out", *self.array_names] if needs_out else self.array_names
         self.options = parameters[n_arrays:]
         self.defaults = {p.name: p.default for p in self.options}
+        self.casts = plain_casts(self.options)
+        self.is_plain = {p.name: p.annotation in (int, bool, float, str) for p in self.options}
+        self._names = [p.name for p in parameters]
         self._keywords = {p.name: p.default for p in self.options if p.kind is p.KEYWORD_ONLY}
         self._n_positional = len(parameters) - len(self._keywords)
         self._made: dict[Any, Any] = {}
@@ -231,16 +202,41 @@ class TorchOperation:
         inputs = self._bind(args, kwargs)
         arrays, result_dtype = torch_tensors(dict(zip(self.array_names[: self.n_shared], inputs, strict=False)))
         arrays.extend(_as_tensor(torch, numbers) for numbers in inputs[self.n_shared : self.n_arrays])
-        # Clean, as the operation and its gradient both read them.
-        options = as_plain_options(self, inputs[self.n_arrays :])
-        if any(_is_traced(torch, array) for array in arrays):
-            # Wrong shapes raise here what the operation would raise, instead of torch's complaint.
-            self.shape(*(tuple(array.shape) for array in arrays), **self.named(options))
-            out = self.make(register).forward(*arrays, *options)
+        # Clean, as the operation and its gradient both read them. Objects, such as static kernels, stay what they are.
+        options = [
+            cast(name, value) if self.is_plain[name] or isinstance(value, (list, tuple)) else value
+            for (name, cast), value in zip(self.casts.items(), inputs[self.n_arrays :], strict=True)
+        ]
+        transformed = is_transformed(torch)
+        if transformed and not is_functionalized(torch, self.name):
+            out = self.make(_make_functions)[1].apply(*arrays, *options)
+        elif transformed or any(is_traced(torch, array) for array in arrays):
+            out = self.operator(*arrays, *options)
         else:
-            eager, transformable = self.make(_make_functions)
-            out = (transformable if _is_transformed(torch) else eager).apply(*arrays, *options)
+            out = self.make(_make_functions)[0].apply(*arrays, *options)
         return out if out.dtype is result_dtype else out.to(result_dtype)
+
+    def operator(self, *inputs: Any) -> Any:
+        """The operation as one operator."""
+        arrays = inputs[: self.n_arrays]
+        with untraced(sys.modules["torch"]):
+            # Wrong options and shapes raise here what the operation would raise, instead of torch's complaint.
+            options = self.plain_options(inputs[self.n_arrays :])
+            self.shape(*(tuple(array.shape) for array in arrays), **self.named(options))
+            forward = self.make(register).forward
+        return forward(*arrays, *options)
+
+    def backprop_operator(self, derivs: Any, *inputs: Any) -> Any:
+        """Its gradient as one operator; `inputs` as in `backprop`."""
+        n = len(self.saved_names) + self.selective
+        with untraced(sys.modules["torch"]):
+            options = self.plain_options(inputs[n:])
+            backprop = self.make(register).backprop
+        return backprop(derivs, *inputs[:n], *options)
+
+    def plain_options(self, options: Any) -> list[Any]:
+        """Options by position as operators take them."""
+        return [cast(name, value) for (name, cast), value in zip(self.casts.items(), options, strict=False)]
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """All parameters by position. The general way takes 9 microseconds: usual calls go without it."""
@@ -249,6 +245,13 @@ class TorchOperation:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return list(bound.arguments.values())
+
+    def plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a call with options as operators take them; traced by torch.compile."""
+        casts = self.casts
+        values = [casts[n](n, v) if n in casts else v for n, v in zip(self._names, args, strict=False)]
+        named = {n: casts[n](n, v) if n in casts else v for n, v in kwargs.items()}
+        return (*values, *args[len(values) :]), named
 
     def named(self, options: Any) -> dict[str, Any]:
         """Options by name."""
@@ -286,15 +289,15 @@ class TorchOperation:
             output = output.detach().new_empty(0)
         ctx.save_for_backward(*((output, *arrays) if len(self.saved_names) > self.n_arrays else arrays))
 
-    def gradients(self, ctx: Any, backprop: Callable[..., Any], derivs: Any) -> tuple[Any, ...]:
-        """Gradients of all inputs: None for the options."""
+    def gradients(self, ctx: Any, saved: Any, backprop: Callable[..., Any], derivs: Any) -> tuple[Any, ...]:
+        """Gradients of all inputs: None for the options. `saved` are the saved tensors, which may be read only once."""
         none = (None for _ in ctx.options)
         if not self.selective:
-            results = backprop(derivs, *ctx.saved_tensors, *ctx.options)
+            results = backprop(derivs, *saved, *ctx.options)
             return (*((results,) if self.n_arrays == 1 else results), *none)
         wanted = ctx.needs_input_grad[: self.n_arrays]
         needs = sum(1 << i for i, want in enumerate(wanted) if want)
-        results = backprop(derivs, *ctx.saved_tensors, needs, *ctx.options)
+        results = backprop(derivs, *saved, needs, *ctx.options)
         return (*(result if want else None for result, want in zip(results, wanted, strict=True)), *none)
 
     def no_second_derivative(self, *_: Any) -> Any:
@@ -364,24 +367,33 @@ def _make_functions(operation: TorchOperation) -> tuple[Any, Any]:
     """Two kinds of `torch.autograd.Function`: for eager gradients, and, 15 microseconds slower, for torch.func."""
     torch: Any = sys.modules["torch"]
 
+    # Inside of all transforms the call may be traced: make_fx(torch.func.grad(...)).
     class TransformableBackprop(torch.autograd.Function):
-        forward = staticmethod(operation.backprop)
         setup_context = staticmethod(lambda ctx, inputs, output: None)
         backward = staticmethod(operation.no_second_derivative)
         jvp = staticmethod(operation.no_forward_mode)
+
+        @staticmethod
+        def forward(derivs: Any, *inputs: Any) -> Any:
+            traced = is_traced(torch, derivs)
+            return (operation.backprop_operator if traced else operation.backprop)(derivs, *inputs)
 
         @staticmethod
         def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
             return operation.batched_backprop(TransformableBackprop.apply, info, in_dims, inputs)
 
     class Transformable(torch.autograd.Function):
-        forward = staticmethod(operation.forward)
         setup_context = staticmethod(operation.save)
         jvp = staticmethod(operation.no_forward_mode)
 
         @staticmethod
+        def forward(*inputs: Any) -> Any:
+            traced = any(is_traced(torch, array) for array in inputs[: operation.n_arrays])
+            return (operation.operator if traced else operation.forward)(*inputs)
+
+        @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
-            return operation.gradients(ctx, TransformableBackprop.apply, derivs)
+            return operation.gradients(ctx, ctx.saved_tensors, TransformableBackprop.apply, derivs)
 
         @staticmethod
         def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
@@ -398,13 +410,15 @@ def _make_functions(operation: TorchOperation) -> tuple[Any, Any]:
 
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
-            if not _is_watched(torch, (derivs, *ctx.saved_tensors)):
+            # Every reading calls the hooks of saved tensors; those of checkpoints allow one.
+            saved = ctx.saved_tensors
+            if not _is_watched(torch, (derivs, *saved)):
                 backprop = operation.backprop
-            elif _is_traced(torch, derivs):
-                backprop = operation.make(register).backprop
+            elif is_traced(torch, derivs):
+                backprop = operation.backprop_operator
             else:
                 backprop = TransformableBackprop.apply
-            return operation.gradients(ctx, backprop, derivs)
+            return operation.gradients(ctx, saved, backprop, derivs)
 
     Eager.__name__ = Transformable.__name__ = operation.name
     return Eager, Transformable

@@ -25,6 +25,7 @@ import numpy as np
 
 from . import _cpu
 from ._array_likes import describe_lengths, is_table, numbers_of_table, packed_lengths, unequal_lengths
+from ._tracing import loaded_torch, refuse_traced
 
 # An array of any supported library, or what NumPy can turn into one.
 Array: TypeAlias = Any
@@ -35,8 +36,11 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 
 
 def library_of(array: Array) -> str:
-    """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown."""
-    torch: Any = sys.modules.get("torch")
+    """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown.
+
+    "jax" and "torch.fx" are recognised for their errors.
+    """
+    torch = loaded_torch()
     # First, and not through the cache, of which torch.compile warns.
     if torch is not None and isinstance(array, torch.Tensor):
         return "torch"
@@ -47,7 +51,13 @@ def library_of(array: Array) -> str:
 @lru_cache(maxsize=256)
 def _library_of_class(cls: type) -> str:
     array_class = getattr(sys.modules.get("cupy"), "ndarray", None)
-    return "cupy" if array_class is not None and issubclass(cls, array_class) else "numpy"
+    if array_class is not None and issubclass(cls, array_class):
+        return "cupy"
+    # The classes of JAX, those of traced values too, are spread over many modules.
+    modules = [f"{base.__module__}." for base in cls.__mro__]
+    if any(module.startswith(("jax.", "jaxlib.")) for module in modules):
+        return "jax"
+    return "torch.fx" if any(module.startswith("torch.fx.") for module in modules) else "numpy"
 
 
 def backend_for(**arrays: Array) -> tuple[Any, ...]:
@@ -72,7 +82,20 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
         return _torch_backend_for(arrays)
     if libraries == {"cupy"}:
         return _cupy_backend_for(arrays)
-    raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
+    raise refusal(arrays)
+
+
+def refusal(arrays: dict[str, Array]) -> TypeError:
+    """The error for arrays of several libraries, or of one that is not supported."""
+    for name, value in arrays.items():
+        if library_of(value) == "jax":
+            return TypeError(f"{name} is an array of JAX, which is not supported: pass numpy.asarray({name})")
+        if library_of(value) == "torch.fx":
+            return TypeError(
+                f"{name} is a {type(value).__name__} of torch.fx, which traces Python code: use torch.export or "
+                "make_fx, which trace operators, or torch.fx.wrap"
+            )
+    return TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
 
 
 def widened(**arrays: Array) -> tuple[Any, ...]:
@@ -115,7 +138,7 @@ def namespace_of(array: Array) -> Any:
 
 def as_tensor(array: Array) -> Any:
     """The array as a tensor; TypeError where torch is not loaded."""
-    torch: Any = sys.modules.get("torch")
+    torch = loaded_torch()
     if torch is None:
         raise TypeError("a static kernel with tensors_only=True needs torch: import it first")
     if isinstance(array, torch.Tensor):
@@ -342,6 +365,7 @@ def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
 
 def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     tensors, result_dtype = torch_tensors(arrays)
+    refuse_traced(arrays)
     if _is_on_gpu(tensors[0]):
         cupy = _gpu_package().require_cupy(_describe(arrays))
         on = _gpu_package().torch_backend(cupy, tensors[0].device, tensors[0].dtype, result_dtype)
@@ -369,7 +393,7 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     torch = sys.modules["torch"]
     for name, value in arrays.items():
         if library_of(value) != "torch":
-            raise TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
+            raise refusal(arrays)
         if value.is_nested:
             lengths = [part.shape[0] for part in value.unbind()]
             raise TypeError(describe_lengths(f"{name} is a nested tensor of paths", lengths))

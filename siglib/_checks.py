@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ._tracing import settled
+
 # Lengths are 64-bit in the kernels; anything that could not be addressed is refused before it is allocated.
 MAX_LENGTH = 2**63 - 1
 
@@ -35,6 +37,7 @@ if hasattr(os, "register_at_fork"):
 def as_int(name: str, value: Any, minimum: int) -> int:
     """`value` as an int of at least `minimum`; anything with `__index__` but bool counts as an integer."""
     if type(value) is not int:
+        value = settled(name, value)
         if isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} must be an integer, got {value!r}")
         try:
@@ -53,7 +56,8 @@ def as_bool(name: str, value: Any) -> bool:
     """`value` as a bool; only Python's and NumPy's own booleans are taken."""
     if value is True or value is False:
         return value
-    if isinstance(value, np.bool_):
+    value = settled(name, value)
+    if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
 
@@ -62,6 +66,7 @@ def as_float(name: str, value: Any) -> float:
     """`value` as a Python float; any real number but bool is taken, NaN and infinity too."""
     if type(value) is float:
         return value
+    value = settled(name, value)
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)

@@ -6,6 +6,7 @@ import sys
 
 from . import _cpu
 from ._checks import hardware_threads
+from ._tracing import loaded_torch
 
 __version__ = importlib.metadata.version("pathsiglib")
 
@@ -25,7 +26,7 @@ def show_config() -> None:
     print(f"  processors       {hardware_threads()}")
     for name in ("numpy", "torch", "cupy"):
         module = sys.modules.get(name)
-        print(f"  {name:<16} {module.__version__ if module else 'not imported'}")
-    torch = sys.modules.get("torch")
+        print(f"  {name:<16} {getattr(module, '__version__', 'not imported')}")
+    torch = loaded_torch()
     if torch is not None:
         print(f"  CUDA (torch)     {torch.version.cuda or 'no'}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._autograd import differentiable
-from ._backend import Array, backend_for
+from ._backend import Array, backend_for, library_of
 from ._cache import TABLES
 from ._checks import (
     as_bool,
@@ -39,6 +39,9 @@ def corrected_sig(
     """`sig` with a correction that is not empty."""
     as_bool("horner", horner)
     refuse_lead_lag(lead_lag)
+    if library_of(correction) == "torch":
+        # For the gradient, which then does not see it if the caller changes his in place. It is small.
+        correction = correction.clone()
     return sig_corrected(
         path, correction, degree, time_aug=time_aug, end_time=end_time, scalar_term=scalar_term, n_jobs=n_jobs
     )

@@ -15,6 +15,7 @@ import numpy as np
 from ._backend import Array, as_tensor, backend_for, has_own_dtype, library_of, namespace_of
 from ._checks import path_shape
 from ._locks import give_lock
+from ._tracing import refuse_traced
 
 
 class Points:
@@ -58,6 +59,7 @@ class Points:
                     self.n = n + 1
                     return n
                 if point.is_cpu:
+                    refuse_traced({"point": point})
                     self._watch(point)
                     as_tensor(data)[n] = point.detach()
                     self.n = n + 1
@@ -155,6 +157,11 @@ class Points:
     def result(self, values: Any) -> Any:
         """The same in the caller's dtype."""
         return self.on.result(self.given(values))
+
+    def refuse_traced(self) -> None:
+        """RuntimeError if torch watches operators: it would not see what comes from these points."""
+        if library_of(self._none) == "torch":
+            refuse_traced({"the points": self._none})
 
     def watched(self) -> Any:
         """The whole path as a tensor with a graph, in the dtype of the kernels, or None."""

@@ -184,6 +184,7 @@ class Intervals:
 
     def unrounded(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
         """`values`, with a graph if the points have one."""
+        self.points.refuse_traced()
         if ready[0] is not None:
             return self._watched_results(ready[0], starts, ends, scalar_term, axis)
         return self.values(ready, starts, ends, scalar_term, axis)

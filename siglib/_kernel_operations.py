@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ._autograd import differentiable, without_compiler
+from ._autograd import differentiable
 from ._backend import Array
 from ._given_kernels import GivenProblem
 from ._kernel_options import kernel_shape
 from ._kernel_problem import GRAM, PAIRWISE, SYMMETRIC, Problem
+from ._tracing import without_compiler
 
 
 def make_problem(gram: bool, *arrays: Any, given: Any, **options: Any) -> Problem:

@@ -10,8 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ._backend import torch_tensors
 from ._checks import as_bool, as_float, as_int
+from ._tracing import untraceable
 
 # How an option is written in a schema, by its annotation; anything else is a tensor without a gradient (`correction`).
 _SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
@@ -20,6 +23,7 @@ _PLAIN: dict[Any, Callable[[str, Any], Any]] = {
     int: functools.partial(as_int, minimum=-(2**63)),
     bool: as_bool,
     float: as_float,
+    str: lambda name, value: value,
 }
 
 
@@ -31,10 +35,29 @@ class Operators(NamedTuple):
     library: Any  # torch forgets the operators when this is collected
 
 
-def as_plain_options(operation: Any, options: list[Any]) -> list[Any]:
-    """The values of `options` as schemas want them."""
-    casts = ((p.name, _PLAIN.get(p.annotation)) for p in operation.options)
-    return [value if cast is None else cast(name, value) for (name, cast), value in zip(casts, options, strict=True)]
+def plain_casts(options: list[inspect.Parameter]) -> dict[str, Callable[[str, Any], Any]]:
+    """What makes options the values that schemas want, by name."""
+    return {p.name: _PLAIN.get(p.annotation, _as_tensor) for p in options}
+
+
+def _as_tensor(name: str, value: Any) -> Any:
+    """An option that is an array of integers, or None."""
+    torch: Any = sys.modules["torch"]
+    if value is None or isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, (list, tuple, range)):
+        items = [
+            _as_tensor(name, item) if isinstance(item, (list, tuple, np.ndarray, np.generic)) else item
+            for item in value
+        ]
+        if any(isinstance(item, torch.Tensor) for item in items):
+            return torch.stack([torch.as_tensor(item, device="cpu") for item in items])
+        return torch.as_tensor(items, device="cpu")
+    if not isinstance(value, np.ndarray):
+        value = np.asarray(value)
+        if value.dtype == object:
+            raise RuntimeError(untraceable("torch", name))
+    return torch.as_tensor(value, device="cpu")
 
 
 def register(operation: Any) -> Operators:
@@ -84,7 +107,7 @@ def register(operation: Any) -> Operators:
     )
 
     def backward(ctx: Any, derivs: Any) -> Any:
-        return operation.gradients(ctx, backprop, derivs)
+        return operation.gradients(ctx, ctx.saved_tensors, backprop, derivs)
 
     torch.library.register_autograd(forward, backward, setup_context=operation.save, lib=library)
     torch.library.register_autograd(backprop, operation.no_second_derivative, lib=library)

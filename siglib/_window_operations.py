@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import Array, backend_for, library_of
+from ._backend import Array, backend_for, library_of, refusal
 from ._checks import (
     SizeError,
     as_bool,
@@ -22,6 +22,7 @@ from ._checks import (
     vector_shape,
 )
 from ._separate_windows import SlidingWindows, separate_windows
+from ._tracing import refuse_traced
 from .path import transform_path, transform_path_backprop
 
 # The kernel's work grows with the square of the degree if there is one channel.
@@ -53,10 +54,14 @@ def _n_windows(batch: tuple[int, ...], length: int, window: int, stride: int, st
 
 def host_indices(name: str, indices: Any) -> np.ndarray:
     """Points as an array of int64."""
-    if library_of(indices) == "torch":
+    library = library_of(indices)
+    if library == "torch":
+        refuse_traced({name: indices})
         indices = indices.detach().cpu().numpy()
-    elif library_of(indices) == "cupy":
+    elif library == "cupy":
         indices = indices.get()
+    elif library != "numpy":
+        raise refusal({name: indices})
     try:
         array = np.asarray(indices)
     except ValueError as error:

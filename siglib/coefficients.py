@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _coefficient_operations as operations
-from ._autograd import is_compiling
 from ._backend import Array, library_of, namespace_of, widened
 from ._cache import TABLES
 from ._checks import as_bool, as_int, augmented_dimension, tensor_length, vector_shape
+from ._tracing import is_compiling, settled, without_compiler
 from ._word_trie import Word, decode, encode
 from .words import _as_word, word_to_idx
 
@@ -126,6 +126,7 @@ def sig_coef(
     )
 
 
+@without_compiler
 def sig_coef_backprop(
     path: Array,
     words: Word | list[Word],
@@ -294,7 +295,7 @@ def _text_of_constant(words: Any) -> str:
     if not isinstance(words, (tuple, list)) or len(words) == 0 and isinstance(words, list):
         raise ValueError(f"words must be a tuple of letters or a list of at least one such word, got {words}")
     checked = [words] if isinstance(words, tuple) else words
-    return ";".join([",".join([str(operator.index(letter)) for letter in word]) for word in checked])
+    return ";".join([",".join([str(operator.index(settled("words", letter))) for letter in word]) for word in checked])
 
 
 def _places_of_text(text: str, dimension: int, scalar_term: bool) -> tuple[list[int], int]:

@@ -20,6 +20,7 @@ from ._checks import (
     vector_shape,
 )
 from ._log_signature_parts import by_blocks
+from ._tracing import without_compiler
 
 # Scratch memory grows with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
@@ -185,6 +186,7 @@ def logsig_to_sig(
     return on.result(out)
 
 
+@without_compiler
 def logsig_to_sig_backprop(
     log_sig: Array,
     sig_derivs: Array,

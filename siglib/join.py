@@ -17,6 +17,7 @@ from ._checks import (
     has_scalar_term,
     vector_shape,
 )
+from ._tracing import without_compiler
 
 
 def check_displacement(shape: tuple[int, ...], dimension: int) -> tuple[int, ...]:
@@ -109,6 +110,7 @@ def linear_sig(
     return on.result(out)
 
 
+@without_compiler
 def linear_sig_backprop(
     derivs: Array, displacement: Array, dimension: int, degree: int, *, scalar_term: bool = False, n_jobs: int = 1
 ) -> Array:
@@ -244,6 +246,7 @@ def sig_join(
     return on.result(out)
 
 
+@without_compiler
 def sig_join_backprop(
     d_out: Array,
     sig: Array,

@@ -20,6 +20,7 @@ from ._checks import (
     vector_shape,
 )
 from ._log_signature_parts import as_path_method, log_length
+from ._tracing import without_compiler
 from .exponential import check_lyndon_length
 from .join import check_displacement
 
@@ -118,6 +119,7 @@ def linear_log_sig(
     return on.result(out)
 
 
+@without_compiler
 def linear_log_sig_backprop(
     derivs: Array,
     displacement: Array,
@@ -276,6 +278,7 @@ def log_sig_combine(
     return on.result(out)
 
 
+@without_compiler
 def log_sig_combine_backprop(
     deriv: Array,
     ls1: Array,
@@ -436,6 +439,7 @@ def log_sig_join(
     return on.result(out)
 
 
+@without_compiler
 def log_sig_join_backprop(
     d_out: Array,
     log_sig: Array,

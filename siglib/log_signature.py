@@ -40,6 +40,7 @@ from ._log_signature_parts import (
     tables_for,
     taken,
 )
+from ._tracing import without_compiler
 from ._variants import is_no_stream, refuse_correction, variant
 
 
@@ -218,6 +219,7 @@ def sig_to_log_sig(
     return on.result(out)
 
 
+@without_compiler
 def sig_to_log_sig_backprop(
     sig: Array,
     log_sig_derivs: Array,
@@ -577,6 +579,7 @@ def _segment(on: Any, paths: Any, rows: Any, start: int, transform: tuple[bool, 
             rows[:, letters] = end_time
 
 
+@without_compiler
 def log_sig_backprop(
     path: Array,
     log_sig_derivs: Array,

@@ -5,6 +5,7 @@ from typing import Any
 from ._autograd import differentiable
 from ._backend import Array, backend_for
 from ._checks import as_n_threads, as_transform, augmented_dimension, path_shape
+from ._tracing import without_compiler
 
 
 def _transformed_shape(path: tuple[int, ...], time_aug: bool, lead_lag: bool) -> tuple[int, ...]:
@@ -98,6 +99,7 @@ def transform_path(
     return on.result(out)
 
 
+@without_compiler
 def transform_path_backprop(
     derivs: Array,
     *,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ._autograd import differentiable
 from ._backend import Array
+from ._tracing import without_compiler
 from ._window_operations import sig_windows_shape, windows_backward, windows_forward
 
 # There are as many prefixes as windows of one point.
@@ -99,6 +100,7 @@ def sig_prefixes(
     )
 
 
+@without_compiler
 def sig_prefixes_backprop(
     path: Array,
     sig_derivs: Array,

@@ -26,6 +26,7 @@ from ._checks import (
     vector_shape,
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
+from ._tracing import without_compiler
 from ._variants import is_no_stream, refuse_correction, variant
 
 
@@ -251,6 +252,7 @@ def sig(
 signature = sig
 
 
+@without_compiler
 def sig_backprop(
     path: Array,
     sig: Array,
@@ -452,6 +454,7 @@ def sig_combine(
     return on.result(out)
 
 
+@without_compiler
 def sig_combine_backprop(
     deriv: Array,
     sig1: Array,

@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ._autograd import is_compiling, stacked_numbers
+from ._autograd import stacked_numbers
 from ._backend import Array, is_on_gpu, namespace_of
 from ._checks import as_float
+from ._tracing import settled, values_are_known
 
 # The codes by which kernels know static kernels.
 GIVEN, LINEAR, RBF, POLYNOMIAL, MATERN12, MATERN32, MATERN52, RATIONAL_QUADRATIC = range(-1, 7)
@@ -148,14 +149,14 @@ def _value(parameter: Any) -> float:
 
 def _parameter(name: str, value: Any, *, positive: bool) -> Any:
     """A parameter as a float, or as the tensor of one element that it is; ValueError if it is out of range."""
-    number = value
+    number = value = settled(name, value)
     if hasattr(value, "requires_grad"):
         if value.numel() != 1 or not value.is_floating_point():
             raise TypeError(
                 f"{name} must be a number or a tensor of one, got shape {tuple(value.shape)}, {value.dtype}"
             )
         try:
-            if is_compiling():
+            if not values_are_known():
                 return value
             number = float(value.detach())
         except RuntimeError:

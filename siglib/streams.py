@@ -181,6 +181,7 @@ class SigStream(_Stream):
 
     def sig_batch(self, intervals: Sequence[tuple[int, int]]) -> Array:
         """Signatures of many intervals (start, end), stacked along a new first axis. ValueError if there is none."""
+        self._points.refuse_traced()
         if isinstance(intervals, np.ndarray) and intervals.dtype.kind in "iu" and intervals.shape[1:] == (2,):
             pairs: Any = intervals.astype(np.int64)
         else:
@@ -219,6 +220,7 @@ class SigStream(_Stream):
         checkpoint. ValueError if the stream is empty.
         """
         rebase = as_bool("rebase", rebase)
+        self._points.refuse_traced()
         with self._points.lock:
             if self.size == 0:
                 raise ValueError("the stream is empty")
@@ -393,6 +395,7 @@ class SigWindowStream(_Stream):
 
     def sig(self) -> Array:
         """All windows so far, stacked along a new first axis. ValueError if there is none."""
+        self._points.refuse_traced()
         with self._points.lock:
             n = self.num_windows
             if n == 0:

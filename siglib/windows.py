@@ -8,6 +8,7 @@ from typing import Any
 
 from ._autograd import differentiable
 from ._backend import Array
+from ._tracing import without_compiler
 from ._window_operations import sig_windows_shape, windows_backward, windows_forward
 
 
@@ -133,6 +134,7 @@ def sig_windows(
     )
 
 
+@without_compiler
 def sig_windows_backprop(
     path: Array,
     sig_derivs: Array,

@@ -71,6 +71,69 @@ def test_torch_may_be_imported_after_siglib() -> None:
     assert run_python(code) == "[[-1.0, -1.0], [1.0, 1.0]]\n"
 
 
+@pytest.mark.parametrize("name", ["torch", "cupy"])
+def test_frameworks_of_which_a_part_is_imported(name: str) -> None:
+    """What other threads see while one imports a framework."""
+    code = f"""
+        import importlib.machinery, sys, types
+        import numpy as np
+        import siglib
+        path = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]])
+        def results():
+            stream = siglib.SigStream(2, 2)
+            stream.push(path[0])
+            stream.push_batch(path[1:].tolist())
+            return [
+                siglib.sig(path, 2), siglib.sig(path.tolist(), 2), siglib.sig(path, 2, correction=[0.5] * 4),
+                siglib.sig_backprop(path, np.ones(6), np.ones(6), 2), siglib.log_sig(path, 2), siglib.sig_coef(path, (0, 1)),
+                siglib.sig_windows(path, 2, starts=[0, 1], ends=[2, 3]), siglib.transform_path(path, lead_lag=True),
+                siglib.sig_kernel(path, path, dyadic_order=0, static_kernel=siglib.RBFKernel(2.0)),
+                siglib.sig_mmd([path, -path], [path, path], dyadic_order=0), stream.sig(0, 1),
+                siglib.IntervalSignature(path, 2).sig(0, 2),
+            ]
+        expected = results()
+        bare = types.ModuleType("{name}")
+        begun = types.ModuleType("{name}")
+        begun.Tensor = begun.ndarray = type("Tensor", (), {{}})
+        begun.__spec__ = importlib.machinery.ModuleSpec("{name}", None)
+        begun.__spec__._initializing = True
+        for module in (bare, begun):
+            sys.modules["{name}"] = module
+            assert all(map(np.array_equal, results(), expected))
+            siglib.show_config()
+        """
+    assert f"{name} " in run_python(code)
+
+
+def test_calls_while_a_thread_imports_torch() -> None:
+    pytest.importorskip("torch")
+    code = """
+        import threading
+        import numpy as np
+        import siglib
+        path = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]])
+        expected, done, n = siglib.sig(path, 2), threading.Event(), 0
+        def load():
+            try:
+                import torch
+            finally:
+                done.set()
+        thread = threading.Thread(target=load)
+        thread.start()
+        while not done.is_set() or n == 0:
+            assert np.array_equal(siglib.sig(path, 2), expected)
+            assert np.array_equal(siglib.sig(path.tolist(), 2), expected)
+            n += 1
+        thread.join()
+        import torch
+        tensor = torch.from_numpy(path).requires_grad_()
+        out = siglib.sig(tensor, 2)
+        out.sum().backward()
+        print(np.array_equal(out.detach().numpy(), expected), tensor.grad is not None)
+        """
+    assert run_python(code) == "True True\n"
+
+
 def test_impossible_instruction_set() -> None:
     code = """
         try:
@@ -105,7 +168,14 @@ def test_layers(source: Path) -> None:
         assert "cupy" not in roots
     if place.parts[0] != "_cpu" and str(place) not in ("_backend.py", "_config.py"):
         assert not any(name.lstrip(".").startswith("_cpu") for name in imported), "only the dispatch knows kernels"
-    if place.as_posix() not in ("_backend.py", "_gpu/backends.py", "_autograd.py", "_torch_operator.py", "_config.py"):
+    if place.as_posix() not in (
+        "_backend.py",
+        "_gpu/backends.py",
+        "_autograd.py",
+        "_torch_operator.py",
+        "_config.py",
+        "_tracing.py",
+    ):
         assert "sys.modules" not in source.read_text(), "only the dispatch and autograd look for frameworks"
     if place.parts[0] != "_cpu":
         assert "avx" not in source.read_text(), "only _cpu knows instruction sets"

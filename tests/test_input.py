@@ -299,6 +299,46 @@ def test_refused_paths(path: Any, error: type[Exception], message: str) -> None:
             call(path, 2)
 
 
+def array_of_jax(module: str) -> Any:
+    """What looks like an array of JAX, of a class of this module."""
+
+    class ArrayImpl:
+        shape, ndim, dtype = (2, 2), 2, np.dtype(np.float32)
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return np.zeros((2, 2), np.float32)
+
+    ArrayImpl.__module__ = module
+    return type("Subclass", (ArrayImpl,), {})() if module == "jaxlib._jax" else ArrayImpl()
+
+
+@pytest.mark.parametrize("module", ["jaxlib._jax", "jaxlib.xla_extension", "jax._src.array", "jax"])
+def test_arrays_of_jax_are_refused(module: str) -> None:
+    """They do not become arrays of NumPy in silence."""
+    array, path = array_of_jax(module), np.zeros((5, 2), np.float32)
+    calls: dict[str, list[Callable[[], Any]]] = {
+        "path": [
+            lambda: siglib.sig(array, 2),
+            lambda: siglib.log_sig_windows(array, 2, window=2),
+            lambda: siglib.sig_prefixes(array, 2),
+            lambda: siglib.IntervalSignature(array, 2),
+        ],
+        "sig": [lambda: siglib.extract_sig_coef(array, (0,), 2)],
+        "sig2": [lambda: siglib.sig_combine(np.zeros(6), array, 2, 2)],
+        "correction": [lambda: siglib.sig(path, 2, correction=array)],
+        "starts": [lambda: siglib.sig_windows(np.stack([path] * 2), 2, starts=array, ends=array)],
+        "path2": [lambda: siglib.sig_kernel(path, array, dyadic_order=0)],
+        "sample1": [lambda: siglib.sig_mmd(array, path[None], dyadic_order=0)],
+        "point": [lambda: siglib.SigStream(2, 2).push(array)],
+    }
+    for name, group in calls.items():
+        for call in group:
+            with pytest.raises(TypeError, match=rf"^{name} is an array of JAX.*pass numpy.asarray\({name}\)"):
+                call()
+    with pytest.raises(TypeError, match="path is a list of tensors"):
+        siglib.sig([array, array], 2)
+
+
 @pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is double here")
 def test_long_double_is_refused() -> None:
     with pytest.raises(TypeError, match="at most float64, got dtype"):
