@@ -140,13 +140,9 @@ class IntervalSignature(OfPoints):
         return self._results(starts, ends)
 
     def _results(self, starts: np.ndarray, ends: np.ndarray) -> Array:
-        intervals, lock = self._intervals, self._points.lock
-        lock.acquire()
-        try:
-            ready = intervals.ready(starts, ends)
-        finally:
-            lock.release()
-        return intervals.results(ready, starts, ends, self._scalar_term, axis=-2)
+        with self._points.lock:
+            ready = self._intervals.ready(starts, ends)
+        return self._intervals.results(ready, starts, ends, self._scalar_term, axis=-2)
 
     def log_sig(self, start: int, end: int, *, method: int = 1) -> Array:
         """Log-signature of the path from point `start` to point `end`; see `sig`, and `sig_to_log_sig` for `method`."""
