@@ -1,5 +1,6 @@
 """Locks of objects that threads share."""
 
+import contextlib
 import os
 import threading
 import weakref
@@ -12,6 +13,12 @@ def give_lock(owner: Any) -> None:
     """Set `owner.lock`, which a thread may take again while it has it."""
     owner.lock = threading.RLock()
     _owners.add(owner)
+
+
+def release(lock: Any) -> None:
+    """Release a lock that an exception may have come to before it was taken, as Ctrl-C does to who waits."""
+    with contextlib.suppress(RuntimeError):
+        lock.release()
 
 
 def _after_fork() -> None:

@@ -140,14 +140,11 @@ class IntervalSignature(OfPoints):
 
     def _unrounded(self, starts: np.ndarray, ends: np.ndarray, double: bool = False) -> Array:
         """Signatures in the dtype that they are computed in."""
-        intervals, lock = self._intervals, self._points.lock
-        lock.acquire()
-        try:
+        intervals = self._intervals
+        with self._points.lock:
             if double:
                 intervals = intervals.double()
             ready = intervals.ready(starts, ends)
-        finally:
-            lock.release()
         return intervals.unrounded(ready, starts, ends, self._scalar_term, axis=-2)
 
     def log_sig(self, start: int, end: int, *, method: int = 1) -> Array:

@@ -1,20 +1,21 @@
 """Distances between laws of paths, estimated from samples by signature kernels."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from ._backend import Array, device_of, widened
+from ._backend import Array, device_of, library_of, widened
 from ._checks import as_float, path_shape
 from ._kernel_options import as_gram_options
 from .signature_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
 
-def _quiet() -> np.errstate:
+def _quiet(array: Array) -> Any:
     """Where kernels overflow, sums and differences of them do, too: `sig_kernel_gram` has warned."""
-    return np.errstate(invalid="ignore", over="ignore")
+    return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
 def _sample(name: str, paths: Array, minimum: int) -> Array:
@@ -39,7 +40,7 @@ def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
     own = _mean_of_pairs(sample, options)
-    with device_of(sample), _quiet():
+    with device_of(sample), _quiet(sample):
         return lam * own - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
 
 
@@ -282,6 +283,6 @@ def sig_mmd(
         max_batch=max_batch,
         normalize=normalize,
     )
-    with device_of(sample1), _quiet():
+    with device_of(sample1), _quiet(sample1):
         own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
         return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())

@@ -14,6 +14,7 @@ from ._backend import Array, library_of, namespace_of
 from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points, copy_of
 from ._interval_table import Intervals
+from ._locks import release
 from ._log_signature_parts import straight
 from .intervals import as_point
 from .log_signature import log_sig_length, sig_to_log_sig
@@ -147,11 +148,13 @@ class SigStream(_Stream):
         points = self._points
         lock = points.lock
         # In half the time of `with`.
-        lock.acquire()
         try:
+            lock.acquire()
             self._at.append(self._offset + points.push(point))
-        finally:
-            lock.release()
+        except BaseException:
+            release(lock)
+            raise
+        lock.release()
 
     def push_batch(self, points: Array, *, checkpoints: bool = False) -> None:
         """Add points, of shape (..., n, dimension); they are copied.
@@ -379,12 +382,14 @@ class SigWindowStream(_Stream):
         ones before."""
         points = self._points
         lock = points.lock
-        lock.acquire()
         try:
+            lock.acquire()
             if points.push(point) >= _MANY:
                 self._compute()
-        finally:
-            lock.release()
+        except BaseException:
+            release(lock)
+            raise
+        lock.release()
 
     def push_batch(self, points: Array) -> None:
         """Add points, of shape (..., n, dimension); they are copied."""

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -270,6 +271,31 @@ def test_copies_go_their_own_way(cls: Any, rng: np.random.Generator) -> None:
         if cls is siglib.SigStream:
             assert (twin.size, original.size) == (4, 2)
             assert_close(twin.sig(0, 2), siglib.sig(points, 2))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
+@pytest.mark.parametrize("cls", [siglib.SigStream, siglib.SigWindowStream])
+def test_interrupted_pushes_leave_locks_open(cls: Any) -> None:
+    """Wherever the interrupt comes."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for k in range(300):
+            stream = cls(2, 1, *[2] * (cls is siglib.SigWindowStream))
+            stream.push(0 * STEP)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + k * 1e-7)
+                while True:
+                    stream.push(STEP)
+            except KeyboardInterrupt:
+                pass
+            (is_free,) = run(lambda lock=stream._points.lock: lock.acquire(blocking=False))
+            assert is_free
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that are copies")
