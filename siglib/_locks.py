@@ -6,9 +6,12 @@ import threading
 import weakref
 from typing import Any
 
+from ._tracing import left_to_python
+
 _owners: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+@left_to_python
 def give_lock(owner: Any) -> None:
     """Set `owner.lock`, which a thread may take again while it has it."""
     owner.lock = threading.RLock()

@@ -133,6 +133,16 @@ def refuse_traced(tensors: dict[str, Any]) -> None:
             raise RuntimeError(untraceable(watcher, name))
 
 
+def left_to_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function of an object with points and a lock, which torch.compile cannot trace, as it would mark its own.
+
+    It costs a call nothing, and the compiler shows the message where it must not leave the call to Python.
+    """
+    function._torchdynamo_disable = True  # type: ignore[attr-defined]
+    function._torchdynamo_disable_msg = untraceable("torch.compile", "the points")  # type: ignore[attr-defined]
+    return function
+
+
 def untraceable(watcher: str, name: str) -> str:
     """The message for calls that cannot be traced."""
     return (

@@ -9,6 +9,7 @@ from ._checks import as_bool, as_int, as_n_jobs, as_n_threads
 from ._growing_path import OfPoints, Points
 from ._interval_table import Intervals
 from ._log_signature_parts import as_method, needs_double, straight
+from ._tracing import left_to_python
 from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 
@@ -77,6 +78,7 @@ class IntervalSignature(OfPoints):
         """Batch axes of the path."""
         return self._points.batch or ()
 
+    @left_to_python
     def append(self, points: Array) -> None:
         """Add points at the end.
 
@@ -93,6 +95,7 @@ class IntervalSignature(OfPoints):
         with self._points.lock:
             self._points.extend(points)
 
+    @left_to_python
     def sig(self, start: int, end: int) -> Array:
         """Signature of the path from point `start` to point `end`, both counted.
 
@@ -114,6 +117,7 @@ class IntervalSignature(OfPoints):
         """
         return self._results(*self._interval(start, end))[..., 0, :]
 
+    @left_to_python
     def sig_batch(self, starts: Array, ends: Array) -> Array:
         """Signatures of many intervals.
 
@@ -147,10 +151,12 @@ class IntervalSignature(OfPoints):
             ready = intervals.ready(starts, ends)
         return intervals.unrounded(ready, starts, ends, self._scalar_term, axis=-2)
 
+    @left_to_python
     def log_sig(self, start: int, end: int, *, method: int = 1) -> Array:
         """Log-signature of the path from point `start` to point `end`; see `sig`, and `sig_to_log_sig` for `method`."""
         return self._log(*self._interval(start, end), method)[..., 0, :]
 
+    @left_to_python
     def log_sig_batch(self, starts: Array, ends: Array, *, method: int = 1) -> Array:
         """Log-signatures of many intervals; see `sig_batch`, and `sig_to_log_sig` for `method`."""
         return self._log(*self._many(starts, ends), method)

@@ -16,6 +16,7 @@ from ._growing_path import OfPoints, Points, copy_of
 from ._interval_table import Intervals
 from ._locks import release
 from ._log_signature_parts import straight
+from ._tracing import left_to_python
 from .intervals import as_point
 from .log_signature import log_sig_length, sig_to_log_sig
 from .signature import sig_combine, sig_length
@@ -142,6 +143,7 @@ class SigStream(_Stream):
         with self._points.lock:
             return self._start + self.size - 1
 
+    @left_to_python
     def push(self, point: Array) -> None:
         """Add one point, of shape (..., dimension); it is copied. TypeError or ValueError if it does not go with the
         ones before."""
@@ -156,6 +158,7 @@ class SigStream(_Stream):
             raise
         lock.release()
 
+    @left_to_python
     def push_batch(self, points: Array, *, checkpoints: bool = False) -> None:
         """Add points, of shape (..., n, dimension); they are copied.
 
@@ -175,6 +178,7 @@ class SigStream(_Stream):
                 if self._points.n - before > (before == 0):
                     self._at.append(last)
 
+    @left_to_python
     def sig(self, start: int, end: int) -> Array:
         """Signature of the path between two checkpoints, both counted; backwards if `start` is behind `end`.
 
@@ -182,6 +186,7 @@ class SigStream(_Stream):
         """
         return self.sig_batch([(start, end)])[0]
 
+    @left_to_python
     def sig_batch(self, intervals: Sequence[tuple[int, int]]) -> Array:
         """Signatures of many intervals (start, end), stacked along a new first axis. ValueError if there is none."""
         self._points.refuse_traced()
@@ -216,6 +221,7 @@ class SigStream(_Stream):
                 return np.array([(at[s + to_place] - offset, at[e + to_place] - offset) for s, e in pairs])
         return np.array(self._at, np.int64)[np.asarray(pairs) + to_place] - self._offset
 
+    @left_to_python
     def sig_all(self, *, rebase: bool = False) -> Array:
         """Signatures from the first point to every checkpoint, stacked along a new first axis.
 
@@ -238,6 +244,7 @@ class SigStream(_Stream):
             n_points = n_points + dropped
         return self._result(sig, n_points)
 
+    @left_to_python
     def pop_front(self) -> None:
         """Drop the oldest checkpoint. ValueError unless there are two."""
         with self._points.lock:
@@ -377,6 +384,7 @@ class SigWindowStream(_Stream):
             n = self._offset + self._points.n
         return (n - self._window) // self._stride + 1 if n >= self._window else 0
 
+    @left_to_python
     def push(self, point: Array) -> None:
         """Add one point, of shape (..., dimension); it is copied. TypeError or ValueError if it does not go with the
         ones before."""
@@ -391,6 +399,7 @@ class SigWindowStream(_Stream):
             raise
         lock.release()
 
+    @left_to_python
     def push_batch(self, points: Array) -> None:
         """Add points, of shape (..., n, dimension); they are copied."""
         with self._points.lock:
@@ -398,6 +407,7 @@ class SigWindowStream(_Stream):
             if self._points.n > _MANY:
                 self._compute()
 
+    @left_to_python
     def sig(self) -> Array:
         """All windows so far, stacked along a new first axis. ValueError if there is none."""
         self._points.refuse_traced()
