@@ -115,7 +115,7 @@ def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> tuple[bool, boo
 
 def augmented_dimension(dimension: int, time_aug: bool, lead_lag: bool) -> int:
     """Number of channels of a path after its transforms."""
-    return (2 * dimension if lead_lag else dimension) + time_aug
+    return (2 * dimension if lead_lag else dimension) + (1 if time_aug else 0)
 
 
 def tensor_length(dimension: int, degree: int) -> int:

@@ -179,7 +179,8 @@ def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
 
 def _n_letters(path: Array, time_aug: bool, method: int, scalar_term: bool) -> int:
     """What comes before the words of two letters."""
-    return path.shape[-1] + time_aug + (scalar_term and method == 0)
+    # int(): torch.jit.trace has sizes that do not add up with booleans.
+    return path.shape[-1] + int(time_aug) + int(scalar_term and method == 0)
 
 
 def _logarithms(
