@@ -32,7 +32,7 @@
     vec##_bits high = (vec##_bits)(e > (real)BIAS), normal = (vec##_bits)(e > -(real)BIAS);                      \
     vec clamped = (vec)(((vec##_bits)top & high) | ((vec##_bits)e & ~high));                                     \
     vec##_bits biased = (vec##_bits)(clamped + (real)(((integer)3 << (MANTISSA - 1)) + BIAS));                   \
-    return (vec)((vec##_bits)((vec##_unsigned)biased << MANTISSA) & normal);                                                                 \
+    return (vec)((vec##_bits)((vec##_unsigned)biased << MANTISSA) & normal);                                     \
   }                                                                                                              \
   SIGLIB_LANE vec rounded_half_##vec(vec e) {                                                                    \
     const real magic = (real)((integer)3 << (MANTISSA - 1));                                                     \

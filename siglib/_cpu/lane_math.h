@@ -21,7 +21,7 @@
     vec r = (x - n * (real)LN2_HIGH) - n * (real)LN2_LOW;                                                           \
     vec p = r * inverse_factorial[N_EXP] + inverse_factorial[N_EXP - 1];                                            \
     _Pragma("GCC unroll 16") for (int i = N_EXP - 2; i >= 0; i--) p = p * r + inverse_factorial[i];                 \
-    /* Without a sign: what is shifted out is meant to be lost, and beyond the range the sum is not used. */         \
+    /* Without a sign: what is shifted out is meant to be lost, and beyond the range the sum is not used. */        \
     vec##_bits bits = (vec##_bits)((vec##_unsigned)p + ((vec##_unsigned)shifted << MANTISSA));                      \
     vec infinite = x - x + (real)INFINITE;                                                                          \
     return (vec)((bits & ~low & ~high) | ((vec##_bits)infinite & high));                                            \
@@ -29,7 +29,7 @@
   SIGLIB_LANE vec log_##vec(vec x) {                                                                                \
     const real magic = (real)((integer)3 << (MANTISSA - 1)), root = (real)0.70710678118654752;                      \
     union { real number; integer bits; } m0 = {magic}, r0 = {root};                                                 \
-    vec##_bits n = (vec##_bits)((vec##_unsigned)x - (unsigned integer)r0.bits) >> MANTISSA;                                                           \
+    vec##_bits n = (vec##_bits)((vec##_unsigned)x - (unsigned integer)r0.bits) >> MANTISSA;                         \
     vec m = (vec)((vec##_unsigned)x - ((vec##_unsigned)n << MANTISSA)), number = (vec)(n + m0.bits) - magic;        \
     vec s = (m - (real)1) / (m + (real)1), z = s * s, p = z * 0 + (real)(1.0 / (2 * N_LOG + 1));                    \
     _Pragma("GCC unroll 16") for (int i = N_LOG - 1; i >= 1; i--) p = p * z + (real)(1.0 / (2 * i + 1));            \
