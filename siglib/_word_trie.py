@@ -38,7 +38,8 @@ class Trie(NamedTuple):
     channel, the place of its first power, and the number of its powers; then the steps of the forward pass and those of
     the backward pass. A step is (kind, node, from, to). The kind is the height of a subtree, or minus it to leave its
     top node; 0 is a run of leaves, with their number as `to`. Partial results come from and go to rows in the forward
-    pass, places on a stack in the backward pass. Last come the chains below the root, if all that is there are chains:
+    pass, places on a stack in the backward pass. Then of each node its parent, -1 for the root, and the number of its
+    letter. Last come the chains below the root, if all that is there are chains:
     how many, and for each its length and the number of each letter; otherwise 0. Then the ways from the root to leaves
     in order, if there are words too long to be cut: their number, that of vectors of 8 letters in all of them, and for
     each its length, how many of its nodes belong to a way before, its nodes, and the numbers of its letters; or 0, 0.
@@ -249,7 +250,14 @@ class Growing:
         letter_number = {letter: i for i, (letter, _, _) in enumerate(letters)}
         chains = self.chains(heights, letter_number)
         ways = self.ways(number, letter_number) if heights[0] > _MAX_CUT_LENGTH else [0, 0]
-        program = [*sizes, *itertools.chain(*letters, *forward, *backward), *chains, *ways]
+        above = {child: node for node, siblings in enumerate(children) for child in siblings.values()}
+        links = sorted(
+            (number[child], number[above[child]], letter_number[letter])
+            for siblings in children
+            for (_, letter), child in siblings.items()
+        )
+        parents = [(parent, letter) for _, parent, letter in links]
+        program = [*sizes, *itertools.chain(*letters, *forward, *backward, *parents), *chains, *ways]
         return Trie(np.array(nodes, np.int32).reshape(-1), np.array(program, np.int64)), number
 
 

@@ -199,6 +199,27 @@ def test_joined_paths(rng: np.random.Generator) -> None:
     assert_close(whole, np.array([before @ after]), 1e-13)
 
 
+@pytest.mark.parametrize(
+    ("words", "length", "options"),
+    [
+        ([(0, 1, 0, 1), (0, 0, 1), (1, 0, 1, 1)], 40_000, {}),
+        ([(0, 1, 0)], 40_000, {}),
+        ([(0, 1, 2), (2, 1), (1,)], 20_003, {"time_aug": True}),
+        ([(0, 2, 4), (2, 1), (3, 3)], 20_001, {"time_aug": True, "lead_lag": True}),
+    ],
+)
+def test_gradients_at_the_borders_of_chunks(instruction_set: str, words: list, length: int, options: dict) -> None:
+    """They are as exact as elsewhere: small differences, for a smooth path, of what two chunks have computed."""
+    times = np.linspace(0, 1, length)
+    path = np.stack([np.sin(3 * times), np.sin(4 * times + 1)], axis=1)[None]
+    derivs = np.random.default_rng(0).standard_normal((1, sum(map(len, words))))
+    whole = np.repeat(path, 16, axis=0)  # is not cut
+    difference = gradient_of(path, words, derivs, **options)[0]
+    difference -= gradient_of(whole, words, np.repeat(derivs, 16, axis=0), **options)[0]
+    errors = np.abs(difference).max(axis=1)[1:-1]
+    assert errors.max() <= 5 * np.quantile(errors, 0.99)
+
+
 def test_order_and_duplicates_are_kept(rng: np.random.Generator) -> None:
     paths = random_paths(rng, 9, 20, 3)
     words = random_words(rng, 3, 30, 5)

@@ -20,6 +20,7 @@ from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backp
 from .coefficients_groups cimport (
     STRETCH,
     Plan,
+    add_gradient_behind,
     add_stretch,
     ceil_div,
     chunk_length,
@@ -27,6 +28,7 @@ from .coefficients_groups cimport (
     load_stretch,
     load_values,
     make_plan,
+    n_live,
     store_stretch,
     store_values,
 )
@@ -209,7 +211,11 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
                   Py_ssize_t n_values, const real* derivs, const int32_t* deriv_columns, Py_ssize_t n_derivs, real* out,
                   int n_threads) noexcept nogil:
     """Gradients of the paths, given the coefficients of all virtual paths at their columns (NULL: to be computed) and
-    their derivatives; -1 if memory is short."""
+    their derivatives; -1 if memory is short. Of time chunks, these are those of all nodes.
+
+    Between two chunks the gradient is a difference of what both have. Each is taken relative to an increment of zero
+    between them, which both know with the same error: see `store_last_points` in signature_groups.pxd.
+    """
     cdef Scratch at = make_scratch(call, True)
     cdef const Plan* plan = &call.plan
     cdef Py_ssize_t group, end, virtual, i, w = plan.width, dimension = plan.transform.dimension
@@ -220,18 +226,20 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     cdef void* raw = NULL
     cdef real* memory = NULL
     cdef real* last_derivs = NULL
+    cdef real* fronts           # the gradient of an increment of zero in front of each virtual path
     cdef real* target
     cdef real* mine
-    cdef int thread
+    cdef int thread, lane
     # Partial results of the gradient grow with the square of the length of words: a GiB or more is taken for too much.
     if at.size < (1 << 24):
         memory = <real*>aligned_malloc(per_thread * n_threads * sizeof(real), &raw)
     if shared:
-        last_derivs = <real*>calloc(plan.n_virtual * dimension, sizeof(real))
+        last_derivs = <real*>calloc(2 * plan.n_virtual * dimension, sizeof(real))
     if memory == NULL or (shared and last_derivs == NULL):
         free(raw)
         free(last_derivs)
         return -1
+    fronts = last_derivs + plan.n_virtual * dimension
     if plan.transform.lead_lag:
         memset(out, 0, plan.n_paths * plan.transform.length * dimension * sizeof(real))
     elif shared:
@@ -251,11 +259,19 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
             memset(mine + at.G * w, 0, call.trie.n_nodes * w * sizeof(real))
             load_values(plan, group, derivs, n_derivs, deriv_columns, n_derivs, True, mine + at.G * w)
             backward_group(path, call, &at, group, mine, out, last_derivs)
+            for lane in range(n_live(plan, group) if plan.n_chunks > 1 else 0):
+                add_gradient_behind(plan, &call.trie, mine + at.S * w + lane, w, mine + at.G * w + lane, w, 1,
+                                    fronts + (group * w + lane) * dimension)
     if shared:
         for virtual in range(plan.n_virtual):
             i = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             target = out + (virtual // plan.n_chunks * plan.transform.length
                             + (i // 2 if plan.transform.lead_lag else i)) * dimension
+            if i < plan.transform.n_rows:
+                add_gradient_behind(plan, &call.trie, values + virtual * n_values, 1, derivs + virtual * n_derivs, 1,
+                                    -1, last_derivs + virtual * dimension)
+                for i in range(dimension):
+                    target[i] += fronts[(virtual + 1) * dimension + i]
             for i in range(dimension):
                 target[i] += last_derivs[virtual * dimension + i]
     free(raw)

@@ -273,6 +273,19 @@ cdef inline void store_stretch(const Plan* plan, const Trie* trie, const Py_ssiz
                 points[lane][i] = 0 - points[lane][i]
 
 
+cdef inline void add_gradient_behind(const Plan* plan, const Trie* trie, const real* values, Py_ssize_t value_step,
+                                     const real* derivs, Py_ssize_t deriv_step, real factor, real* out) noexcept nogil:
+    """Adds `factor` times the gradient of an increment of zero behind a path, of its coefficients (n_nodes) and their
+    derivatives, to out (dimension)."""
+    cdef Py_ssize_t v, parent, letter
+    for v in range(trie.n_nodes):
+        parent = trie.parents[2 * v]
+        letter = trie.letters[3 * trie.parents[2 * v + 1]]
+        if letter < plan.transform.d - plan.transform.time_aug:
+            out[letter % plan.transform.dimension] += (
+                factor * derivs[v * deriv_step] * (1 if parent < 0 else values[parent * value_step]))
+
+
 cdef inline void store_values(const Plan* plan, Py_ssize_t group, const real* S, const real* one,
                               const int32_t* columns, Py_ssize_t n_columns, real* out,
                               Py_ssize_t out_stride) noexcept nogil:

@@ -31,6 +31,7 @@ cdef struct Trie:
     const int64_t* letters       # (n_letters, 3): channel, place of its powers, their number
     const int64_t* forward       # (n_steps, 4): kind, node, from, to
     const int64_t* backward      # (n_back_steps, 4)
+    const int64_t* parents       # (n_nodes, 2): of each node its parent, -1 for the root, and the number of its letter
     Py_ssize_t n_chains          # below the root, if all that is there are chains
     const int64_t* chains        # for each its length, and the number of each letter
     Py_ssize_t n_ways            # from the root to leaves, if there are long words
@@ -56,8 +57,9 @@ cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program)
     trie.letters = &program[8]
     trie.forward = trie.letters + 3 * trie.n_letters
     trie.backward = trie.forward + 4 * trie.n_steps
-    trie.n_chains = trie.backward[4 * trie.n_back_steps]
-    trie.chains = trie.backward + 4 * trie.n_back_steps + 1
+    trie.parents = trie.backward + 4 * trie.n_back_steps
+    trie.n_chains = trie.parents[2 * trie.n_nodes]
+    trie.chains = trie.parents + 2 * trie.n_nodes + 1
     after = trie.chains
     for _chain in range(trie.n_chains):
         after = after + 1 + after[0]
