@@ -83,7 +83,7 @@ def log_sig_windows(
         n_jobs=n_jobs,
     )
     log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
-    if not lead_lag and degree > 0:
+    if not lead_lag and 0 not in log_sig.shape:
         n_letters = _n_letters(path, time_aug, method, scalar_term)
         if starts is not None:
             log_sig = straight(log_sig, n_letters, _n_points(log_sig, starts, ends) <= 2)
@@ -152,7 +152,7 @@ def log_sig_prefixes(
         n_jobs=n_jobs,
     )
     log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
-    if not lead_lag and degree > 0:
+    if not lead_lag and 0 not in log_sig.shape:
         log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), np.arange(path.shape[-2]) == 1)
     return back(log_sig)
 
@@ -173,7 +173,8 @@ def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
     """Numbers of points of windows; a tensor for one, as they may be traced together."""
     if library_of(log_sig) == "torch":
         torch = namespace_of(log_sig)
-        return torch.as_tensor(ends).to(torch.int64) - torch.as_tensor(starts).to(torch.int64)
+        starts, ends = (torch.as_tensor(at, device=log_sig.device).to(torch.int64) for at in (starts, ends))
+        return ends - starts
     return host_indices("ends", ends) - host_indices("starts", starts)
 
 

@@ -433,3 +433,17 @@ def test_products_and_streams_on_a_gpu(gpu: Gpu, rng: np.random.Generator) -> No
     interval = siglib.IntervalSignature(gpu.array(path), 7)
     found = gpu.numpy(interval.log_sig_batch([0, 3], [8, 4], method=1))
     assert_close(found[:, 0], siglib.log_sig(path.astype(DOUBLE), 7, method=1), 1e-6)
+
+
+def test_dynamic_shapes_of_windows(rng: np.random.Generator) -> None:
+    """One program of the compiler for paths of any length, with windows and prefixes of one segment."""
+    torch = optional("torch")
+
+    def call(x: Any) -> Any:
+        return siglib.log_sig_windows(x, 3, 2, method=3), siglib.log_sig_prefixes(x, 3, method=2)
+
+    compiled = torch.compile(call, backend="eager", fullgraph=True, dynamic=True)
+    for length in (5, 6, 9):
+        path = torch.tensor(rng.standard_normal((2, length, 2)))
+        for found, wanted in zip(compiled(path), call(path), strict=True):
+            assert_same_bits(found.numpy(), wanted.numpy())
