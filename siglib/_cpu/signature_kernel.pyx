@@ -18,7 +18,7 @@ its own, which are added in a fixed order: the bits are the same for any number 
 """
 
 from cython.parallel cimport parallel, threadid
-from libc.math cimport INFINITY, ldexp
+from libc.math cimport INFINITY, frexp, ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -26,7 +26,7 @@ from ._interruption cimport Watch, add_bits, begin_watch, due, end_watch, interr
 from .lane_exponents cimport any_differ, gone, larger, power_of_two
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
-from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
+from .lanes cimport LANES_F64, aligned_malloc, lanes, n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
 from .signature_kernel_plan cimport (
     BY_FRONT,
@@ -122,6 +122,8 @@ include "signature_kernel_parts.pxi"
 include "signature_kernel_lanes.pxi"
 include "signature_kernel_wavefront.pxi"
 include "signature_kernel_wavefront_adjoint.pxi"
+include "signature_kernel_pairs.pxi"
+include "signature_kernel_again.pxi"
 include "signature_kernel_units.pxi"
 
 

@@ -132,24 +132,13 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
             leave_tile(rows, p.rows_state, p.rows_state, edge, &rows_exponent, columns, n_columns * p.state,
                        memory + at.exponents + tile, memory + at.lost)
     memory[at.result + 1] = rows_exponent
-    if p.order > 0 and p.by_number:
-        number_corner(rows + (n_rows - 1) * p.state, memory + at.columns + (p.columns - 1) * p.state,
-                      memory + at.constants, p.order, memory + at.result)
+    if p.by_number:
+        end_by_number(p, n_rows, memory + at.columns, rows, memory + at.constants, memory + at.result)
     elif p.order > 0:
         memory[at.result] = corner(rows + (n_rows - 1) * p.state, memory + at.columns + (p.columns - 1) * p.state,
                                    memory + at.constants, p.order)
     else:
-        memory[at.result] = rows[(n_rows - 1) * p.state]
-        if p.by_number:
-            memory[at.result + 1] = rows[(n_rows - 1) * p.state + 1]
-
-
-cdef inline void set_zero_state(const Problem* p, vec* state, Py_ssize_t n) noexcept nogil:
-    """n vectors of a state become zeros."""
-    if p.by_number:
-        set_zeros(state, n // 2)
-    else:
-        memset(state, 0, n * sizeof(vec))
+        memory[at.result] = rows[n_rows - 1]
 
 
 cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept nogil:
@@ -195,9 +184,8 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
     cdef bint last = ((block + 1) * ROWS) & ((<Py_ssize_t>1 << p.order1) - 1) == 0
     cdef Edge edge = edge_of(p, True)
     set_zero_state(p, rows, rows_state)
-    if p.order > 0 and p.by_number and grid_derivs == NULL and block == p.n_blocks - 1:
-        number_corner_adjoint(memory[at.seed], rows + (n_rows - 1) * p.state,
-                              memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
+    if p.by_number and grid_derivs == NULL and block == p.n_blocks - 1:
+        end_by_number_adjoint(p, n_rows, memory[at.seed], memory + at.adjoint, rows, memory + at.constants)
     elif p.order > 0 and grid_derivs == NULL and block == p.n_blocks - 1:
         corner_adjoint(memory[at.seed], rows + (n_rows - 1) * p.state,
                        memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
@@ -291,9 +279,7 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
         seed = seed / memory[at.result]
     else:
         memset(&final_exponent, 0, sizeof(vec))
-    if grid_derivs == NULL and p.order == 0 and p.by_number:
-        set_to(memory + at.adjoint + (p.columns - 1) * p.state, seed, memory[at.adjoint_exponents])
-    elif grid_derivs == NULL and p.order == 0:
+    if grid_derivs == NULL and p.order == 0 and not p.by_number:
         memory[at.adjoint + p.columns - 1] = seed
     memory[at.seed] = seed
     for segment in range(n_segments - 1, -1, -1):

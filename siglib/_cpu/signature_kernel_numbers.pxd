@@ -3,67 +3,67 @@
 A *number* is two vectors, m and e, and stands for m * 2^e, with |m| in [1, 2) or 0 and any whole e, lane by lane.
 Everything that the sweep carries on is such a number, so nothing overflows and nothing vanishes beside what is larger,
 whatever the cells are. That takes about ten times as long as one exponent for a whole tile: it serves pairs for which
-that has failed (`signature_kernel_scale.pxd`).
+that has failed (`signature_kernel_scale.pxd`), in float64 only, as pairs of float32 are taken there before.
 
 The recurrences are those of `signature_kernel_sweep.pxd`.
 """
 
 from .lane_exponents cimport exponent_of, larger, power_of_two, rounded_half, unless_zero
 from .lane_windows cimport copies_of
-from .lanes cimport vec
+from .lanes cimport vd
 from .signature_kernel_plan cimport COLUMNS, ROWS
 from .signature_kernel_sweep cimport SLOPES, VALUES, Kept, times
 
 
-cdef inline void settle(vec* n) noexcept nogil:
-    """Bring m to [1, 2). The exponent of 0 is below all others; twice that is whole in float32, too."""
-    cdef vec shift = exponent_of(n[0])
-    n[1] = unless_zero(n[0], n[1] + shift, copies_of(-4194304.0, n))
+cdef inline void settle(vd* n) noexcept nogil:
+    """Bring m to [1, 2). The exponent of 0 is below all others."""
+    cdef vd shift = exponent_of(n[0])
+    n[1] = unless_zero(n[0], n[1] + shift, copies_of(-1e12, n))
     n[0] = n[0] * power_of_two(-shift)
 
 
-cdef inline void set_to(vec* n, vec m, vec e) noexcept nogil:
+cdef inline void set_to(vd* n, vd m, vd e) noexcept nogil:
     """n = m * 2^e."""
     n[0], n[1] = m, e
     settle(n)
 
 
-cdef inline void add_to(vec* n, vec m, vec e) noexcept nogil:
+cdef inline void add_to(vd* n, vd m, vd e) noexcept nogil:
     """n += m * 2^e."""
-    cdef vec common = larger(n[1], e)
+    cdef vd common = larger(n[1], e)
     set_to(n, n[0] * power_of_two(n[1] - common) + m * power_of_two(e - common), common)
 
 
-cdef inline void set_zeros(vec* numbers, Py_ssize_t n) noexcept nogil:
-    cdef vec zero = copies_of(0, numbers)
+cdef inline void set_zeros(vd* numbers, Py_ssize_t n) noexcept nogil:
+    cdef vd zero = copies_of(0, numbers)
     cdef Py_ssize_t i
     for i in range(n):
         set_to(numbers + 2 * i, zero, zero)
 
 
-cdef inline vec value_of(vec m, vec e) noexcept nogil:
+cdef inline vd value_of(vd m, vd e) noexcept nogil:
     """m * 2^e as an ordinary number. In two steps: the power alone may be beyond the range when the value is not."""
-    cdef vec half = rounded_half(e)
+    cdef vd half = rounded_half(e)
     return m * power_of_two(half) * power_of_two(e - half)
 
 
-cdef inline void split(vec q, vec* n) noexcept nogil:
+cdef inline void split(vd q, vd* n) noexcept nogil:
     """n = q, |m| in [1, 2) where |q| >= 1, and e = 0 elsewhere."""
-    cdef vec e = exponent_of(q)
+    cdef vd e = exponent_of(q)
     n[1] = larger(e, e - e)
-    # 2^-127 is below the range of float32, so a factor of two comes first.
+    # 2^-1023 is below the range, so a factor of two comes first.
     n[0] = times(q, 0.5) * power_of_two(1 - n[1])
 
 
-cdef inline void sweep_numbers(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, vec* D, vec* k,
-                               vec* kept, Kept keep) noexcept nogil:
+cdef inline void sweep_numbers(const vd* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, vd* D, vd* k,
+                               vd* kept, Kept keep) noexcept nogil:
     """`sweep_tile` with numbers in D, k and, if they are slopes, in kept."""
-    cdef vec top[2]
-    cdef vec corner[2]
-    cdef vec left[2]
-    cdef vec change[2]
-    cdef vec q[2]
-    cdef vec g, h, common, over, both
+    cdef vd top[2]
+    cdef vd corner[2]
+    cdef vd left[2]
+    cdef vd change[2]
+    cdef vd q[2]
+    cdef vd g, h, common, over, both
     cdef Py_ssize_t t, r, _s, j = 0
     for t in range(n_cells):
         for _s in range(repeat):
@@ -95,17 +95,17 @@ cdef inline void sweep_numbers(const vec* cells, int shift, Py_ssize_t n_cells, 
             j += 1
 
 
-cdef inline void sweep_numbers_adjoint(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
-                                       const vec* slopes, const vec* seeds, bint seeded, vec final_exponent, vec* E,
-                                       vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
+cdef inline void sweep_numbers_adjoint(const vd* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
+                                       const vd* slopes, const vd* seeds, bint seeded, vd final_exponent, vd* E,
+                                       vd* rows, vd* d_cells, bint accumulate) noexcept nogil:
     """`sweep_tile_adjoint` with numbers in E, rows and slopes, for derivatives over 2^final_exponent."""
-    cdef vec* L = rows
-    cdef vec* hL = rows + 2 * ROWS
-    cdef vec* gL = rows + 4 * ROWS
-    cdef vec e[2]
-    cdef vec q[2]
-    cdef vec d[ROWS]
-    cdef vec g, h, zero = copies_of(0, rows)
+    cdef vd* L = rows
+    cdef vd* hL = rows + 2 * ROWS
+    cdef vd* gL = rows + 4 * ROWS
+    cdef vd e[2]
+    cdef vd q[2]
+    cdef vd d[ROWS]
+    cdef vd g, h, zero = copies_of(0, rows)
     cdef Py_ssize_t t, r, _s, j = n_cells * repeat
     for t in range(n_cells - 1, -1, -1):
         d[0] = d[1] = d[2] = d[3] = zero

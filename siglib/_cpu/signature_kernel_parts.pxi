@@ -84,25 +84,58 @@ cdef void sweep_back_seeded(const vec* cells, int shift, Py_ssize_t n_cells, Py_
     sweep_tile_adjoint(cells, shift, n_cells, repeat, slopes, seeds, True, factor, columns, rows, d_cells, accumulate)
 
 
-# With an exponent for each number.
+# With an exponent for each number: float64 only.
+
+cdef inline void set_zero_state(const Problem* p, vec* state, Py_ssize_t n) noexcept nogil:
+    """n vectors of a state become zeros."""
+    if p.by_number:
+        if vec is vd:
+            set_zeros(state, n // 2)
+    else:
+        memset(state, 0, n * sizeof(vec))
+
 
 cdef void sweep_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells, const vec* c,
                           vec* columns, vec* rows, vec* kept, Kept keep) noexcept nogil:
-    if p.order > 0:
-        sweep_polynomial_numbers(cells, n_rows, n_cells, c, columns, rows, kept, p.state, p.order, keep)
-    else:
-        sweep_numbers(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, columns, rows, kept, keep)
+    if vec is vd:
+        if p.order > 0:
+            sweep_polynomial_numbers(cells, n_rows, n_cells, c, columns, rows, kept, p.state, p.order, keep)
+        else:
+            sweep_numbers(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, columns, rows, kept, keep)
 
 
 cdef void sweep_back_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells, const vec* c,
                                const vec* slopes, const vec* seeds, bint seeded, vec final_exponent, vec* columns,
                                vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
-    if p.order > 0:
-        sweep_polynomial_numbers_adjoint(cells, n_rows, n_cells, c, slopes, seeds, seeded, final_exponent, columns,
-                                         rows, d_cells, p.state, p.order)
-    else:
-        sweep_numbers_adjoint(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes, seeds, seeded,
-                              final_exponent, columns, rows, d_cells, accumulate)
+    if vec is vd:
+        if p.order > 0:
+            sweep_polynomial_numbers_adjoint(cells, n_rows, n_cells, c, slopes, seeds, seeded, final_exponent, columns,
+                                             rows, d_cells, p.state, p.order)
+        else:
+            sweep_numbers_adjoint(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes, seeds, seeded,
+                                  final_exponent, columns, rows, d_cells, accumulate)
+
+
+cdef void end_by_number(const Problem* p, Py_ssize_t n_rows, const vec* columns, const vec* rows, const vec* c,
+                        vec* result) noexcept nogil:
+    """The kernel, a mantissa and an exponent, from the last row and the last column."""
+    cdef const vec* row = rows + (n_rows - 1) * p.state
+    if vec is vd:
+        if p.order > 0:
+            number_corner(row, columns + (p.columns - 1) * p.state, c, p.order, result)
+        else:
+            result[0], result[1] = row[0], row[1]
+
+
+cdef void end_by_number_adjoint(const Problem* p, Py_ssize_t n_rows, vec seed, vec* columns, vec* rows,
+                                const vec* c) noexcept nogil:
+    """Its adjoint, added to states."""
+    cdef vec* column = columns + (p.columns - 1) * p.state
+    if vec is vd:
+        if p.order > 0:
+            number_corner_adjoint(seed, rows + (n_rows - 1) * p.state, column, c, p.order)
+        else:
+            set_to(column, seed, copies_of(0, column))
 
 
 # Small orders are known to the compiler: then coefficients stay in registers (order 8: 1.8 times as fast, order 4: 3).

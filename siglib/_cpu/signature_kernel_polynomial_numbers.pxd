@@ -5,14 +5,14 @@ Formulas and constants are those of `signature_kernel_polynomial.pxd`, numbers t
 """
 
 from .lane_windows cimport copies_of
-from .lanes cimport vec
+from .lanes cimport vd
 from .signature_kernel_numbers cimport add_to, set_to, set_zeros, split, value_of
 from .signature_kernel_plan cimport COLUMNS, ROWS
 from .signature_kernel_polynomial cimport CORNER, HANKEL, MAX_COEFFICIENTS, SLOPE, Z
 from .signature_kernel_sweep cimport SLOPES, VALUES, Kept
 
 
-cdef inline void number_powers(const vec* r, const vec* c, vec* e, int order) noexcept nogil:
+cdef inline void number_powers(const vd* r, const vd* c, vd* e, int order) noexcept nogil:
     """e[n] = (z r)^n / n!, 1 <= n < order, numbers."""
     cdef int n
     set_to(e + 2, r[0] * c[Z + 1], r[1])
@@ -20,25 +20,25 @@ cdef inline void number_powers(const vec* r, const vec* c, vec* e, int order) no
         set_to(e + 2 * n, e[2 * n - 2] * (r[0] * c[Z + n]), e[2 * n - 1] + r[1])
 
 
-cdef inline void add_hankel(const vec* A, const vec* h, int order, vec* n) noexcept nogil:
+cdef inline void add_hankel(const vd* A, const vd* h, int order, vd* n) noexcept nogil:
     """n += sum_q h[q] A[q]."""
     cdef int q
     for q in range(order + 1):
         add_to(n, h[q] * A[2 * q], A[2 * q + 1])
 
 
-cdef inline void number_cell(vec* A, vec* B, vec increment, const vec* c, vec* slopes, int order,
+cdef inline void number_cell(vd* A, vd* B, vd increment, const vd* c, vd* slopes, int order,
                              bint keep) noexcept nogil:
     """`cell` with numbers in A, B and slopes."""
-    cdef vec a[2 * MAX_COEFFICIENTS]
-    cdef vec b[2 * MAX_COEFFICIENTS]
-    cdef vec e[2 * MAX_COEFFICIENTS]
-    cdef vec r[2]
-    cdef vec power[2]
-    cdef vec across[4]           # sums of the other edge, for the right and the lower one
-    cdef vec along[4]            # sums of the opposite edge
-    cdef vec last[4]
-    cdef vec zero = copies_of(0, A), factor
+    cdef vd a[2 * MAX_COEFFICIENTS]
+    cdef vd b[2 * MAX_COEFFICIENTS]
+    cdef vd e[2 * MAX_COEFFICIENTS]
+    cdef vd r[2]
+    cdef vd power[2]
+    cdef vd across[4]           # sums of the other edge, for the right and the lower one
+    cdef vd along[4]            # sums of the opposite edge
+    cdef vd last[4]
+    cdef vd zero = copies_of(0, A), factor
     cdef int p, q, i
     for i in range(2 * (order + 1)):
         a[i] = A[i]
@@ -72,16 +72,16 @@ cdef inline void number_cell(vec* A, vec* B, vec increment, const vec* c, vec* s
         B[2 * p], B[2 * p + 1] = along[2], along[3]
 
 
-cdef inline void number_corner(const vec* A, const vec* B, const vec* c, int order, vec* n) noexcept nogil:
+cdef inline void number_corner(const vd* A, const vd* B, const vd* c, int order, vd* n) noexcept nogil:
     """n = `corner` of numbers."""
     set_zeros(n, 1)
     add_hankel(A, c + CORNER, order, n)
     add_hankel(B, c + CORNER, order, n)
 
 
-cdef inline void number_corner_adjoint(vec seed, vec* A, vec* B, const vec* c, int order) noexcept nogil:
+cdef inline void number_corner_adjoint(vd seed, vd* A, vd* B, const vd* c, int order) noexcept nogil:
     """Its adjoint, added to A and B."""
-    cdef vec n[2]
+    cdef vd n[2]
     cdef int p
     set_to(n, seed, copies_of(0, A))
     for p in range(order + 1):
@@ -89,11 +89,11 @@ cdef inline void number_corner_adjoint(vec seed, vec* A, vec* B, const vec* c, i
         add_to(B + 2 * p, n[0] * c[CORNER + p], n[1])
 
 
-cdef inline void sweep_polynomial_numbers(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* c,
-                                          vec* columns, vec* rows, vec* kept, Py_ssize_t stride, int order,
+cdef inline void sweep_polynomial_numbers(const vd* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vd* c,
+                                          vd* columns, vd* rows, vd* kept, Py_ssize_t stride, int order,
                                           Kept keep) noexcept nogil:
     """`sweep_polynomial` with numbers in columns, rows and, if they are slopes, in kept."""
-    cdef vec n[2]
+    cdef vd n[2]
     cdef Py_ssize_t t, q
     for t in range(n_columns):
         for q in range(n_rows):
@@ -104,16 +104,16 @@ cdef inline void sweep_polynomial_numbers(const vec* cells, Py_ssize_t n_rows, P
                 kept[ROWS * t + q] = value_of(n[0], n[1])
 
 
-cdef inline void number_cell_adjoint(vec* A, vec* B, vec increment, const vec* slopes, const vec* c, int order,
-                                     vec* d_r) noexcept nogil:
+cdef inline void number_cell_adjoint(vd* A, vd* B, vd increment, const vd* slopes, const vd* c, int order,
+                                     vd* d_r) noexcept nogil:
     """`cell_adjoint` with numbers; d_r, a number, becomes the derivative with respect to the cell's coefficient."""
-    cdef vec a[2 * MAX_COEFFICIENTS]
-    cdef vec b[2 * MAX_COEFFICIENTS]
-    cdef vec u[2 * MAX_COEFFICIENTS]
-    cdef vec v[2 * MAX_COEFFICIENTS]
-    cdef vec e[2 * MAX_COEFFICIENTS]
-    cdef vec r[2]
-    cdef vec power[2]
+    cdef vd a[2 * MAX_COEFFICIENTS]
+    cdef vd b[2 * MAX_COEFFICIENTS]
+    cdef vd u[2 * MAX_COEFFICIENTS]
+    cdef vd v[2 * MAX_COEFFICIENTS]
+    cdef vd e[2 * MAX_COEFFICIENTS]
+    cdef vd r[2]
+    cdef vd power[2]
     cdef int p, q, i
     split(increment, r)
     number_powers(r, c, e, order)
@@ -143,12 +143,12 @@ cdef inline void number_cell_adjoint(vec* A, vec* B, vec increment, const vec* s
                 add_to(B + 2 * p, e[2 * (q - p)] * b[2 * q], e[2 * (q - p) + 1] + b[2 * q + 1])
 
 
-cdef inline void sweep_polynomial_numbers_adjoint(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns,
-                                                  const vec* c, const vec* slopes, const vec* seeds, bint seeded,
-                                                  vec final_exponent, vec* columns, vec* rows, vec* d_cells,
+cdef inline void sweep_polynomial_numbers_adjoint(const vd* cells, Py_ssize_t n_rows, Py_ssize_t n_columns,
+                                                  const vd* c, const vd* slopes, const vd* seeds, bint seeded,
+                                                  vd final_exponent, vd* columns, vd* rows, vd* d_cells,
                                                   Py_ssize_t stride, int order) noexcept nogil:
     """`sweep_polynomial_adjoint` with numbers in columns, rows and slopes, for derivatives over 2^final_exponent."""
-    cdef vec d_r[2]
+    cdef vd d_r[2]
     cdef Py_ssize_t t, q
     for t in range(n_columns - 1, -1, -1):
         for q in range(n_rows - 1, -1, -1):
