@@ -4,7 +4,6 @@
 #ifndef SIGLIB_INTERRUPTION_H
 #define SIGLIB_INTERRUPTION_H
 
-#include <sched.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -26,6 +25,7 @@ typedef struct Watch {
     int outer_calls;
     ptrdiff_t total;             // units of work of all loops so far
     ptrdiff_t n_units, n_parts;  // the loop at hand: a thread takes a part of the units at a time
+    int is_long;                 // whether one of its units takes some 10 milliseconds or more
     char apart[64];              // what follows is written by all threads
     ptrdiff_t taken;             // parts of the loop at hand
     ptrdiff_t done;              // units of all loops
@@ -89,6 +89,7 @@ static inline Watch* share(ptrdiff_t n_units, double cost, int n_threads) {
     double stretches = n_units * cost / n_threads / WATCH_STRETCH;
     w->n_units = n_units;
     w->n_parts = n_units;
+    w->is_long = cost > 512.0 * WATCH_STRETCH;
     if (stretches < n_units && n_threads * (1 + (ptrdiff_t)stretches) < n_units)
         w->n_parts = n_threads * (1 + (ptrdiff_t)stretches);
     w->total += n_units;
@@ -101,20 +102,15 @@ static inline ptrdiff_t part_start(const Watch* w, ptrdiff_t part) {
     return part * size + (part < rest ? part : rest);
 }
 
-// The calling thread has no work left: it looks at signals until the others have none either. It yields for a few
-// milliseconds, so that it is back at once, then sleeps for less than a hundredth of what it has waited for.
+// The calling thread has no work left: it looks at signals until the others have none either, and sleeps in between,
+// for a hundredth of what it has waited for.
 static void wait_for_others(Watch* w) {
     struct timespec pause = {0, 0};
-    long long start = 0, waited;
+    long long start = watch_time(), waited;
     while (__atomic_load_n(&w->done, __ATOMIC_ACQUIRE) < w->total && !watch_stops(w)) {
-        if (start == 0) start = watch_time();
         waited = watch_time() - start;
-        if (waited < 10000000) {
-            sched_yield();
-        } else {
-            pause.tv_nsec = waited < 1000000000 ? waited / 128 : 8000000;
-            nanosleep(&pause, NULL);
-        }
+        pause.tv_nsec = waited < 6400000 ? 50000 : waited < 1280000000 ? waited / 128 : 10000000;
+        nanosleep(&pause, NULL);
     }
 }
 
@@ -133,7 +129,7 @@ __attribute__((noinline)) static int next_part(Watch* w, ptrdiff_t* unit, ptrdif
             watch_here.size = *end - *unit;
             return 1;
         }
-        if (watch_here.calls) wait_for_others(w);
+        if (watch_here.calls && w->is_long) wait_for_others(w);
     }
     if (!watch_here.calls) watch_here.watch = NULL;
     return 0;
