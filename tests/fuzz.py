@@ -1,0 +1,367 @@
+"""Random calls of all public functions; for a build with sanitizers, which see what a right result may hide.
+
+    python tests/fuzz.py --seconds 300
+    python tests/fuzz.py --calls 1000000 --seed 7
+
+A call ends with a result or with an error that it documents. It leaves its arguments as they were, and what takes
+`n_jobs` gives the same bits with any. Calls are numbered, and depend on seed and number alone: `--first 123 --calls 1`
+makes one of them again. Its number is in the file `--last` while it runs, for calls that end the process.
+"""
+
+import argparse
+import copy
+import inspect
+import math
+import os
+import pickle
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import siglib
+
+# What functions may raise, for arguments that they do not take.
+REFUSALS = (TypeError, ValueError, IndexError, MemoryError)
+# How many numbers a signature may have here.
+LONGEST = 3000
+STRANGE = [-1, 0, 1, 2, 7, 10**30, -(2**63), 2.5, math.nan, math.inf, None, True, "a", [], (), [1], (0, 1), np.int8(3)]
+STRANGE += [np.float32(1), np.bool_(True), np.zeros(0), np.zeros((2, 0)), np.zeros((1, 1)), np.array("a"), object(), {}]
+KERNELS = [
+    lambda u: None,
+    lambda u: siglib.LinearKernel(),
+    lambda u: siglib.ScaledLinearKernel(u),
+    lambda u: siglib.RBFKernel(u),
+    lambda u: siglib.PolynomialKernel(round(3 * u), gamma=u),
+    lambda u: siglib.PolynomialKernel(u),
+    lambda u: siglib.Matern12Kernel(u),
+    lambda u: siglib.Matern32Kernel(u),
+    lambda u: siglib.Matern52Kernel(u),
+    lambda u: siglib.RationalQuadraticKernel(u, 2 * u),
+    lambda u: Given(u),
+]
+
+
+class Given(siglib.StaticKernel):
+    """A kernel of the user's."""
+
+    def __init__(self, sigma: float) -> None:
+        self.kernel = siglib.RBFKernel(sigma)
+
+    def __call__(self, ctx: Any, x: Any, y: Any) -> Any:
+        return self.kernel(ctx, x, y)
+
+    def grad_x(self, ctx: Any, derivs: Any) -> Any:
+        return self.kernel.grad_x(ctx, derivs)
+
+    def grad_y(self, ctx: Any, derivs: Any) -> Any:
+        return self.kernel.grad_y(ctx, derivs)
+
+
+class Inputs:
+    """Arguments that go together, by the names of parameters."""
+
+    def __init__(self, rng: np.random.Generator, name: str) -> None:
+        self.rng, self.name = rng, name
+        self.options: dict[str, Any] = {
+            "time_aug": self.chance(0.3),
+            "lead_lag": self.chance(0.3),
+            "end_time": float(rng.uniform(-2, 2)),
+        }
+        if "kernel" in name or name.endswith(("score", "mmd")):
+            if self.chance(0.3):
+                self.options |= {"method": "polynomial", "order": int(rng.integers(2, 12))}
+            else:
+                orders = rng.integers(0, 3, 2).tolist()
+                self.options["dyadic_order"] = orders[0] if self.chance(0.7) else tuple(orders)
+            self.options["static_kernel"] = self.pick(KERNELS)(float(rng.uniform(0.3, 2)))
+        else:
+            self.options["method"] = int(rng.integers(0, 4))
+        if name == "extract_sig_coef":
+            self.options["scalar_term"] = self.chance(0.5)
+        self.d = int(self.pick([1, 2, 2, 3, 3, 4, 5, 6, 7, 9, 17, 40]))
+        while True:
+            self.degree = int(rng.integers(0, 9))
+            self.width = (2 * self.d if self.options["lead_lag"] else self.d) + self.options["time_aug"]
+            self.length = siglib.sig_length(self.width if self.takes("time_aug") else self.d, self.degree)
+            if self.length <= LONGEST:
+                break
+        self.batch = self.pick([(), (), (1,), (2,), (3,), (2, 3), (0,), (17,), (40,)])
+        self.n_points = int(self.pick([0, 1, 2, 3, *rng.integers(2, 40, 6), rng.integers(40, 700)]))
+        n = int(rng.integers(0, 20))
+        self.bounds = None if self.chance(0.5) else np.sort(rng.integers(0, self.n_points + 1, (2, n)), axis=0)
+        self.dtype = self.pick([np.float64, np.float64, np.float32, np.float32, np.float16, np.int32])
+
+    def takes(self, parameter: str) -> bool:
+        return parameter in inspect.signature(getattr(siglib, self.name)).parameters
+
+    def chance(self, p: float) -> bool:
+        return bool(self.rng.random() < p)
+
+    def pick(self, of: list[Any]) -> Any:
+        return of[self.rng.integers(len(of))]
+
+    def array(self, *shape: int) -> Any:
+        """Numbers in memory of some order, strides and offset; now and then what is not finite, or a list."""
+        numbers = self.rng.standard_normal(shape) / math.sqrt(shape[-2] + 1 if len(shape) > 1 else 1)
+        if self.chance(0.03) and numbers.size:
+            numbers.flat[self.rng.integers(numbers.size)] = self.pick([math.nan, math.inf, 1e30, 1e300])
+        with np.errstate(all="ignore"):
+            array = numbers.astype(self.dtype)
+        layout = self.rng.integers(9)
+        if layout == 0:
+            return np.asfortranarray(array)
+        if layout == 1:
+            return array[::-1].copy()[::-1] if array.ndim else array
+        if layout == 2:
+            room = np.full((*shape[:-1], 2 * shape[-1] + 1), 9, self.dtype)
+            room[..., 1::2] = array
+            return room[..., 1::2]
+        if layout == 3:
+            array.flags.writeable = False
+        if layout == 4 and 0 < array.size < 100 and self.dtype == np.float64:
+            return array.tolist()
+        return array
+
+    def path(self) -> Any:
+        return self.array(*self.batch, self.n_points, self.d)
+
+    def sig(self) -> Any:
+        return self.array(*self.batch, self.length + self.options.get("scalar_term", self.chance(0.2)))
+
+    def log_sig(self) -> Any:
+        method, width = self.options.get("method", 1), self.width if self.takes("time_aug") else self.d
+        n = self.length if method == 0 and self.takes("method") else siglib.log_sig_length(width, self.degree)
+        return self.array(*self.batch, n)
+
+    def words(self) -> Any:
+        n = int(self.rng.integers(1, 12))
+        longest = self.degree if self.name == "extract_sig_coef" else int(self.pick([2, 4, 7, 20, 40]))
+        return [
+            tuple(self.rng.integers(0, self.width, self.rng.integers(0, longest + 1)).tolist())
+            for _ in range(n)
+        ]  # fmt: skip
+
+    def argument(self, parameter: str) -> Any:
+        """What goes with the rest, or `inspect.Parameter.empty` for the default."""
+        rng = self.rng
+        if parameter in self.options:
+            return self.options[parameter]
+        if parameter in ("path", "path1"):
+            return self.path()
+        if parameter == "path2":
+            batch = (int(rng.integers(0, 5)),) if "gram" in self.name else self.batch
+            return self.array(*batch, int(rng.integers(0, 30)), self.d)
+        if parameter in ("sample", "sample1", "sample2", "y"):
+            return self.array(int(rng.integers(1, 6)), int(rng.integers(0, 20)), self.d)
+        if parameter == "displacement":
+            return self.array(*self.batch, self.d)
+        if parameter in ("sig", "sig1", "sig2"):
+            return self.sig()
+        if parameter in ("log_sig", "log_sig1", "log_sig2", "ls1", "ls2"):
+            return self.log_sig()
+        if parameter == "words":
+            return self.words()
+        if parameter in ("dimension", "degree"):
+            return self.d if parameter == "dimension" else self.degree
+        if parameter in ("starts", "ends") and self.bounds is not None:
+            return self.bounds[parameter == "ends"]
+        if parameter in ("window", "stride") and self.bounds is None:
+            return int(rng.integers(1, 20))
+        if parameter == "correction" and self.chance(0.15):
+            m = int(rng.integers(2, 4))
+            row = sum(self.d**k for k in range(2, m + 1))
+            return self.array(*self.pick([(), (max(self.n_points - 1, 0),)]), row)
+        if parameter == "max_batch":
+            return int(self.pick([-1, 1, 2, 5]))
+        if parameter in ("scalar_term", "prepend", "prefixes", "horner", "left_deriv", "right_deriv", "normalize"):
+            return self.chance(0.4)
+        if parameter in ("stream", "log", "return_grid", "correction_deriv"):
+            return self.chance(0.15)
+        if parameter == "n_jobs":
+            return int(self.pick([1, 1, 1, 2, 3, -1]))
+        return inspect.Parameter.empty
+
+
+def bound(name: str, inputs: Inputs) -> dict[str, Any]:
+    """Arguments for a function, by name."""
+    parameters = inspect.signature(getattr(siglib, name)).parameters
+    forward = name.removesuffix("_backprop")
+    if forward == name:
+        found = {parameter: inputs.argument(parameter) for parameter in parameters}
+        return {key: value for key, value in found.items() if value is not inspect.Parameter.empty}
+    # Derivatives have the shape of what the function itself gives.
+    options = bound(forward, inputs)
+    if "prefixes" in options:
+        options["prefixes"] = True
+    options.pop("stream", None), options.pop("normalize", None), options.pop("log", None)
+    out = np.asarray(getattr(siglib, forward)(**options))
+    found = {}
+    for parameter in parameters:
+        if parameter in options:
+            found[parameter] = options[parameter]
+        elif parameter in ("derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs"):
+            found[parameter] = inputs.array(*out.shape)
+        elif parameter == "sig" or parameter == "coefs":
+            found[parameter] = out
+        elif parameter in ("ls1", "ls2"):
+            found[parameter] = options["log_sig" + parameter[-1]]
+        elif (value := inputs.argument(parameter)) is not inspect.Parameter.empty:
+            found[parameter] = value
+    return found
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and (a.dtype.kind == "O" or a.tobytes() == b.tobytes())
+
+
+def call(name: str, rng: np.random.Generator) -> bool:
+    """One call of a function. Whether it gave a result."""
+    inputs = Inputs(rng, name)
+    try:
+        arguments = bound(name, inputs)
+    except REFUSALS:
+        return False
+    if inputs.chance(0.1) and arguments:
+        arguments[inputs.pick(list(arguments))] = inputs.pick(STRANGE)
+    before = {key: copy.deepcopy(value) for key, value in arguments.items() if isinstance(value, np.ndarray)}
+    try:
+        result = getattr(siglib, name)(**arguments)
+    except REFUSALS:
+        return False
+    for key, value in before.items():
+        assert same(value, arguments[key]), f"{key} was changed"
+    if "n_jobs" in arguments:
+        again = getattr(siglib, name)(**{**arguments, "n_jobs": int(inputs.pick([1, 2, 3]))})
+        assert same(result, again), f"other bits with n_jobs={arguments['n_jobs']} than with another"
+    return True
+
+
+def use_intervals(rng: np.random.Generator) -> bool:
+    inputs = Inputs(rng, "sig")
+    path = siglib.IntervalSignature(
+        inputs.array(*inputs.batch, inputs.n_points + 1, inputs.d), inputs.degree, scalar_term=inputs.chance(0.3)
+    )
+    for _ in range(4):
+        n = len(path)
+        starts, ends = rng.integers(0, n, (2, rng.integers(0, 30)))
+        path.sig_batch(starts, ends)
+        path.sig(*rng.integers(0, n, 2).tolist())
+        path.log_sig(0, n - 1, method=int(rng.integers(0, 3)))
+        path.append(inputs.array(*inputs.batch, int(rng.integers(0, 200)), inputs.d))
+        if inputs.chance(0.2):
+            path = inputs.pick([copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])(path)
+    return True
+
+
+def use_stream(rng: np.random.Generator, *, cls: Any = siglib.SigStream) -> bool:
+    inputs = Inputs(rng, "sig")
+    stream = cls(inputs.d, inputs.degree, n_jobs=int(inputs.pick([1, 2])))
+    for _ in range(6):
+        for _ in range(rng.integers(0, 40)):
+            stream.push(inputs.array(*inputs.batch, inputs.d))
+        n = int(inputs.pick([1, 5, 40, 3000]))
+        stream.push_batch(inputs.array(*inputs.batch, n, inputs.d), checkpoints=inputs.chance(0.8))
+        for _ in range(rng.integers(0, stream.size)):
+            stream.pop_front()
+        stream.sig_batch(rng.integers(stream.start_index, stream.end_index + 1, (rng.integers(1, 12), 2)))
+        stream.sig(stream.start_index, stream.end_index)
+        if stream.size * inputs.length * math.prod(inputs.batch) < 10**6:
+            stream.sig_all(rebase=inputs.chance(0.5))
+        if inputs.chance(0.2):
+            stream = inputs.pick([copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])(stream)
+    return True
+
+
+def use_window_stream(rng: np.random.Generator, *, cls: Any = siglib.SigWindowStream) -> bool:
+    inputs = Inputs(rng, "sig")
+    stream = cls(inputs.d, inputs.degree, int(rng.integers(1, 30)), stride=int(rng.integers(1, 40)))
+    for _ in range(4):
+        stream.push(inputs.array(*inputs.batch, inputs.d))
+        n = int(inputs.pick([1, 40, 9000 if inputs.length < 100 and math.prod(inputs.batch) < 4 else 60]))
+        stream.push_batch(inputs.array(*inputs.batch, n, inputs.d))
+        if stream.num_windows:
+            stream.sig()
+    return True
+
+
+def use_words(rng: np.random.Generator) -> bool:
+    n, length = int(rng.integers(1, 6)), int(rng.integers(0, 5))
+    for word in siglib.words(n, length):
+        assert siglib.is_lyndon(word) == (0 < len(word) and all(word < word[i:] for i in range(1, len(word))))
+        assert siglib.idx_to_word(siglib.word_to_idx(word, n, scalar_term=True), n, scalar_term=True) == word
+    assert len(siglib.lyndon_words_of_length(n, length)) <= len(siglib.words_of_length(n, length))
+    siglib.lyndon_words(n, length)
+    return True
+
+
+def use_cache(rng: np.random.Generator) -> bool:
+    siglib.prepare_log_sig(int(rng.integers(1, 5)), int(rng.integers(0, 5)), int(rng.integers(0, 4)), use_disk=True)
+    siglib.clear_cache(use_disk=bool(rng.integers(2)))
+    return True
+
+
+# Those of words and of the cache have calls of their own.
+APART = {"set_cache_dir", "prepare_log_sig", "clear_cache", "show_config", "words", "words_of_length", "lyndon_words"}
+APART |= {"lyndon_words_of_length", "is_lyndon", "word_to_idx", "idx_to_word"}
+
+
+def all_calls() -> dict[str, Callable[[np.random.Generator], bool]]:
+    names = [name for name, value in vars(siglib).items() if inspect.isfunction(value) and not name.startswith("_")]
+    calls: dict[str, Any] = {name: lambda rng, name=name: call(name, rng) for name in sorted({*names} - APART)}
+    calls |= {"IntervalSignature": use_intervals, "words": use_words, "cache": use_cache}
+    for cls in (siglib.SigStream, siglib.LogSigStream):
+        calls[cls.__name__] = lambda rng, cls=cls: use_stream(rng, cls=cls)
+    for cls in (siglib.SigWindowStream, siglib.LogSigWindowStream):
+        calls[cls.__name__] = lambda rng, cls=cls: use_window_stream(rng, cls=cls)
+    return calls
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Random calls of all public functions.")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many seconds")
+    parser.add_argument("--calls", type=int, default=sys.maxsize, help="stop after so many calls")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first call")
+    parser.add_argument("--only", help="call this function only")
+    parser.add_argument("--last", default=os.devnull, help="file for the number of the call that is running")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    calls = all_calls()
+    names = [options.only] if options.only else list(calls)
+    siglib.set_cache_dir(tempfile.mkdtemp())
+    made, good = Counter[str](), Counter[str]()
+    stop = time.monotonic() + options.seconds
+    number = options.first
+    with open(options.last, "wb", buffering=0) as last:
+        while number - options.first < options.calls and time.monotonic() < stop:
+            name = names[number % len(names)]
+            last.seek(0)
+            last.write(f"{number} {name:<40}\n".encode())
+            rng = np.random.default_rng([options.seed, number])
+            made[name] += 1
+            try:
+                good[name] += calls[name](rng)
+            except BaseException:
+                print(f"call {number} of seed {options.seed}: {name}", file=sys.stderr)
+                raise
+            number += 1
+    for name in names:
+        print(f"{name:<26} {made[name]:>8} calls {good[name]:>8} results")
+    print(f"{number - options.first} calls, all as they should be")
+    # Otherwise only refusals are tried.
+    silent = [name for name in names if made[name] > 100 and not good[name]]
+    assert not silent, f"no result of {silent}"
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
