@@ -13,8 +13,8 @@ A call keeps a `Watch`, and all its loops over units of work have one form:
     end_watch(&watch)                           # raises what a signal's handler has raised
 
 Between units the thread that called looks at signals every 50 ms (`_interruption.pyx`); when it has no units left, and
-those are long, it goes on doing so until the other threads have finished. If a handler raises, no thread takes another unit, and what is
-computed after that is garbage that nobody sees. Where a unit may take longer than that, its loops ask as well:
+those are long, it goes on doing so until the other threads have finished. If a handler raises, no thread takes another
+unit, and what is computed after that is garbage. Where a unit may take longer than that, its loops ask as well:
 
     if due(&spent, cost_of_what_follows):
         return
