@@ -7,6 +7,7 @@ import numpy as np
 from ._backend import Array, as_double, library_of, namespace_of, widened
 from ._checks import as_bool, as_int, as_n_jobs, augmented_dimension, path_shape
 from ._log_signature_parts import as_path_method, needs_double, straight
+from ._tracing import is_compiling
 from ._window_operations import host_indices
 from .log_signature import sig_to_log_sig
 from .prefixes import sig_prefixes
@@ -69,6 +70,8 @@ def log_sig_windows(
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     scalar_term = as_bool("scalar_term", scalar_term)
     back, path, method = _prepared(path, degree, time_aug, lead_lag, method)
+    if not is_compiling():
+        starts, ends = _read_once("starts", starts), _read_once("ends", ends)
     sig = sig_windows(
         path,
         degree,
@@ -167,6 +170,11 @@ def _prepared(path: Array, degree: int, time_aug: bool, lead_lag: bool, method: 
     back, path = widened(path=path)
     dimension = augmented_dimension(path_shape("path", tuple(path.shape))[2], time_aug, lead_lag)
     return back, as_double(path) if needs_double(dimension, degree, method) else path, basis
+
+
+def _read_once(name: str, indices: Any) -> Any:
+    """Lists and the like as an array, which is the same at every look."""
+    return indices if indices is None or library_of(indices) != "numpy" else host_indices(name, indices)
 
 
 def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
