@@ -122,16 +122,6 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
     )
 
 
-def holds_numbers(*arrays: Any) -> bool:
-    """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
-    torch = loaded_torch()
-    if torch is None:
-        return True
-    if torch.compiler.is_compiling() or is_transformed(torch):
-        return False
-    return not any(isinstance(array, torch.Tensor) and is_traced(torch, array) for array in arrays)
-
-
 def _is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether torch wants more than values from these arrays."""
     for array in arrays:

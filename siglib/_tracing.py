@@ -87,6 +87,16 @@ def is_traced(torch: Any, array: Any) -> bool:
     )
 
 
+def holds_numbers(*arrays: Any) -> bool:
+    """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
+    torch = loaded_torch()
+    if torch is None:
+        return True
+    if not values_are_known() or is_transformed(torch):
+        return False
+    return not any(isinstance(array, torch.Tensor) and is_traced(torch, array) for array in arrays)
+
+
 def is_functionalized(torch: Any, name: str) -> bool:
     """Whether one of the transforms around this call of siglib.<name> is torch.func.functionalize.
 

@@ -6,12 +6,11 @@ Options are checked here; `_kernel_operations.py` has the operations that torch 
 from typing import Any
 
 from . import _kernel_operations as operations
-from ._autograd import holds_numbers
 from ._backend import Array, hold_equal_numbers
 from ._checks import as_bool, as_n_jobs, as_transform
 from ._kernel_options import as_max_batch, as_static_kernel, solver_orders
 from ._kernel_problem import NEGATIVE_BASE, OVERFLOW, notes
-from ._tracing import is_compiling, without_compiler
+from ._tracing import holds_numbers, is_compiling, without_compiler
 from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, numbers_of
 
 
