@@ -47,7 +47,7 @@ def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
 
 
 class Problem:
-    """The pairs of one call. `derivs`, if given, goes through the dispatch with the paths."""
+    """The pairs of one call. `derivs`, of a gradient, is one array that goes through the dispatch with the paths."""
 
     def __init__(
         self,
@@ -55,8 +55,7 @@ class Problem:
         path1: Array,
         path2: Array,
         parameters: Any,
-        derivs: Array = None,
-        *,
+        *derivs: Array,
         static_kernel: int,
         same: bool,
         equal: bool,
@@ -71,11 +70,11 @@ class Problem:
         max_batch: int,
         given: Any,
     ) -> None:
-        if derivs is None:
-            on, path1, path2 = backend_for(path1=path1, path2=path2)
-        else:
-            on, derivs, path1, path2 = backend_for(derivs=derivs, path1=path1, path2=path2)
-        self.on, self.derivs, self.kernels = on, derivs, on.kernels.signature_kernel
+        # None in place of derivatives is a mistake, which the dispatch has an error for.
+        named = dict(zip(("derivs",), derivs, strict=False))
+        on, *found, path1, path2 = backend_for(**named, path1=path1, path2=path2)
+        self.on, self.kernels = on, on.kernels.signature_kernel
+        self.derivs = found[0] if found else None
         self.shape1, self.shape2 = tuple(path1.shape), tuple(path2.shape)
         self.shape = kernel_shape(
             gram,
@@ -90,8 +89,8 @@ class Problem:
             return_grid=return_grid,
         )
         self.is_single = len(self.shape) == 2 * return_grid
-        if derivs is not None and not self.fits(derivs.shape, self.shape):
-            raise ValueError(f"derivs must have shape {self.shape}, that of the kernels, got {tuple(derivs.shape)}")
+        if found and not self.fits(found[0].shape, self.shape):
+            raise ValueError(f"derivs must have shape {self.shape}, that of the kernels, got {tuple(found[0].shape)}")
         self.n_threads = as_n_threads(n_jobs)
         self.time_aug, self.lead_lag = time_aug, lead_lag
         self.length1 = transformed_length(self.shape1[-2], lead_lag)

@@ -86,7 +86,7 @@ def _tables(
         first, last = np.zeros(length, np.int64), np.arange(length)
     elif starts is None:
         first = np.arange(max(length - window + 1, 0), step=min(stride, length + 1), dtype=np.int64)
-        last = first + (window - 1)
+        last = first + (min(window, length + 1) - 1)
     else:
         first, stop = starts, ends
         wrong = (first < 0) | (stop < first) | (stop > length)

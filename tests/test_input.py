@@ -312,6 +312,16 @@ def array_of_jax(module: str) -> Any:
     return type("Subclass", (ArrayImpl,), {})() if module == "jaxlib._jax" else ArrayImpl()
 
 
+@all_operations
+def test_none_is_no_array(operation: Operation) -> None:
+    arrays = operation.arrays()
+    for i, array in enumerate(arrays):
+        arrays[i] = None
+        with pytest.raises(TypeError, match="must be an array of real numbers, .*NoneType"):
+            operation(*arrays)
+        arrays[i] = array
+
+
 @pytest.mark.parametrize("module", ["jaxlib._jax", "jaxlib.xla_extension", "jax._src.array", "jax"])
 def test_arrays_of_jax_are_refused(module: str) -> None:
     """They do not become arrays of NumPy in silence."""

@@ -365,6 +365,15 @@ def test_refused_windows(options: dict, error: type[Exception], message: str) ->
         siglib.sig_windows(np.zeros((2, 5, 2)), 2, **options)
 
 
+@pytest.mark.parametrize("size", [6, 2**63 - 1, 2**63, 10**30])
+def test_windows_longer_than_the_path(size: int) -> None:
+    path = np.ones((5, 2))
+    assert siglib.sig_windows(path, 2, size, size).shape == (0, 6)
+    assert siglib.sig_windows(path, 2, 2, size).shape == (1, 6)
+    assert siglib.log_sig_windows(path, 2, size).shape == (0, 3)
+    assert not siglib.sig_windows_backprop(path, np.ones((0, 6)), 2, size).any()
+
+
 def test_refused_derivatives() -> None:
     with pytest.raises(ValueError, match=r"sig_derivs must have shape \(2, 4, 6\) .* got \(2, 3, 6\)"):
         siglib.sig_windows_backprop(np.zeros((2, 5, 2)), np.zeros((2, 3, 6)), 2, 2)
