@@ -5,8 +5,8 @@ import platform
 import sys
 
 from . import _cpu
-from ._checks import hardware_threads
-from ._tracing import loaded_torch
+from ._call.options import hardware_threads
+from ._call.tracing import loaded_torch
 
 __version__ = importlib.metadata.version("pathsiglib")
 

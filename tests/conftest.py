@@ -8,7 +8,8 @@ import pytest
 from checking import require
 from gpu import Gpu, real_gpu, use_gpu
 
-from siglib import _checks, _cpu
+from siglib import _cpu
+from siglib._call import options as _checks
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from emu import emulator, fake_cupy
 
-from siglib import _backend
+from siglib._call import backend as _backend
 from siglib._gpu import _launch, backends, window_plan
 
 

@@ -9,9 +9,9 @@ import pytest
 from gpu import Gpu
 
 import siglib
-from siglib import _lyndon_cache
-from siglib._cache import TABLES, Cache
 from siglib._gpu import backends, window_plan
+from siglib._tables import lyndon_cache
+from siglib._tables.cache import TABLES, Cache
 
 
 def table(n: int) -> tuple[np.ndarray]:
@@ -97,7 +97,7 @@ def test_tables_of_words_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lyndon_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = _lyndon_cache._cache
+    cache = lyndon_cache._cache
     monkeypatch.setattr(cache, "most_bytes", 100_000)
     path = np.random.default_rng(0).standard_normal((9, 3))
     expected = [siglib.log_sig(path, degree, method=2) for degree in range(1, 7)]
@@ -114,7 +114,7 @@ def test_clear_cache_empties_all(emulated: Gpu) -> None:
         siglib.log_sig(array, 3, method=2)
         siglib.sig_windows(array, 2, 4)
         siglib.IntervalSignature(array, 2).sig(20, 1)
-    caches = (_lyndon_cache._cache.ring, TABLES.ring, backends._constants.ring, window_plan._plans)
+    caches = (lyndon_cache._cache.ring, TABLES.ring, backends._constants.ring, window_plan._plans)
     assert all(caches)
     siglib.clear_cache()
     assert not any(caches)

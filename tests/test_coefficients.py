@@ -435,7 +435,7 @@ def test_operator() -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     torch = optional("torch")
     options = {"time_aug": True, "lead_lag": False, "end_time": 2.0, "n_jobs": 1, "words": "0,2;;1"}
-    siglib.coefficients.operations.sig_coef.register_operator()
+    siglib.signatures.coefficients.operations.sig_coef.register_operator()
     path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
     for prefixes_too in (False, True):
         options["prefixes"] = prefixes_too

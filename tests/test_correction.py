@@ -87,7 +87,7 @@ def test_few_long_paths(
     transform: dict[str, Any],
 ) -> None:  # fmt: skip
     """Cut into chunks in time, with a rest and without one: values and gradients are those of a part of a batch."""
-    monkeypatch.setattr("siglib._corrected_chunks._SEGMENTS_PER_LEVEL", 2)
+    monkeypatch.setattr("siglib._cpu.corrected_chunks._SEGMENTS_PER_LEVEL", 2)
     for n_points in (1 + 16 * 2 * 2, 1 + 16 * 2 * 2 + 9):
         path, correction = make(rng, (2, 2, 2), kind, batch, n_points, dtype)
         sig = siglib.sig(path, 2, correction=correction, **transform)

@@ -10,7 +10,7 @@ from golden import Case, cases
 from gpu import Gpu
 
 import siglib
-from siglib import _lyndon_cache
+from siglib._tables import lyndon_cache
 
 SIZES = [(1, 1), (1, 4), (2, 1), (2, 2), (2, 6), (3, 4), (4, 3), (5, 3), (6, 3), (9, 2)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
@@ -122,7 +122,7 @@ def test_there_and_back(rng: np.random.Generator, size: tuple[int, int], method:
 def test_expansion(size: tuple[int, int]) -> None:
     """The sparse matrices, against brackets."""
     for method in (1, 2):
-        starts, rows, values = _lyndon_cache.expansion_tables(*size, method, "float64")
+        starts, rows, values = lyndon_cache.expansion_tables(*size, method, "float64")
         dense = np.zeros((siglib.sig_length(*size), len(starts) - 1))
         np.add.at(dense, (rows, np.repeat(np.arange(len(starts) - 1), np.diff(starts))), values)
         assert_close(dense, matrix_of(*size, method))

@@ -11,8 +11,8 @@ from gpu import Gpu
 from reference_coefficients import coefficients, prefixes
 
 import siglib
-from siglib import _word_chains
 from siglib._gpu import coefficients_chains as launcher
+from siglib._gpu import word_chains
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 LONG = (0, 1, 1, 0) * 5
@@ -36,7 +36,7 @@ transforms = pytest.mark.parametrize("transform", TRANSFORMS[1:], ids=str)
 def short_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time chunks of three increments, and none."""
     if request.param:
-        monkeypatch.setattr(_word_chains, "CHUNK", 3)
+        monkeypatch.setattr(word_chains, "CHUNK", 3)
 
 
 def check(
@@ -66,7 +66,7 @@ def test_transforms(gpu: Gpu, rng: np.random.Generator, transform: dict, dtype: 
 
 @pytest.mark.parametrize("n_points", [7, 8, 9, 10, 13, 20])
 def test_any_number_of_chunks(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, n_points: int) -> None:
-    monkeypatch.setattr(_word_chains, "CHUNK", 3)
+    monkeypatch.setattr(word_chains, "CHUNK", 3)
     rng = np.random.default_rng(n_points)
     check(gpu, rng, (2, n_points, 2), WORDS["begin alike"], np.dtype(np.float64))
 
@@ -109,7 +109,7 @@ def test_bits_do_not_depend_on_the_batch(
     path = random_paths(rng, 5, 9, 2, dtype=dtype)
     for words in (WORDS["begin alike"], WORDS["long and short"]):
         for chunk in (128, 3):
-            monkeypatch.setattr(_word_chains, "CHUNK", chunk)
+            monkeypatch.setattr(word_chains, "CHUNK", chunk)
             monkeypatch.setattr(launcher, "SCRATCH_BYTES", 1 << 27)
             together = gpu.numpy(siglib.sig_coef(gpu.array(path), words))
             for b in (0, 3):

@@ -12,8 +12,7 @@ from reference_coefficients import coefficients, coefficients_gradient, prefixes
 from test_gpu_coefficients import LONG, WORDS
 
 import siglib
-from siglib import _word_chains
-from siglib._gpu import coefficients_backprop, coefficients_chains
+from siglib._gpu import coefficients_backprop, coefficients_chains, word_chains
 
 TOLERANCE = {"float64": 1e-11, "float32": 1e-3}
 sets_of_words = pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
@@ -23,7 +22,7 @@ sets_of_words = pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 def short_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time chunks of three increments, and none."""
     if request.param:
-        monkeypatch.setattr(_word_chains, "CHUNK", 3)
+        monkeypatch.setattr(word_chains, "CHUNK", 3)
 
 
 def arrays_of(
@@ -83,7 +82,7 @@ def test_central_differences(gpu: Gpu, rng: np.random.Generator, words: list, tr
 
 @pytest.mark.parametrize("n_points", [7, 8, 9, 10, 13, 20])
 def test_any_number_of_chunks(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, n_points: int) -> None:
-    monkeypatch.setattr(_word_chains, "CHUNK", 3)
+    monkeypatch.setattr(word_chains, "CHUNK", 3)
     check(gpu, np.random.default_rng(n_points), (2, n_points, 2), WORDS["begin alike"], np.dtype(np.float64))
 
 
@@ -114,7 +113,7 @@ def test_coefficients_are_computed_where_there_are_none(emulated: Gpu, monkeypat
     for words in ([(0, 1, 1), (), (1,), (0, 1), (0, 1, 1)], [(0, 1) * 7, (1, 0)]):
         for prefixes_too in (False, True):
             for chunk in (128, 3):
-                monkeypatch.setattr(_word_chains, "CHUNK", chunk)
+                monkeypatch.setattr(word_chains, "CHUNK", chunk)
                 path = torch.rand(2, 2, 8, dtype=torch.float64).mT.requires_grad_()
                 assert torch.autograd.gradcheck(
                     lambda x, w=words, p=prefixes_too: siglib.sig_coef(x, w, prefixes=p, lead_lag=True), path
@@ -135,7 +134,7 @@ def test_bits_do_not_depend_on_the_batch(
     """Nor on how much of it fits into scratch memory."""
     for words in (WORDS["begin alike"], WORDS["long and short"]):
         for chunk in (128, 3):
-            monkeypatch.setattr(_word_chains, "CHUNK", chunk)
+            monkeypatch.setattr(word_chains, "CHUNK", chunk)
             path, coefs, derivs = map(gpu.array, arrays_of(rng, (5, 9, 2), words, dtype))
             together = gpu.numpy(siglib.sig_coef_backprop(path, words, coefs, derivs))
             for b in (0, 3):

@@ -12,7 +12,7 @@ from emu.emulator import EmulatorError
 from gpu import Gpu, tensors_on_gpu
 
 import siglib
-from siglib._backend import backend_for
+from siglib._call.backend import backend_for
 from siglib._gpu import _launch
 
 

@@ -91,7 +91,7 @@ def test_streams(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
 
 
 def test_points_that_were_dropped(gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("siglib.streams._DROP", 8)
+    monkeypatch.setattr("siglib.streams.streams._DROP", 8)
     points = random_paths(rng, 60, 2)
     stream = siglib.SigStream(2, 3)
     stream.push_batch(gpu.array(points), checkpoints=True)

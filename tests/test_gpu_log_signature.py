@@ -10,8 +10,8 @@ from checking import assert_close, assert_same_bits, optional
 from gpu import Gpu, tensors_on_gpu
 
 import siglib
-from siglib import _lyndon
 from siglib._gpu import log_signature as launchers
+from siglib._tables import lyndon
 
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5}
 # (dimension, degree, method, dtype): every number of letters that kernels are compiled for, and others; every method.
@@ -173,7 +173,7 @@ def test_log_sig_of_paths_in_blocks(
     gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, method: int, transform: dict
 ) -> None:
     """Blocks of paths, the last one not full, and their gradients."""
-    monkeypatch.setattr("siglib._log_signature_parts._BLOCK_PATHS", 2)
+    monkeypatch.setattr("siglib.log_signatures.parts._BLOCK_PATHS", 2)
     monkeypatch.setattr("siglib._gpu.backends._GpuBackend.block_bytes", 0)
     path = random_paths(rng, 5, 6, 2)
     out = siglib.log_sig(gpu.array(path), 3, method=method, **transform)
@@ -213,7 +213,7 @@ def test_prepared(emulated: Gpu, rng: np.random.Generator, monkeypatch: pytest.M
     siglib.clear_cache()
     siglib.prepare_log_sig(2, 6, 2, device=device)
     for name in ("build_tables", "build_projection", "by_levels"):
-        monkeypatch.setattr(_lyndon, name, None)
+        monkeypatch.setattr(lyndon, name, None)
     check(emulated, rng, 2, 2, 6, 2, "float64")
 
 
@@ -228,12 +228,12 @@ def test_signatures_beyond_32_bits_are_refused() -> None:
 @pytest.mark.parametrize(("d", "degree"), [(1, 3), (2, 2), (2, 5), (2, 9), (3, 6), (5, 4)])
 def test_levels_of_the_projection(d: int, degree: int) -> None:
     """Rows of a level read no row of the same or a later level, and all entries are there."""
-    matrix = _lyndon.build_projection(d, degree)
+    matrix = lyndon.build_projection(d, degree)
     size = len(matrix.starts) - 1
     dense = np.zeros((size, size), np.int64)
     dense[np.repeat(np.arange(size), np.diff(matrix.starts)), matrix.columns] = matrix.values
-    for part, expected in ((matrix, dense), (_lyndon.transposed(matrix), dense.T)):
-        levels = _lyndon.by_levels(part)
+    for part, expected in ((matrix, dense), (lyndon.transposed(matrix), dense.T)):
+        levels = lyndon.by_levels(part)
         found = np.zeros_like(dense)
         found[np.repeat(levels.rows, np.diff(levels.starts)), levels.columns] = levels.values
         np.testing.assert_array_equal(found, expected)

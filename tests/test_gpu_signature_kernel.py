@@ -11,8 +11,8 @@ from gpu import Gpu
 
 import siglib
 from siglib._gpu import signature_kernel_plan
-from siglib._kernel_operations import gradients as kernel_gradients
-from siglib._kernel_operations import make_problem
+from siglib.kernels.operations import gradients as kernel_gradients
+from siglib.kernels.operations import make_problem
 
 KERNELS: dict[str, dict[str, float]] = {
     "LinearKernel": {},

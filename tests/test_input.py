@@ -19,7 +19,7 @@ from checking import TOLERANCE, assert_close, assert_same_bits, layouts
 from hypothesis import strategies as st
 
 import siglib
-from siglib import _checks
+from siglib._call import options as _checks
 
 
 class Operation(NamedTuple):

@@ -18,13 +18,13 @@ from checking import assert_same_bits
 from golden import Case, cases
 
 import siglib
-from siglib import _lyndon, _lyndon_cache, _lyndon_files
+from siglib._tables import lyndon, lyndon_cache, lyndon_files
 
 SIZES = [(1, 3), (2, 1), (2, 6), (2, 9), (3, 5), (4, 4), (6, 3), (11, 2), (20, 2)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
 
 
-def dense(matrix: _lyndon.SparseMatrix) -> np.ndarray:
+def dense(matrix: lyndon.SparseMatrix) -> np.ndarray:
     size = len(matrix.starts) - 1
     full = np.eye(size)
     full[np.repeat(np.arange(size), np.diff(matrix.starts)), matrix.columns] += matrix.values
@@ -42,27 +42,27 @@ def test_golden_projection(case: Case) -> None:
     expected, inverse = (case.record["oracle_outputs"][i]["array"] for i in range(2))
     from golden import arrays
 
-    matrix = _lyndon.build_projection(*case.args)
+    matrix = lyndon.build_projection(*case.args)
     np.testing.assert_array_equal(dense(matrix), arrays("04_lyndon_basis")[expected])
-    np.testing.assert_array_equal(dense(_lyndon.invert(matrix)), arrays("04_lyndon_basis")[inverse])
+    np.testing.assert_array_equal(dense(lyndon.invert(matrix)), arrays("04_lyndon_basis")[inverse])
 
 
 @sizes
 def test_projection(size: tuple[int, int]) -> None:
-    matrix = _lyndon.build_projection(*size)
+    matrix = lyndon.build_projection(*size)
     np.testing.assert_array_equal(dense(matrix), reference.lyndon_projection(*size))
-    np.testing.assert_array_equal(dense(matrix) @ dense(_lyndon.invert(matrix)), np.eye(len(matrix.starts) - 1))
+    np.testing.assert_array_equal(dense(matrix) @ dense(lyndon.invert(matrix)), np.eye(len(matrix.starts) - 1))
 
 
 @sizes
 def test_words(size: tuple[int, int]) -> None:
     d, degree = size
     expected = reference.lyndon_words(d, degree)
-    levels = _lyndon.lyndon_codes(d, degree)
-    found = [tuple(word) for n, codes in enumerate(levels, 1) for word in _lyndon.letters_of(codes, d, n).tolist()]
+    levels = lyndon.lyndon_codes(d, degree)
+    found = [tuple(word) for n, codes in enumerate(levels, 1) for word in lyndon.letters_of(codes, d, n).tolist()]
     assert found == expected
     positions = [reference.words(d, degree).index(word) - 1 for word in expected]
-    np.testing.assert_array_equal(_lyndon.build_tables(d, degree).index, positions)
+    np.testing.assert_array_equal(lyndon.build_tables(d, degree).index, positions)
 
 
 @sizes
@@ -70,34 +70,34 @@ def test_rows_cut_every_word_everywhere(size: tuple[int, int]) -> None:
     """The entries of each row are its words' prefixes and suffixes, and every word longer than a letter is in one row."""
     d, degree = size
     words = reference.words(d, degree)[1:]
-    lyndon = reference.lyndon_words(d, degree)
-    _, segments, entries = _lyndon.build_tables(d, degree)
+    words_here = reference.lyndon_words(d, degree)
+    _, segments, entries = lyndon.build_tables(d, degree)
     met = []
     for n, width, n_rows, start in segments.tolist():
         for row in entries[start : start + n_rows * (2 * n - 1)].reshape(n_rows, -1).tolist():
             for a in range(width):
-                word = lyndon[row[0] + a]
+                word = words_here[row[0] + a]
                 assert len(word) == n
                 met.append(word)
                 for i in range(1, n):
                     assert words[row[2 * i - 1]] == word[:i]
                     assert words[row[2 * i] + a] == word[i:]
-    assert sorted(met) == sorted(word for word in lyndon if len(word) > 1)
+    assert sorted(met) == sorted(word for word in words_here if len(word) > 1)
 
 
 def test_brackets_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = _lyndon.build_projection(3, 6)
-    monkeypatch.setattr(_lyndon, "_CHUNK", 7)
-    for part, whole in zip(_lyndon.build_projection(3, 6), expected, strict=True):
+    expected = lyndon.build_projection(3, 6)
+    monkeypatch.setattr(lyndon, "_CHUNK", 7)
+    for part, whole in zip(lyndon.build_projection(3, 6), expected, strict=True):
         assert_same_bits(part, whole)
 
 
 def test_tables_are_built_once_and_read_only() -> None:
-    tables = _lyndon_cache.kernel_tables(3, 4, 2, "float64")
-    assert _lyndon_cache.kernel_tables(3, 4, 2, "float64") is tables
+    tables = lyndon_cache.kernel_tables(3, 4, 2, "float64")
+    assert lyndon_cache.kernel_tables(3, 4, 2, "float64") is tables
     assert all(not array.flags.writeable for array in tables)
     siglib.clear_cache()
-    assert _lyndon_cache.kernel_tables(3, 4, 2, "float64") is not tables
+    assert lyndon_cache.kernel_tables(3, 4, 2, "float64") is not tables
 
 
 @pytest.mark.parametrize("method", [0, 1, 2])
@@ -119,8 +119,8 @@ def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(dimension: int, degree: int) -> None:
         raise AssertionError("built although it is stored")
 
-    monkeypatch.setattr(_lyndon, "build_tables", refuse)
-    monkeypatch.setattr(_lyndon, "build_projection", refuse)
+    monkeypatch.setattr(lyndon, "build_tables", refuse)
+    monkeypatch.setattr(lyndon, "build_projection", refuse)
     siglib.prepare_log_sig(3, 4, 2, use_disk=True)
     assert_same_bits(siglib.log_sig(path, 4, method=2), expected)
     siglib.clear_cache(use_disk=True)
@@ -174,13 +174,13 @@ def test_sound_file_with_wrong_numbers_is_built_anew(tmp_path: Path, kind: str) 
     file = tmp_path / "siglib" / f"{kind}_2_5.npz"
     with np.load(file) as data:
         stored = {name: data[name] for name in data.files}
-    table = _lyndon.LyndonTables if kind == "tables" else _lyndon.SparseMatrix
+    table = lyndon.LyndonTables if kind == "tables" else lyndon.SparseMatrix
     for name in table._fields:
         for where, digest in itertools.product((0, -1), (False, name != "values")):
             wrong = {key: value.copy() for key, value in stored.items()}
             wrong[name].flat[where] = 10**6
             if digest:
-                wrong["digest"] = _lyndon_files.digest(table(*map(wrong.get, table._fields)), 2, 5)
+                wrong["digest"] = lyndon_files.digest(table(*map(wrong.get, table._fields)), 2, 5)
             np.savez(file, **wrong)
             siglib.clear_cache()
             siglib.prepare_log_sig(2, 5, 2, use_disk=True)
@@ -324,12 +324,12 @@ def test_clear_cache_leaves_other_files(tmp_path: Path) -> None:
 def test_prepare_for_method_3() -> None:
     siglib.clear_cache()
     siglib.prepare_log_sig(2, 4, 3)
-    assert ("projection", 2, 4) in _lyndon_cache._cache
+    assert ("projection", 2, 4) in lyndon_cache._cache
 
 
 def test_prepare_with_transforms() -> None:
     siglib.prepare_log_sig(2, 3, 2, time_aug=True, lead_lag=True)
-    assert ("projection", 5, 3) in _lyndon_cache._cache
+    assert ("projection", 5, 3) in lyndon_cache._cache
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from checking import assert_close, assert_same_bits, optional
 from kernel_cases import Quadratic, options_of_all_kinds
 
 import siglib
-from siglib import _kernel_operations
+from siglib.kernels import operations as _kernel_operations
 
 PARAMETERS = [
     (siglib.ScaledLinearKernel, (0.8,)),

@@ -17,9 +17,9 @@ import pytest
 from cases import random_paths
 from checking import assert_close, assert_same_bits
 from gpu import Gpu
+from siglib.streams.interval_table import Intervals
 
 import siglib
-from siglib._interval_table import Intervals
 
 # The points of a stream are k * STEP: the signature between two of them follows from their numbers, without rounding.
 STEP = np.array([1.0, 2.0])
@@ -348,7 +348,7 @@ class Product(siglib.StaticKernel):
 
 def test_user_kernels(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one call keeps for its gradient is out of reach of others."""
-    monkeypatch.setattr("siglib._given_kernels._CHUNK_BYTES", 1)
+    monkeypatch.setattr("siglib.kernels.given._CHUNK_BYTES", 1)
     kernel = Product()
     paths = [(random_paths(rng, 6, n, 2), random_paths(rng, 6, n, 2)) for n in range(4, 12)]
     ones = np.ones(6)
@@ -367,7 +367,7 @@ def test_one_warning_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(1e-2)
         return False
 
-    monkeypatch.setattr("siglib.static_kernels.is_on_gpu", slow)
+    monkeypatch.setattr("siglib.kernels.static_kernels.is_on_gpu", slow)
     messages = []
     monkeypatch.setattr(warnings, "warn", lambda message, *args, **kwargs: messages.append(message))
     kernel = siglib.PolynomialKernel(2.5, gamma=0.0)

@@ -352,7 +352,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
              const int64_t[::1] direct_program, const int32_t[::1] piece_nodes, const int64_t[::1] piece_program,
              const int64_t[::1] joins, real[:, ::1] out, bint time_aug, bint lead_lag, double end_time, int n_threads):
     """path (batch, length, dimension); columns (m): nodes, -1 for the empty word; tries and joins as
-    `siglib/_word_trie.py` makes them; out (batch, m)."""
+    `siglib/_tables/word_trie.py` makes them; out (batch, m)."""
     cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
     cdef Py_ssize_t p, n_paths = path.shape[0], n_columns = columns.shape[0]
     cdef Py_ssize_t[3] strides

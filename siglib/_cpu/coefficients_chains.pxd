@@ -23,7 +23,7 @@ from .coefficients_trie cimport Trie
 from .lanes cimport vec
 
 cdef enum:
-    LONGEST = 8          # letters of a chain, as _MAX_CHAIN in `siglib/_word_trie.py`
+    LONGEST = 8          # letters of a chain, as _MAX_CHAIN in `siglib/_tables/word_trie.py`
 
 
 cdef inline void chain(const vec* dx, Py_ssize_t n_rows, Py_ssize_t row_size, const Py_ssize_t* places,

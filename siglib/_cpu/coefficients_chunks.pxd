@@ -1,7 +1,7 @@
 """Time chunks of one path, joined: S(w) of two paths, one after the other, is the sum over w = u v of S_1(u) S_2(v).
 
 The second factor is that of a sub-word, so chunks come with the coefficients of all *pieces* of the words. `joins`
-lists for each prefix which of them go together; see `_joins` in `siglib/_word_trie.py`.
+lists for each prefix which of them go together; see `_joins` in `siglib/_tables/word_trie.py`.
 """
 
 from libc.stdint cimport int32_t, int64_t

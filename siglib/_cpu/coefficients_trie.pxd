@@ -1,6 +1,6 @@
 """Coefficients of one lane group at all prefixes of a set of words: increments through their trie, first to last.
 
-`siglib/_word_trie.py` makes the tries and the programs that are followed here. Increments are multiplied from the
+`siglib/_tables/word_trie.py` makes the tries and the programs that are followed here. Increments are multiplied from the
 right, S <- S (x) exp(x). With u the parent of the node v = u a, on level k and of height H, Horner's scheme is
 
     c_v^(r) = S[v] + x_a / (r + 1) c_u^(r+1)      r = 1..H,       c^(r) = 1 at the root
@@ -40,7 +40,7 @@ cdef struct Trie:
 
 
 cdef inline Trie make_trie(const int32_t[::1] nodes, const int64_t[::1] program) noexcept nogil:
-    """A trie in the two arrays that `siglib/_word_trie.py` makes; there are nodes."""
+    """A trie in the two arrays that `siglib/_tables/word_trie.py` makes; there are nodes."""
     cdef Trie trie
     cdef Py_ssize_t _chain
     cdef const int64_t* after

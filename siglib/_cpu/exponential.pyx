@@ -33,7 +33,7 @@ cdef enum:
 
 
 cdef struct Job:
-    # What all lane groups of one call share; the matrix is `_lyndon_cache.expansion_tables`.
+    # What all lane groups of one call share; the matrix is `lyndon_cache.expansion_tables`.
     Py_ssize_t d
     Py_ssize_t degree
     Py_ssize_t batch

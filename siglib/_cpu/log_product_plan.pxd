@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, int64_t
 
 
 cdef struct Plan:
-    # Tables: index, segments, entries are `_lyndon.LyndonTables`; P - 1 is a `_lyndon.SparseMatrix`, by rows; E is
-    # `_lyndon_cache.expansion_tables`, by columns.
+    # Tables: index, segments, entries are `lyndon.LyndonTables`; P - 1 is a `lyndon.SparseMatrix`, by rows; E is
+    # `lyndon_cache.expansion_tables`, by columns.
     Py_ssize_t d
     Py_ssize_t degree
     Py_ssize_t length           # words of a signature

@@ -6,7 +6,7 @@ to rows:
 
     load_columns      rows -> lanes: levels 1..degree-1 of the signatures, by transposes in registers (lane_moves.h)
     horner_tails      t^(degree-1), ..., t^(1): the part of the scheme that needs all words, but none of full length
-    multiply_rows     t^(0) at the Lyndon words only; `_lyndon.py` lists their prefixes and suffixes
+    multiply_rows     t^(0) at the Lyndon words only; `lyndon.py` lists their prefixes and suffixes
     solve_projection  method 2: coordinates in the Lyndon basis, by substitution with a sparse integer matrix
     store_columns     lanes -> rows of the result
 
@@ -62,8 +62,8 @@ cdef enum:
 
 
 cdef struct Job:
-    # What all units of work of one call share; the tables are those of `_lyndon.LyndonTables` and
-    # `_lyndon.SparseMatrix`.
+    # What all units of work of one call share; the tables are those of `lyndon.LyndonTables` and
+    # `lyndon.SparseMatrix`.
     Py_ssize_t d
     Py_ssize_t degree
     int method
@@ -351,8 +351,8 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
                    bint scalar_term, int n_jobs):
     """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
 
-    The last axes are contiguous. index, segments, entries: `_lyndon.LyndonTables`; starts, columns, values:
-    `_lyndon.SparseMatrix` for method 2; empty where the method needs none.
+    The last axes are contiguous. index, segments, entries: `lyndon.LyndonTables`; starts, columns, values:
+    `lyndon.SparseMatrix` for method 2; empty where the method needs none.
     """
     cdef Py_ssize_t unit, end, n_units
     cdef void* raw = NULL

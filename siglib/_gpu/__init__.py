@@ -1,7 +1,7 @@
 """The CUDA kernels, for CuPy arrays and for PyTorch's tensors on a GPU.
 
-Imported by `_backend.py` when the first such array comes in; nothing here is loaded before. `backends.py` has the two
-backends; `path.py`, `signature.py` and so on launch the kernels that lie in `cuda/`, and have the functions of
+Imported by `_call/backend.py` when the first such array comes in; nothing here is loaded before. `backends.py` has the
+two backends; `path.py`, `signature.py` and so on launch the kernels that lie in `cuda/`, and have the functions of
 `siglib/_cpu/*.pyx`, name for name and argument for argument.
 """
 

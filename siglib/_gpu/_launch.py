@@ -3,7 +3,7 @@
     launch("path.cu", f"transform_path<{c_type(path)}>", grid, block, (path, out, length, end_time))
 
 compiles this instantiation of a template in `cuda/path.cu` at first use, for the current device, and runs it on CuPy's
-current stream. Whoever calls has made the arrays' device and the right stream the current ones (`_backend.py`).
+current stream. Whoever calls has made the arrays' device and the right stream the current ones (`_call/backend.py`).
 
 Kernel parameters are pointers to numbers, `long long` and `double`: what CuPy makes of arrays, Python's int and float.
 0 stands for an array that is not there.
@@ -30,7 +30,7 @@ _growing = threading.Lock()
 
 
 def cupy() -> Any:
-    """The module; arrays of it came in, or `_backend.py` has looked for it."""
+    """The module; arrays of it came in, or `_call/backend.py` has looked for it."""
     import cupy
 
     return cupy

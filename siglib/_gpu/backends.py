@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._cache import Cache
+from .._tables.cache import Cache
 from . import Kernels, require_cupy
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]

@@ -1,14 +1,14 @@
 """Launchers of single coefficients; arguments as in `siglib/_cpu/coefficients.pyx`, but for the tables of words.
 
-Those are the ones of `siglib/_word_chains.py`: `chains` and `pieces` in main memory and, as `on_device` and
+Those are the ones of `siglib/_gpu/word_chains.py`: `chains` and `pieces` in main memory and, as `on_device` and
 `pieces_on_device`, on the GPU; `suffixes`; and for results their `columns`. Pieces are None for paths that are not cut.
 """
 
 from typing import Any
 
-from .._word_chains import Chains
 from .coefficients_backprop import sig_coef_backprop
 from .coefficients_chains import chunk_length, chunks_of, entries, join, n_increments, slabs
+from .word_chains import Chains
 
 __all__ = ["sig_coef", "sig_coef_backprop"]
 

@@ -6,7 +6,6 @@ whole path at the end of each chunk, and their cotangents, and then all chunks a
 
 from typing import Any
 
-from .._word_chains import LINE, Chains
 from ._launch import c_type, empty, launch, n_processors
 from .coefficients_chains import (
     BLOCK,
@@ -23,6 +22,7 @@ from .coefficients_chains import (
     staged_numbers,
 )
 from .sizes import SCRATCH_BYTES
+from .word_chains import LINE, Chains
 
 _POINT_THREADS = 256
 # Parts, and long chains, that have sums of their own.

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from .. import _word_chains
-from .._word_chains import Chains
+from . import word_chains
 from ._launch import c_type, empty, launch, most_shared
 from .path import strides, time_steps
 from .sizes import SCRATCH_BYTES
+from .word_chains import Chains
 
-BLOCK = _word_chains.MOST_CHAINS
+BLOCK = word_chains.MOST_CHAINS
 # Threads for a chain that is too long for registers.
 _MOST_LONG_THREADS = 256
 # Numbers of increments in a block's shared memory.
@@ -28,7 +28,7 @@ def chunk_length(n_rows: int) -> int:
 
     Chunks of very long paths are longer, as the chunks are joined one after another.
     """
-    shortest = _word_chains.CHUNK
+    shortest = word_chains.CHUNK
     return max(shortest, -(-n_rows // shortest)) if n_rows > 2 * shortest else n_rows
 
 

@@ -1,5 +1,5 @@
 """Launchers of exponentials; arguments as in `siglib/_cpu/exponential.pyx`, but for the tables, which come from
-`_lyndon_cache.expansion_level_tables`.
+`lyndon_cache.expansion_level_tables`.
 
 With the product of signatures, which counts 1 for the empty word, Horner's scheme t = (p + p (x) t) / k is
 ((1 + p) (x) (1 + t) - (1 + t)) / k.

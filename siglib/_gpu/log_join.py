@@ -1,5 +1,5 @@
 """Launchers of products of log-signatures, arguments as in `siglib/_cpu/log_join.pyx` but for the tables: those of
-`_lyndon_cache.level_tables`, then of `_lyndon_cache.expansion_level_tables`.
+`lyndon_cache.level_tables`, then of `lyndon_cache.expansion_level_tables`.
 
 Made of exponentials, products and logarithms, in float64, for a block of the batch at a time.
 """

@@ -1,6 +1,6 @@
 """Launchers of logarithms of signatures; arguments as in `siglib/_cpu/log_signature.pyx`.
 
-The tables come from `_lyndon_cache.level_tables`: `segments` are the ends of the levels, `entries` the rows of the
+The tables come from `lyndon_cache.level_tables`: `segments` are the ends of the levels, `entries` the rows of the
 matrix; for the gradient the matrix is the transpose.
 
 A signature whose tensors fit into shared memory belongs to one block, and the call is one launch; larger ones are cut

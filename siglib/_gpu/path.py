@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._time import time_grid
+from .._tables.time import time_grid
 from ._launch import c_type, launch
 
 _BLOCK = 256

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._cache import when_clearing
+from .._tables.cache import when_clearing
 from ._launch import cupy
 
 _LEFT, _RIGHT = 0, 1

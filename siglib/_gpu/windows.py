@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._time import sets_time_words
+from .._tables.time import sets_time_words
 from ._launch import c_type, empty, launch
 from .sizes import SCRATCH_BYTES
 from .tensor import template

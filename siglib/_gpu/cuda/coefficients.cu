@@ -68,7 +68,7 @@ __device__ __forceinline__ void compute_part(const Call<T>& call, const Part& pa
     }
 }
 
-// path: see increments.cuh. Tables: see siglib/_word_chains.py; bit n of LENGTHS says whether there are chains of n
+// path: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; bit n of LENGTHS says whether there are chains of n
 // letters. out (n_virtual, n_columns): the columns of all entries that are owners, and of the empty word; without
 // `starts`, all entries. Blocks along y are parts. Shared memory: n_staged numbers.
 template <typename T, int LENGTHS>

@@ -1,5 +1,5 @@
 // Chains of prefixes, the unit of work of the kernels of coefficients: a word that is no prefix of another one, with
-// all its prefixes. siglib/_word_chains.py makes the tables, and says what parts and entries are.
+// all its prefixes. siglib/_gpu/word_chains.py makes the tables, and says what parts and entries are.
 //
 // With S_k the coefficient of the first k letters and x_k the increment of letter k, an increment of the path is
 // multiplied from the right by Horner's scheme,
@@ -11,7 +11,7 @@
 #include "increments.cuh"
 
 constexpr int THREADS = 128;
-// How far apart a chain's values lie in shared memory; see LINE in siglib/_word_chains.py.
+// How far apart a chain's values lie in shared memory; see LINE in siglib/_gpu/word_chains.py.
 constexpr int LINE = THREADS + 1;
 
 // Chains of one length, for the threads of a block, and where their tables start.

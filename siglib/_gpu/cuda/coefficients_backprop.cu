@@ -142,7 +142,7 @@ __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& 
     }
 }
 
-// path: see increments.cuh. Tables: see siglib/_word_chains.py; blocks along y are parts, from `parts` on. states
+// path: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; blocks along y are parts, from `parts` on. states
 // (n_virtual, n_states): coefficients of the paths at the ends of their chunks, those of entry e in column
 // state_columns[e], or without state_columns in column e. derivs (n_virtual, n_derivs): cotangents, those of entry e in
 // the columns columns[starts[e]..], or without `starts` in column e. gx (n_virtual, n_sums, chunk, n_letters): each

@@ -98,7 +98,7 @@ __device__ __forceinline__ void join_part(const Join<T>& call, const Part& part,
     }
 }
 
-// chunks (n_paths, n_chunks, n_pieces): the entries of all sub-words. Tables: see siglib/_word_chains.py. out (n_paths,
+// chunks (n_paths, n_chunks, n_pieces): the entries of all sub-words. Tables: see siglib/_gpu/word_chains.py. out (n_paths,
 // n_columns): the columns of all owners, and of the empty word; without `starts` (n_paths, n_chunks, n_columns): all
 // entries, at the end of each chunk. Blocks along y are parts.
 template <typename T, int LENGTHS>

@@ -10,8 +10,7 @@ from checking import assert_close
 from reference_coefficients import coefficients, prefixes
 
 import siglib
-from siglib import _word_chains
-from siglib._gpu import coefficients_backprop
+from siglib._gpu import coefficients_backprop, word_chains
 
 from . import Mutant
 
@@ -50,7 +49,7 @@ def several_paths(gpu: Any) -> None:
 
 
 def chunks(gpu: Any) -> None:
-    with mock.patch.object(_word_chains, "CHUNK", 3):
+    with mock.patch.object(word_chains, "CHUNK", 3):
         _check(gpu, (2, 12, 4), WORDS)
 
 
@@ -72,7 +71,7 @@ def gradient_of_several_paths(gpu: Any) -> None:
 
 
 def gradient_of_chunks(gpu: Any) -> None:
-    with mock.patch.object(_word_chains, "CHUNK", 3):
+    with mock.patch.object(word_chains, "CHUNK", 3):
         _check_gradient(gpu, (2, 12, 4), WORDS)
 
 

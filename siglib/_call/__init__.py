@@ -1,0 +1,1 @@
+"""What every public call goes through; it knows no mathematics."""

@@ -1,0 +1,123 @@
+"""Checks of options, lengths and shapes: each returns the clean value or raises, naming the argument.
+
+Every option is read once, where a call begins. What follows uses the clean value, as another look at an object may give
+another number, and kernels trust their numbers.
+"""
+
+import operator
+import os
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .tracing import settled
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+# GCC's OpenMP run-time hangs in the child of a fork when its parent had used threads: such a child computes on one
+# thread.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def as_int(name: str, value: Any, minimum: int) -> int:
+    """`value` as an int of at least `minimum`; anything with `__index__` but bool counts as an integer."""
+    if type(value) is not int:
+        value = settled(name, value)
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        try:
+            value = operator.index(value)
+            if type(value) is not int:
+                # A subclass is its own index.
+                value = int.__index__(value)
+        except TypeError:
+            raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """`value` as a bool; only Python's and NumPy's own booleans are taken."""
+    if value is True or value is False:
+        return value
+    value = settled(name, value)
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
+
+
+def as_float(name: str, value: Any) -> float:
+    """`value` as a Python float; any real number but bool is taken, NaN and infinity too."""
+    if type(value) is float:
+        return value
+    value = settled(name, value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{name} must be a number that a float can hold, got one beyond 1.8e308") from None
+    raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
+
+
+def hardware_threads() -> int:
+    """Number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def as_n_threads(n_jobs: Any) -> int:
+    """Number of threads that `n_jobs` asks for: k > 0 is k threads, -1 all processors, -k all but k - 1.
+
+    Never more than there are processors: more would gain nothing, and where the system refuses a thread the OpenMP
+    run-time ends the process.
+    """
+    if type(n_jobs) is int and n_jobs == 1:
+        return 1
+    n_jobs = as_int("n_jobs", n_jobs, -(2**31))
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0: give a number of threads, or -1 for all processors")
+    available = hardware_threads()
+    if n_jobs < 0:
+        if available + 1 + n_jobs < 1:
+            raise ValueError(f"n_jobs={n_jobs} leaves no thread: this process may use {available} processors")
+        n_jobs = available + 1 + n_jobs
+    return 1 if _forked else min(n_jobs, available)
+
+
+def as_n_jobs(n_jobs: Any) -> int:
+    """`n_jobs` as an int, to be passed on to functions that make threads of it: they say whether it leaves any."""
+    return as_int("n_jobs", n_jobs, -(2**31))
+
+
+def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> tuple[bool, bool, float]:
+    """The options of a path's transforms, in the order in which kernels take them."""
+    if time_aug is False and lead_lag is False and type(end_time) is float:
+        return False, False, end_time
+    return as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag), as_float("end_time", end_time)
+
+
+def is_empty(correction: Any) -> bool:
+    """Whether there is nothing to correct: None, or an array without numbers."""
+    if correction is None:
+        return True
+    if isinstance(correction, (list, tuple)):
+        return len(correction) == 0
+    return 0 in getattr(correction, "shape", (1,))
+
+
+def check_no_variant(stream: Any, correction: Any) -> None:
+    """For operations that have these options for their documentation alone: see `_variants.py`."""
+    if stream is not False:
+        raise ValueError("stream is an argument of siglib.sig and siglib.log_sig, not of this operator")
+    if not is_empty(correction):
+        raise ValueError("correction is an argument of siglib.sig and siglib.log_sig, not of this operator")

@@ -1,0 +1,1 @@
+"""Constants that are made once, on the host, and kept."""

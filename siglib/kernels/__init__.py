@@ -1,0 +1,1 @@
+"""Signature kernels, static kernels and metrics."""

@@ -1,0 +1,448 @@
+"""The operations behind signature kernels, as torch differentiates and compiles them; options are checked already.
+
+Compiled kernels give mantissas and exponents. Here they become kernels, logarithms, or normalised kernels, which are
+right wherever they can be represented, whether or not the kernels they are made of can. So are their gradients: both
+are functions of log k, and the adjoint takes derivatives with respect to log k.
+
+The arithmetic is that of views, NumPy's or CuPy's. Warnings look at the results. On a GPU that would mean to wait for
+it in every call, and a call that is being captured into a graph has no results: there is no such warning there.
+"""
+
+import math
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .._call.backend import Array
+from .._call.torch import differentiable
+from .._call.tracing import without_compiler
+from .given import GivenProblem
+from .options import kernel_shape
+from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
+
+
+def make_problem(gram: bool, *arrays: Any, given: Any, **options: Any) -> Problem:
+    return (Problem if given is None else GivenProblem)(gram, *arrays, given=given, **options)
+
+
+def _too_coarse(problem: Problem) -> str:
+    option = "order" if problem.orders[2] else "dyadic_order"
+    return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
+
+
+def warn(message: str) -> None:
+    """At the line of the caller, whichever public function it called, and whether or not torch stands between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("siglib", "torch"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
+
+
+# Values
+
+
+def _forward(problem: Problem, return_grid: bool, normalize: bool, log: bool) -> Array:
+    out = problem.on.empty(problem.shape)
+    with problem.on.current():
+        _write(problem, problem.on.view(out), return_grid, normalize, log)
+    return problem.on.result(out)
+
+
+def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log: bool) -> None:
+    """The results of a call to `view`, of their shape."""
+    on_gpu, xp = problem.on.on_gpu, problem.on.xp
+    if return_grid:
+        view = view.reshape(problem.n_pairs, *problem.grid_shape)
+        problem.grids(view)
+        _warn_if_not_finite(problem, view, view, return_grid=True)
+        return
+    view = view.reshape(problem.n_pairs)
+    exponent = problem.values(problem.x, problem.y, problem.layout, view)
+    if problem.equal:
+        _warn_if_negative(problem, view)
+    if normalize:
+        view[:] = _normalised(problem, view, exponent)
+    elif log:
+        view[:] = _logarithm(problem, view, exponent)
+    else:
+        mantissa = view
+        if on_gpu or exponent.any():
+            mantissa = view.copy()
+            with np.errstate(over="ignore", under="ignore"):
+                xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
+        _warn_if_not_finite(problem, mantissa, view)
+
+
+def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
+    if problem.on.on_gpu or np.isfinite(out).all():
+        return
+    finite_paths = _have_finite_paths(problem).all()
+    if not return_grid and _warn_of_cells(problem, ~np.isfinite(mantissa)):
+        return
+    if (np.isfinite(mantissa) & ~np.isfinite(out)).any() or (np.isinf(out).any() and finite_paths):
+        warn(
+            f"signature kernels overflow {out.dtype}: "
+            + (
+                "scale the paths down"
+                if return_grid
+                else "take normalize=True, which does not, or scale the paths down"
+            )
+        )
+    elif finite_paths:
+        warn(f"signature kernels are not finite: {_too_coarse(problem)}")
+
+
+def _have_finite_paths(problem: Problem) -> Any:
+    """Which pairs have finite paths."""
+    first, second = (np.isfinite(problem.on.view(path)).all(axis=(1, 2)) for path in (problem.x, problem.y))
+    return first & second if problem.layout == PAIRWISE else (first[:, None] & second).reshape(-1)
+
+
+def _warn_of_cells(problem: Problem, not_finite: Any) -> bool:
+    """Warn of pairs without a mantissa though their paths are finite; returns whether there are any.
+
+    Kernels have no limit, but what they are made of has.
+    """
+    n = int((not_finite & _have_finite_paths(problem)).sum())
+    if n:
+        warn(
+            f"{n} signature kernels are not finite: double increments of the static kernel overflow "
+            f"{problem.on.dtype_name}. Scale the paths down"
+        )
+    return n > 0
+
+
+def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
+    """Every k(x, x) is positive, as a square."""
+    if problem.on.on_gpu:
+        return
+    own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
+    if own.size and own.min() < 0:
+        warn(f"the signature kernel of a path with itself is negative: {_too_coarse(problem)}")
+
+
+def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log = problem.on.xp.log(mantissa, dtype=np.float64)
+        log += exponent * math.log(2.0)
+    right = problem.on.xp.isfinite(log)
+    if problem.on.on_gpu:
+        log[~right] = np.nan
+    elif not right.all():
+        log[~right] = np.nan
+        not_positive = mantissa <= 0
+        if not_positive.any():
+            warn(
+                f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: "
+                f"{_too_coarse(problem)}"
+            )
+        _warn_of_cells(problem, ~np.isfinite(mantissa))
+    return log
+
+
+def _own(problem: Problem, paths: Array) -> tuple[Any, Any]:
+    """Mantissas and exponents of k(x, x) for every path x."""
+    out = problem.on.xp.empty(paths.shape[0], problem.on.dtype_name)
+    return out, problem.values(paths, paths, PAIRWISE, out)
+
+
+def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
+    """k(x, y) / sqrt(k(x, x) k(y, y)) in float64, from mantissas and exponents: exactly 1 where x = y."""
+    shape: tuple[int, ...] = (-1,)
+    if problem.layout == SYMMETRIC:
+        own1 = own2 = (mantissa[:: problem.n1 + 1], exponent[:: problem.n1 + 1])
+    elif problem.equal and problem.layout == PAIRWISE:
+        own1 = own2 = (mantissa, exponent)
+    else:
+        own1, own2 = _own(problem, problem.x), _own(problem, problem.y)
+    xp = problem.on.xp
+    m1, e1 = _split(xp, *own1)
+    m2, e2 = _split(xp, *own2)
+    m, e = _split(xp, mantissa, exponent)
+    if problem.layout != PAIRWISE:
+        shape = (problem.n1, problem.n2)
+        m1, e1 = m1[:, None], e1[:, None]
+    with np.errstate(all="ignore"):
+        # sqrt(m1 m2 2^(e1 + e2)), with an even exponent. In IEEE arithmetic sqrt(m * m) is m.
+        both = e1 + e2
+        product = m1 * m2 * (1 + (both & 1))
+        power = xp.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
+        value = xp.ldexp(m.reshape(shape) / xp.sqrt(product), power)
+        # Mantissas that are positive and finite have such a product.
+        right = (m1 > 0) & (m2 > 0) & (product < 2)
+    if problem.on.on_gpu:
+        value[~right] = np.nan
+        return value.reshape(-1)
+    if not right.all():
+        value[~right] = np.nan
+        not_positive = (m1 <= 0) | (m2 <= 0)
+        if not_positive.any():
+            warn(
+                f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
+                f"{_too_coarse(problem)}"
+            )
+        _warn_of_cells(problem, ~(np.isfinite(m1) & np.isfinite(m2)).reshape(-1))
+    if not np.isfinite(m).all():
+        value[~np.isfinite(m).reshape(shape)] = np.nan
+        _warn_of_cells(problem, ~np.isfinite(m))
+    tolerance = 1e-6 if mantissa.dtype == np.float64 else 1e-3
+    above = np.abs(value) > 1 + tolerance
+    if above.any():
+        warn(
+            f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.6g}: "
+            f"{_too_coarse(problem)}"
+        )
+    return value.reshape(-1)
+
+
+def _split(xp: Any, mantissa: Any, exponent: Any) -> tuple[Any, Any]:
+    """Mantissas in [0.5, 1) as float64, and integer exponents."""
+    mantissa, more = xp.frexp(mantissa.astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        return mantissa, exponent.astype(np.int64) + more
+
+
+# Gradients
+
+
+def gradients(
+    problem: Problem,
+    needs: tuple[bool, bool, bool],
+    out: Array = None,
+    *,
+    total: bool = False,
+    return_grid: bool = False,
+    normalize: bool = False,
+    log: bool = False,
+) -> tuple[Any, ...]:
+    """Gradients with respect to both arrays of paths and the parameters; None where not needed.
+
+    `problem.derivs` are the derivatives with respect to the result of `_forward`, and `out` is this result. If `total`
+    and the paths are one array, the first gradient is that with respect to both arguments, and the second is zero.
+    """
+    with problem.on.current():
+        return _gradients(problem, needs, out, total, return_grid, normalize, log)
+
+
+def _gradients(
+    problem: Problem,
+    needs: tuple[bool, bool, bool],
+    out: Array,
+    total: bool,
+    return_grid: bool,
+    normalize: bool,
+    log: bool,
+) -> tuple[Any, ...]:
+    on, x, y = problem.on, problem.x, problem.y
+    left, right, numbers = needs
+    derivs = on.view(problem.derivs)
+    # Paths of equal numbers that are two arrays each have a gradient of their own.
+    keep = total and problem.same and not return_grid
+    layout = problem.layout if keep else (PAIRWISE if problem.layout == PAIRWISE else GRAM)
+    if layout == SYMMETRIC:
+        left, right = left or right, False
+    log = log or normalize
+    n_columns = math.prod(problem.grid_shape) if return_grid else 1
+    seeds = on.xp.ascontiguousarray(derivs).reshape(problem.n_pairs, n_columns)
+    seeds1 = seeds2 = None
+    if normalize:
+        seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
+    found = [problem.pull(seeds, x, y, layout, log, left, right, numbers)]
+    # Those of k(x, x) and k(y, y) in a normalisation, on both their arguments.
+    if seeds1 is not None and (left or numbers):
+        d_x, d_x_too, d_numbers = problem.pull(seeds1, x, x, PAIRWISE, log, left, left, numbers)
+        found.append((d_x + d_x_too if left else None, None, d_numbers))
+    if seeds2 is not None and (right or numbers):
+        d_y, d_y_too, d_numbers = problem.pull(seeds2, y, y, PAIRWISE, log, right, right, numbers)
+        found.append((None, d_y + d_y_too if right else None, d_numbers))
+    d_x, d_y, d_numbers = (_sum([parts[i] for parts in found if parts[i] is not None]) for i in range(3))
+    if layout == SYMMETRIC and needs[1]:
+        d_y = on.xp.zeros_like(d_x)
+    return (
+        problem.untransformed(d_x, problem.shape1) if needs[0] else None,
+        problem.untransformed(d_y, problem.shape2) if needs[1] else None,
+        d_numbers,
+    )
+
+
+def _sum(parts: list[Any]) -> Any:
+    return sum(parts[1:], parts[0]) if parts else None
+
+
+def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -> tuple[Any, Any, Any]:
+    """Derivatives with respect to log k(x, y), log k(x, x) and log k(y, y): those of N times N, N and N, -N/2, -N/2."""
+    with np.errstate(invalid="ignore"):
+        seeds = problem.on.xp.where(derivs == 0, 0.0, derivs.astype(np.float64) * out)
+    if layout == PAIRWISE:
+        own1 = own2 = -0.5 * seeds
+    else:
+        seeds = seeds.reshape(problem.n1, problem.n2)
+        own1, own2 = -0.5 * seeds.sum(1), -0.5 * seeds.sum(0)
+        if layout == SYMMETRIC:
+            # k(x, x) and k(y, y) are entries of the matrix itself.
+            seeds.reshape(-1)[:: problem.n1 + 1] += own1 + own2
+    as_column = [s.astype(derivs.dtype).reshape(-1, 1) for s in (seeds, own1, own2)]
+    return as_column[0], *((None, None) if layout == SYMMETRIC else as_column[1:])
+
+
+def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
+    """Three numbers, as a tensor where `like` is. From a GPU to main memory, that waits for the GPU."""
+    if not problem.on.on_gpu:
+        return like.new_tensor(numbers)
+    if like.is_cpu:
+        with problem.on.current():
+            return like.new_tensor(numbers.get())
+    out = like.new_empty(3)
+    with problem.on.current():
+        problem.on.from_torch(out)[:] = numbers
+    return out
+
+
+# The two operations. Under torch, `differentiable` stands in front of them.
+
+
+def _vjp_of(gram: bool) -> Any:
+    def vjp(
+        derivs: Array,
+        out: Array,
+        path1: Array,
+        path2: Array,
+        parameters: Array,
+        *,
+        needs: Any,
+        normalize: bool,
+        log: bool,
+        **options: Any,
+    ) -> tuple[Any, ...]:
+        problem = make_problem(gram, path1, path2, parameters, derivs, **options)
+        results = gradients(
+            problem, needs, out, total=True, return_grid=options["return_grid"], normalize=normalize, log=log
+        )
+        if results[2] is None:
+            return results
+        return (*results[:2], _as_tensor(problem, results[2], parameters))
+
+    return vjp
+
+
+def _shape_of(gram: bool) -> Any:
+    def shape(
+        path1: tuple[int, ...],
+        path2: tuple[int, ...],
+        parameters: tuple[int, ...],
+        *,
+        static_kernel: int,
+        same: bool,
+        equal: bool,
+        order: int,
+        normalize: bool,
+        log: bool,
+        max_batch: int,
+        given: Any,
+        **options: Any,
+    ) -> tuple[int, ...]:
+        return kernel_shape(gram, path1, path2, **options)
+
+    return shape
+
+
+@differentiable(
+    _vjp_of(False), _shape_of(False), n_arrays=3, needs_out="normalize", n_numbers=1, n_batched=2, selective=True
+)
+def sig_kernel(
+    path1: Array,
+    path2: Array,
+    parameters: Array,
+    *,
+    static_kernel: int,
+    same: bool,
+    equal: bool,
+    order1: int,
+    order2: int,
+    order: int,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+    return_grid: bool,
+    normalize: bool,
+    log: bool,
+    max_batch: int,
+    given: Any = None,
+) -> Array:
+    """`siglib.sig_kernel` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
+    both hold the same numbers."""
+    problem = make_problem(
+        False,
+        path1,
+        path2,
+        parameters,
+        static_kernel=static_kernel,
+        same=same,
+        equal=equal,
+        order1=order1,
+        order2=order2,
+        order=order,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        return_grid=return_grid,
+        max_batch=max_batch,
+        given=given,
+    )
+    return _forward(problem, return_grid, normalize, log)
+
+
+@differentiable(
+    _vjp_of(True), _shape_of(True), n_arrays=3, needs_out="normalize", n_numbers=1, n_batched=0, selective=True
+)
+def sig_kernel_gram(
+    path1: Array,
+    path2: Array,
+    parameters: Array,
+    *,
+    static_kernel: int,
+    same: bool,
+    equal: bool,
+    order1: int,
+    order2: int,
+    order: int,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+    return_grid: bool,
+    normalize: bool,
+    log: bool,
+    max_batch: int,
+    given: Any = None,
+) -> Array:
+    """`siglib.sig_kernel_gram` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
+    both hold the same numbers."""
+    problem = make_problem(
+        True,
+        path1,
+        path2,
+        parameters,
+        static_kernel=static_kernel,
+        same=same,
+        equal=equal,
+        order1=order1,
+        order2=order2,
+        order=order,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        return_grid=return_grid,
+        max_batch=max_batch,
+        given=given,
+    )
+    return _forward(problem, return_grid, normalize, log)
+
+
+given_sig_kernel = without_compiler(sig_kernel)
+given_sig_kernel_gram = without_compiler(sig_kernel_gram)

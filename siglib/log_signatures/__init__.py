@@ -1,0 +1,1 @@
+"""Log-signatures, in words or in coordinates on Lyndon words."""

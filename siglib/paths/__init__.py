@@ -1,0 +1,1 @@
+"""Paths, and what is done to them before anything else."""

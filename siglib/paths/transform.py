@@ -1,0 +1,175 @@
+"""Path transforms: lead-lag and time augmentation, and their gradient."""
+
+from typing import Any
+
+from .._call.backend import Array, backend_for
+from .._call.options import as_n_threads, as_transform
+from .._call.shapes import path_shape
+from .._call.torch import differentiable
+from .._call.tracing import without_compiler
+from .._tables.sizes import augmented_dimension
+
+
+def _transformed_shape(path: tuple[int, ...], time_aug: bool, lead_lag: bool) -> tuple[int, ...]:
+    batch, length, dimension = path_shape("path", path)
+    if lead_lag and length > 0:
+        length = 2 * length - 1
+    return (*batch, length, augmented_dimension(dimension, time_aug, lead_lag))
+
+
+def _transform_path_shape(
+    path: tuple[int, ...], *, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
+) -> tuple[int, ...]:
+    time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
+    as_n_threads(n_jobs)
+    return _transformed_shape(path, time_aug, lead_lag)
+
+
+def _transform_path_vjp(derivs: Array, out: Array, path: Array, **options: Any) -> tuple[Array]:
+    return (transform_path_backprop(derivs, **options),)
+
+
+@differentiable(_transform_path_vjp, _transform_path_shape, needs_out=False)
+def transform_path(
+    path: Array,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    n_jobs: int = 1,
+) -> Array:
+    """Add time to a path as a channel, or make it its lead-lag path, or both.
+
+    Row r of the lead-lag path of x_0, ..., x_{L-1} is ``(x[r // 2], x[(r + 1) // 2])`` for r = 0, ..., 2L - 2: the lag
+    channels first, then the lead channels; the lead moves first. Time is one more, last channel; it goes from 0 to
+    `end_time` by the same step in every row. With both, time is added to the lead-lag path.
+
+    `sig` and `log_sig` take the same options and need no transformed path: use this function to look at one, or for
+    something else.
+
+    Parameters
+    ----------
+    path : array of shape (..., length, dimension)
+        NumPy array, PyTorch tensor or nested list; any number of leading batch axes, length 0 and 1 included.
+    time_aug : bool, default False
+        Whether to add time.
+    lead_lag : bool, default False
+        Whether to take the lead-lag path.
+    end_time : float, default 1.0
+        Time of the last row. A path of one row has time 0.
+    n_jobs : int, default 1
+        Number of threads; -1 for all processors, -2 for all but one, and so on. The result does not depend on it.
+
+    Returns
+    -------
+    array of shape (..., new_length, new_dimension)
+        A new array of the library, dtype and device of `path`; ``new_length`` is ``2 * length - 1`` with `lead_lag`
+        (0 for length 0) and ``new_dimension`` is ``2 * dimension`` with `lead_lag`, plus 1 with `time_aug`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If `path` has fewer than two axes or no channel, or `n_jobs` is 0.
+
+    See Also
+    --------
+    transform_path_backprop : its gradient. PyTorch tensors that require grad get it through autograd.
+
+    References
+    ----------
+    Lead-lag: G. Flint, B. Hambly and T. Lyons, Discretely sampled signals and the rough Hoff process, 2016, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siglib
+    >>> path = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> siglib.transform_path(path, time_aug=True, lead_lag=True, end_time=4.0)
+    array([[1., 2., 1., 2., 0.],
+           [1., 2., 3., 4., 1.],
+           [3., 4., 3., 4., 2.],
+           [3., 4., 5., 6., 3.],
+           [5., 6., 5., 6., 4.]])
+    """
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
+    on, path = backend_for(path=path)
+    out = on.empty(_transformed_shape(path.shape, time_aug, lead_lag))
+    on.kernels.path.transform_path(on.paths(path), on.paths(out), time_aug, lead_lag, end_time, n_threads)
+    return on.result(out)
+
+
+@without_compiler
+def transform_path_backprop(
+    derivs: Array,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    n_jobs: int = 1,
+) -> Array:
+    """Gradient of a function of a transformed path with respect to the path: the adjoint of `transform_path`.
+
+    Row l of the result is the sum of the cotangents of all copies of point l. Those of the time channel are not used.
+
+    Parameters
+    ----------
+    derivs : array of shape (..., new_length, new_dimension)
+        Derivatives with respect to the result of `transform_path` with the same options.
+    time_aug : bool, default False
+        Whether the transformed path has a time channel.
+    lead_lag : bool, default False
+        Whether it is a lead-lag path; then ``new_length`` is odd (or 0).
+    end_time : float, default 1.0
+        Accepted for symmetry: the gradient does not depend on it.
+    n_jobs : int, default 1
+        Number of threads; -1 for all processors, -2 for all but one, and so on. The result does not depend on it.
+
+    Returns
+    -------
+    array of shape (..., length, dimension)
+        A new array of the library, dtype and device of `derivs`. There is no gradient with respect to `end_time`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If no path transforms to the shape of `derivs`, or `n_jobs` is 0.
+
+    See Also
+    --------
+    transform_path
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import siglib
+    >>> siglib.transform_path_backprop(np.ones((5, 4)), lead_lag=True)
+    array([[3., 3.],
+           [4., 4.],
+           [3., 3.]])
+    """
+    time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
+    n_threads = as_n_threads(n_jobs)
+    on, derivs = backend_for(derivs=derivs)
+    if derivs.ndim < 2:
+        raise ValueError(f"derivs must have shape (..., length, dimension), got {tuple(derivs.shape)}")
+    *batch, length, width = derivs.shape
+    dimension = width - time_aug
+    if lead_lag:
+        if length > 0 and length % 2 == 0:
+            raise ValueError(f"derivs of a lead-lag path must have an odd length, got shape {tuple(derivs.shape)}")
+        if dimension % 2:
+            what = "an odd number of channels with time" if time_aug else "an even number of channels"
+            raise ValueError(f"derivs of a lead-lag path must have {what}, got shape {tuple(derivs.shape)}")
+        length = (length + 1) // 2
+        dimension //= 2
+    if dimension <= 0:
+        what = "besides time" if time_aug else "to begin with"
+        raise ValueError(f"derivs must have at least one channel {what}, got shape {tuple(derivs.shape)}")
+    out = on.empty((*batch, length, dimension))
+    on.kernels.path.transform_path_backprop(on.paths(derivs), on.paths(out), lead_lag, n_threads)
+    return on.result(out)
