@@ -30,8 +30,8 @@ from .log_signatures.join import log_sig_join_backprop as log_sig_join_backprop
 from .log_signatures.log_sig import log_sig as log_sig
 from .log_signatures.log_sig import log_sig_backprop as log_sig_backprop
 from .log_signatures.log_sig import log_sig_length as log_sig_length
-from .log_signatures.log_sig import sig_to_log_sig as sig_to_log_sig
-from .log_signatures.log_sig import sig_to_log_sig_backprop as sig_to_log_sig_backprop
+from .log_signatures.logarithm import sig_to_log_sig as sig_to_log_sig
+from .log_signatures.logarithm import sig_to_log_sig_backprop as sig_to_log_sig_backprop
 from .log_signatures.preparation import clear_cache as clear_cache
 from .log_signatures.preparation import prepare_log_sig as prepare_log_sig
 from .log_signatures.preparation import set_cache_dir as set_cache_dir
@@ -42,6 +42,8 @@ from .paths.transform import transform_path_backprop as transform_path_backprop
 from .signatures.coefficients import extract_sig_coef as extract_sig_coef
 from .signatures.coefficients import sig_coef as sig_coef
 from .signatures.coefficients import sig_coef_backprop as sig_coef_backprop
+from .signatures.combine import sig_combine as sig_combine
+from .signatures.combine import sig_combine_backprop as sig_combine_backprop
 from .signatures.join import linear_sig as linear_sig
 from .signatures.join import linear_sig_backprop as linear_sig_backprop
 from .signatures.join import sig_join as sig_join
@@ -50,8 +52,6 @@ from .signatures.prefixes import sig_prefixes as sig_prefixes
 from .signatures.prefixes import sig_prefixes_backprop as sig_prefixes_backprop
 from .signatures.sig import sig as sig
 from .signatures.sig import sig_backprop as sig_backprop
-from .signatures.sig import sig_combine as sig_combine
-from .signatures.sig import sig_combine_backprop as sig_combine_backprop
 from .signatures.sig import sig_length as sig_length
 from .signatures.sig import signature as signature
 from .signatures.windows import sig_windows as sig_windows

@@ -25,7 +25,7 @@ from .log_signatures.join import log_sig_combine as log_sig_combine
 from .log_signatures.join import log_sig_join as log_sig_join
 from .log_signatures.log_sig import log_sig as log_sig
 from .log_signatures.log_sig import log_sig_length as log_sig_length
-from .log_signatures.log_sig import sig_to_log_sig as sig_to_log_sig
+from .log_signatures.logarithm import sig_to_log_sig as sig_to_log_sig
 from .log_signatures.preparation import clear_cache as clear_cache
 from .log_signatures.preparation import prepare_log_sig as prepare_log_sig
 from .log_signatures.preparation import set_cache_dir as set_cache_dir
@@ -34,11 +34,11 @@ from .log_signatures.windows import log_sig_windows as log_sig_windows
 from .paths.transform import transform_path as transform_path
 from .signatures.coefficients import extract_sig_coef as extract_sig_coef
 from .signatures.coefficients import sig_coef as sig_coef
+from .signatures.combine import sig_combine as sig_combine
 from .signatures.join import linear_sig as linear_sig
 from .signatures.join import sig_join as sig_join
 from .signatures.prefixes import sig_prefixes as sig_prefixes
 from .signatures.sig import sig as sig
-from .signatures.sig import sig_combine as sig_combine
 from .signatures.sig import sig_length as sig_length
 from .signatures.sig import signature as signature
 from .signatures.windows import sig_windows as sig_windows

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from emu import nvrtc
 
+from siglib._call.operation import OPERATIONS
+
 TOLERANCE = {"float64": 1e-11, "float32": 2e-4, "float16": 5e-3, "bfloat16": 4e-2}
 
 
@@ -82,3 +84,14 @@ def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
         "unaligned": unaligned,
         "big-endian": array.astype(array.dtype.newbyteorder(">")),
     }
+
+
+def operators(name: str) -> tuple[Any, Any, Any]:
+    """The declaration of an operation, and its two operators for torch's compiler."""
+    torch, declared = optional("torch"), OPERATIONS[name]
+    declared.operator_name()
+    return (
+        declared,
+        getattr(torch.ops.siglib, name).default,
+        getattr(torch.ops.siglib, f"{name}_backprop").default,
+    )

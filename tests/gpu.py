@@ -11,7 +11,7 @@ import pytest
 from emu import emulator, fake_cupy
 
 from siglib._call import backend as _backend
-from siglib._gpu import _launch, backends, window_plan
+from siglib._gpu import _launch, backends, constants, window_plan
 
 
 class Gpu:
@@ -42,7 +42,7 @@ def use_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     else:
         yield Gpu(importlib.import_module("cupy"), name)
     _backend._library_of_class.cache_clear()
-    backends._constants.clear()
+    constants._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
 
@@ -53,7 +53,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_launch, cache, {})
     monkeypatch.setattr(window_plan, "_plans", OrderedDict())
     _backend._library_of_class.cache_clear()
-    backends._constants.clear()
+    constants._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
 

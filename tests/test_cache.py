@@ -9,7 +9,7 @@ import pytest
 from gpu import Gpu
 
 import siglib
-from siglib._gpu import backends, window_plan
+from siglib._gpu import constants, window_plan
 from siglib._tables import lyndon_cache
 from siglib._tables.cache import TABLES, Cache
 
@@ -114,7 +114,7 @@ def test_clear_cache_empties_all(emulated: Gpu) -> None:
         siglib.log_sig(array, 3, method=2)
         siglib.sig_windows(array, 2, 4)
         siglib.IntervalSignature(array, 2).sig(20, 1)
-    caches = (lyndon_cache._cache.ring, TABLES.ring, backends._constants.ring, window_plan._plans)
+    caches = (lyndon_cache._cache.ring, TABLES.ring, constants._constants.ring, window_plan._plans)
     assert all(caches)
     siglib.clear_cache()
     assert not any(caches)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 from cases import random_paths, transforms
-from checking import assert_close, assert_same_bits, layouts, optional
+from checking import assert_close, assert_same_bits, layouts, operators, optional
 from golden import Case, cases
 from reference_coefficients import coefficients, coefficients_gradient, prefixes
 
@@ -435,15 +435,15 @@ def test_operator() -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     torch = optional("torch")
     options = {"time_aug": True, "lead_lag": False, "end_time": 2.0, "n_jobs": 1, "words": "0,2;;1"}
-    siglib.signatures.coefficients.operations.sig_coef.register_operator()
+    _, forward, backward = operators("sig_coef")
     path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
     for prefixes_too in (False, True):
         options["prefixes"] = prefixes_too
-        torch.library.opcheck(torch.ops.siglib.sig_coef.default, (path,), options)
+        torch.library.opcheck(forward, (path,), options)
         out = siglib.sig_coef(path.detach(), [(0, 2), (), (1,)], time_aug=True, end_time=2.0, prefixes=prefixes_too)
         torch.library.opcheck(
-            torch.ops.siglib.sig_coef_backprop.default,
-            (torch.rand_like(out), out if prefixes_too else out.new_empty(0), path.detach()),
+            backward,
+            (torch.rand_like(out), out if prefixes_too else out.new_empty(0), path.detach(), 1),
             options,
             test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 from cases import random_paths
-from checking import assert_close, assert_same_bits, optional
+from checking import assert_close, assert_same_bits, operators, optional
 from correction_cases import SIZES, kinds, make
 from golden import Case, cases
 from reference_correction import corrected_signature
@@ -294,7 +294,9 @@ def test_torch_compile_and_vmap(rng: np.random.Generator) -> None:
     assert_close(torch.compile(call, fullgraph=True, backend="aot_eager")(path, correction), expected.detach().numpy())
     assert_close(torch.func.vmap(call)(path, correction), expected.detach().numpy())
     assert_close(torch.func.vmap(call, (0, None))(path, correction[0]), call(path, correction[0]).detach().numpy())
-    torch.library.opcheck(torch.ops.siglib.sig_corrected.default, (path, correction, 3))
+    options = (3, False, False, 1.0, False, 1)
+    _, forward, _ = operators("sig")
+    torch.library.opcheck(forward, (path, correction, *options))
 
 
 PATH = np.ones((3, 5, 2))

@@ -12,7 +12,7 @@ from gpu import Gpu, tensors_on_gpu
 from reference_correction import corrected_signature
 
 import siglib
-from siglib._gpu import corrected_backprop as launcher
+from siglib._gpu import corrected_signature_backprop as launcher
 
 TIME: dict[str, Any] = {"time_aug": True, "end_time": 1.5}
 # (dimension, degree, highest level of the correction): letters compiled in and not, one level of partial results and

@@ -169,7 +169,7 @@ PLACES = {module_name(source): source for source in SOURCES}
 # A folder imports from itself and from those before it.
 ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "kernels", "streams"]
 # Frameworks are looked for here only.
-GUESTS = {"backend", "torch", "torch_operator", "tracing"}
+GUESTS = {"backend", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

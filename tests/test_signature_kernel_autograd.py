@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import reference_kernels as reference
 from cases import random_paths
-from checking import assert_close, assert_same_bits, optional
+from checking import assert_close, assert_same_bits, operators, optional
 from kernel_cases import Quadratic, options_of_all_kinds
 
 import siglib
-from siglib.kernels import operations as _kernel_operations
+from siglib.kernels.problem import Problem
 
 PARAMETERS = [
     (siglib.ScaledLinearKernel, (0.8,)),
@@ -142,13 +142,13 @@ def test_numpy_paths_and_tensor_parameters(rng: np.random.Generator) -> None:
 def test_only_wanted_gradients_are_computed(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = optional("torch")
     asked = []
-    pull = _kernel_operations.Problem.pull
+    pull = Problem.pull
 
     def spy(self: Any, derivs: Any, x: Any, y: Any, layout: int, log: bool, *wanted: bool) -> Any:
         asked.append((layout, *wanted))
         return pull(self, derivs, x, y, layout, log, *wanted)
 
-    monkeypatch.setattr(_kernel_operations.Problem, "pull", spy)
+    monkeypatch.setattr(Problem, "pull", spy)
     x, y = (torch.tensor(random_paths(rng, 2, 4, 2)) for _ in range(2))
     sigma = torch.tensor(0.5, requires_grad=True)
     learned = siglib.RBFKernel(sigma)
@@ -252,15 +252,13 @@ def test_user_kernels_break_the_graph(rng: np.random.Generator) -> None:
 def test_kernel_operators(name: str, requires_grad: bool, scaling: str | None, rng: np.random.Generator) -> None:
     """All checks that torch has for operators, for those that the compiler sees, and for their gradients."""
     torch = optional("torch")
-    operation = getattr(_kernel_operations, name)
-    operation.register_operator()
-    forward = getattr(torch.ops.siglib, name).default
-    backward = getattr(torch.ops.siglib, f"{name}_backprop").default
+    operation, forward, backward = operators(name)
     x, y = (torch.tensor(random_paths(rng, 2, n, 2), requires_grad=requires_grad) for n in (4, 3))
     parameters = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=requires_grad)
     options: dict[str, Any] = {
         "static_kernel": 0, "same": False, "equal": False, "order1": 1, "order2": 0, "order": 0, "time_aug": True, "lead_lag": False,
-        "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1,
+        "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1, "given": None,
+        "total": True,
     }  # fmt: skip
     options |= {scaling: True} if scaling else {}
     torch.library.opcheck(forward, (x, y, parameters), options)

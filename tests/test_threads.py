@@ -17,9 +17,9 @@ import pytest
 from cases import random_paths
 from checking import assert_close, assert_same_bits
 from gpu import Gpu
-from siglib.streams.interval_table import Intervals
 
 import siglib
+from siglib.streams.interval_table import Intervals
 
 # The points of a stream are k * STEP: the signature between two of them follows from their numbers, without rounding.
 STEP = np.array([1.0, 2.0])

@@ -1,5 +1,6 @@
 """PyTorch: tensors in and out, gradients, torch.func, torch.compile, and that second derivatives are never silently wrong."""
 
+import inspect
 import itertools
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from checking import TOLERANCE, assert_close, assert_same_bits, optional
+from checking import TOLERANCE, assert_close, assert_same_bits, operators, optional
 
 import siglib
+from siglib._call.operation import OPERATIONS as DECLARED
 
 torch: Any = optional("torch")
 
@@ -117,10 +119,7 @@ def run_python(code: str) -> str:
 
 
 def test_every_differentiable_function_is_tested() -> None:
-    public = {
-        name for name in vars(siglib) if not name.startswith("_") and hasattr(vars(siglib)[name], "register_operator")
-    }
-    assert {operation.name for operation in OPERATIONS} == (public - {"signature"}) | KERNELS
+    assert {operation.name for operation in OPERATIONS} == DECLARED.keys()
 
 
 # Values
@@ -548,18 +547,20 @@ def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
         pytest.skip(
             "its operator takes other arguments: see test_signature_kernel_autograd.py and test_coefficients.py"
         )
-    getattr(siglib, operation.name).register_operator()
-    forward = getattr(torch.ops.siglib, operation.name).default
-    backward = getattr(torch.ops.siglib, f"{operation.name}_backprop").default
+    declared, forward, backward = operators(operation.name)
     tensors = operation.tensors(requires_grad=requires_grad)
-    torch.library.opcheck(forward, (*tensors, *operation.numbers), operation.options)
+    bound = inspect.signature(getattr(siglib, operation.name)).bind(*tensors, *operation.numbers, **operation.options)
+    bound.apply_defaults()
+    options = [bound.arguments[name] for name in declared.options]
+    arrays = [bound.arguments[name] for name in declared.names]
+    torch.library.opcheck(forward, (*arrays, *options))
     out = operation(*tensors).detach()
-    saved = [tensor.detach() for tensor in tensors]
-    if "Tensor out" in str(backward._schema):
+    saved = [None if array is None else array.detach() for array in arrays]
+    if declared.keeps_out:
         saved = [out, *saved]
     tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-    arguments = (torch.rand_like(out), *saved, *operation.numbers)
-    torch.library.opcheck(backward, arguments, operation.options, test_utils=tests)
+    needs = sum(1 << i for i, array in enumerate(arrays) if array is not None)
+    torch.library.opcheck(backward, (torch.rand_like(out), *saved, needs, *options), test_utils=tests)
 
 
 @operations

@@ -16,7 +16,7 @@ digits in float32 takes `on.double()` for its work.
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -65,8 +65,13 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
 
     Raises TypeError for arrays of several libraries, devices or dtypes, and for what is no array of real numbers.
     """
+    return backend_of(arrays, arrays.values())
+
+
+def backend_of(names: Iterable[str], arrays: Collection[Array]) -> tuple[Any, ...]:
+    """The same for arrays and their names apart."""
     dtype = None
-    for value in arrays.values():
+    for value in arrays:
         if type(value) is not np.ndarray or not value.flags.aligned or (dtype is not None and value.dtype is not dtype):
             break
         dtype = value.dtype
@@ -74,15 +79,16 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
         # The way that nearly every NumPy call takes: plain arrays of one kernel format.
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
-            return (on, *arrays.values())
-    libraries = {library_of(value) for value in arrays.values()}
+            return (on, *arrays)
+    named = dict(zip(names, arrays, strict=True))
+    libraries = {library_of(value) for value in arrays}
     if libraries == {"numpy"}:
-        return _numpy_backend_for(arrays)
+        return _numpy_backend_for(named)
     if libraries == {"torch"}:
-        return _torch_backend_for(arrays)
+        return _torch_backend_for(named)
     if libraries == {"cupy"}:
-        return _cupy_backend_for(arrays)
-    raise refusal(arrays)
+        return _cupy_backend_for(named)
+    raise refusal(named)
 
 
 def refusal(arrays: dict[str, Array]) -> TypeError:
@@ -161,7 +167,7 @@ def numbers_for(on: Any, numbers: Any) -> Any:
     numbers = numbers.detach()
     if not _is_on_gpu(numbers):
         return numbers.numpy()
-    if not on.on_gpu or (numbers.device.index or 0) != on.device:
+    if (numbers.device.index or 0) != on.device:
         raise TypeError(f"parameters of the static kernel are on {numbers.device}, and the paths are not")
     return on.from_torch(numbers)
 
@@ -209,6 +215,9 @@ def device_of(array: Array) -> Any:
     return array.device if library_of(array) == "cupy" else nullcontext()
 
 
+_NOTHING = {(n, dtype): np.empty((0,) * n, dtype) for n in (1, 2) for dtype in ("float32", "float64")}
+
+
 class _CpuBackend:
     """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host.
 
@@ -218,7 +227,9 @@ class _CpuBackend:
     xp = np  # the module whose arrays `view` gives
     solves_by_levels = False  # which tables the kernels of log-signatures take
     block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
-    on_gpu = False  # then looking at a number means waiting for it
+    can_look = True  # whether looking at a number means no waiting
+    keeps_views = True  # what objects keep of tensors: views that kernels read, or tensors
+    device = None  # number of the GPU
     _current = nullcontext()
 
     def __init__(self, dtype: Any, result_dtype: Any) -> None:
@@ -239,6 +250,10 @@ class _CpuBackend:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
         return function(*args)
 
+    def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """What stands for an array that kernels do not read, of so many axes."""
+        return _NOTHING[len(shape), dtype]
+
     def scratch(self, shape: tuple[int, ...]) -> Any:
         """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
         return np.empty(shape, self.dtype_name)
@@ -246,6 +261,10 @@ class _CpuBackend:
     def view(self, array: Array) -> Any:
         """What kernels read or write: a NumPy view of the same memory."""
         raise NotImplementedError
+
+    def from_torch(self, tensor: Any) -> Any:
+        """The same for tensors, whatever library the call is of."""
+        return tensor.numpy()
 
     def rows(self, array: Array, n_axes: int = 1) -> Any:
         """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
@@ -366,11 +385,17 @@ def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
 def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     tensors, result_dtype = torch_tensors(arrays)
     refuse_traced(arrays)
-    if _is_on_gpu(tensors[0]):
-        cupy = _gpu_package().require_cupy(_describe(arrays))
-        on = _gpu_package().torch_backend(cupy, tensors[0].device, tensors[0].dtype, result_dtype)
+    return backend_of_tensors(arrays, tensors, result_dtype)
+
+
+def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtype: Any) -> tuple[Any, ...]:
+    """The backend for tensors that `torch_tensors` made, and the tensors as it computes with them."""
+    first = tensors[0]
+    if _is_on_gpu(first):
+        cupy = _gpu_package().require_cupy(_describe(dict(zip(names, tensors, strict=True))))
+        on = _gpu_package().torch_backend(cupy, first.device, first.dtype, result_dtype)
     else:
-        on = _torch_cpu_backend(tensors[0].dtype, result_dtype)
+        on = _torch_cpu_backend(first.dtype, result_dtype)
     return (on, *(_readable(tensor.detach()) for tensor in tensors))
 
 

@@ -6,11 +6,13 @@ another number, and kernels trust their numbers.
 
 import operator
 import os
+from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._tables.sizes import augmented_dimension
 from .tracing import settled
 
 _forked = False
@@ -99,25 +101,85 @@ def as_n_jobs(n_jobs: Any) -> int:
     return as_int("n_jobs", n_jobs, -(2**31))
 
 
-def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> tuple[bool, bool, float]:
-    """The options of a path's transforms, in the order in which kernels take them."""
-    if time_aug is False and lead_lag is False and type(end_time) is float:
-        return False, False, end_time
-    return as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag), as_float("end_time", end_time)
+class Transform(NamedTuple):
+    """What is done to a path before anything else, as every kernel takes it."""
+
+    time_aug: bool
+    lead_lag: bool
+    end_time: float
+
+    @classmethod
+    def of(cls, options: Any) -> "Transform":
+        """The transform that the clean options of a call ask for."""
+        return cls(options.time_aug, options.lead_lag, options.end_time)
+
+    def width(self, dimension: int) -> int:
+        """Number of channels of a path that has `dimension` of them before."""
+        return augmented_dimension(dimension, self.time_aug, self.lead_lag)
 
 
-def is_empty(correction: Any) -> bool:
-    """Whether there is nothing to correct: None, or an array without numbers."""
-    if correction is None:
-        return True
-    if isinstance(correction, (list, tuple)):
-        return len(correction) == 0
-    return 0 in getattr(correction, "shape", (1,))
+def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> Transform:
+    """The options of a path's transforms."""
+    return Transform(as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag), as_float("end_time", end_time))
 
 
-def check_no_variant(stream: Any, correction: Any) -> None:
-    """For operations that have these options for their documentation alone: see `_variants.py`."""
-    if stream is not False:
-        raise ValueError("stream is an argument of siglib.sig and siglib.log_sig, not of this operator")
-    if not is_empty(correction):
-        raise ValueError("correction is an argument of siglib.sig and siglib.log_sig, not of this operator")
+def as_count(name: str, value: Any) -> int:
+    """An integer of at least 0."""
+    return value if type(value) is int and value >= 0 else as_int(name, value, 0)
+
+
+def as_positive(name: str, value: Any) -> int:
+    """An integer of at least 1."""
+    return value if type(value) is int and value >= 1 else as_int(name, value, 1)
+
+
+def as_any_int(name: str, value: Any) -> int:
+    """An integer that 64 bits hold."""
+    return as_int(name, value, -(2**63))
+
+
+def as_text(name: str, value: Any) -> str:
+    """A text of our own, such as encoded words."""
+    return value
+
+
+def as_valid_n_jobs(name: str, n_jobs: Any) -> int:
+    """`n_jobs` as an int that leaves a thread; see `as_n_threads`, which says how many, where the threads start."""
+    if type(n_jobs) is int and n_jobs == 1:
+        return 1
+    n_jobs = as_n_jobs(n_jobs)
+    as_n_threads(n_jobs)
+    return n_jobs
+
+
+class Meaning(NamedTuple):
+    """What an option means: how a value that a caller gives becomes clean, and how torch's operators pass it on."""
+
+    clean: Callable[[str, Any], Any]
+    plain: Callable[[str, Any], Any]  # the value of an operator's schema; what it may be is asked where it runs
+    schema: str
+
+
+COUNT = Meaning(as_count, as_any_int, "SymInt")
+POSITIVE = Meaning(as_positive, as_any_int, "SymInt")
+INTEGER = Meaning(as_any_int, as_any_int, "SymInt")
+FLAG = Meaning(as_bool, as_bool, "bool")
+NUMBER = Meaning(as_float, as_float, "float")
+TEXT = Meaning(as_text, as_text, "str")
+
+# One meaning for each name, in the whole package. An operation that needs another one says so in its declaration.
+MEANINGS = {
+    "dimension": POSITIVE,
+    "degree": COUNT,
+    "time_aug": FLAG,
+    "lead_lag": FLAG,
+    "end_time": NUMBER,
+    "scalar_term": FLAG,
+    "prepend": FLAG,
+    "prefixes": FLAG,
+    "window": COUNT,
+    "stride": POSITIVE,
+    "method": COUNT,
+    "words": TEXT,
+    "n_jobs": Meaning(as_valid_n_jobs, as_any_int, "SymInt"),
+}

@@ -1,30 +1,14 @@
 """Operators for PyTorch's compiler: `torch.ops.siglib.<name>` and `<name>_backprop`, registered at their first use.
 
-Torch knows an operator by its schema (the parameters of the public function, all by position or name), its body, a
-shape rule for tensors without data, its derivative, and a rule for vmap. All of it comes from a `TorchOperation`.
+Torch knows an operator by its schema (arrays, then all options, by position), its body, a shape rule for tensors
+without data, its derivative, and a rule for vmap. All of it comes from the declaration of the operation.
 """
 
-import functools
-import inspect
 import sys
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .backend import torch_tensors
-from .options import as_bool, as_float, as_int
-from .tracing import untraceable
-
-# How an option is written in a schema, by its annotation; anything else is a tensor without a gradient (`correction`).
-_SCHEMA_TYPES = {int: "SymInt", bool: "bool", float: "float", str: "str"}
-# What makes an option the plain value that a schema wants, np.int64(3) -> 3, or raises what the operation would raise.
-_PLAIN: dict[Any, Callable[[str, Any], Any]] = {
-    int: functools.partial(as_int, minimum=-(2**63)),
-    bool: as_bool,
-    float: as_float,
-    str: lambda name, value: value,
-}
+from .torch_vmap import batched, batched_backprop
 
 
 class Operators(NamedTuple):
@@ -35,86 +19,129 @@ class Operators(NamedTuple):
     library: Any  # torch forgets the operators when this is collected
 
 
-def plain_casts(options: list[inspect.Parameter]) -> dict[str, Callable[[str, Any], Any]]:
-    """What makes options the values that schemas want, by name."""
-    return {p.name: _PLAIN.get(p.annotation, _as_tensor) for p in options}
-
-
-def _as_tensor(name: str, value: Any) -> Any:
-    """An option that is an array of integers, or None."""
-    torch: Any = sys.modules["torch"]
-    if value is None or isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, (list, tuple, range)):
-        items = [
-            _as_tensor(name, item) if isinstance(item, (list, tuple, np.ndarray, np.generic)) else item
-            for item in value
-        ]
-        if any(isinstance(item, torch.Tensor) for item in items):
-            return torch.stack([torch.as_tensor(item, device="cpu") for item in items])
-        return torch.as_tensor(items, device="cpu")
-    if not isinstance(value, np.ndarray):
-        value = np.asarray(value)
-        if value.dtype == object:
-            raise RuntimeError(untraceable("torch", name))
-    return torch.as_tensor(value, device="cpu")
+def bits(needs: Any) -> int:
+    """Which gradients are wanted, as one bit for each array."""
+    return sum(1 << i for i, need in enumerate(needs) if need)
 
 
 def register(operation: Any) -> Operators:
-    """Define the two operators of a `TorchOperation`."""
+    """Define the two operators of an operation."""
     torch: Any = sys.modules["torch"]
     library = torch.library.Library("siglib", "FRAGMENT")
-    n = operation.n_arrays
+    n, n_saved = operation.n_arrays, operation.n_arrays + bool(operation.keeps_out)
+    schemas = [f"{meaning.schema} {name}" for name, meaning in operation.meaning]
 
-    def define(name: str, inputs: list[str], results: str, body: Any, fake: Any, batched: Any) -> Any:
-        parameters = inputs + [_schema(option) for option in operation.options]
-        library.define(f"{name}({', '.join(parameters)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
+    def define(name: str, inputs: list[str], results: str, body: Any, fake: Any, batch: Any) -> Any:
+        library.define(f"{name}({', '.join(inputs + schemas)}) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
         library.impl(name, body, "CompositeExplicitAutograd")
         operator = getattr(torch.ops.siglib, name).default
 
         def batching_rule(info: Any, in_dims: Any, *inputs: Any) -> Any:
-            return batched(operator, info, in_dims, inputs)
+            return batch(operator, info, in_dims, inputs)
 
         torch.library.register_fake(operator, fake, lib=library)
         torch.library.register_vmap(operator, batching_rule, lib=library)
         return operator
 
+    def named(options: Any) -> dict[str, Any]:
+        return dict(zip(operation.options, options, strict=True))
+
+    def known(options: Any) -> Any:
+        """Options for sizes, without their numbers where they are tensors."""
+        pairs = zip(operation.meaning, options, strict=True)
+        values = [v if m.schema == "Tensor?" else m.clean(name, v) for (name, m), v in pairs]
+        return operation.Options._make(values)
+
+    # Forward
+
+    def forward(*inputs: Any) -> Any:
+        return operation.compute(inputs[:n], operation.clean(named(inputs[n:])))
+
     def fake(*inputs: Any) -> Any:
-        _, dtype = torch_tensors(dict(zip(operation.array_names[: operation.n_shared], inputs, strict=False)))
-        shape = operation.shape(*(array.shape for array in inputs[:n]), **operation.named(inputs[n:]))
+        there = {k: v for k, v in zip(operation.shared_names, inputs, strict=False) if v is not None}
+        _, dtype = torch_tensors(there)
+        shapes = [None if array is None else tuple(array.shape) for array in inputs[: operation.n_shared]]
+        shape = operation.sizes(known(inputs[n:]), *shapes)[0]
         return torch.empty(shape, dtype=dtype, device=inputs[0].device)
 
-    def fake_backprop(derivs: Any, *inputs: Any) -> Any:
-        arrays = inputs[: len(operation.saved_names)][-n:]
-        wanted = operation.wanted(inputs[len(operation.saved_names)]) if operation.selective else (True,) * n
-        return operation.one_or_all(
-            tuple(a.new_empty(a.shape if want else 0) for a, want in zip(arrays, wanted, strict=True))
+    def rule(operator: Any, info: Any, in_dims: Any, inputs: Any) -> Any:
+        options = inputs[n:]
+        return batched(
+            operation, lambda *tensors: operator(*tensors, *options), info, in_dims[:n], inputs[:n], known(options)
         )
 
-    def tensors(names: list[str]) -> list[str]:
-        return [f"Tensor {name}" for name in names]
+    # Backward: derivatives, the result if it is kept, the arrays, which gradients are wanted, options
 
-    forward = define(
-        operation.name, tensors(operation.array_names), "Tensor", operation.forward, fake, operation.batched
-    )
-    backprop = define(
+    def split(inputs: Any) -> tuple[Any, Any, tuple[bool, ...], Any]:
+        """The result or None, the arrays, what is wanted, options."""
+        saved, options = inputs[:n_saved], inputs[n_saved + 1 :]
+        needs = tuple(bool(inputs[n_saved] >> i & 1) for i in range(n))
+        return (saved[0] if operation.keeps_out else None), saved[-n:], needs, options
+
+    def one_or_all(gradients: Any) -> Any:
+        return gradients[0] if n == 1 else tuple(gradients)
+
+    def backprop(derivs: Any, *inputs: Any) -> Any:
+        out, arrays, needs, options = split(inputs)
+        o = operation.clean(named(options))
+        more, names = ((derivs, out), ("derivs", "out")) if operation.keeps(o) else ((derivs,), ("derivs",))
+        on, found = operation.dispatch(names, more, arrays)
+        derivs, out = found[0], found[1] if len(more) == 2 else None
+        found = found[len(more) :]
+        sizes = operation.known_sizes(o, *operation.shapes_of(found))
+        results = operation.pulled(on, needs, derivs, out, o, sizes, found)
+        # Operators give tensors only: an empty one stands for no gradient.
+        return one_or_all([derivs.new_empty(0) if result is None else result for result in results])
+
+    def fake_backprop(derivs: Any, *inputs: Any) -> Any:
+        _, arrays, needs, _ = split(inputs)
+        pairs = zip(arrays, needs, strict=True)
+        return one_or_all([derivs.new_empty(0) if not w or a is None else a.new_empty(a.shape) for a, w in pairs])
+
+    def backprop_rule(operator: Any, info: Any, in_dims: Any, inputs: Any) -> Any:
+        derivs, rest = inputs[0], inputs[1:]
+        out, arrays, needs, options = split(rest)
+        bits = rest[n_saved]
+
+        def call(derivs: Any, out: Any, *arrays: Any) -> Any:
+            results = operator(derivs, *([out] if operation.keeps_out else []), *arrays, bits, *options)
+            return (results,) if n == 1 else results
+
+        out_dim = (in_dims[1],) if operation.keeps_out else (None,)
+        dims = (in_dims[0], *out_dim, *in_dims[1 + n_saved - n : 1 + n_saved])
+        results, where = batched_backprop(operation, call, info, dims, (derivs, out, *arrays), needs)
+        return one_or_all(results), one_or_all(where)
+
+    tensors = [f"Tensor? {a.rstrip('?')}" if a.endswith("?") else f"Tensor {a}" for a in operation.arrays]
+    saved = ["Tensor out"] * bool(operation.keeps_out) + tensors
+    whole = define(operation.name, tensors, "Tensor", forward, fake, rule)
+    gradient = define(
         f"{operation.name}_backprop",
-        tensors(["derivs", *operation.saved_names]) + ["int needs"] * operation.selective,
+        ["Tensor derivs", *saved, "int needs"],
         "Tensor" if n == 1 else f"({', '.join(['Tensor'] * n)})",
-        operation.backprop,
+        backprop,
         fake_backprop,
-        operation.batched_backprop,
+        backprop_rule,
     )
+
+    # Derivatives
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.options = inputs[n:]
+        if operation.keeps_out and not operation.keeps(known(ctx.options)):
+            output = output.detach().new_empty(0)
+        ctx.save_for_backward(*[output] * bool(operation.keeps_out), *inputs[:n])
 
     def backward(ctx: Any, derivs: Any) -> Any:
-        return operation.gradients(ctx, ctx.saved_tensors, backprop, derivs)
+        needs = ctx.needs_input_grad[:n]
+        results = gradient(derivs, *ctx.saved_tensors, bits(needs), *ctx.options)
+        results = (results,) if n == 1 else results
+        found = (result if need else None for result, need in zip(results, needs, strict=True))
+        return (*found, *(None for _ in ctx.options))
 
-    torch.library.register_autograd(forward, backward, setup_context=operation.save, lib=library)
-    torch.library.register_autograd(backprop, operation.no_second_derivative, lib=library)
-    return Operators(forward, backprop, library)
+    def no_second_derivative(*_: Any) -> Any:
+        raise RuntimeError(f"second derivatives of siglib.{operation.name} are not implemented")
 
-
-def _schema(parameter: inspect.Parameter) -> str:
-    kind = _SCHEMA_TYPES.get(parameter.annotation, "Tensor?")
-    default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
-    return f"{kind} {parameter.name}{default}"
+    torch.library.register_autograd(whole, backward, setup_context=save, lib=library)
+    torch.library.register_autograd(gradient, no_second_derivative, lib=library)
+    return Operators(whole, gradient, library)

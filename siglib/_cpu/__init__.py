@@ -2,9 +2,15 @@
 
 `SIGLIB_CPU=baseline|avx2|avx512` overrides the choice. Every kernel takes one floating type; `kernels[dtype]` is the
 namespace of kernel modules specialised for it: `kernels["float64"].signature.sig(...)`.
+
+Where a call has to be planned first, cut or taken apart, `<topic>.py` beside `<topic>.pyx` does that: its functions
+stand in front of the compiled ones, and get all of those of their floating type as `loops`. The arguments behind that
+are those of `_gpu/<topic>.py`.
 """
 
+import functools
 import importlib
+import inspect
 import os
 from types import SimpleNamespace
 
@@ -23,6 +29,8 @@ _MODULES = (
     "log_join",
     "signature_kernel",
 )
+# Topics with a Python module in front.
+_PLANNED = ("corrected_signature", "windows", "coefficients", "signature_kernel")
 _C_NAMES = {"float64": "double", "float32": "float"}
 
 
@@ -53,7 +61,21 @@ def load(instruction_set: str) -> dict[str, SimpleNamespace]:
                 name: function[c_name] for name, function in vars(module).items() if hasattr(function, "__signatures__")
             }
             setattr(spaces[dtype], stem, SimpleNamespace(**functions))
-    return spaces
+    return {dtype: _planned(loops) for dtype, loops in spaces.items()}
+
+
+def _planned(loops: SimpleNamespace) -> SimpleNamespace:
+    """The kernels of one floating type, with what plans their calls in front."""
+    space = SimpleNamespace(**vars(loops))
+    for topic in _PLANNED:
+        module = importlib.import_module(f"{__name__}.{topic}")
+        functions = {
+            name: functools.partial(function, loops)
+            for name, function in vars(module).items()
+            if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+        }
+        setattr(space, topic, SimpleNamespace(**vars(getattr(loops, topic)) | functions))
+    return space
 
 
 instruction_set = _choose()

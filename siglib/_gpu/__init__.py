@@ -33,17 +33,29 @@ class Kernels:
     def __getattr__(self, topic: str) -> "_Topic":
         if topic.startswith("_"):
             raise AttributeError(topic)
-        found = _Topic(importlib.import_module(f"{__name__}.{topic}"), self._call)
+        found = _Topic(topic, self._call)
         setattr(self, topic, found)
         return found
 
 
+def launcher(topic: str, name: str) -> Callable[..., Any]:
+    """A function of a topic. Gradients may have a module of their own."""
+    for module in (topic, f"{topic}_backprop") if name.endswith("_backprop") else (topic,):
+        try:
+            found = importlib.import_module(f"{__name__}.{module}")
+        except ModuleNotFoundError:
+            continue
+        if hasattr(found, name):
+            return getattr(found, name)
+    raise AttributeError(f"there is no {name} of {topic} for GPUs")
+
+
 class _Topic:
-    def __init__(self, module: Any, call: Callable[..., Any]) -> None:
-        self._module, self._call = module, call
+    def __init__(self, topic: str, call: Callable[..., Any]) -> None:
+        self._topic, self._call = topic, call
 
     def __getattr__(self, name: str) -> Any:
-        function, call = getattr(self._module, name), self._call
+        function, call = launcher(self._topic, name), self._call
 
         def kernel(*args: Any) -> Any:
             # Options come as the user gave them. NumPy's numbers would reach a kernel in another size than Python's.

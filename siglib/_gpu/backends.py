@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .._tables.cache import Cache
 from . import Kernels, require_cupy
+from .constants import constant
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
-
-_constants = Cache(2**30)
 
 
 class _GpuBackend:
@@ -27,7 +25,8 @@ class _GpuBackend:
 
     solves_by_levels = True  # which tables the kernels of log-signatures take
     block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
-    on_gpu = True
+    can_look = False  # looking at a number means waiting for it
+    keeps_views = False  # tensors know the streams that use their memory
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
@@ -49,24 +48,19 @@ class _GpuBackend:
         """A context in which CuPy computes where, and in the order, that the caller's library does."""
         raise NotImplementedError
 
+    def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """What stands for an array that kernels do not read, of so many axes."""
+        return self.xp.empty(shape, dtype)
+
     def scratch(self, shape: tuple[int, ...]) -> Any:
         """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
         with self.current():
             return self.xp.empty(shape, self.dtype_name)
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once.
-
-        `function` caches what it returns: new tables replace the copy.
-        """
-        tables = function(*args)
-        key = (self.device, function, *args)
-        known = _constants.get(key)
-        if known is None or known[0] is not tables:
-            with self.current():
-                known = tables, tuple(map(self.xp.asarray, tables))
-            _constants.put(key, known)
-        return known[1]
+        """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once."""
+        with self.current():
+            return constant(function, *args)
 
 
 class CupyBackend(_GpuBackend):

@@ -1,19 +1,79 @@
-"""Launchers of single coefficients; arguments as in `siglib/_cpu/coefficients.pyx`, but for the tables of words.
+"""Launchers of single coefficients; arguments as in `siglib/_cpu/coefficients.py`.
 
-Those are the ones of `siglib/_gpu/word_chains.py`: `chains` and `pieces` in main memory and, as `on_device` and
-`pieces_on_device`, on the GPU; `suffixes`; and for results their `columns`. Pieces are None for paths that are not cut.
+Words become chains (`word_chains.py`): those of the words and, for long paths that are cut in time, of their sub-words.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from .coefficients_backprop import sig_coef_backprop
+from . import word_chains
+from .coefficients_backprop import coefficients_backprop
 from .coefficients_chains import chunk_length, chunks_of, entries, join, n_increments, slabs
+from .constants import constant
 from .word_chains import Chains
 
 __all__ = ["sig_coef", "sig_coef_backprop"]
 
 
+class _Words(NamedTuple):
+    """The chains of words in main memory and on the GPU, and of their sub-words: None for paths that are not cut."""
+
+    chains: Chains
+    on_device: tuple[Any, ...]
+    pieces: Chains | None = None
+    pieces_on_device: tuple[Any, ...] | None = None
+    suffixes: Any = None
+
+
+def _words(length: int, text: str) -> _Words:
+    whole = word_chains.chains(text)
+    if length <= word_chains.CHUNK or whole.n_long:
+        return _Words(whole, constant(word_chains.chains, text))
+    return _Words(
+        whole,
+        constant(word_chains.chains, text),
+        word_chains.pieces(text),
+        constant(word_chains.pieces, text),
+        *constant(word_chains.suffixes, text),
+    )
+
+
 def sig_coef(
+    path: Any, words: str, prefixes: bool, out: Any, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
+) -> None:
+    """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
+    columns = constant(word_chains.columns, words, prefixes)
+    _coefficients(path, columns, *_words(path.shape[1], words), out, time_aug, lead_lag, end_time)
+
+
+def sig_coef_backprop(
+    path: Any,
+    words: str,
+    coefs: Any,
+    derivs: Any,
+    prefixes: bool,
+    out: Any,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> None:
+    """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
+    computed; derivs (batch, m): derivatives, of the words or, if `prefixes`, of all prefixes."""
+    coefficients_backprop(
+        path,
+        derivs[:, :0] if coefs is None else coefs,
+        None if coefs is None else constant(word_chains.prefix_columns, words)[0],
+        derivs,
+        constant(word_chains.columns, words, prefixes),
+        *_words(path.shape[1], words),
+        out,
+        time_aug,
+        lead_lag,
+        end_time,
+    )
+
+
+def _coefficients(
     path: Any,
     columns: tuple[Any, Any],
     chains: Chains,
@@ -25,7 +85,6 @@ def sig_coef(
     time_aug: bool,
     lead_lag: bool,
     end_time: float,
-    n_threads: int,
 ) -> None:
     """path (batch, length, dimension); out (batch, m), the columns of `columns`."""
     if out.size == 0:

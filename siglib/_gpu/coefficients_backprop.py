@@ -33,7 +33,7 @@ _SUMMED, _MOST_SUMMED_ROWS = 4096, 8
 _MOST_SCHEME = 1 << 30
 
 
-def sig_coef_backprop(
+def coefficients_backprop(
     path: Any,
     coefs: Any,
     coef_columns: Any,
@@ -48,7 +48,6 @@ def sig_coef_backprop(
     time_aug: bool,
     lead_lag: bool,
     end_time: float,
-    n_threads: int,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of entries at coef_columns, or
     (batch, 0): they are computed; derivs (batch, m): derivatives, of the entries at deriv_columns."""

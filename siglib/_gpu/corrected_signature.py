@@ -4,13 +4,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ._launch import c_type, empty, launch, most_shared
-from .corrected_backprop import sig_backprop
 from .path import strides, time_steps
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
 from .sizes import SCRATCH_BYTES, check_words
 from .tensor import index_type, multiply_chunks
-
-__all__ = ["sig", "sig_backprop"]
 
 # Levels of the tree for few letters, so that it fits into registers with what a correction of level 2 needs: dtype ->
 # letters -> levels. One less for higher levels.

@@ -3,7 +3,8 @@
 from typing import Any
 
 from ._launch import empty
-from .signature import sig, sig_backprop
+from .signature import sig
+from .signature_backprop import sig_backprop
 from .tensor import sig_combine, sig_combine_backprop
 
 

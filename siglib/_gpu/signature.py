@@ -4,12 +4,11 @@ from typing import Any
 
 from ._launch import c_type, empty, launch, most_shared, n_processors
 from .path import strides, time_steps
-from .signature_backprop import sig_backprop
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
 from .sizes import SCRATCH_BYTES
 from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
 
-__all__ = ["sig", "sig_backprop", "sig_combine", "sig_combine_backprop"]
+__all__ = ["sig", "sig_combine", "sig_combine_backprop"]
 
 # So many threads on each multiprocessor leave most of it idle.
 _FEW_THREADS = 256

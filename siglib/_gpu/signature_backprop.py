@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from . import chen
 from ._launch import USUAL_SHARED, c_type, empty, launch
 from .path import strides, time_steps
+from .signature import sig_of_chunks
 from .sizes import SCRATCH_BYTES, check_words, shared_bytes
 
 THREADS = 128
@@ -222,7 +223,6 @@ def _chunk_cotangents(
     path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: tuple[bool, bool, float]
 ) -> tuple[Any, Any]:
     """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
-    from .signature import sig_of_chunks  # which has our `sig_backprop` among its functions
 
     length = derivs.shape[1]
     chunks = empty((path.shape[0], rows.n_chunks, length), path)

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-from ._launch import empty, launch
-from .signature_kernel_backprop import add_paths, sig_kernel_backprop
+from ._launch import c_type, empty, launch
 from .signature_kernel_plan import Cells, cells_of, forward_plan, n_pairs_of, numbers_of
-
-__all__ = ["add_paths", "sig_kernel", "sig_kernel_backprop", "sig_kernel_grid"]
 
 
 def sig_kernel(
@@ -101,4 +98,16 @@ def _forward(
             *options,
         ),
         shared=n_warps * plan.bytes_of_warp,
+    )
+
+
+def add_paths(out: Any, index: Any, paths: Any) -> None:
+    """out[index[i]] += paths[i], in the order of i; out (n, size), paths (m, size), index (m) of int64."""
+    n, size = out.shape
+    launch(
+        "signature_kernel_sums.cu",
+        f"add_paths<{c_type(out)}>",
+        -(-out.size // 256),
+        256,
+        (out, index, paths, n, index.size, size),
     )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import signature_kernel_plan
-from ._launch import c_type, empty, launch
+from ._launch import empty, launch
 from .signature_kernel_plan import (
     FROM_CELLS,
     LINEAR,
@@ -153,15 +153,3 @@ def _sizes(cells: Cells, plan: Plan) -> tuple[int, int]:
         shift = cells.order1 - (plan.groups.bit_length() - 1)
         rows = (32 * plan.per_lane) >> shift
     return n_bands * rows * cells.dimension, (cells.n2 + points) * cells.dimension
-
-
-def add_paths(out: Any, index: Any, paths: Any) -> None:
-    """out[index[i]] += paths[i], in the order of i; out (n, size), paths (m, size), index (m) of int64."""
-    n, size = out.shape
-    launch(
-        "signature_kernel_sums.cu",
-        f"add_paths<{c_type(out)}>",
-        -(-out.size // 256),
-        256,
-        (out, index, paths, n, index.size, size),
-    )

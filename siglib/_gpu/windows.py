@@ -14,9 +14,6 @@ from .sizes import SCRATCH_BYTES
 from .tensor import template
 from .window_plan import WindowPlan, plan_for
 from .window_scans import increments, scan, scanned_rows
-from .windows_backprop import sig_windows_backprop
-
-__all__ = ["sig_windows", "sig_windows_backprop"]
 
 _THREADS = 256
 

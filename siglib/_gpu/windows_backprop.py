@@ -14,6 +14,7 @@ from .signature_backprop import THREADS, make_plan
 from .sizes import SCRATCH_BYTES, check_words
 from .window_plan import Slab, WindowPlan, plan_for
 from .window_scans import increments, scan, scanned_rows
+from .windows import sig_windows
 
 _THREADS = 256
 # Shared memory for what a block knows of its scans.
@@ -74,7 +75,6 @@ def sig_windows_backprop(
 
 def _total_derivs(path: Any, starts: np.ndarray, lasts: np.ndarray, order: np.ndarray, derivs: Any, degree: int) -> Any:
     """One channel: cotangents of the windows' total increments, (batch * n_windows, 1)."""
-    from .windows import sig_windows  # which has our `sig_windows_backprop` among its functions
 
     n = derivs.shape[0]
     total, g = empty((n, 1), path), empty((n, 1), path)

@@ -48,11 +48,9 @@ class GivenProblem(Problem):
             raise TypeError(f"{name} must return dtype {like.dtype}, as it was given, got {result.dtype}")
         if tuple(result.shape) != shape:
             raise ValueError(f"{name} must return shape {shape}, got {tuple(result.shape)}")
-        if self.on.on_gpu:
-            return self.on.xp.ascontiguousarray(
-                self.on.from_torch(result.detach()) if hasattr(result, "detach") else result
-            )
-        return np.ascontiguousarray(result.detach().numpy() if hasattr(result, "detach") else result)
+        return self.on.xp.ascontiguousarray(
+            self.on.from_torch(result.detach()) if hasattr(result, "detach") else result
+        )
 
     def as_given(self, array: Array) -> Array:
         """An array as the user's code wants it."""
@@ -163,11 +161,7 @@ class GivenProblem(Problem):
 
     def add(self, to: Any, index: Any, paths: Any) -> None:
         """to[index[i]] += paths[i], one after the other."""
-        if self.on.on_gpu:
-            index = self.on.xp.asarray(index)
-            self.kernels.add_paths(to.reshape(len(to), -1), index, paths.reshape(len(index), -1))
-        else:
-            np.add.at(to, index, paths)
+        self.kernels.add_paths(to.reshape(len(to), -1), self.on.xp.asarray(index), paths.reshape(len(index), -1))
 
 
 def _index_like(index: Any, paths: Array) -> Any:

@@ -11,20 +11,18 @@ it in every call, and a call that is being captured into a graph has no results:
 import math
 import sys
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .._call.backend import Array
-from .._call.torch import differentiable
+from .._call.indices import INDICES
+from .._call.operation import Operation
+from .._call.options import FLAG, INTEGER, Meaning
 from .._call.tracing import without_compiler
 from .given import GivenProblem
 from .options import kernel_shape
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
-
-
-def make_problem(gram: bool, *arrays: Any, given: Any, **options: Any) -> Problem:
-    return (Problem if given is None else GivenProblem)(gram, *arrays, given=given, **options)
 
 
 def _too_coarse(problem: Problem) -> str:
@@ -43,16 +41,9 @@ def warn(message: str) -> None:
 # Values
 
 
-def _forward(problem: Problem, return_grid: bool, normalize: bool, log: bool) -> Array:
-    out = problem.on.empty(problem.shape)
-    with problem.on.current():
-        _write(problem, problem.on.view(out), return_grid, normalize, log)
-    return problem.on.result(out)
-
-
 def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log: bool) -> None:
     """The results of a call to `view`, of their shape."""
-    on_gpu, xp = problem.on.on_gpu, problem.on.xp
+    xp = problem.on.xp
     if return_grid:
         view = view.reshape(problem.n_pairs, *problem.grid_shape)
         problem.grids(view)
@@ -68,7 +59,7 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
         view[:] = _logarithm(problem, view, exponent)
     else:
         mantissa = view
-        if on_gpu or exponent.any():
+        if not problem.on.can_look or exponent.any():
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
@@ -76,7 +67,7 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
 
 
 def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
-    if problem.on.on_gpu or np.isfinite(out).all():
+    if not problem.on.can_look or np.isfinite(out).all():
         return
     finite_paths = _have_finite_paths(problem).all()
     if not return_grid and _warn_of_cells(problem, ~np.isfinite(mantissa)):
@@ -116,7 +107,7 @@ def _warn_of_cells(problem: Problem, not_finite: Any) -> bool:
 
 def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
     """Every k(x, x) is positive, as a square."""
-    if problem.on.on_gpu:
+    if not problem.on.can_look:
         return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
@@ -128,7 +119,7 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log = problem.on.xp.log(mantissa, dtype=np.float64)
         log += exponent * math.log(2.0)
     right = problem.on.xp.isfinite(log)
-    if problem.on.on_gpu:
+    if not problem.on.can_look:
         log[~right] = np.nan
     elif not right.all():
         log[~right] = np.nan
@@ -172,7 +163,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         value = xp.ldexp(m.reshape(shape) / xp.sqrt(product), power)
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
-    if problem.on.on_gpu:
+    if not problem.on.can_look:
         value[~right] = np.nan
         return value.reshape(-1)
     if not right.all():
@@ -207,27 +198,9 @@ def _split(xp: Any, mantissa: Any, exponent: Any) -> tuple[Any, Any]:
 # Gradients
 
 
-def gradients(
-    problem: Problem,
-    needs: tuple[bool, bool, bool],
-    out: Array = None,
-    *,
-    total: bool = False,
-    return_grid: bool = False,
-    normalize: bool = False,
-    log: bool = False,
-) -> tuple[Any, ...]:
-    """Gradients with respect to both arrays of paths and the parameters; None where not needed.
-
-    `problem.derivs` are the derivatives with respect to the result of `_forward`, and `out` is this result. If `total`
-    and the paths are one array, the first gradient is that with respect to both arguments, and the second is zero.
-    """
-    with problem.on.current():
-        return _gradients(problem, needs, out, total, return_grid, normalize, log)
-
-
 def _gradients(
     problem: Problem,
+    derivs: Array,
     needs: tuple[bool, bool, bool],
     out: Array,
     total: bool,
@@ -235,9 +208,14 @@ def _gradients(
     normalize: bool,
     log: bool,
 ) -> tuple[Any, ...]:
+    """Gradients with respect to both arrays of paths and the parameters; None where not needed.
+
+    `derivs` are the derivatives with respect to the result, which is `out` if that is needed. If `total` and the paths
+    are one array, the first gradient is that with respect to both arguments, and the second is zero.
+    """
     on, x, y = problem.on, problem.x, problem.y
     left, right, numbers = needs
-    derivs = on.view(problem.derivs)
+    derivs = on.view(derivs)
     # Paths of equal numbers that are two arrays each have a gradient of their own.
     keep = total and problem.same and not return_grid
     layout = problem.layout if keep else (PAIRWISE if problem.layout == PAIRWISE else GRAM)
@@ -289,7 +267,7 @@ def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -
 
 def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
     """Three numbers, as a tensor where `like` is. From a GPU to main memory, that waits for the GPU."""
-    if not problem.on.on_gpu:
+    if isinstance(numbers, np.ndarray):
         return like.new_tensor(numbers)
     if like.is_cpu:
         with problem.on.current():
@@ -300,149 +278,101 @@ def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
     return out
 
 
-# The two operations. Under torch, `differentiable` stands in front of them.
+# The two operations
 
 
-def _vjp_of(gram: bool) -> Any:
-    def vjp(
-        derivs: Array,
-        out: Array,
-        path1: Array,
-        path2: Array,
-        parameters: Array,
-        *,
-        needs: Any,
-        normalize: bool,
-        log: bool,
-        **options: Any,
+def _fits(array: Any, shape: tuple[int, ...], o: Any) -> bool:
+    """Whether an array has a shape; that of a single pair may have an axis for it."""
+    found = tuple(getattr(array, "shape", ()))
+    return found == shape or (len(shape) == 2 * o.return_grid and found == (1, *shape))
+
+
+class _KernelOperation(Operation):
+    """Kernels with the static kernel's code and parameters.
+
+    `same`: path2 is path1; `equal`: both hold the same numbers; `total`: the gradients with respect to the same paths
+    are one, with respect to both arguments.
+    """
+
+    arrays = ("path1", "path2", "parameters")
+    n_numbers = 1
+    options = (
+        "static_kernel",
+        "same",
+        "equal",
+        "order1",
+        "order2",
+        "order",
+        "time_aug",
+        "lead_lag",
+        "end_time",
+        "n_jobs",
+        "return_grid",
+        "normalize",
+        "log",
+        "max_batch",
+        "given",
+        "total",
+    )
+    meanings = {
+        **dict.fromkeys(("static_kernel", "order1", "order2", "order", "max_batch"), INTEGER),
+        **dict.fromkeys(("same", "equal", "return_grid", "normalize", "log", "total"), FLAG),
+        "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
+    }
+    keeps_out = "normalize"
+    keeps_sizes = False
+    gram: ClassVar[bool]
+
+    def sizes(self, o: Any, path1: Any, path2: Any) -> tuple[Any, ...]:
+        options = {"order1": o.order1, "order2": o.order2, "lead_lag": o.lead_lag, "return_grid": o.return_grid}
+        return (kernel_shape(self.gram, path1, path2, **options),)
+
+    def problem(self, on: Any, o: Any, sizes: Any, path1: Array, path2: Array, parameters: Any) -> Problem:
+        kind = Problem if o.given is None else GivenProblem
+        return kind(self.gram, on, path1, path2, parameters, o, sizes[0])
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, *arrays: Any) -> None:
+        problem = self.problem(on, o, sizes, *arrays)
+        with on.current():
+            _write(problem, on.view(out), o.return_grid, o.normalize, o.log)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        if not _fits(derivs, sizes[0], o):
+            raise ValueError(f"derivs must have shape {sizes[0]}, that of the kernels, got {tuple(derivs.shape)}")
+        return derivs
+
+    def check_grid(self, k_grid: Any, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> None:
+        """ValueError unless `k_grid` has the shape of the grids of these paths."""
+        expected = self.sizes(o._replace(return_grid=True), path1, path2)[0]
+        if not _fits(k_grid, expected, o._replace(return_grid=True)):
+            shape = tuple(getattr(k_grid, "shape", ()))
+            raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, *arrays: Any
     ) -> tuple[Any, ...]:
-        problem = make_problem(gram, path1, path2, parameters, derivs, **options)
-        results = gradients(
-            problem, needs, out, total=True, return_grid=options["return_grid"], normalize=normalize, log=log
-        )
-        if results[2] is None:
-            return results
-        return (*results[:2], _as_tensor(problem, results[2], parameters))
-
-    return vjp
+        problem = self.problem(on, o, sizes, *arrays)
+        with on.current():
+            found = _gradients(problem, derivs, needs, out, o.total, o.return_grid, o.normalize, o.log)
+        return found if found[2] is None else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
 
 
-def _shape_of(gram: bool) -> Any:
-    def shape(
-        path1: tuple[int, ...],
-        path2: tuple[int, ...],
-        parameters: tuple[int, ...],
-        *,
-        static_kernel: int,
-        same: bool,
-        equal: bool,
-        order: int,
-        normalize: bool,
-        log: bool,
-        max_batch: int,
-        given: Any,
-        **options: Any,
-    ) -> tuple[int, ...]:
-        return kernel_shape(gram, path1, path2, **options)
+class _SigKernel(_KernelOperation):
+    name = "sig_kernel"
+    gram = False
 
-    return shape
+    def n_batched(self, *arrays: Array) -> int:
+        return 2
 
 
-@differentiable(
-    _vjp_of(False), _shape_of(False), n_arrays=3, needs_out="normalize", n_numbers=1, n_batched=2, selective=True
-)
-def sig_kernel(
-    path1: Array,
-    path2: Array,
-    parameters: Array,
-    *,
-    static_kernel: int,
-    same: bool,
-    equal: bool,
-    order1: int,
-    order2: int,
-    order: int,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    n_jobs: int,
-    return_grid: bool,
-    normalize: bool,
-    log: bool,
-    max_batch: int,
-    given: Any = None,
-) -> Array:
-    """`siglib.sig_kernel` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
-    both hold the same numbers."""
-    problem = make_problem(
-        False,
-        path1,
-        path2,
-        parameters,
-        static_kernel=static_kernel,
-        same=same,
-        equal=equal,
-        order1=order1,
-        order2=order2,
-        order=order,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        n_jobs=n_jobs,
-        return_grid=return_grid,
-        max_batch=max_batch,
-        given=given,
-    )
-    return _forward(problem, return_grid, normalize, log)
+class _SigKernelGram(_KernelOperation):
+    name = "sig_kernel_gram"
+    gram = True
+
+    def n_batched(self, *arrays: Array) -> int:
+        return 0
 
 
-@differentiable(
-    _vjp_of(True), _shape_of(True), n_arrays=3, needs_out="normalize", n_numbers=1, n_batched=0, selective=True
-)
-def sig_kernel_gram(
-    path1: Array,
-    path2: Array,
-    parameters: Array,
-    *,
-    static_kernel: int,
-    same: bool,
-    equal: bool,
-    order1: int,
-    order2: int,
-    order: int,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    n_jobs: int,
-    return_grid: bool,
-    normalize: bool,
-    log: bool,
-    max_batch: int,
-    given: Any = None,
-) -> Array:
-    """`siglib.sig_kernel_gram` with the static kernel's code and parameters; `same`: path2 is path1; `equal`:
-    both hold the same numbers."""
-    problem = make_problem(
-        True,
-        path1,
-        path2,
-        parameters,
-        static_kernel=static_kernel,
-        same=same,
-        equal=equal,
-        order1=order1,
-        order2=order2,
-        order=order,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
-        end_time=end_time,
-        n_jobs=n_jobs,
-        return_grid=return_grid,
-        max_batch=max_batch,
-        given=given,
-    )
-    return _forward(problem, return_grid, normalize, log)
-
-
-given_sig_kernel = without_compiler(sig_kernel)
-given_sig_kernel_gram = without_compiler(sig_kernel_gram)
+SIG_KERNEL, SIG_KERNEL_GRAM = _SigKernel(), _SigKernelGram()
+given_sig_kernel = without_compiler(SIG_KERNEL.__call__)
+given_sig_kernel_gram = without_compiler(SIG_KERNEL_GRAM.__call__)

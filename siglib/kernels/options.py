@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads, as_transform
+from .._call.options import as_bool, as_int, as_n_jobs, as_transform
 from .._call.shapes import check_batch, path_shape
 from .static_kernels import LinearKernel, StaticKernel
 
@@ -116,10 +116,7 @@ def kernel_shape(
     *,
     order1: int,
     order2: int,
-    time_aug: bool,
     lead_lag: bool,
-    end_time: float,
-    n_jobs: int,
     return_grid: bool,
 ) -> tuple[int, ...]:
     """Shape of the result, or an error for shapes that do not go together."""
@@ -129,8 +126,6 @@ def kernel_shape(
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got shapes {tuple(path1)} and {tuple(path2)}"
         )
-    _, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
-    as_n_threads(n_jobs)
     if gram:
         batch = (*batch1, *batch2)
     else:

@@ -1,6 +1,6 @@
 """One call of a signature kernel, from checked options to compiled kernels: values, grids, and the adjoint.
 
-A `Problem` holds the transformed paths, and which pairs of them are asked for (`layout`). Its three functions work on
+A `Problem` holds the transformed paths, and which pairs of them are asked for (`layout`). Its functions work on
 views of arrays, NumPy's or CuPy's; they are given the paths again, so that k(x, x) and k(y, y) of a normalisation come
 from the same code.
 `given.py` has the same three for static kernels that users wrote.
@@ -10,17 +10,13 @@ import math
 import threading
 from typing import Any
 
-import numpy as np
-
-from .._call.backend import Array, backend_for, numbers_for
-from .._call.options import as_n_threads
-from .._tables.sizes import augmented_dimension
-from .options import grid_length, kernel_shape, transformed_length
+from .._call.backend import Array, numbers_for
+from .._call.options import Transform, as_n_threads
+from ..paths.transform import transform_backprop
+from .options import grid_length, transformed_length
 
 # Which pairs of paths: row by row, every one of path1 with every one of path2, or path1 with itself, each pair once.
 PAIRWISE, GRAM, SYMMETRIC = 0, 1, 2
-_NOTHING = {name: np.empty((0, 0), name) for name in ("float32", "float64")}
-_NO_PARAMETERS = np.empty(0)
 # What kernels find on the way: see `sig_kernel` of `siglib/_cpu/signature_kernel.pyx`.
 NEGATIVE_BASE, OVERFLOW = 1, 2
 
@@ -48,104 +44,59 @@ def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
 
 
 class Problem:
-    """The pairs of one call. `derivs`, of a gradient, is one array that goes through the dispatch with the paths."""
+    """The pairs of one call: paths and parameters as the backend computes with them, and clean options."""
 
-    def __init__(
-        self,
-        gram: bool,
-        path1: Array,
-        path2: Array,
-        parameters: Any,
-        *derivs: Array,
-        static_kernel: int,
-        same: bool,
-        equal: bool,
-        order1: int,
-        order2: int,
-        order: int,
-        time_aug: bool,
-        lead_lag: bool,
-        end_time: float,
-        n_jobs: int,
-        return_grid: bool,
-        max_batch: int,
-        given: Any,
-    ) -> None:
-        # None in place of derivatives is a mistake, which the dispatch has an error for.
-        named = dict(zip(("derivs",), derivs, strict=False))
-        on, *found, path1, path2 = backend_for(**named, path1=path1, path2=path2)
+    def __init__(self, gram: bool, on: Any, path1: Array, path2: Array, parameters: Any, o: Any, shape: Any) -> None:
         self.on, self.kernels = on, on.kernels.signature_kernel
-        self.derivs = found[0] if found else None
-        self.shape1, self.shape2 = tuple(path1.shape), tuple(path2.shape)
-        self.shape = kernel_shape(
-            gram,
-            self.shape1,
-            self.shape2,
-            order1=order1,
-            order2=order2,
-            time_aug=time_aug,
-            lead_lag=lead_lag,
-            end_time=end_time,
-            n_jobs=n_jobs,
-            return_grid=return_grid,
-        )
-        self.is_single = len(self.shape) == 2 * return_grid
-        if found and not self.fits(found[0].shape, self.shape):
-            raise ValueError(f"derivs must have shape {self.shape}, that of the kernels, got {tuple(found[0].shape)}")
-        self.n_threads = as_n_threads(n_jobs)
-        self.time_aug, self.lead_lag = time_aug, lead_lag
-        self.length1 = transformed_length(self.shape1[-2], lead_lag)
-        self.length2 = transformed_length(self.shape2[-2], lead_lag)
-        self.dimension = augmented_dimension(self.shape1[-1], time_aug, lead_lag)
+        self.shape1, self.shape2, self.shape = tuple(path1.shape), tuple(path2.shape), shape
+        self.n_threads = as_n_threads(o.n_jobs)
+        self.transform = Transform.of(o)
+        self.length1 = transformed_length(self.shape1[-2], o.lead_lag)
+        self.length2 = transformed_length(self.shape2[-2], o.lead_lag)
+        self.dimension = self.transform.width(self.shape1[-1])
         self.n1, self.n2 = math.prod(self.shape1[:-2]), math.prod(self.shape2[:-2])
         self.n_pairs = self.n1 * self.n2 if gram else self.n1
         self.grid_shape = (
-            grid_length("path1", self.length1, order1),
-            grid_length("path2", self.length2, order2),
+            grid_length("path1", self.length1, o.order1),
+            grid_length("path2", self.length2, o.order2),
         )
         # Without equal orders k(x, y) and k(y, x) differ, and mirroring would be wrong.
-        self.same, self.equal = same, equal
-        self.layout = (SYMMETRIC if equal and order1 == order2 else GRAM) if gram else PAIRWISE
-        self.static_kernel, self.given, self.max_batch = static_kernel, given, max_batch
-        self.orders = (order1, order2, order)
+        self.same, self.equal = o.same, o.equal
+        self.layout = (SYMMETRIC if o.equal and o.order1 == o.order2 else GRAM) if gram else PAIRWISE
+        self.static_kernel, self.given, self.max_batch = o.static_kernel, o.given, o.max_batch
+        self.orders = (o.order1, o.order2, o.order)
         self.parameters = numbers_for(on, parameters)
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
-        self.x = self.transformed(path1, end_time)
-        self.y = self.x if equal else self.transformed(path2, end_time)
+        self.x = self.transformed(path1)
+        self.y = self.x if o.equal else self.transformed(path2)
 
-    def fits(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-        """Whether an argument has the expected shape; that of a single pair may have an axis for it."""
-        return tuple(shape) == expected or (self.is_single and tuple(shape) == (1, *expected))
-
-    def transformed(self, path: Array, end_time: float) -> Array:
+    def transformed(self, path: Array) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
         n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
         with self.on.current():
             path = path.reshape(n, length, dimension)
-        if not (self.time_aug or self.lead_lag):
+        if not (self.transform.time_aug or self.transform.lead_lag):
             return path
-        out = self.on.empty((n, transformed_length(length, self.lead_lag), self.dimension))
-        self.on.kernels.path.transform_path(
-            self.on.view(path), self.on.view(out), self.time_aug, self.lead_lag, end_time, self.n_threads
-        )
+        out = self.on.empty((n, transformed_length(length, self.transform.lead_lag), self.dimension))
+        self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), *self.transform, self.n_threads)
         return out
 
     def nothing(self, dtype: Any) -> Any:
         """What stands for an array that kernels do not read."""
-        return self.on.xp.empty((0, 0), dtype) if self.on.on_gpu else _NOTHING[dtype.name]
+        return self.on.nothing((0, 0), dtype.name)
 
     def no_parameters(self) -> Any:
-        return self.on.xp.empty(0) if self.on.on_gpu else _NO_PARAMETERS
+        return self.on.nothing((0,), "float64")
 
     def untransformed(self, gradient: Any, shape: tuple[int, ...]) -> Array:
         """The gradient with respect to the caller's paths, from that with respect to the transformed ones."""
         out = self.on.empty(shape)
         view = self.on.view(out).reshape(math.prod(shape[:-2]), *shape[-2:])
-        if self.time_aug or self.lead_lag:
-            self.on.kernels.path.transform_path_backprop(gradient, view, self.lead_lag, self.n_threads)
+        if self.transform.time_aug or self.transform.lead_lag:
+            transform_backprop(self.on, gradient, view, self.transform.lead_lag, self.n_threads)
         else:
             view[...] = gradient
-        return self.on.result(out)
+        return out
 
     def n_of(self, x: Array, y: Array, layout: int) -> int:
         return x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]

@@ -5,7 +5,7 @@ Options are checked here; `operations.py` has the operations that torch differen
 
 from typing import Any
 
-from .._call.backend import Array, hold_equal_numbers
+from .._call.backend import Array, backend_for, hold_equal_numbers
 from .._call.options import as_bool, as_n_jobs, as_transform
 from .._call.tracing import holds_numbers, is_compiling, without_compiler
 from . import operations
@@ -199,8 +199,8 @@ def sig_kernel(
         return_grid,
     )
     scaling = _scaling(options["return_grid"], normalize, log)
-    call = operations.sig_kernel if options["given"] is None else operations.given_sig_kernel
-    out = call(path1, path2, parameters, **scaling, **options)
+    call = operations.SIG_KERNEL if options["given"] is None else operations.given_sig_kernel
+    out = call(path1, path2, parameters, total=True, **scaling, **options)
     _warn_of_notes(static_kernel)
     return out
 
@@ -296,8 +296,8 @@ def sig_kernel_gram(
         return_grid,
     )
     scaling = _scaling(options["return_grid"], normalize, log)
-    call = operations.sig_kernel_gram if options["given"] is None else operations.given_sig_kernel_gram
-    out = call(path1, path2, parameters, **scaling, **options)
+    call = operations.SIG_KERNEL_GRAM if options["given"] is None else operations.given_sig_kernel_gram
+    out = call(path1, path2, parameters, total=True, **scaling, **options)
     _warn_of_notes(static_kernel)
     return out
 
@@ -468,15 +468,13 @@ def _backprop(
 ) -> tuple[Array | None, Array | None]:
     left_deriv, right_deriv = as_bool("left_deriv", left_deriv), as_bool("right_deriv", right_deriv)
     parameters, options = _options(False, path1, path2, *solver)
-    problem = operations.make_problem(gram, path1, path2, parameters, derivs, **options)
+    operation = operations.SIG_KERNEL_GRAM if gram else operations.SIG_KERNEL
+    options |= {"normalize": False, "log": False, "total": False}
     if k_grid is not None:
         # Not needed, but a wrong one is a mistake of the caller's.
-        expected = (*problem.shape[:-2], *problem.grid_shape) if options["return_grid"] else None
-        expected = expected or (*problem.shape, *problem.grid_shape)
-        shape = tuple(getattr(k_grid, "shape", ()))
-        if not problem.fits(shape, expected):
-            raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
+        _, *paths = backend_for(path1=path1, path2=path2)
+        operation.check_grid(k_grid, operation.clean(options), *(tuple(path.shape) for path in paths))
     needs = (left_deriv, right_deriv, False)
-    found = operations.gradients(problem, needs, return_grid=options["return_grid"])[:2]
+    left, right, _ = operation.backprop(derivs, None, path1, path2, parameters, needs=needs, **options)
     _warn_of_notes(solver[3], gradients=True)
-    return found
+    return left, right

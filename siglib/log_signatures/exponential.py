@@ -5,10 +5,10 @@ The kernels are `_cpu/exponential.pyx`; on a GPU they are made of products (`_gp
 
 from typing import Any
 
-from .._call.backend import Array, backend_for
-from .._call.options import as_bool, as_int, as_n_threads
+from .._call.backend import Array
+from .._call.operation import Operation
+from .._call.options import Meaning, as_any_int, as_count, as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
-from .._call.torch import differentiable
 from .._call.tracing import without_compiler
 from .._tables import brackets, lyndon, lyndon_cache
 from .._tables.sizes import augmented_dimension, checked_tensor_length
@@ -16,36 +16,6 @@ from .parts import by_blocks
 
 # Scratch memory grows with the square of the degree if there is one channel.
 _MAX_DEGREE_OF_ONE_CHANNEL = 2**12
-
-
-def _sizes(
-    log_sig: tuple[int, ...],
-    dimension: Any,
-    degree: Any,
-    time_aug: Any,
-    lead_lag: Any,
-    method: Any,
-    scalar_term: Any,
-) -> tuple[int, int, int, bool, tuple[int, ...]]:
-    """(dimension after transforms, degree, method, whether the signature has the scalar term, its shape)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    method = as_int("method", method, 0)
-    if method == 3:
-        raise ValueError("method 3 has the coordinates of method 2: use that")
-    if method > 3:
-        raise ValueError(f"method must be 0, 1 or 2, got {method}")
-    scalar_term = as_bool("scalar_term", scalar_term)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    batch, length = vector_shape("log_sig", log_sig)
-    n_words = checked_tensor_length(dimension, degree)
-    if dimension == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
-        raise ValueError(f"one channel takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL}, got {degree}")
-    if method == 0:
-        scalar_term = has_scalar_term("log_sig", length, dimension, degree)
-    else:
-        check_lyndon_length("log_sig", length, dimension, degree)
-    return dimension, degree, method, scalar_term, (*batch, n_words + scalar_term)
 
 
 def check_lyndon_length(name: str, length: int, dimension: int, degree: int) -> None:
@@ -63,12 +33,7 @@ def check_lyndon_length(name: str, length: int, dimension: int, degree: int) -> 
     check_brackets(dimension, degree)
 
 
-def _working(on: Any, method: int) -> Any:
-    """The backend that computes: what starts from coordinates in the Lyndon basis is computed in float64."""
-    return on.double() if method == 2 else on
-
-
-def tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
+def _tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
     """What the kernels of this backend have to know about brackets."""
     if on.solves_by_levels:
         build = lyndon_cache.expansion_level_tables
@@ -76,26 +41,74 @@ def tables(on: Any, dimension: int, degree: int, method: int, backward: bool = F
     return on.constant(lyndon_cache.expansion_tables, dimension, degree, method, on.dtype_name)
 
 
-def _logsig_to_sig_shape(
-    log_sig: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    method: int,
-    scalar_term: bool,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    as_n_threads(n_jobs)
-    return _sizes(log_sig, dimension, degree, time_aug, lead_lag, method, scalar_term)[-1]
+def _as_method(name: str, value: Any) -> int:
+    method = as_count(name, value)
+    if method == 3:
+        raise ValueError("method 3 has the coordinates of method 2: use that")
+    if method > 3:
+        raise ValueError(f"method must be 0, 1 or 2, got {method}")
+    return method
 
 
-def _logsig_to_sig_vjp(derivs: Array, out: Array, log_sig: Array, *args: Any, **options: Any) -> tuple[Array]:
-    return (logsig_to_sig_backprop(log_sig, derivs, *args, **options),)
+class _LogsigToSig(Operation):
+    name = "logsig_to_sig"
+    arrays = ("log_sig",)
+    options = ("dimension", "degree", "time_aug", "lead_lag", "method", "scalar_term", "n_jobs")
+    meanings = {"method": Meaning(_as_method, as_any_int, "SymInt")}
+    derivs_name = "sig_derivs"
+
+    def sizes(self, o: Any, log_sig: Any) -> tuple[Any, ...]:
+        """(shape, dimension after transforms, whether the signature has the scalar term)."""
+        dimension, scalar_term = augmented_dimension(o.dimension, o.time_aug, o.lead_lag), o.scalar_term
+        batch, length = vector_shape("log_sig", log_sig)
+        n_words = checked_tensor_length(dimension, o.degree)
+        if dimension == 1 and o.degree > _MAX_DEGREE_OF_ONE_CHANNEL:
+            raise ValueError(f"one channel takes degrees up to {_MAX_DEGREE_OF_ONE_CHANNEL}, got {o.degree}")
+        if o.method == 0:
+            scalar_term = has_scalar_term("log_sig", length, dimension, o.degree)
+        else:
+            check_lyndon_length("log_sig", length, dimension, o.degree)
+        return (*batch, n_words + scalar_term), dimension, scalar_term
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array) -> None:
+        work, kernel, matrix, options = self._work(on, "logsig_to_sig", o, sizes, backward=False)
+
+        def compute(log_sigs: Any, sigs: Any) -> None:
+            kernel(log_sigs, *matrix, sigs, *options)
+
+        by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        shape, _, scalar_term = sizes
+        batch, _ = vector_shape("sig_derivs", derivs.shape)
+        check_batch("log_sig", shape[:-1], "sig_derivs", batch)
+        extra = check_like("sig_derivs", derivs.shape, "the signature", shape, scalar_term)
+        return derivs[..., 1:] if extra else derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array
+    ) -> tuple[Any]:
+        gradient = on.empty(log_sig.shape)
+        work, kernel, matrix, options = self._work(on, "logsig_to_sig_backprop", o, sizes, backward=True)
+
+        def compute(log_sigs: Any, sig_derivs: Any, gradients: Any) -> None:
+            kernel(log_sigs, sig_derivs, *matrix, gradients, *options)
+
+        by_blocks(on, work, compute, (on.rows(log_sig), on.rows(derivs)), on.rows(gradient))
+        return (gradient,)
+
+    def _work(self, on: Any, kernel: str, o: Any, sizes: Any, backward: bool) -> tuple[Any, ...]:
+        """The backend that computes, its kernel, tables and options: float64 for coordinates in the Lyndon basis."""
+        _, dimension, scalar_term = sizes
+        work = on.double() if o.method == 2 else on
+        options = (dimension, o.degree, scalar_term, as_n_threads(o.n_jobs))
+        tables = _tables(work, dimension, o.degree, o.method, backward)
+        return work, getattr(work.kernels.exponential, kernel), tables, options
 
 
-@differentiable(_logsig_to_sig_vjp, _logsig_to_sig_shape, needs_out=False)
+LOGSIG_TO_SIG = _LogsigToSig()
+
+
 def logsig_to_sig(
     log_sig: Array,
     dimension: int,
@@ -161,21 +174,16 @@ def logsig_to_sig(
     >>> siglib.logsig_to_sig([1.0, 1.0, 0.5], 2, 2)
     array([1. , 1. , 0.5, 1. , 0. , 0.5])
     """
-    on, log_sig = backend_for(log_sig=log_sig)
-    dimension, degree, method, scalar_term, shape = _sizes(
-        log_sig.shape, dimension, degree, time_aug, lead_lag, method, scalar_term
+    return LOGSIG_TO_SIG(
+        log_sig,
+        dimension=dimension,
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        method=method,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
     )
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(shape)
-    work = _working(on, method)
-    matrix = tables(work, dimension, degree, method)
-    kernel = work.kernels.exponential.logsig_to_sig
-
-    def compute(log_sigs: Any, sigs: Any) -> None:
-        kernel(log_sigs, *matrix, sigs, dimension, degree, scalar_term, n_threads)
-
-    by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
-    return on.result(out)
 
 
 @without_compiler
@@ -226,22 +234,15 @@ def logsig_to_sig_backprop(
     >>> siglib.logsig_to_sig_backprop(np.array([3.0, 5.0, 0.25]), word_01, 2, 2)
     array([2.5, 1.5, 1. ])
     """
-    on, log_sig, sig_derivs = backend_for(log_sig=log_sig, sig_derivs=sig_derivs)
-    dimension, degree, method, scalar_term, shape = _sizes(
-        log_sig.shape, dimension, degree, time_aug, lead_lag, method, scalar_term
-    )
-    batch, _ = vector_shape("sig_derivs", sig_derivs.shape)
-    check_batch("log_sig", shape[:-1], "sig_derivs", batch)
-    if check_like("sig_derivs", sig_derivs.shape, "the signature", shape, scalar_term):
-        sig_derivs = sig_derivs[..., 1:]
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(log_sig.shape)
-    work = _working(on, method)
-    matrix = tables(work, dimension, degree, method, backward=True)
-    kernel = work.kernels.exponential.logsig_to_sig_backprop
-
-    def compute(log_sigs: Any, derivs: Any, gradients: Any) -> None:
-        kernel(log_sigs, derivs, *matrix, gradients, dimension, degree, scalar_term, n_threads)
-
-    by_blocks(on, work, compute, (on.rows(log_sig), on.rows(sig_derivs)), on.rows(out))
-    return on.result(out)
+    return LOGSIG_TO_SIG.backprop(
+        sig_derivs,
+        None,
+        log_sig,
+        dimension=dimension,
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        method=method,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )[0]

@@ -7,16 +7,16 @@ kernels are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
 
 from typing import Any
 
-from .._call.backend import Array, backend_for
-from .._call.options import as_bool, as_int, as_n_threads
+from .._call.backend import Array
+from .._call.operation import Operation
+from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
-from .._call.torch import differentiable
 from .._call.tracing import without_compiler
 from .._tables import lyndon_cache
 from .._tables.sizes import augmented_dimension
 from ..signatures.join import check_displacement
 from .exponential import check_lyndon_length
-from .parts import as_path_method, log_length
+from .parts import PATH_METHOD, as_path_method, log_length
 
 
 def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tuple[Any, ...]:
@@ -26,31 +26,47 @@ def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tup
     return on.constant(lyndon_cache.product_tables, dimension, degree)
 
 
-def _linear_sizes(
-    displacement: tuple[int, ...], dimension: Any, degree: Any, method: Any, scalar_term: Any
-) -> tuple[int, int, tuple[int, ...]]:
-    """(position of the first letter, number of letters, shape of the log-signature)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    method = as_path_method(method)
-    scalar_term = as_bool("scalar_term", scalar_term) and method == 0
-    batch = check_displacement(displacement, dimension)
-    letters = dimension if degree > 0 else 0
-    return int(scalar_term), letters, (*batch, log_length(dimension, degree, method, scalar_term))
+class _LinearLogSig(Operation):
+    name = "linear_log_sig"
+    arrays = ("displacement",)
+    options = ("dimension", "degree", "method", "scalar_term", "n_jobs")
+    meanings = {"method": PATH_METHOD}
+
+    def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
+        """(shape, position of the first letter, number of letters)."""
+        method = as_path_method(o.method)
+        scalar_term = o.scalar_term and method == 0
+        batch = check_displacement(displacement, o.dimension)
+        letters = o.dimension if o.degree > 0 else 0
+        return (*batch, log_length(o.dimension, o.degree, method, scalar_term)), int(scalar_term), letters
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
+        _, start, letters = sizes
+        rows, letter_rows = on.rows(out), on.rows(displacement)
+        with on.current():
+            rows[:, :start] = 0
+            rows[:, start : start + letters] = letter_rows[:, :letters]
+            rows[:, start + letters :] = 0
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        check_like("derivs", derivs.shape, "the log-signature", sizes[0], True)
+        return derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
+    ) -> tuple[Any]:
+        _, start, letters = sizes
+        gradient = on.empty(displacement.shape)
+        rows, deriv_rows = on.rows(gradient), on.rows(derivs)
+        with on.current():
+            rows[:, :letters] = deriv_rows[:, start : start + letters]
+            rows[:, letters:] = 0
+        return (gradient,)
 
 
-def _linear_log_sig_shape(
-    displacement: tuple[int, ...], dimension: int, degree: int, *, method: int, scalar_term: bool, n_jobs: int
-) -> tuple[int, ...]:
-    as_n_threads(n_jobs)
-    return _linear_sizes(displacement, dimension, degree, method, scalar_term)[2]
+LINEAR_LOG_SIG = _LinearLogSig()
 
 
-def _linear_log_sig_vjp(derivs: Array, out: Array, displacement: Array, *args: Any, **options: Any) -> tuple[Array]:
-    return (linear_log_sig_backprop(derivs, displacement, *args, **options),)
-
-
-@differentiable(_linear_log_sig_vjp, _linear_log_sig_shape, needs_out=False)
 def linear_log_sig(
     displacement: Array,
     dimension: int,
@@ -101,16 +117,9 @@ def linear_log_sig(
     >>> siglib.linear_log_sig([1.0, 2.0], 2, 3)
     array([1., 2., 0., 0., 0.])
     """
-    on, displacement = backend_for(displacement=displacement)
-    start, letters, shape = _linear_sizes(displacement.shape, dimension, degree, method, scalar_term)
-    as_n_threads(n_jobs)
-    out = on.empty(shape)
-    rows, letter_rows = on.rows(out), on.rows(displacement)
-    with on.current():
-        rows[:, :start] = 0
-        rows[:, start : start + letters] = letter_rows[:, :letters]
-        rows[:, start + letters :] = 0
-    return on.result(out)
+    return LINEAR_LOG_SIG(
+        displacement, dimension=dimension, degree=degree, method=method, scalar_term=scalar_term, n_jobs=n_jobs
+    )
 
 
 @without_compiler
@@ -151,53 +160,65 @@ def linear_log_sig_backprop(
     >>> siglib.linear_log_sig_backprop(np.arange(5.0), np.ones(2), 2, 3)
     array([0., 1.])
     """
-    on, derivs, displacement = backend_for(derivs=derivs, displacement=displacement)
-    start, letters, shape = _linear_sizes(displacement.shape, dimension, degree, method, scalar_term)
-    check_like("derivs", derivs.shape, "the log-signature", shape, True)
-    as_n_threads(n_jobs)
-    out = on.empty(displacement.shape)
-    rows, deriv_rows = on.rows(out), on.rows(derivs)
-    with on.current():
-        rows[:, :letters] = deriv_rows[:, start : start + letters]
-        rows[:, letters:] = 0
-    return on.result(out)
+    return LINEAR_LOG_SIG.backprop(
+        derivs,
+        None,
+        displacement,
+        dimension=dimension,
+        degree=degree,
+        method=method,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )[0]
 
 
-def _combine_sizes(
-    log_sig1: tuple[int, ...], log_sig2: tuple[int, ...], dimension: Any, degree: Any, time_aug: Any, lead_lag: Any
-) -> tuple[int, int]:
-    """(dimension after transforms, degree)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    batch, length = vector_shape("log_sig1", log_sig1)
-    check_lyndon_length("log_sig1", length, dimension, degree)
-    check_like("log_sig2", log_sig2, "log_sig1", log_sig1, True)
-    return dimension, degree
+class _LogSigCombine(Operation):
+    name = "log_sig_combine"
+    arrays = ("log_sig1", "log_sig2")
+    options = ("dimension", "degree", "time_aug", "lead_lag", "n_jobs")
+    derivs_name, backprop_names = "deriv", ("ls1", "ls2")
+
+    def sizes(self, o: Any, log_sig1: Any, log_sig2: Any) -> tuple[Any, ...]:
+        """(shape, dimension after transforms)."""
+        return self._sizes(o, log_sig1, log_sig2, self.arrays)
+
+    def backprop_sizes(self, o: Any, *shapes: Any) -> tuple[Any, ...]:
+        return self._sizes(o, shapes[0], shapes[1], self.backprop_names)
+
+    def _sizes(self, o: Any, log_sig1: Any, log_sig2: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+        name1, name2 = names
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        check_lyndon_length(name1, vector_shape(name1, log_sig1)[1], dimension, o.degree)
+        check_like(name2, log_sig2, name1, log_sig1, True)
+        return log_sig1, dimension
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array) -> None:
+        tables = _tables(on, sizes[1], o.degree)
+        options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
+        on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), *tables, on.rows(out), *options)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        check_like("deriv", derivs.shape, "ls1", sizes[0], True)
+        return derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array
+    ) -> tuple[Any, ...]:
+        gradients = on.empty(log_sig1.shape), on.empty(log_sig2.shape)
+        on.kernels.log_join.log_sig_combine_backprop(
+            *map(on.rows, (derivs, log_sig1, log_sig2)),
+            *_tables(on, sizes[1], o.degree, backward=True),
+            *map(on.rows, gradients),
+            sizes[1],
+            o.degree,
+            as_n_threads(o.n_jobs),
+        )
+        return gradients
 
 
-def _log_sig_combine_shape(
-    log_sig1: tuple[int, ...],
-    log_sig2: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    _combine_sizes(log_sig1, log_sig2, dimension, degree, time_aug, lead_lag)
-    as_n_threads(n_jobs)
-    return tuple(log_sig1)
+LOG_SIG_COMBINE = _LogSigCombine()
 
 
-def _log_sig_combine_vjp(
-    derivs: Array, out: Array, log_sig1: Array, log_sig2: Array, *args: Any, **options: Any
-) -> tuple[Array, Array]:
-    return log_sig_combine_backprop(derivs, log_sig1, log_sig2, *args, **options)
-
-
-@differentiable(_log_sig_combine_vjp, _log_sig_combine_shape, n_arrays=2, needs_out=False)
 def log_sig_combine(
     log_sig1: Array,
     log_sig2: Array,
@@ -256,20 +277,9 @@ def log_sig_combine(
     >>> siglib.log_sig_combine([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], 2, 2)
     array([1. , 1. , 0.5])
     """
-    on, log_sig1, log_sig2 = backend_for(log_sig1=log_sig1, log_sig2=log_sig2)
-    dimension, degree = _combine_sizes(log_sig1.shape, log_sig2.shape, dimension, degree, time_aug, lead_lag)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(log_sig1.shape)
-    on.kernels.log_join.log_sig_combine(
-        on.rows(log_sig1),
-        on.rows(log_sig2),
-        *_tables(on, dimension, degree),
-        on.rows(out),
-        dimension,
-        degree,
-        n_threads,
+    return LOG_SIG_COMBINE(
+        log_sig1, log_sig2, dimension=dimension, degree=degree, time_aug=time_aug, lead_lag=lead_lag, n_jobs=n_jobs
     )
-    return on.result(out)
 
 
 @without_compiler
@@ -314,55 +324,51 @@ def log_sig_combine_backprop(
     >>> siglib.log_sig_combine_backprop(np.array([0.0, 0.0, 1.0]), right, up, 2, 2)
     (array([0.5, 0. , 1. ]), array([0. , 0.5, 1. ]))
     """
-    on, deriv, ls1, ls2 = backend_for(deriv=deriv, ls1=ls1, ls2=ls2)
-    dimension, degree = _combine_sizes(ls1.shape, ls2.shape, dimension, degree, time_aug, lead_lag)
-    check_like("deriv", deriv.shape, "ls1", ls1.shape, True)
-    n_threads = as_n_threads(n_jobs)
-    d_ls1, d_ls2 = on.empty(ls1.shape), on.empty(ls2.shape)
-    on.kernels.log_join.log_sig_combine_backprop(
-        *map(on.rows, (deriv, ls1, ls2)),
-        *_tables(on, dimension, degree, backward=True),
-        *map(on.rows, (d_ls1, d_ls2)),
-        dimension,
-        degree,
-        n_threads,
+    return LOG_SIG_COMBINE.backprop(
+        deriv, None, ls1, ls2, dimension=dimension, degree=degree, time_aug=time_aug, lead_lag=lead_lag, n_jobs=n_jobs
     )
-    return on.result(d_ls1), on.result(d_ls2)
 
 
-def _join_sizes(
-    log_sig: tuple[int, ...], displacement: tuple[int, ...], dimension: Any, degree: Any, prepend: Any
-) -> tuple[int, int, bool]:
-    """(dimension, degree, prepend)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    batch, length = vector_shape("log_sig", log_sig)
-    check_lyndon_length("log_sig", length, dimension, degree)
-    check_batch("log_sig", batch, "displacement", check_displacement(displacement, dimension))
-    return dimension, degree, as_bool("prepend", prepend)
+class _LogSigJoin(Operation):
+    name = "log_sig_join"
+    arrays = ("log_sig", "displacement")
+    options = ("dimension", "degree", "prepend", "n_jobs")
+    derivs_name = "d_out"
+
+    def sizes(self, o: Any, log_sig: Any, displacement: Any) -> tuple[Any, ...]:
+        batch, length = vector_shape("log_sig", log_sig)
+        check_lyndon_length("log_sig", length, o.dimension, o.degree)
+        check_batch("log_sig", batch, "displacement", check_displacement(displacement, o.dimension))
+        return (log_sig,)
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array) -> None:
+        tables = _tables(on, o.dimension, o.degree)
+        options = (o.dimension, o.degree, o.prepend, as_n_threads(o.n_jobs))
+        on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), *tables, on.rows(out), *options)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        check_like("d_out", derivs.shape, "log_sig", sizes[0], True)
+        return derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array
+    ) -> tuple[Any, ...]:
+        gradients = on.empty(log_sig.shape), on.empty(displacement.shape)
+        on.kernels.log_join.log_sig_join_backprop(
+            *map(on.rows, (derivs, log_sig, displacement)),
+            *_tables(on, o.dimension, o.degree, backward=True),
+            *map(on.rows, gradients),
+            o.dimension,
+            o.degree,
+            o.prepend,
+            as_n_threads(o.n_jobs),
+        )
+        return gradients
 
 
-def _log_sig_join_shape(
-    log_sig: tuple[int, ...],
-    displacement: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    prepend: bool,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    _join_sizes(log_sig, displacement, dimension, degree, prepend)
-    as_n_threads(n_jobs)
-    return tuple(log_sig)
+LOG_SIG_JOIN = _LogSigJoin()
 
 
-def _log_sig_join_vjp(
-    derivs: Array, out: Array, log_sig: Array, displacement: Array, *args: Any, **options: Any
-) -> tuple[Array, Array]:
-    return log_sig_join_backprop(derivs, log_sig, displacement, *args, **options)
-
-
-@differentiable(_log_sig_join_vjp, _log_sig_join_shape, n_arrays=2, needs_out=False)
 def log_sig_join(
     log_sig: Array, displacement: Array, dimension: int, degree: int, *, prepend: bool = False, n_jobs: int = 1
 ) -> Array:
@@ -416,21 +422,7 @@ def log_sig_join(
     >>> siglib.log_sig_join([1.0, 0.0, 0.0], [0.0, 1.0], 2, 2, prepend=True)
     array([ 1. ,  1. , -0.5])
     """
-    on, log_sig, displacement = backend_for(log_sig=log_sig, displacement=displacement)
-    dimension, degree, prepend = _join_sizes(log_sig.shape, displacement.shape, dimension, degree, prepend)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(log_sig.shape)
-    on.kernels.log_join.log_sig_join(
-        on.rows(log_sig),
-        on.rows(displacement),
-        *_tables(on, dimension, degree),
-        on.rows(out),
-        dimension,
-        degree,
-        prepend,
-        n_threads,
-    )
-    return on.result(out)
+    return LOG_SIG_JOIN(log_sig, displacement, dimension=dimension, degree=degree, prepend=prepend, n_jobs=n_jobs)
 
 
 @without_compiler
@@ -473,18 +465,6 @@ def log_sig_join_backprop(
     >>> siglib.log_sig_join_backprop(np.array([0.0, 0.0, 1.0]), right, up, 2, 2)
     (array([0.5, 0. , 1. ]), array([0. , 0.5]))
     """
-    on, d_out, log_sig, displacement = backend_for(d_out=d_out, log_sig=log_sig, displacement=displacement)
-    dimension, degree, prepend = _join_sizes(log_sig.shape, displacement.shape, dimension, degree, prepend)
-    check_like("d_out", d_out.shape, "log_sig", log_sig.shape, True)
-    n_threads = as_n_threads(n_jobs)
-    d_log_sig, d_displacement = on.empty(log_sig.shape), on.empty(displacement.shape)
-    on.kernels.log_join.log_sig_join_backprop(
-        *map(on.rows, (d_out, log_sig, displacement)),
-        *_tables(on, dimension, degree, backward=True),
-        *map(on.rows, (d_log_sig, d_displacement)),
-        dimension,
-        degree,
-        prepend,
-        n_threads,
+    return LOG_SIG_JOIN.backprop(
+        d_out, None, log_sig, displacement, dimension=dimension, degree=degree, prepend=prepend, n_jobs=n_jobs
     )
-    return on.result(d_log_sig), on.result(d_displacement)

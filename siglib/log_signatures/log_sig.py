@@ -4,20 +4,31 @@ The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the t
 `lyndon.py` and are prepared on first use.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._call.backend import Array, as_double, backend_for, widened
-from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads, as_transform, check_no_variant, is_empty
-from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, size_error, vector_shape
-from .._call.torch import differentiable
+from .._call.operation import Operation
+from .._call.options import (
+    Transform,
+    as_bool,
+    as_count,
+    as_int,
+    as_n_threads,
+    as_positive,
+    as_transform,
+    as_valid_n_jobs,
+)
+from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
-from .._call.variants import is_no_stream, refuse_correction, variant
 from .._tables import lyndon
-from .._tables.sizes import SizeError, augmented_dimension, checked_tensor_length
-from ..signatures.corrections import corrected_sig, refuse_lead_lag, sig_corrected_backprop
-from .parts import as_method, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
+from .._tables.sizes import augmented_dimension, checked_tensor_length
+from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
+from ..signatures.sig import SIG
+from .logarithm import SIG_TO_LOG_SIG, checked_derivs
+from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
+from .windows import log_sig_prefixes
 
 
 def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_lag: bool = False) -> int:
@@ -56,371 +67,95 @@ def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_
     >>> siglib.log_sig_length(3, 4), siglib.sig_length(3, 4)
     (32, 120)
     """
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
+    dimension, degree = as_positive("dimension", dimension), as_count("degree", degree)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     return lyndon.log_sig_size(dimension, degree)
 
 
-def _sizes(
-    sig: tuple[int, ...], dimension: Any, degree: Any, time_aug: Any, lead_lag: Any, method: Any
-) -> tuple[int, int, int, bool, int]:
-    """(dimension after transforms, degree, method, whether `sig` has the scalar term, length of the log-signature)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    method = as_method(method)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    scalar_term = has_scalar_term("sig", vector_shape("sig", sig)[1], dimension, degree)
-    return dimension, degree, method, scalar_term, log_length(dimension, degree, method, scalar_term)
+class _LogSig(Operation):
+    """The log-signature of a path; with a correction, `log_sig` is made of two operations."""
+
+    name = "log_sig"
+    arrays = ("path",)
+    options = ("degree", "time_aug", "lead_lag", "end_time", "method", "scalar_term", "n_jobs")
+    meanings = {"method": PATH_METHOD}
+    derivs_name = "log_sig_derivs"
+
+    def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
+        """(shape, dimension after transforms, method of the coordinates, scalar_term, whether the path is one segment,
+        whether float64 is needed)."""
+        batch, points, dimension = path_shape("path", path)
+        basis = as_path_method(o.method)
+        dimension = augmented_dimension(dimension, o.time_aug, o.lead_lag)
+        length = log_length(dimension, o.degree, basis, o.scalar_term)
+        one_segment = points == 2 and not o.lead_lag and o.degree > 0
+        double = needs_double(dimension, o.degree, o.method)
+        return (*batch, length), dimension, basis, o.scalar_term and basis == 0, one_segment, double
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
+        _, dimension, method, scalar_term, one_segment, double = sizes
+        transform, n_threads = Transform.of(o), as_n_threads(o.n_jobs)
+        paths, rows = on.paths(path), on.rows(out)
+        if one_segment:
+            _segment(on, paths, rows, int(scalar_term), transform)
+            return
+        work = on.double() if double else on
+        tables = tables_for(work, dimension, o.degree, method)
+        sig_length = checked_tensor_length(dimension, o.degree) + scalar_term
+        blocks = blocks_of(work, len(paths), sig_length)
+        sigs = work.scratch((blocks.step, sig_length))
+        options = (dimension, o.degree, method, scalar_term, n_threads)
+        for start in blocks:
+            block = slice(start, start + blocks.step)
+            # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
+            path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
+            sig = sigs[: len(path)]
+            log = row
+            if work is not on:
+                path, log = taken(work, path), work.scratch(row.shape)
+            work.kernels.signature.sig(path, sig, o.degree, scalar_term, *transform, n_threads)
+            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, *options)
+            if work is not on:
+                put(work, log, row)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        shape, _, method, scalar_term, _, _ = sizes
+        return checked_derivs(derivs, "path", shape, method, scalar_term)
+
+    def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
+        _, dimension, method, scalar_term, one_segment, double = sizes
+        result = on.empty(path.shape)
+        paths, rows, gradients = on.paths(path), on.rows(derivs), on.paths(result)
+        if one_segment:
+            with on.current():
+                gradients[:, 1] = rows[:, int(scalar_term) : int(scalar_term) + paths.shape[2]]
+                gradients[:, 0] = -gradients[:, 1]
+            return (result,)
+        work, n_threads = on.double() if double else on, as_n_threads(o.n_jobs)
+        tables = tables_for(work, dimension, o.degree, method, backward=True)
+        sig_length = checked_tensor_length(dimension, o.degree) + scalar_term
+        blocks = blocks_of(work, len(paths), sig_length)
+        sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
+        options = (o.degree, scalar_term, *Transform.of(o), n_threads)
+        for start in blocks:
+            block = slice(start, start + blocks.step)
+            path, deriv, gradient = paths[block], rows[block], gradients[block]
+            sig, sig_deriv = (scratch[: len(path)] for scratch in (sigs, sig_derivs))
+            if work is not on:
+                path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
+            work.kernels.signature.sig(path, sig, *options)
+            work.kernels.log_signature.sig_to_log_sig_backprop(
+                sig, deriv, *tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
+            )
+            work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
+            if work is not on:
+                put(work, gradient, gradients[block])
+        return (result,)
 
 
-def _sig_to_log_sig_shape(
-    sig: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    method: int,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    as_n_threads(n_jobs)
-    return (*sig[:-1], _sizes(sig, dimension, degree, time_aug, lead_lag, method)[-1])
+LOG_SIG = _LogSig()
 
 
-def _sig_to_log_sig_vjp(derivs: Array, out: Array, sig: Array, *args: Any, **options: Any) -> tuple[Array]:
-    return (sig_to_log_sig_backprop(sig, derivs, *args, **options),)
-
-
-@differentiable(_sig_to_log_sig_vjp, _sig_to_log_sig_shape, needs_out=False)
-def sig_to_log_sig(
-    sig: Array,
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    method: int = 1,
-    n_jobs: int = 1,
-) -> Array:
-    """Log-signatures from signatures.
-
-    The logarithm is that of the truncated tensor algebra: with S = 1 + x,
-
-        log S = x - x (x) x / 2 + x (x) x (x) x / 3 - ...,
-
-    where ``(u (x) v)(w)`` is the sum of ``u(w1) v(w2)`` over all ways to cut the word w in two. For the signature of a
-    path it is a combination of brackets of channels, with far fewer independent numbers than words. They can be given
-    in three ways, by `method`.
-
-    Parameters
-    ----------
-    sig : array of shape (..., sig_length(dimension, degree, ...))
-        Signatures with or without the scalar term, which counts as 1 whatever is stored. They need not be signatures of
-        paths: the formula above is applied to any numbers.
-    dimension : int
-        Number of channels of the path, at least 1.
-    degree : int
-        Truncation level, at least 0.
-    time_aug, lead_lag : bool, default False
-        Whether the signatures were computed with these transforms.
-    method : {1, 2, 0}
-        What is returned.
-
-        * 1, the default: ``log S`` at the Lyndon words, ordered by length and then alphabetically.
-        * 2: the coordinates of ``log S`` in the Lyndon basis, one for each Lyndon word w in the same order: ``log S``
-          is the sum of coordinates times brackets ``[w]``. The bracket of a letter is that letter, and ``[w] = [u] (x)
-          [v] - [v] (x) [u]`` for w = u v, v being the longest proper suffix of w that is a Lyndon word. If `sig` is no
-          signature, these are the coordinates of the combination of brackets that agrees with ``log S`` at the Lyndon
-          words.
-        * 0: ``log S`` at all words, in the format of `sig`; a scalar term is 0.
-    n_jobs : int, default 1
-        Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
-
-    Returns
-    -------
-    array of shape (..., log_sig_length(dimension, degree, ...)), or of the shape of `sig` for method 0
-        Of the library, dtype and device of `sig`.
-
-    Raises
-    ------
-    TypeError
-        For what is no array of real numbers, or an option of the wrong type.
-    ValueError
-        If the length of `sig` does not fit `dimension` and `degree`, for an unknown method, or sizes out of reach.
-    MemoryError
-        If the result does not fit into memory.
-
-    See Also
-    --------
-    log_sig : the same from paths, without storing their signatures.
-    prepare_log_sig : builds in advance the tables that methods 1 and 2 build on first use.
-
-    Notes
-    -----
-    Differentiable with respect to `sig`, once, in PyTorch; see `sig_to_log_sig_backprop`.
-
-    References
-    ----------
-    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the
-    basis.
-    J. Reizenstein and B. Graham, "The iisignature library", ACM Transactions on Mathematical Software 46 (2020),
-    arXiv:1802.08252.
-
-    Examples
-    --------
-    One step right, then one step up. The log-signature is the displacement and the area between path and chord:
-
-    >>> import siglib
-    >>> sig = siglib.sig([[0, 0], [1, 0], [1, 1]], 2)
-    >>> siglib.sig_to_log_sig(sig, 2, 2)
-    array([1. , 1. , 0.5])
-    >>> siglib.sig_to_log_sig(sig, 2, 2, method=0)
-    array([ 1. ,  1. ,  0. ,  0.5, -0.5,  0. ])
-    """
-    on, sig = backend_for(sig=sig)
-    dimension, degree, method, scalar_term, length = _sizes(sig.shape, dimension, degree, time_aug, lead_lag, method)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty((*sig.shape[:-1], length))
-    on.kernels.log_signature.sig_to_log_sig(
-        on.rows(sig),
-        *tables_for(on, dimension, degree, method),
-        on.rows(out),
-        dimension,
-        degree,
-        method,
-        scalar_term,
-        n_threads,
-    )
-    return on.result(out)
-
-
-@without_compiler
-def sig_to_log_sig_backprop(
-    sig: Array,
-    log_sig_derivs: Array,
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    method: int = 1,
-    n_jobs: int = 1,
-) -> Array:
-    """Gradient of `sig_to_log_sig` with respect to the signatures.
-
-    Given the derivatives g of a function F with respect to the log-signature, this returns its derivatives with respect
-    to the signature: the transpose of the Jacobian of `sig_to_log_sig` at `sig`, applied to g. It is exact (the adjoint
-    of the formulas that `sig_to_log_sig` evaluates, not a finite difference or a truncated series), and takes about
-    twice the time of the forward operation.
-
-    With S = 1 + x, and one product for each letter of the longest words, the forward operation is Horner's scheme,
-    downwards from ``t[degree] = 0``:
-
-        t[k] = c[k+1] x + x (x) t[k+1],   c[k] = (-1)**(k-1) / k,   log S = t[0].
-
-    If ``gt[k]`` is the derivative of F with respect to ``t[k]``, then ``gt[0]`` is g itself for method 0; for method 1
-    it is g at the Lyndon words and 0 at all others; for method 2 it is the solution m of ``transpose(P) m = g`` at the
-    Lyndon words and 0 at all others, P being the unit lower triangular matrix that takes coordinates in the Lyndon
-    basis to values at Lyndon words. The scheme is then run upwards, k = 0, ..., degree - 1. For all words w = u v cut
-    in two non-empty parts,
-
-        gx(w) += c[k+1] gt[k](w),   gx(u) += gt[k](w) t[k+1](v),   gt[k+1](v) += gt[k](w) x(u),
-
-    and gx is the result. All ``t[k]`` are computed anew from `sig`, in scratch memory that does not grow with the
-    batch.
-
-    Parameters
-    ----------
-    sig : array of shape (..., sig_length(dimension, degree, ...))
-        The signatures that were given to `sig_to_log_sig`. The map is differentiated in all numbers of the array as
-        independent variables, so `sig` need not be a signature of a path.
-    log_sig_derivs : array of shape (..., log_sig_length(dimension, degree, ...)), or of the shape of `sig` for method 0
-        Derivatives of F with respect to the log-signatures; of the batch shape, dtype, library and device of `sig`. For
-        method 0 the entry of the scalar term has no effect; it may be there even if `sig` has none.
-    dimension, degree, time_aug, lead_lag, method, n_jobs
-        As they were given to `sig_to_log_sig`.
-
-    Returns
-    -------
-    array of the shape of `sig`
-        Derivatives of F with respect to `sig`; 0 at the scalar term. A new array; a tensor comes without an autograd
-        graph.
-
-    Raises
-    ------
-    TypeError
-        If the arrays are not of one library, device and dtype, or an option has the wrong type.
-    ValueError
-        If lengths or batch shapes do not go together, for an unknown method, or sizes out of reach.
-    MemoryError
-        If the result does not fit into memory.
-
-    Notes
-    -----
-    In PyTorch this is what `sig_to_log_sig` does in a backward pass: ``loss.backward()`` calls it. It is not
-    differentiable itself.
-
-    For the gradient with respect to a path, give the result to `sig_backprop`, or use `log_sig_backprop`.
-
-    References
-    ----------
-    C. Reutenauer, "Free Lie Algebras", Oxford University Press 1993: theorem 3.2 for the logarithm, section 5.1 for the
-    basis.
-    P. Kidger and T. Lyons, "Signatory: differentiable computations of the signature and logsignature transforms, on
-    both CPU and GPU", ICLR 2021, arXiv:2001.00706, for the logarithm of signatures and its derivative.
-
-    Examples
-    --------
-    At degree 2 the word 01 of ``log S`` is ``S(01) - S(0) S(1) / 2``. Its gradient in the words 0, 1, 00, 01, 10, 11:
-
-    >>> import numpy as np, siglib
-    >>> sig = siglib.sig(np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 5.0]]), 2)
-    >>> area = np.array([0.0, 0.0, 1.0])
-    >>> siglib.sig_to_log_sig_backprop(sig, area, 2, 2)
-    array([-2.5, -1.5,  0. ,  1. ,  0. ,  0. ])
-    """
-    on, sig, log_sig_derivs = backend_for(sig=sig, log_sig_derivs=log_sig_derivs)
-    dimension, degree, method, scalar_term, length = _sizes(sig.shape, dimension, degree, time_aug, lead_lag, method)
-    log_sig_derivs = _checked_derivs(log_sig_derivs, "sig", (*sig.shape[:-1], length), method, scalar_term)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(sig.shape)
-    on.kernels.log_signature.sig_to_log_sig_backprop(
-        on.rows(sig),
-        on.rows(log_sig_derivs),
-        *tables_for(on, dimension, degree, method, backward=True),
-        on.rows(out),
-        dimension,
-        degree,
-        method,
-        scalar_term,
-        n_threads,
-    )
-    return on.result(out)
-
-
-def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method: int, scalar_term: bool) -> Array:
-    """The derivatives of a log-signature of shape `expected`; for method 0 a superfluous scalar entry is dropped."""
-    if method == 0:
-        return (
-            derivs[..., 1:]
-            if check_like("log_sig_derivs", derivs.shape, "the log-signature", expected, scalar_term)
-            else derivs
-        )
-    batch, length = vector_shape("log_sig_derivs", derivs.shape)
-    check_batch(name, expected[:-1], "log_sig_derivs", batch)
-    if length != expected[-1]:
-        raise ValueError(
-            f"log_sig_derivs must have length {expected[-1]} on its last axis, one for each Lyndon word, got {length}"
-        )
-    return derivs
-
-
-def _path_sizes(
-    path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], method: Any, scalar_term: Any
-) -> tuple[int, int, int, bool, bool, bool, int]:
-    """(dimension after transforms, degree, method, scalar_term, whether the path is one segment, whether float64 is
-    needed, length of the log-signature).
-    """
-    _, points, dimension = path_shape("path", path)
-    degree = as_int("degree", degree, 0)
-    method = as_int("method", method, 0)
-    basis = as_path_method(method)
-    scalar_term = as_bool("scalar_term", scalar_term)
-    time_aug, lead_lag, _ = transform
-    dimension = augmented_dimension(dimension, time_aug, lead_lag)
-    length = log_length(dimension, degree, basis, scalar_term)
-    one_segment, double = points == 2 and not lead_lag, needs_double(dimension, degree, method)
-    return dimension, degree, basis, scalar_term and basis == 0, one_segment, double, length
-
-
-def _log_sig_shape(
-    path: tuple[int, ...],
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    method: int,
-    scalar_term: bool,
-    stream: bool,
-    correction: Array,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    as_n_threads(n_jobs)
-    check_no_variant(stream, correction)
-    transform = as_transform(time_aug, lead_lag, end_time)
-    return (*path[:-2], _path_sizes(path, degree, transform, method, scalar_term)[-1])
-
-
-def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, stream: bool, **options: Any) -> tuple[Array]:
-    return (log_sig_backprop(path, derivs, degree, **options),)
-
-
-def _corrected_sizes(
-    path: Array, degree: Any, time_aug: bool, lead_lag: bool, method: Any, scalar_term: Any
-) -> tuple[int, int, int, bool]:
-    """(dimension after time augmentation, degree, method, scalar_term) of a log-signature with a correction."""
-    refuse_lead_lag(lead_lag)
-    method = as_int("method", method, 0)
-    if method > 2:
-        raise ValueError(f"method must be 0, 1 or 2 with a correction, got {method}")
-    degree = as_int("degree", degree, 2)
-    dimension = augmented_dimension(path_shape("path", path.shape)[2], time_aug, False)
-    return dimension, degree, method, as_bool("scalar_term", scalar_term) and method == 0
-
-
-def _corrected_log_sig(
-    path: Array,
-    degree: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    end_time: float = 1.0,
-    method: int = 1,
-    scalar_term: bool = False,
-    correction: Array,
-    n_jobs: int = 1,
-) -> Array:
-    """`log_sig` with a correction that is not empty."""
-    as_given, path, correction = widened(path=path, correction=correction)
-    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
-    n_jobs = as_n_jobs(n_jobs)
-    dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
-    if needs_double(dimension, degree, method):
-        path, correction = as_double(path), as_double(correction)
-    sig = corrected_sig(
-        path,
-        degree,
-        time_aug=time_aug,
-        end_time=end_time,
-        scalar_term=scalar_term,
-        correction=correction,
-        n_jobs=n_jobs,
-    )
-    return as_given(sig_to_log_sig(sig, dimension, degree, method=method, n_jobs=n_jobs))
-
-
-def _log_sig_stream(
-    path: Array,
-    degree: int,
-    *,
-    stream: bool,
-    method: int = 1,
-    scalar_term: bool = False,
-    correction: Array = None,
-    **options: Any,
-) -> Array:
-    """`log_sig` with a stream."""
-    from .windows import log_sig_prefixes  # which itself imports this module
-
-    refuse_correction(correction)
-    return log_sig_prefixes(path, degree, method=method, scalar_term=scalar_term, **options)
-
-
-@variant("stream", is_no_stream, _log_sig_stream)
-@variant("correction", is_empty, _corrected_log_sig)
-@differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
     degree: int,
@@ -509,41 +244,81 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
-    check_no_variant(stream, correction)
-    transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
-    on, path = backend_for(path=path)
-    try:
-        dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
-            path.shape, degree, transform, method, scalar_term
+    stream, correction = as_bool("stream", stream), as_correction(correction)
+    if stream:
+        refuse_correction(correction)
+        return log_sig_prefixes(
+            path,
+            degree,
+            time_aug=time_aug,
+            lead_lag=lead_lag,
+            end_time=end_time,
+            method=method,
+            scalar_term=scalar_term,
+            n_jobs=n_jobs,
         )
-        out = on.empty((*path.shape[:-2], length))
-    except (SizeError, MemoryError) as error:
-        raise size_error(error, path.shape) from None
-    paths, rows = on.paths(path), on.rows(out)
-    if one_segment and degree:
-        _segment(on, paths, rows, int(scalar_term), transform)
-        return on.result(out)
-    work = on.double() if double else on
-    tables = tables_for(work, dimension, degree, method)
-    sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = blocks_of(work, len(paths), sig_length)
-    sigs = work.scratch((blocks.step, sig_length))
-    for start in blocks:
-        block = slice(start, start + blocks.step)
-        # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
-        path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
-        sig = sigs[: len(path)]
-        log = row
-        if work is not on:
-            path, log = taken(work, path), work.scratch(row.shape)
-        work.kernels.signature.sig(path, sig, degree, scalar_term, *transform, n_threads)
-        work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, dimension, degree, method, scalar_term, n_threads)
-        if work is not on:
-            put(work, log, row)
-    return on.result(out)
+    if correction is not None:
+        return _corrected(path, correction, degree, time_aug, lead_lag, end_time, method, scalar_term, n_jobs)
+    return LOG_SIG(
+        path,
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        method=method,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )
 
 
-def _segment(on: Any, paths: Any, rows: Any, start: int, transform: tuple[bool, bool, float]) -> None:
+class _Corrected(NamedTuple):
+    """The clean options of a log-signature with a correction, and those of the logarithm."""
+
+    sig: dict[str, Any]
+    log: dict[str, Any]
+    double: bool
+
+
+def _corrected_options(
+    path: Array, degree: Any, time_aug: Any, lead_lag: Any, end_time: Any, method: Any, scalar_term: Any, n_jobs: Any
+) -> _Corrected:
+    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
+    refuse_lead_lag(lead_lag)
+    method = as_count("method", method)
+    if method > 2:
+        raise ValueError(f"method must be 0, 1 or 2 with a correction, got {method}")
+    degree, n_jobs = as_int("degree", degree, 2), as_valid_n_jobs("n_jobs", n_jobs)
+    dimension = path_shape("path", tuple(path.shape))[2] + time_aug
+    sig = {"degree": degree, "time_aug": time_aug, "lead_lag": False, "end_time": end_time, "n_jobs": n_jobs}
+    sig["scalar_term"] = as_bool("scalar_term", scalar_term) and method == 0
+    log = {"dimension": dimension, "degree": degree, "time_aug": False, "lead_lag": False, "method": method}
+    return _Corrected(sig, log | {"n_jobs": n_jobs}, needs_double(dimension, degree, method))
+
+
+def _corrected(path: Array, correction: Array, *options: Any) -> Array:
+    """`log_sig` with a correction."""
+    as_given, path, correction = widened(path=path, correction=correction)
+    found = _corrected_options(path, *options)
+    if found.double:
+        path, correction = as_double(path), as_double(correction)
+    return as_given(SIG_TO_LOG_SIG(SIG(path, correction, **found.sig), **found.log))
+
+
+def _corrected_backprop(
+    path: Array, derivs: Array, correction: Array, correction_deriv: bool, *options: Any
+) -> tuple[Any, ...]:
+    on, path, derivs, correction = backend_for(path=path, log_sig_derivs=derivs, correction=correction)
+    found = _corrected_options(path, *options)
+    if found.double:
+        on = on.double()
+        path, correction, derivs = map(as_double, (path, correction, derivs))
+    sig = SIG.compute((path, correction), SIG.clean(found.sig))
+    (sig_derivs,) = SIG_TO_LOG_SIG.backprop(derivs, None, sig, **found.log)
+    gradients = SIG.backprop(sig_derivs, sig, path, correction, needs=(True, correction_deriv), **found.sig)
+    return tuple(None if gradient is None else on.result(gradient) for gradient in gradients)
+
+
+def _segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -> None:
     """Log-signatures of paths of two points: the displacement from `start` on, time last, and zeros for all else."""
     letters = start + paths.shape[2]
     time_aug, _, end_time = transform
@@ -614,56 +389,27 @@ def log_sig_backprop(
            [ 0.5, -0.5],
            [ 0. ,  0.5]])
     """
-    correction_deriv = as_bool("correction_deriv", correction_deriv)
-    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
-    n_threads = as_n_threads(n_jobs)
-    if not is_empty(correction):
-        on, path, log_sig_derivs, correction = backend_for(
-            path=path, log_sig_derivs=log_sig_derivs, correction=correction
+    correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
+    if correction is not None:
+        gradients = _corrected_backprop(
+            path,
+            log_sig_derivs,
+            correction,
+            correction_deriv,
+            *(degree, time_aug, lead_lag, end_time, method, scalar_term, n_jobs),
         )
-        dimension, degree, method, scalar_term = _corrected_sizes(path, degree, time_aug, lead_lag, method, scalar_term)
-        if needs_double(dimension, degree, method):
-            on = on.double()
-            path, correction, log_sig_derivs = map(as_double, (path, correction, log_sig_derivs))
-        with_time: dict[str, Any] = {"time_aug": time_aug, "end_time": end_time, "n_jobs": n_threads}
-        sig = corrected_sig(path, degree, scalar_term=scalar_term, correction=correction, **with_time)
-        derivs = sig_to_log_sig_backprop(sig, log_sig_derivs, dimension, degree, method=method, n_jobs=n_threads)
-        found = sig_corrected_backprop(
-            path, correction, sig, derivs, degree, scalar_term, correction_deriv, **with_time
-        )
-        gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
         return gradients if correction_deriv else gradients[0]
     if correction_deriv:
         raise ValueError("correction_deriv is True, but there is no correction")
-    on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
-    dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
-        path.shape, degree, transform, method, scalar_term
-    )
-    log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
-    out = on.empty(path.shape)
-    paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
-    if one_segment and degree:
-        with on.current():
-            gradients[:, 1] = derivs[:, int(scalar_term) : int(scalar_term) + paths.shape[2]]
-            gradients[:, 0] = -gradients[:, 1]
-        return on.result(out)
-    work = on.double() if double else on
-    tables = tables_for(work, dimension, degree, method, backward=True)
-    sig_length = checked_tensor_length(dimension, degree) + scalar_term
-    blocks = blocks_of(work, len(paths), sig_length)
-    sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
-    options = (degree, scalar_term, *transform, n_threads)
-    for start in blocks:
-        block = slice(start, start + blocks.step)
-        path, deriv, gradient = paths[block], derivs[block], gradients[block]
-        sig, sig_deriv = (scratch[: len(path)] for scratch in (sigs, sig_derivs))
-        if work is not on:
-            path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
-        work.kernels.signature.sig(path, sig, *options)
-        work.kernels.log_signature.sig_to_log_sig_backprop(
-            sig, deriv, *tables, sig_deriv, dimension, degree, method, scalar_term, n_threads
-        )
-        work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
-        if work is not on:
-            put(work, gradient, gradients[block])
-    return on.result(out)
+    return LOG_SIG.backprop(
+        log_sig_derivs,
+        None,
+        path,
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        method=method,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )[0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array, device_of, library_of, namespace_of
-from .._call.options import as_int
+from .._call.options import Meaning, as_any_int, as_int
 from .._tables import lyndon, lyndon_cache
 from .._tables.sizes import checked_tensor_length
 
@@ -39,6 +39,19 @@ def as_path_method(method: Any) -> int:
     if method > 3:
         raise ValueError(f"method must be 0, 1, 2 or 3, got {method}")
     return 2 if method == 3 else method
+
+
+# The method of functions of signatures, and of paths. The number of the latter stays, as 3 asks for float64.
+METHOD = Meaning(lambda name, value: as_method(value), as_any_int, "SymInt")
+
+
+def _as_any_method(name: str, value: Any) -> int:
+    method = as_int(name, value, 0)
+    as_path_method(method)
+    return method
+
+
+PATH_METHOD = Meaning(_as_any_method, as_any_int, "SymInt")
 
 
 def needs_double(dimension: int, degree: int, method: int) -> bool:

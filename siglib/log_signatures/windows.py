@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array, as_double, library_of, namespace_of, widened
+from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
 from ..signatures.prefixes import sig_prefixes
-from ..signatures.window_operations import host_indices
 from ..signatures.windows import sig_windows
-from .log_sig import sig_to_log_sig
+from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 

@@ -3,33 +3,52 @@
 from typing import Any
 
 from .._call.backend import Array, backend_for
-from .._call.options import as_n_threads, as_transform
+from .._call.operation import Operation
+from .._call.options import Transform, as_n_threads, as_transform
 from .._call.shapes import path_shape
-from .._call.torch import differentiable
 from .._call.tracing import without_compiler
 from .._tables.sizes import augmented_dimension
 
 
-def _transformed_shape(path: tuple[int, ...], time_aug: bool, lead_lag: bool) -> tuple[int, ...]:
-    batch, length, dimension = path_shape("path", path)
-    if lead_lag and length > 0:
-        length = 2 * length - 1
-    return (*batch, length, augmented_dimension(dimension, time_aug, lead_lag))
+class _TransformPath(Operation):
+    name = "transform_path"
+    arrays = ("path",)
+    options = ("time_aug", "lead_lag", "end_time", "n_jobs")
+
+    def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
+        batch, length, dimension = path_shape("path", path)
+        if o.lead_lag and length > 0:
+            length = 2 * length - 1
+        return ((*batch, length, augmented_dimension(dimension, o.time_aug, o.lead_lag)),)
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
+        on.kernels.path.transform_path(on.paths(path), on.paths(out), *Transform.of(o), as_n_threads(o.n_jobs))
+
+    def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
+        gradient = on.empty(path.shape)
+        transform_backprop(on, on.paths(derivs), on.paths(gradient), o.lead_lag, as_n_threads(o.n_jobs))
+        return (gradient,)
 
 
-def _transform_path_shape(
-    path: tuple[int, ...], *, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
-) -> tuple[int, ...]:
-    time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
-    as_n_threads(n_jobs)
-    return _transformed_shape(path, time_aug, lead_lag)
+TRANSFORM_PATH = _TransformPath()
 
 
-def _transform_path_vjp(derivs: Array, out: Array, path: Array, **options: Any) -> tuple[Array]:
-    return (transform_path_backprop(derivs, **options),)
+def transformed(on: Any, path: Array, transform: Transform, n_threads: int) -> Any:
+    """The transformed paths for kernels, of shape (paths, length, dimension); those of no transform themselves."""
+    paths = on.paths(path)
+    if not (transform.time_aug or transform.lead_lag) or paths.shape[1] == 0:
+        return paths
+    n, length, dimension = paths.shape
+    out = on.scratch((n, 2 * length - 1 if transform.lead_lag else length, transform.width(dimension)))
+    on.kernels.path.transform_path(paths, out, *transform, n_threads)
+    return out
 
 
-@differentiable(_transform_path_vjp, _transform_path_shape, needs_out=False)
+def transform_backprop(on: Any, derivs: Any, gradient: Any, lead_lag: bool, n_threads: int) -> None:
+    """The adjoint of the transform; time, the last channel if there is one more, has no gradient."""
+    on.kernels.path.transform_path_backprop(derivs, gradient, lead_lag, n_threads)
+
+
 def transform_path(
     path: Array,
     *,
@@ -93,12 +112,7 @@ def transform_path(
            [3., 4., 5., 6., 3.],
            [5., 6., 5., 6., 4.]])
     """
-    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
-    n_threads = as_n_threads(n_jobs)
-    on, path = backend_for(path=path)
-    out = on.empty(_transformed_shape(path.shape, time_aug, lead_lag))
-    on.kernels.path.transform_path(on.paths(path), on.paths(out), time_aug, lead_lag, end_time, n_threads)
-    return on.result(out)
+    return TRANSFORM_PATH(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
 
 
 @without_compiler
@@ -171,5 +185,5 @@ def transform_path_backprop(
         what = "besides time" if time_aug else "to begin with"
         raise ValueError(f"derivs must have at least one channel {what}, got shape {tuple(derivs.shape)}")
     out = on.empty((*batch, length, dimension))
-    on.kernels.path.transform_path_backprop(on.paths(derivs), on.paths(out), lead_lag, n_threads)
+    transform_backprop(on, on.paths(derivs), on.paths(out), lead_lag, n_threads)
     return on.result(out)

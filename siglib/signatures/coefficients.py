@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._call.backend import Array, library_of, namespace_of, widened
-from .._call.options import as_bool, as_int
-from .._call.shapes import vector_shape
+from .._call.operation import Operation
+from .._call.options import Transform, as_bool, as_int, as_n_threads
+from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
 from .._tables.cache import TABLES
 from .._tables.sizes import augmented_dimension, tensor_length
-from .._tables.word_trie import Word, decode, encode
-from . import coefficient_operations as operations
+from .._tables.time import sets_time_words, time_powers
+from .._tables.word_trie import Word, decode, encode, powers, tables
 from .words import _as_word, word_to_idx
 
 
@@ -47,6 +48,62 @@ def _checked_text(words: tuple[Word, ...]) -> str:
 def _as_text(words: Any) -> str:
     """The words encoded as operators take them; there must be some."""
     return _checked_text(tuple(_as_words(words)))
+
+
+class _SigCoef(Operation):
+    """Coefficients of encoded words."""
+
+    name = "sig_coef"
+    arrays = ("path",)
+    options = ("words", "time_aug", "lead_lag", "end_time", "prefixes", "n_jobs")
+    keeps_out = "prefixes"
+    out_name = "coefs"
+
+    def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
+        batch, _, dimension = path_shape("path", path)
+        found = tables(o.words)
+        channels = augmented_dimension(dimension, o.time_aug, o.lead_lag)
+        if found.n_channels > channels:
+            raise ValueError(f"the letters of words must be in [0, {channels}), got {found.n_channels - 1}")
+        return ((*batch, len(found.prefix_columns if o.prefixes else found.columns)),)
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
+        rows, transform = on.rows(out), Transform.of(o)
+        on.kernels.coefficients.sig_coef(on.paths(path), o.words, o.prefixes, rows, *transform, as_n_threads(o.n_jobs))
+        if sets_time_words(o.time_aug, rows.itemsize, path.shape[-2] - 1):
+            time = transform.width(path.shape[-1]) - 1
+            with on.current():
+                for place, length in powers(o.words, time, o.prefixes):
+                    rows[:, place] = time_powers(o.end_time, length)[-1]
+
+    def adapted(self, o: Any, derivs: Array, out: Array, path: Array) -> Any:
+        n_prefixes, expected = len(tables(o.words).prefix_columns), path_shape("path", path.shape)[0]
+        for name, array in (("coefs", out), ("derivs", derivs)):
+            batch, length = vector_shape(name, array.shape)
+            check_batch("path", expected, name, batch)
+            if length != n_prefixes:
+                raise ValueError(
+                    f"{name} must have length {n_prefixes} on its last axis, one entry for each prefix of "
+                    f"each word (prefixes=True), got {length}"
+                )
+        return o
+
+    def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
+        gradient = on.empty(path.shape)
+        on.kernels.coefficients.sig_coef_backprop(
+            on.paths(path),
+            o.words,
+            on.rows(out) if o.prefixes else None,
+            on.rows(derivs),
+            o.prefixes,
+            on.paths(gradient),
+            *Transform.of(o),
+            as_n_threads(o.n_jobs),
+        )
+        return (gradient,)
+
+
+SIG_COEF = _SigCoef()
 
 
 def sig_coef(
@@ -117,7 +174,7 @@ def sig_coef(
     array([1. , 1. , 0.5])
     """
     text = _text_of_constant(words) if is_compiling() else _as_text(words)
-    return operations.sig_coef(
+    return SIG_COEF(
         path,
         words=text,
         time_aug=time_aug,
@@ -182,16 +239,17 @@ def sig_coef_backprop(
            [ 0.,  0.],
            [ 1.,  0.]])
     """
-    return operations.sig_coef_backprop(
-        path,
-        _as_text(words),
-        coefs,
+    return SIG_COEF.backprop(
         derivs,
-        time_aug=as_bool("time_aug", time_aug),
-        lead_lag=as_bool("lead_lag", lead_lag),
+        coefs,
+        path,
+        words=_as_text(words),
+        time_aug=time_aug,
+        lead_lag=lead_lag,
         end_time=end_time,
+        prefixes=True,
         n_jobs=n_jobs,
-    )
+    )[0]
 
 
 def extract_sig_coef(

@@ -5,10 +5,10 @@ The kernels are `_cpu/join.pyx`; on a GPU they are made of those for signatures 
 
 from typing import Any
 
-from .._call.backend import Array, backend_for
-from .._call.options import as_bool, as_int, as_n_threads
+from .._call.backend import Array
+from .._call.operation import Operation
+from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
-from .._call.torch import differentiable
 from .._call.tracing import without_compiler
 from .._tables.sizes import checked_tensor_length
 
@@ -23,29 +23,36 @@ def check_displacement(shape: tuple[int, ...], dimension: int) -> tuple[int, ...
     return batch
 
 
-def _linear_sizes(
-    displacement: tuple[int, ...], dimension: Any, degree: Any, scalar_term: Any
-) -> tuple[int, bool, tuple[int, ...]]:
-    """(degree, scalar_term, shape of the signature)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    scalar_term = as_bool("scalar_term", scalar_term)
-    batch = check_displacement(displacement, dimension)
-    return degree, scalar_term, (*batch, checked_tensor_length(dimension, degree) + scalar_term)
+class _LinearSig(Operation):
+    name = "linear_sig"
+    arrays = ("displacement",)
+    options = ("dimension", "degree", "scalar_term", "n_jobs")
+
+    def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
+        batch = check_displacement(displacement, o.dimension)
+        return ((*batch, checked_tensor_length(o.dimension, o.degree) + o.scalar_term),)
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
+        n_threads = as_n_threads(o.n_jobs)
+        on.kernels.join.linear_sig(on.rows(displacement), on.rows(out), o.degree, o.scalar_term, n_threads)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        check_like("derivs", derivs.shape, "the signature", sizes[0], True)
+        return derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
+    ) -> tuple[Any]:
+        gradient = on.empty(displacement.shape)
+        on.kernels.join.linear_sig_backprop(
+            on.rows(derivs), on.rows(displacement), on.rows(gradient), o.degree, o.scalar_term, as_n_threads(o.n_jobs)
+        )
+        return (gradient,)
 
 
-def _linear_sig_shape(
-    displacement: tuple[int, ...], dimension: int, degree: int, *, scalar_term: bool, n_jobs: int
-) -> tuple[int, ...]:
-    as_n_threads(n_jobs)
-    return _linear_sizes(displacement, dimension, degree, scalar_term)[2]
+LINEAR_SIG = _LinearSig()
 
 
-def _linear_sig_vjp(derivs: Array, out: Array, displacement: Array, *args: Any, **options: Any) -> tuple[Array]:
-    return (linear_sig_backprop(derivs, displacement, *args, **options),)
-
-
-@differentiable(_linear_sig_vjp, _linear_sig_shape, needs_out=False)
 def linear_sig(
     displacement: Array, dimension: int, degree: int, *, scalar_term: bool = False, n_jobs: int = 1
 ) -> Array:
@@ -95,12 +102,7 @@ def linear_sig(
     >>> siglib.linear_sig([1.0, 2.0], 2, 2)
     array([1. , 2. , 0.5, 1. , 1. , 2. ])
     """
-    on, displacement = backend_for(displacement=displacement)
-    degree, scalar_term, shape = _linear_sizes(displacement.shape, dimension, degree, scalar_term)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(shape)
-    on.kernels.join.linear_sig(on.rows(displacement), on.rows(out), degree, scalar_term, n_threads)
-    return on.result(out)
+    return LINEAR_SIG(displacement, dimension=dimension, degree=degree, scalar_term=scalar_term, n_jobs=n_jobs)
 
 
 @without_compiler
@@ -136,50 +138,52 @@ def linear_sig_backprop(
     >>> siglib.linear_sig_backprop(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]), np.array([3.0, 5.0]), 2, 2)
     array([2.5, 1.5])
     """
-    on, derivs, displacement = backend_for(derivs=derivs, displacement=displacement)
-    degree, scalar_term, shape = _linear_sizes(displacement.shape, dimension, degree, scalar_term)
-    check_like("derivs", derivs.shape, "the signature", shape, True)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(displacement.shape)
-    on.kernels.join.linear_sig_backprop(
-        on.rows(derivs), on.rows(displacement), on.rows(out), degree, scalar_term, n_threads
-    )
-    return on.result(out)
+    return LINEAR_SIG.backprop(
+        derivs, None, displacement, dimension=dimension, degree=degree, scalar_term=scalar_term, n_jobs=n_jobs
+    )[0]
 
 
-def _join_sizes(
-    sig: tuple[int, ...], displacement: tuple[int, ...], dimension: Any, degree: Any, prepend: Any
-) -> tuple[int, bool, bool]:
-    """(degree, scalar term of sig, prepend)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    batch, length = vector_shape("sig", sig)
-    scalar_term = has_scalar_term("sig", length, dimension, degree)
-    check_batch("sig", batch, "displacement", check_displacement(displacement, dimension))
-    return degree, scalar_term, as_bool("prepend", prepend)
+class _SigJoin(Operation):
+    name = "sig_join"
+    arrays = ("sig", "displacement")
+    options = ("dimension", "degree", "prepend", "n_jobs")
+    derivs_name = "d_out"
+
+    def sizes(self, o: Any, sig: Any, displacement: Any) -> tuple[Any, ...]:
+        """(shape, scalar term of sig)."""
+        batch, length = vector_shape("sig", sig)
+        scalar_term = has_scalar_term("sig", length, o.dimension, o.degree)
+        check_batch("sig", batch, "displacement", check_displacement(displacement, o.dimension))
+        return sig, scalar_term
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array) -> None:
+        options = (o.degree, sizes[1], o.prepend, as_n_threads(o.n_jobs))
+        on.kernels.join.sig_join(on.rows(sig), on.rows(displacement), on.rows(out), *options)
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        return derivs[..., 1:] if check_like("d_out", derivs.shape, "sig", *sizes) else derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array
+    ) -> tuple[Any, ...]:
+        d_sig, d_displacement = on.empty(sig.shape), on.empty(displacement.shape)
+        on.kernels.join.sig_join_backprop(
+            on.rows(derivs),
+            on.rows(sig),
+            on.rows(displacement),
+            on.rows(d_sig),
+            on.rows(d_displacement),
+            o.degree,
+            sizes[1],
+            o.prepend,
+            as_n_threads(o.n_jobs),
+        )
+        return d_sig, d_displacement
 
 
-def _sig_join_shape(
-    sig: tuple[int, ...],
-    displacement: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    prepend: bool,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    _join_sizes(sig, displacement, dimension, degree, prepend)
-    as_n_threads(n_jobs)
-    return tuple(sig)
+SIG_JOIN = _SigJoin()
 
 
-def _sig_join_vjp(
-    derivs: Array, out: Array, sig: Array, displacement: Array, *args: Any, **options: Any
-) -> tuple[Array, Array]:
-    return sig_join_backprop(derivs, sig, displacement, *args, **options)
-
-
-@differentiable(_sig_join_vjp, _sig_join_shape, n_arrays=2, needs_out=False)
 def sig_join(
     sig: Array, displacement: Array, dimension: int, degree: int, *, prepend: bool = False, n_jobs: int = 1
 ) -> Array:
@@ -231,12 +235,7 @@ def sig_join(
     >>> siglib.sig_join(siglib.sig(path[:2], 2), path[2] - path[1], 2, 2)
     array([1. , 1. , 0.5, 1. , 0. , 0.5])
     """
-    on, sig, displacement = backend_for(sig=sig, displacement=displacement)
-    degree, scalar_term, prepend = _join_sizes(sig.shape, displacement.shape, dimension, degree, prepend)
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(sig.shape)
-    on.kernels.join.sig_join(on.rows(sig), on.rows(displacement), on.rows(out), degree, scalar_term, prepend, n_threads)
-    return on.result(out)
+    return SIG_JOIN(sig, displacement, dimension=dimension, degree=degree, prepend=prepend, n_jobs=n_jobs)
 
 
 @without_compiler
@@ -281,21 +280,6 @@ def sig_join_backprop(
     >>> siglib.sig_join_backprop(np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0]), 2, 1)
     (array([1., 2.]), array([1., 2.]))
     """
-    on, d_out, sig, displacement = backend_for(d_out=d_out, sig=sig, displacement=displacement)
-    degree, scalar_term, prepend = _join_sizes(sig.shape, displacement.shape, dimension, degree, prepend)
-    if check_like("d_out", d_out.shape, "sig", sig.shape, scalar_term):
-        d_out = d_out[..., 1:]
-    n_threads = as_n_threads(n_jobs)
-    d_sig, d_displacement = on.empty(sig.shape), on.empty(displacement.shape)
-    on.kernels.join.sig_join_backprop(
-        on.rows(d_out),
-        on.rows(sig),
-        on.rows(displacement),
-        on.rows(d_sig),
-        on.rows(d_displacement),
-        degree,
-        scalar_term,
-        prepend,
-        n_threads,
+    return SIG_JOIN.backprop(
+        d_out, None, sig, displacement, dimension=dimension, degree=degree, prepend=prepend, n_jobs=n_jobs
     )
-    return on.result(d_sig), on.result(d_displacement)

@@ -5,26 +5,29 @@ Prefixes are the windows that begin at the first point.
 
 from typing import Any
 
+import numpy as np
+
 from .._call.backend import Array
-from .._call.torch import differentiable
 from .._call.tracing import without_compiler
-from .window_operations import sig_windows_shape, windows_backward, windows_forward
-
-# There are as many prefixes as windows of one point.
-_WINDOWS: dict[str, Any] = {"window": 1, "stride": 1, "starts": None, "ends": None}
+from .window_operations import WindowOperation
 
 
-def _sig_prefixes_shape(path: tuple[int, ...], degree: int, **options: Any) -> tuple[int, ...]:
-    return sig_windows_shape(path, degree, **_WINDOWS, **options)
+class _SigPrefixes(WindowOperation):
+    """The windows that begin at the first point."""
+
+    name = "sig_prefixes"
+    options = ("degree", "time_aug", "lead_lag", "end_time", "scalar_term", "n_jobs")
+
+    def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:
+        return length
+
+    def windows(self, o: Any, length: int) -> Any:
+        return np.zeros(length, np.int64), np.arange(length)
 
 
-def _sig_prefixes_vjp(
-    derivs: Array, out: Array, path: Array, degree: int, *, scalar_term: bool, **options: Any
-) -> tuple[Array]:
-    return (sig_prefixes_backprop(path, derivs, degree, **options),)
+SIG_PREFIXES = _SigPrefixes()
 
 
-@differentiable(_sig_prefixes_vjp, _sig_prefixes_shape, needs_out=False)
 def sig_prefixes(
     path: Array,
     degree: int,
@@ -87,11 +90,9 @@ def sig_prefixes(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
-    return windows_forward(
+    return SIG_PREFIXES(
         path,
-        degree,
-        **_WINDOWS,
-        prefixes=True,
+        degree=degree,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
@@ -142,14 +143,14 @@ def sig_prefixes_backprop(
     >>> siglib.sig_prefixes_backprop(path, np.array([[1.0], [10.0], [100.0]]), 1).ravel()
     array([-110.,   10.,  100.])
     """
-    return windows_backward(
-        path,
+    return SIG_PREFIXES.backprop(
         sig_derivs,
-        degree,
-        **_WINDOWS,
-        prefixes=True,
+        None,
+        path,
+        degree=degree,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
+        scalar_term=False,
         n_jobs=n_jobs,
-    )
+    )[0]

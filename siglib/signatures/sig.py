@@ -1,19 +1,22 @@
-"""Signatures: the iterated integrals of a path, their product, and the gradients of both.
-
-Every function has a `_..._shape` companion for torch.compile (`_call/torch.py`): it checks sizes and options, and gives
-the shape of the result. Both rest on one function of `_..._sizes`, which gives the clean options as well.
-"""
+"""Signatures: the iterated integrals of a path, and the gradient."""
 
 from typing import Any
 
-from .._call.backend import Array, backend_for
-from .._call.options import as_bool, as_int, as_n_threads, as_transform, check_no_variant, is_empty
-from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, size_error, vector_shape
-from .._call.torch import differentiable
+from .._call.backend import Array
+from .._call.operation import Operation
+from .._call.options import Transform, as_bool, as_count, as_n_threads
+from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
-from .._call.variants import is_no_stream, refuse_correction, variant
-from .._tables.sizes import SizeError, augmented_dimension, checked_tensor_length
-from .corrections import corrected_sig, refuse_lead_lag, sig_corrected_backprop
+from .._tables.sizes import augmented_dimension, checked_tensor_length
+from .corrections import (
+    CorrectedSizes,
+    as_correction,
+    corrected_backprop,
+    corrected_forward,
+    refuse_correction,
+    refuse_lead_lag,
+)
+from .prefixes import SIG_PREFIXES
 
 
 def sig_length(
@@ -50,71 +53,74 @@ def sig_length(
     >>> siglib.sig_length(3, 4, time_aug=True, lead_lag=True, scalar_term=True)
     2801
     """
-    dimension = as_int("dimension", dimension, 0)
-    degree = as_int("degree", degree, 0)
+    dimension, degree = as_count("dimension", dimension), as_count("degree", degree)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     return checked_tensor_length(dimension, degree) + as_bool("scalar_term", scalar_term)
 
 
-def _sizes(
-    path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], scalar_term: Any
-) -> tuple[int, bool, tuple[int, ...]]:
-    """(degree, scalar_term, shape of the signature)."""
-    batch, _, dimension = path_shape("path", path)
-    degree = as_int("degree", degree, 0)
-    scalar_term = as_bool("scalar_term", scalar_term)
-    time_aug, lead_lag, _ = transform
-    length = checked_tensor_length(augmented_dimension(dimension, time_aug, lead_lag), degree)
-    return degree, scalar_term, (*batch, length + scalar_term)
+class _Sig(Operation):
+    """The signature; with a correction, that of `corrections.py`."""
+
+    name = "sig"
+    arrays = ("path", "correction?")
+    options = ("degree", "time_aug", "lead_lag", "end_time", "scalar_term", "n_jobs")
+    keeps_out = True
+    derivs_name, out_name = "sig_derivs", "sig"
+
+    def sizes(self, o: Any, path: Any, correction: Any) -> tuple[Any, ...]:
+        """(shape, what follows from the correction)."""
+        if correction is not None:
+            refuse_lead_lag(o.lead_lag)
+            corrected = CorrectedSizes(path, correction, o.degree, o.time_aug, o.scalar_term)
+            return corrected.shape, corrected
+        batch, _, dimension = path_shape("path", path)
+        length = checked_tensor_length(augmented_dimension(dimension, o.time_aug, o.lead_lag), o.degree)
+        return (*batch, length + o.scalar_term), None
+
+    def adapted(self, o: Any, derivs: Array, out: Array, path: Array, correction: Array) -> Any:
+        batch, _, dimension = path_shape("path", path.shape)
+        sig_batch, length = vector_shape("sig", out.shape)
+        check_batch("path", batch, "sig", sig_batch)
+        dimension = augmented_dimension(dimension, o.time_aug, o.lead_lag)
+        return o._replace(scalar_term=has_scalar_term("sig", length, dimension, o.degree))
+
+    def n_batched(self, *arrays: Array) -> int:
+        # A correction may have the batch axes of the path, or none: each path is computed on its own then.
+        return 1 if arrays[1] is None else 0
+
+    def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
+        if correction is not None:
+            corrected_forward(on, out, o, sizes[1], path, correction)
+            return
+        on.kernels.signature.sig(
+            on.paths(path), on.rows(out), o.degree, o.scalar_term, *Transform.of(o), as_n_threads(o.n_jobs)
+        )
+
+    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+        return derivs[..., 1:] if check_like("sig_derivs", derivs.shape, "sig", sizes[0], o.scalar_term) else derivs
+
+    def backward(
+        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array, correction: Array
+    ) -> tuple[Any, ...]:
+        if correction is not None:
+            return corrected_backprop(on, needs, derivs, out, o, sizes[1], path, correction)
+        gradient = on.empty(path.shape)
+        on.kernels.signature.sig_backprop(
+            on.paths(path),
+            on.rows(out),
+            on.rows(derivs),
+            on.paths(gradient),
+            o.degree,
+            o.scalar_term,
+            *Transform.of(o),
+            as_n_threads(o.n_jobs),
+        )
+        return gradient, None
 
 
-def _sig_shape(
-    path: tuple[int, ...],
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    horner: bool,
-    scalar_term: bool,
-    stream: bool,
-    correction: Array,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    as_bool("horner", horner)
-    check_no_variant(stream, correction)
-    as_n_threads(n_jobs)
-    return _sizes(path, degree, as_transform(time_aug, lead_lag, end_time), scalar_term)[-1]
+SIG = _Sig()
 
 
-def _sig_vjp(
-    derivs: Array,
-    out: Array,
-    path: Array,
-    degree: int,
-    *,
-    horner: bool,
-    scalar_term: bool,
-    stream: bool,
-    **options: Any,
-) -> tuple[Array]:
-    return (sig_backprop(path, out, derivs, degree, **options),)
-
-
-def _sig_stream(
-    path: Array, degree: int, *, stream: bool, horner: bool = True, correction: Array = None, **options: Any
-) -> Array:
-    """`sig` with a stream."""
-    from .prefixes import sig_prefixes  # which itself imports this module
-
-    as_bool("horner", horner)
-    refuse_correction(correction)
-    return sig_prefixes(path, degree, **options)
-
-
-@variant("stream", is_no_stream, _sig_stream)
-@variant("correction", is_empty, corrected_sig)
-@differentiable(_sig_vjp, _sig_shape)
 def sig(
     path: Array,
     degree: int,
@@ -223,16 +229,28 @@ def sig(
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
     as_bool("horner", horner)
-    check_no_variant(stream, correction)
-    transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
-    on, path = backend_for(path=path)
-    try:
-        degree, scalar_term, shape = _sizes(path.shape, degree, transform, scalar_term)
-        out = on.empty(shape)
-    except (SizeError, MemoryError) as error:
-        raise size_error(error, path.shape) from None
-    on.kernels.signature.sig(on.paths(path), on.rows(out), degree, scalar_term, *transform, n_threads)
-    return on.result(out)
+    stream, correction = as_bool("stream", stream), as_correction(correction)
+    if stream:
+        refuse_correction(correction)
+        return SIG_PREFIXES(
+            path,
+            degree=degree,
+            time_aug=time_aug,
+            lead_lag=lead_lag,
+            end_time=end_time,
+            scalar_term=scalar_term,
+            n_jobs=n_jobs,
+        )
+    return SIG(
+        path,
+        correction,
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        scalar_term=scalar_term,
+        n_jobs=n_jobs,
+    )
 
 
 signature = sig
@@ -295,212 +313,20 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
-    if is_empty(correction):
-        on, path, sig, sig_derivs = backend_for(path=path, sig=sig, sig_derivs=sig_derivs)
-    else:
-        on, path, sig, sig_derivs, correction = backend_for(
-            path=path, sig=sig, sig_derivs=sig_derivs, correction=correction
-        )
-    degree = as_int("degree", degree, 0)
-    time_aug, lead_lag, end_time = transform = as_transform(time_aug, lead_lag, end_time)
-    n_threads = as_n_threads(n_jobs)
-    batch, _, dimension = path_shape("path", path.shape)
-    sig_batch, length = vector_shape("sig", sig.shape)
-    check_batch("path", batch, "sig", sig_batch)
-    dimension = augmented_dimension(dimension, time_aug, lead_lag)
-    scalar_term = has_scalar_term("sig", length, dimension, degree)
-    if check_like("sig_derivs", sig_derivs.shape, "sig", sig.shape, scalar_term):
-        sig_derivs = sig_derivs[..., 1:]
-    correction_deriv = as_bool("correction_deriv", correction_deriv)
-    if not is_empty(correction):
-        refuse_lead_lag(lead_lag)
-        found = sig_corrected_backprop(
-            path,
-            correction,
-            sig,
-            sig_derivs,
-            degree,
-            scalar_term,
-            correction_deriv,
-            time_aug=time_aug,
-            end_time=end_time,
-            n_jobs=n_threads,
-        )
-        gradients = tuple(None if gradient is None else on.result(gradient) for gradient in found)
-        return gradients if correction_deriv else gradients[0]
-    if correction_deriv:
+    correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
+    if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")
-    out = on.empty(path.shape)
-    on.kernels.signature.sig_backprop(
-        on.paths(path), on.rows(sig), on.rows(sig_derivs), on.paths(out), degree, scalar_term, *transform, n_threads
+    gradients = SIG.backprop(
+        sig_derivs,
+        sig,
+        path,
+        correction,
+        needs=(True, correction_deriv),
+        degree=degree,
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        scalar_term=False,
+        n_jobs=n_jobs,
     )
-    return on.result(out)
-
-
-def _combine_sizes(
-    sig1: tuple[int, ...], sig2: tuple[int, ...], dimension: int, degree: int, time_aug: bool, lead_lag: bool
-) -> tuple[int, int, bool, bool]:
-    """(dimension after transforms, degree, scalar_term of sig1, scalar_term of sig2)."""
-    dimension = as_int("dimension", dimension, 1)
-    degree = as_int("degree", degree, 0)
-    dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
-    scalar_term = has_scalar_term("sig1", vector_shape("sig1", sig1)[1], dimension, degree)
-    return dimension, degree, scalar_term, check_like("sig2", sig2, "sig1", sig1, scalar_term) or scalar_term
-
-
-def _sig_combine_shape(
-    sig1: tuple[int, ...],
-    sig2: tuple[int, ...],
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool,
-    lead_lag: bool,
-    n_jobs: int,
-) -> tuple[int, ...]:
-    _combine_sizes(sig1, sig2, dimension, degree, time_aug, lead_lag)
-    as_n_threads(n_jobs)
-    return tuple(sig1)
-
-
-def _sig_combine_vjp(
-    derivs: Array, out: Array, sig1: Array, sig2: Array, *args: Any, **options: Any
-) -> tuple[Array, Array]:
-    return sig_combine_backprop(derivs, sig1, sig2, *args, **options)
-
-
-@differentiable(_sig_combine_vjp, _sig_combine_shape, n_arrays=2, needs_out=False)
-def sig_combine(
-    sig1: Array,
-    sig2: Array,
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    n_jobs: int = 1,
-) -> Array:
-    """Product of two signatures: the signature of one path followed by another (Chen's identity).
-
-    The value on a word is the sum, over all ways to cut it in two, of `sig1` on the first part times `sig2` on the
-    second. On the empty word both count as 1, whatever is stored.
-
-    Parameters
-    ----------
-    sig1, sig2 : arrays of shape (..., sig_length(dimension, degree, ...))
-        Signatures of equal batch shape, with or without the scalar term. If `sig2` has it and `sig1` has not, it is
-        dropped.
-    dimension : int
-        Number of channels of the paths, at least 1.
-    degree : int
-        Truncation level, at least 0.
-    time_aug, lead_lag : bool, default False
-        Whether the signatures were computed with these transforms.
-    n_jobs : int, default 1
-        Number of threads; -1 for all processors, -k for all but k - 1.
-
-    Returns
-    -------
-    array of the shape of `sig1`
-        Of the library, dtype and device of the signatures.
-
-    Raises
-    ------
-    TypeError
-        If the arrays are not of one library, device and dtype, or an option has the wrong type.
-    ValueError
-        If lengths or batch shapes do not go together.
-
-    Notes
-    -----
-    Differentiable with respect to both signatures, once, in PyTorch; see `sig_combine_backprop`.
-
-    References
-    ----------
-    K.-T. Chen, "Iterated integrals and exponential homomorphisms", Proceedings of the London Mathematical Society
-    s3-4 (1954).
-
-    Examples
-    --------
-    >>> import numpy as np, siglib
-    >>> path = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
-    >>> first, second = siglib.sig(path[:2], 2), siglib.sig(path[1:], 2)
-    >>> siglib.sig_combine(first, second, 2, 2)
-    array([1. , 1. , 0.5, 1. , 0. , 0.5])
-    """
-    on, sig1, sig2 = backend_for(sig1=sig1, sig2=sig2)
-    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(
-        sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag
-    )
-    n_threads = as_n_threads(n_jobs)
-    out = on.empty(sig1.shape)
-    on.kernels.signature.sig_combine(
-        on.rows(sig1), on.rows(sig2), on.rows(out), dimension, degree, scalar_term1, scalar_term2, n_threads
-    )
-    return on.result(out)
-
-
-@without_compiler
-def sig_combine_backprop(
-    deriv: Array,
-    sig1: Array,
-    sig2: Array,
-    dimension: int,
-    degree: int,
-    *,
-    time_aug: bool = False,
-    lead_lag: bool = False,
-    n_jobs: int = 1,
-) -> tuple[Array, Array]:
-    """Gradients of `sig_combine` with respect to both signatures.
-
-    Parameters
-    ----------
-    deriv : array of the shape of `sig1`
-        Derivatives of a function F with respect to ``sig_combine(sig1, sig2, ...)``. The entry of the scalar term
-        has no effect; it may be there even if `sig1` has none.
-    sig1, sig2, dimension, degree, time_aug, lead_lag, n_jobs
-        As they were given to `sig_combine`.
-
-    Returns
-    -------
-    (array, array)
-        Derivatives of F with respect to `sig1` and `sig2`, of their shapes; 0 at the scalar terms. Tensors come
-        without an autograd graph.
-
-    Raises
-    ------
-    TypeError
-        If the arrays are not of one library, device and dtype, or an option has the wrong type.
-    ValueError
-        If lengths or batch shapes do not go together.
-
-    Examples
-    --------
-    The first level of the product is the sum of the first levels:
-
-    >>> import numpy as np, siglib
-    >>> siglib.sig_combine_backprop(np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0]), 2, 1)
-    (array([1., 2.]), array([1., 2.]))
-    """
-    on, deriv, sig1, sig2 = backend_for(deriv=deriv, sig1=sig1, sig2=sig2)
-    dimension, degree, scalar_term1, scalar_term2 = _combine_sizes(
-        sig1.shape, sig2.shape, dimension, degree, time_aug, lead_lag
-    )
-    if check_like("deriv", deriv.shape, "sig1", sig1.shape, scalar_term1):
-        deriv = deriv[..., 1:]
-    n_threads = as_n_threads(n_jobs)
-    sig1_derivs, sig2_derivs = on.empty(sig1.shape), on.empty(sig2.shape)
-    on.kernels.signature.sig_combine_backprop(
-        on.rows(deriv),
-        on.rows(sig1),
-        on.rows(sig2),
-        on.rows(sig1_derivs),
-        on.rows(sig2_derivs),
-        dimension,
-        degree,
-        scalar_term1,
-        scalar_term2,
-        n_threads,
-    )
-    return on.result(sig1_derivs), on.result(sig2_derivs)
+    return gradients if correction_deriv else gradients[0]

@@ -7,18 +7,38 @@ done once.
 from typing import Any
 
 from .._call.backend import Array
-from .._call.torch import differentiable
+from .._call.indices import INDICES
 from .._call.tracing import without_compiler
-from .window_operations import sig_windows_shape, windows_backward, windows_forward
+from .window_operations import WindowOperation, n_windows, windows_of
 
 
-def _sig_windows_vjp(
-    derivs: Array, out: Array, path: Array, degree: int, window: int, stride: int, *, scalar_term: bool, **options: Any
-) -> tuple[Array]:
-    return (sig_windows_backprop(path, derivs, degree, window, stride, **options),)
+class _SigWindows(WindowOperation):
+    name = "sig_windows"
+    options = (
+        "degree",
+        "window",
+        "stride",
+        "starts",
+        "ends",
+        "time_aug",
+        "lead_lag",
+        "end_time",
+        "scalar_term",
+        "n_jobs",
+    )
+    meanings = {"starts": INDICES, "ends": INDICES}
+    keeps_sizes = False
+
+    def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:
+        return n_windows(o, batch, length)
+
+    def windows(self, o: Any, length: int) -> Any:
+        return windows_of(o, length)
 
 
-@differentiable(_sig_windows_vjp, sig_windows_shape, needs_out=False)
+SIG_WINDOWS = _SigWindows()
+
+
 def sig_windows(
     path: Array,
     degree: int,
@@ -119,11 +139,11 @@ def sig_windows(
     >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
     [2.0, 4.0]
     """
-    return windows_forward(
+    return SIG_WINDOWS(
         path,
-        degree,
-        window,
-        stride,
+        degree=degree,
+        window=window,
+        stride=stride,
         starts=starts,
         ends=ends,
         time_aug=time_aug,
@@ -180,16 +200,18 @@ def sig_windows_backprop(
     >>> siglib.sig_windows_backprop(path, np.array([[1.0], [10.0]]), 1, window=3).ravel()
     array([ -1., -10.,   1.,  10.])
     """
-    return windows_backward(
-        path,
+    return SIG_WINDOWS.backprop(
         sig_derivs,
-        degree,
-        window,
-        stride,
+        None,
+        path,
+        degree=degree,
+        window=window,
+        stride=stride,
         starts=starts,
         ends=ends,
         time_aug=time_aug,
         lead_lag=lead_lag,
         end_time=end_time,
+        scalar_term=False,
         n_jobs=n_jobs,
-    )
+    )[0]

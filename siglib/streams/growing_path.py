@@ -103,7 +103,7 @@ class Points:
                 f"{name} must be of {library_of(self._none)} and {self.on.result_dtype}, as before, got "
                 f"{library_of(array)} and {on.result_dtype}"
             )
-        if on.on_gpu and on.device != self.on.device:
+        if on.device != self.on.device:
             raise ValueError(f"{name} must be on GPU {self.on.device}, as before, got one on GPU {on.device}")
         if self.n + n > len(self._data):
             room = self._room(max(64, 2 * (self.n + n)))
@@ -112,7 +112,7 @@ class Points:
             self._data = room
         if tensor is not None and n:
             self._watch(tensor)
-        points = array if on.on_gpu else on.view(array)
+        points = on.view(array) if on.keeps_views else array
         with on.current():
             self._data[self.n : self.n + n] = namespace_of(points).moveaxis(points, -2, 0)
         self.n += n
@@ -131,7 +131,7 @@ class Points:
         self.on, self.batch = on.double() if self._double else on, batch
         self._none = on.result(on.empty((0,)))
         self._data = self._room(64)
-        if not on.on_gpu and on.dtype == on.result_dtype:
+        if on.can_look and on.dtype == on.result_dtype:
             self._fast_type = type(self._none)
             self._fast_dtype, self._fast_shape = self._none.dtype, (*batch, self.dimension)
             self._is_numpy = self._fast_type is np.ndarray
@@ -139,7 +139,7 @@ class Points:
     def _room(self, n: int) -> Any:
         """Memory for n points."""
         shape = (n, *(self.batch or ()), self.dimension)
-        return self.on.empty(shape) if self.on.on_gpu else np.empty(shape, self.on.dtype_name)
+        return self.on.scratch(shape) if self.on.keeps_views else self.on.empty(shape)
 
     def path(self) -> Any:
         """All points, (*batch, n, dimension); a view."""
@@ -148,7 +148,7 @@ class Points:
     def by_time(self) -> Any:
         """All points for kernels, (n, number of paths, dimension); a view."""
         points = self._data[: self.n].reshape(self.n, self.n_paths, self.dimension)
-        return self.on.view(points) if self.on.on_gpu else points
+        return points if self.on.keeps_views else self.on.view(points)
 
     def given(self, values: Any) -> Any:
         """What was computed from `path`, in the caller's library; not yet in the caller's dtype."""

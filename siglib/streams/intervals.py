@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array
+from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.tracing import left_to_python
-from ..log_signatures.log_sig import sig_to_log_sig
+from ..log_signatures.logarithm import sig_to_log_sig
 from ..log_signatures.parts import as_method, needs_double, straight
-from ..signatures.window_operations import host_indices
 from .growing_path import OfPoints, Points
 from .interval_table import Intervals
 

@@ -14,9 +14,11 @@ from .._call.backend import Array, library_of, namespace_of
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.tracing import left_to_python
 from .._tables.locks import release
-from ..log_signatures.log_sig import log_sig_length, sig_to_log_sig
+from ..log_signatures.log_sig import log_sig_length
+from ..log_signatures.logarithm import sig_to_log_sig
 from ..log_signatures.parts import straight
-from ..signatures.sig import sig_combine, sig_length
+from ..signatures.combine import sig_combine
+from ..signatures.sig import sig_length
 from ..signatures.windows import sig_windows
 from .growing_path import OfPoints, Points, copy_of
 from .interval_table import Intervals

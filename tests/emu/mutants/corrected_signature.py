@@ -9,7 +9,7 @@ from checking import assert_close
 from reference_correction import corrected_signature, width_of
 
 import siglib
-from siglib._gpu import corrected_backprop as launcher
+from siglib._gpu import corrected_signature_backprop as launcher
 
 from . import Mutant
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from . import chen
 from ._launch import c_type, empty, launch
+from .corrected_signature import make_rows, sig_of_chunks
 from .path import strides, time_steps
 from .sizes import SCRATCH_BYTES, check_words, literal, shared_bytes, words_up_to
 
@@ -67,7 +68,6 @@ def sig_backprop(
 ) -> None:
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
-    from .corrected_signature import make_rows, sig_of_chunks  # which has our `sig_backprop` among its functions
 
     batch, n_points, dimension = path.shape
     d, n_rows, stride = dimension + time_aug, n_points - 1, sig.shape[1]

@@ -1,0 +1,70 @@
+"""Single coefficients on the CPU: words become the tries that `coefficients.pyx` walks, for few long paths those of
+their pieces, too.
+
+Arguments behind `loops`, the compiled modules of one floating type, as in `siglib/_gpu/coefficients.py`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .._tables.word_trie import NO_PIECES, pieces, tables
+
+_NO_COLUMNS = np.zeros(0, np.int32)
+
+
+def sig_coef(
+    loops: Any,
+    path: np.ndarray,
+    words: str,
+    prefixes: bool,
+    out: np.ndarray,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> None:
+    """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
+    found = tables(words)
+    columns = found.prefix_columns if prefixes else found.columns
+    trie = _trie(path, words)
+    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, time_aug, lead_lag, end_time, n_jobs)
+
+
+def sig_coef_backprop(
+    loops: Any,
+    path: np.ndarray,
+    words: str,
+    coefs: np.ndarray | None,
+    derivs: np.ndarray,
+    prefixes: bool,
+    out: np.ndarray,
+    time_aug: bool,
+    lead_lag: bool,
+    end_time: float,
+    n_jobs: int,
+) -> None:
+    """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
+    computed; derivs (batch, m): derivatives, of the words or, if `prefixes`, of all prefixes."""
+    found = tables(words)
+    loops.coefficients.sig_coef_backprop(
+        path,
+        derivs[:, :0] if coefs is None else coefs,
+        _NO_COLUMNS if coefs is None else found.prefix_columns,
+        derivs,
+        found.prefix_columns if prefixes else found.columns,
+        *found.trie,
+        *_trie(path, words),
+        out,
+        time_aug,
+        lead_lag,
+        end_time,
+        n_jobs,
+    )
+
+
+def _trie(path: np.ndarray, words: str) -> tuple[Any, ...]:
+    """Three tables of the pieces of words: empty for short paths and for batches that fill the lanes of every
+    instruction set."""
+    trie, joins = pieces(words) if len(path) < 16 and path.shape[1] > 16 else NO_PIECES
+    return *trie, joins
