@@ -22,13 +22,13 @@ are computed from arrays of kernels. Every library that may call reads it: `torc
 import threading
 from collections import namedtuple
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from .._tables.sizes import SizeError
 from . import torch as guest
 from .backend import Array, backend_of
-from .options import MEANINGS, Meaning
+from .options import MEANINGS, Meaning, Transform
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
 
@@ -36,10 +36,39 @@ from .tracing import is_compiling, loaded_torch
 OPERATIONS: dict[str, "Operation"] = {}
 
 
+_PLAIN = frozenset((int, bool, float, str, type(None)))
+
+
+class _NotPlainError(Exception):
+    """An option is not of a plain type."""
+
+
+def _kept_where_possible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which keeps its results for options and shapes that hold no arrays."""
+    known = lru_cache(maxsize=512)(function)
+
+    def call(*args: Any) -> Any:
+        try:
+            return known(*args)
+        except TypeError:
+            return function(*args)
+
+    return call
+
+
+class _Options:
+    """What the options of an operation are besides a tuple."""
+
+    @cached_property
+    def transform(self) -> Transform:
+        """The transform of the path."""
+        return Transform(self.time_aug, self.lead_lag, self.end_time)  # type: ignore[attr-defined]
+
+
 class Operation:
     """What libraries know of an operation.
 
-    * `arrays`: names of the arrays that go in. One that ends in "?" may be None. The last `n_numbers` of them are
+    * `arrays`: names of the arrays that go in. The last one may be None if it ends in "?". The last `n_numbers` are
       parameters: tuples of numbers, or float64 tensors whatever the dtype of the others.
     * `options`: names of the options; `MEANINGS` says what they mean, or `meanings` for this operation. They are
       cleaned once a call, and everything behind it takes them as `o`, with one attribute each.
@@ -59,20 +88,22 @@ class Operation:
     derivs_name: ClassVar[str] = "derivs"
     out_name: ClassVar[str] = "out"
     backprop_names: ClassVar[tuple[str, ...]] = ()
-    # Whether sizes may be kept: not if options hold arrays.
-    keeps_sizes: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.names = tuple(name.rstrip("?") for name in self.arrays)
         self.n_arrays = len(self.names)
         self.n_shared = self.n_arrays - self.n_numbers
         self.has_optional = any(name.endswith("?") for name in self.arrays)
+        self._all_needed = (True,) * self.n_arrays
         self.shared_names = self.names[: self.n_shared]
         self.meaning = [(name, self.meanings.get(name) or MEANINGS[name]) for name in self.options]
         self._cleaners = [(name, meaning.clean) for name, meaning in self.meaning]
+        self._known = lru_cache(maxsize=512, typed=True)(self._clean_plain)
+        self.Options: Any = type("Options", (_Options, namedtuple("Options", self.options)), {})
         self._array_options = [(name, m.clean) for name, m in self.meaning if m.schema == "Tensor?"]
-        self.Options: Any = namedtuple("Options", self.options)  # type: ignore[misc]
-        self.known_sizes = lru_cache(maxsize=512)(self.sizes) if self.keeps_sizes else self.sizes
+        keep = _kept_where_possible if self._array_options else lru_cache(maxsize=512)
+        self.known_sizes: Any = keep(self.sizes)
+        self._known_backprop: Any = keep(self._backprop_sizes)
         self._made: dict[Any, Any] = {}
         self._lock = threading.RLock()
         OPERATIONS[self.name] = self
@@ -122,19 +153,21 @@ class Operation:
         """Whether the backward pass of a call with these options reads the result."""
         return getattr(o, self.keeps_out) if isinstance(self.keeps_out, str) else self.keeps_out
 
-    def fit(self, derivs: Array, o: Any, sizes: tuple[Any, ...]) -> Array:
-        """Derivatives that a caller gives to the public gradient, in the shape of the result; or ValueError."""
-        if tuple(derivs.shape) != sizes[0]:
-            raise ValueError(f"{self.derivs_name} must have shape {sizes[0]}, got {tuple(derivs.shape)}")
-        return derivs
+    # For public gradients, where callers give what torch knows itself
 
-    def adapted(self, o: Any, derivs: Array, out: Array, *arrays: Array) -> Any:
-        """Options of a public gradient, with those that only its arrays tell, such as a stored scalar term."""
+    def adapted(self, o: Any, derivs: Any, out: Any, *shapes: Any) -> Any:
+        """Options, with those that only shapes tell, such as a stored scalar term."""
         return o
 
     def backprop_sizes(self, o: Any, *shapes: Any) -> tuple[Any, ...]:
-        """`sizes` for the public gradient: other than this only where it gives the arrays other names."""
-        return self.known_sizes(o, *shapes)
+        """`sizes`: other than these only where the gradient gives the arrays other names."""
+        return self.sizes(o, *shapes)
+
+    def has_extra_term(self, derivs: Any, o: Any, sizes: tuple[Any, ...]) -> bool:
+        """Whether derivatives of this shape have a scalar term that the result has not, or ValueError."""
+        if derivs != sizes[0]:
+            raise ValueError(f"{self.derivs_name} must have shape {sizes[0]}, got {derivs}")
+        return False
 
     # Calls
 
@@ -150,11 +183,33 @@ class Operation:
                     return guest.call_operator(torch, operator, dtypes, inputs)
             elif guest.is_watched(torch, arrays):
                 return guest.watched(self, torch, arrays, options)
-        return self.compute(arrays, self.clean(options))
+        try:
+            o = self._known(**options)
+        except (_NotPlainError, TypeError):
+            o = self._clean(options)
+        on, found = self.dispatch(arrays, self.shared_names)
+        return on.result(self.run(on, found, o)[0])
 
     def clean(self, options: dict[str, Any]) -> Any:
         """The clean options of a call, each read once."""
+        try:
+            return self._known(**options)
+        except (_NotPlainError, TypeError):
+            return self._clean(options)
+
+    def _clean_plain(self, **options: Any) -> Any:
+        """The same for plain values, which are no objects that may say something else tomorrow, and may be kept."""
+        if not _PLAIN.issuperset(map(type, options.values())):
+            raise _NotPlainError
+        return self._clean(options)
+
+    def _clean(self, options: dict[str, Any]) -> Any:
         return self.Options._make([clean(name, options[name]) for name, clean in self._cleaners])
+
+    def replaced(self, o: Any, name: str, value: Any) -> Any:
+        """Clean options with another value of one of them."""
+        i = self.options.index(name)
+        return self.Options._make((*o[:i], value, *o[i + 1 :]))
 
     def clean_but_arrays(self, options: dict[str, Any]) -> Any:
         """The same where torch traces: options that are arrays stay for those who may look at their numbers."""
@@ -177,62 +232,75 @@ class Operation:
 
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""
-        on, found = self.dispatch((), (), arrays)
+        on, found = self.dispatch(arrays, self.shared_names)
         out, _ = self.run(on, found, o)
         return on.result(out)
 
     def run(self, on: Any, arrays: Any, o: Any) -> tuple[Array, tuple[Any, ...]]:
         """The result, not yet in the caller's dtype, and the sizes of this call."""
-        shapes = self.shapes_of(arrays)
+        shared = arrays[: self.n_shared] if self.n_numbers else arrays
         try:
-            sizes = self.known_sizes(o, *shapes)
+            sizes = self.known_sizes(o, *[None if array is None else array.shape for array in shared])
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
-            raise (size_error(error, shapes[0]) if self.names[0] == "path" else error) from None
+            raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
         self.forward(on, out, o, sizes, *arrays)
         return out, sizes
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
         """The public gradient; `out` is None where the caller gives no result."""
         o = self.clean(options)
+        names = self.backprop_names or self.shared_names
         if out is None:
-            on, (derivs, *found) = self.dispatch((self.derivs_name,), (derivs,), arrays, self.backprop_names)
+            on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
         else:
-            names = (self.derivs_name, self.out_name)
-            on, (derivs, out, *found) = self.dispatch(names, (derivs, out), arrays, self.backprop_names)
-        o = self.adapted(o, derivs, out, *found)
-        sizes = self.backprop_sizes(o, *self.shapes_of(found))
-        derivs = self.fit(derivs, o, sizes)
-        needs = (True,) * self.n_arrays if needs is None else needs
-        return self.pulled(on, needs, derivs, out, o, sizes, found)
+            given = (derivs, out, *arrays)
+            on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        shape = None if out is None else tuple(out.shape)
+        o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
+        if extra:
+            derivs = derivs[..., 1:]
+        return self.pulled(on, needs or self._all_needed, derivs, out, o, sizes, found)
+
+    def _backprop_sizes(self, o: Any, derivs: Any, out: Any, *shapes: Any) -> tuple[Any, tuple[Any, ...], bool]:
+        """What a public gradient makes of its options and shapes."""
+        o = self.adapted(o, derivs, out, *shapes)
+        sizes = self.backprop_sizes(o, *shapes)
+        return o, sizes, self.has_extra_term(derivs, o, sizes)
 
     def pulled(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: tuple[Any, ...], arrays: Any
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
         found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
-        return tuple(
-            on.result(gradient) if need and gradient is not None and i < self.n_shared else gradient if need else None
-            for i, (gradient, need) in enumerate(zip(found, needs, strict=True))
-        )
+        if on.dtype is not on.result_dtype:
+            shared = [None if gradient is None else on.result(gradient) for gradient in found[: self.n_shared]]
+            found = (*shared, *found[self.n_shared :])
+        if all(needs):
+            return found
+        return tuple([gradient if need else None for gradient, need in zip(found, needs, strict=True)])
 
-    def dispatch(
-        self, more_names: tuple[str, ...], more: tuple[Array, ...], arrays: Any, names: tuple[str, ...] = ()
-    ) -> tuple[Any, tuple[Any, ...]]:
-        """The backend of a call, and its arrays, `more` and `arrays`, as it computes with them."""
-        names = names or self.shared_names
-        shared, numbers = (arrays, ()) if not self.n_numbers else (arrays[: self.n_shared], arrays[self.n_shared :])
-        if not self.has_optional or all(array is not None for array in shared):
-            on, *found = backend_of((*more_names, *names), (*more, *shared))
-            return on, (*found, *numbers)
-        there = [(name, array) for name, array in zip(names, shared, strict=True) if array is not None]
-        on, *found = backend_of((*more_names, *(name for name, _ in there)), (*more, *(array for _, array in there)))
-        given = iter(found[len(more) :])
-        return on, (*found[: len(more)], *(None if array is None else next(given) for array in shared), *numbers)
+    def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
+        """The backend of a call, and the arrays as it computes with them.
+
+        `names` are those of the arrays that belong to one library. Behind them are parameters, which stay what they
+        are, and the last of them may be None.
+        """
+        n = len(names)
+        if self.n_numbers:
+            on, *found = backend_of(names, arrays[:n])
+            return on, (*found, *arrays[n:])
+        if arrays[-1] is None and self.has_optional:
+            on, *found = backend_of(names[:-1], arrays[:-1])
+            found.append(None)
+            return on, found
+        on, *found = backend_of(names, arrays)
+        return on, found
 
     def shapes_of(self, arrays: Any) -> list[Any]:
-        """Shapes of arrays; None for what is not there or has none."""
-        return [tuple(array.shape) if array is not None else None for array in arrays[: self.n_shared]]
+        """Shapes of the arrays that have some; None for what is not there."""
+        arrays = arrays[: self.n_shared] if self.n_numbers else arrays
+        return [None if array is None else tuple(array.shape) for array in arrays]
 
     def made(self, maker: Callable[["Operation"], Any]) -> Any:
         """What `maker` makes of this operation, made once."""

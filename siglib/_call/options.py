@@ -108,11 +108,6 @@ class Transform(NamedTuple):
     lead_lag: bool
     end_time: float
 
-    @classmethod
-    def of(cls, options: Any) -> "Transform":
-        """The transform that the clean options of a call ask for."""
-        return cls(options.time_aug, options.lead_lag, options.end_time)
-
     def width(self, dimension: int) -> int:
         """Number of channels of a path that has `dimension` of them before."""
         return augmented_dimension(dimension, self.time_aug, self.lead_lag)

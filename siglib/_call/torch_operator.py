@@ -84,10 +84,10 @@ def register(operation: Any) -> Operators:
     def backprop(derivs: Any, *inputs: Any) -> Any:
         out, arrays, needs, options = split(inputs)
         o = operation.clean(named(options))
-        more, names = ((derivs, out), ("derivs", "out")) if operation.keeps(o) else ((derivs,), ("derivs",))
-        on, found = operation.dispatch(names, more, arrays)
-        derivs, out = found[0], found[1] if len(more) == 2 else None
-        found = found[len(more) :]
+        keeps = operation.keeps(o)
+        names = ("derivs", *["out"] * keeps, *operation.shared_names)
+        on, (derivs, *found) = operation.dispatch((derivs, *[out] * keeps, *arrays), names)
+        out = found.pop(0) if keeps else None
         sizes = operation.known_sizes(o, *operation.shapes_of(found))
         results = operation.pulled(on, needs, derivs, out, o, sizes, found)
         # Operators give tensors only: an empty one stands for no gradient.

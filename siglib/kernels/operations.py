@@ -281,10 +281,9 @@ def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
 # The two operations
 
 
-def _fits(array: Any, shape: tuple[int, ...], o: Any) -> bool:
-    """Whether an array has a shape; that of a single pair may have an axis for it."""
-    found = tuple(getattr(array, "shape", ()))
-    return found == shape or (len(shape) == 2 * o.return_grid and found == (1, *shape))
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...], of_grids: bool) -> bool:
+    """Whether a shape is the expected one; that of a single pair may have an axis for it."""
+    return shape == expected or (len(expected) == 2 * of_grids and shape == (1, *expected))
 
 
 class _KernelOperation(Operation):
@@ -320,8 +319,13 @@ class _KernelOperation(Operation):
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
-    keeps_sizes = False
     gram: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__()
+        known = self.known_sizes
+        # Not with the kernels that users wrote, which nobody else should keep alive.
+        self.known_sizes = lambda o, *shapes: (known if o.given is None else self.sizes)(o, *shapes)
 
     def sizes(self, o: Any, path1: Any, path2: Any) -> tuple[Any, ...]:
         options = {"order1": o.order1, "order2": o.order2, "lead_lag": o.lead_lag, "return_grid": o.return_grid}
@@ -336,16 +340,16 @@ class _KernelOperation(Operation):
         with on.current():
             _write(problem, on.view(out), o.return_grid, o.normalize, o.log)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        if not _fits(derivs, sizes[0], o):
-            raise ValueError(f"derivs must have shape {sizes[0]}, that of the kernels, got {tuple(derivs.shape)}")
-        return derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        if not _fits(derivs, sizes[0], o.return_grid):
+            raise ValueError(f"derivs must have shape {sizes[0]}, that of the kernels, got {derivs}")
+        return False
 
     def check_grid(self, k_grid: Any, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> None:
         """ValueError unless `k_grid` has the shape of the grids of these paths."""
-        expected = self.sizes(o._replace(return_grid=True), path1, path2)[0]
-        if not _fits(k_grid, expected, o._replace(return_grid=True)):
-            shape = tuple(getattr(k_grid, "shape", ()))
+        expected = self.sizes(self.replaced(o, "return_grid", True), path1, path2)[0]
+        shape = tuple(getattr(k_grid, "shape", ()))
+        if not _fits(shape, expected, True):
             raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
 
     def backward(

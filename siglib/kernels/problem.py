@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from .._call.backend import Array, numbers_for
-from .._call.options import Transform, as_n_threads
+from .._call.options import as_n_threads
 from ..paths.transform import transform_backprop
 from .options import grid_length, transformed_length
 
@@ -50,7 +50,7 @@ class Problem:
         self.on, self.kernels = on, on.kernels.signature_kernel
         self.shape1, self.shape2, self.shape = tuple(path1.shape), tuple(path2.shape), shape
         self.n_threads = as_n_threads(o.n_jobs)
-        self.transform = Transform.of(o)
+        self.transform = o.transform
         self.length1 = transformed_length(self.shape1[-2], o.lead_lag)
         self.length2 = transformed_length(self.shape2[-2], o.lead_lag)
         self.dimension = self.transform.width(self.shape1[-1])

@@ -78,12 +78,11 @@ class _LogsigToSig(Operation):
 
         by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, scalar_term = sizes
-        batch, _ = vector_shape("sig_derivs", derivs.shape)
+        batch, _ = vector_shape("sig_derivs", derivs)
         check_batch("log_sig", shape[:-1], "sig_derivs", batch)
-        extra = check_like("sig_derivs", derivs.shape, "the signature", shape, scalar_term)
-        return derivs[..., 1:] if extra else derivs
+        return check_like("sig_derivs", derivs, "the signature", shape, scalar_term)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array

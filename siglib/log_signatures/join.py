@@ -48,9 +48,8 @@ class _LinearLogSig(Operation):
             rows[:, start : start + letters] = letter_rows[:, :letters]
             rows[:, start + letters :] = 0
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        check_like("derivs", derivs.shape, "the log-signature", sizes[0], True)
-        return derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("derivs", derivs, "the log-signature", sizes[0], True)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
@@ -197,9 +196,8 @@ class _LogSigCombine(Operation):
         options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
         on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), *tables, on.rows(out), *options)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        check_like("deriv", derivs.shape, "ls1", sizes[0], True)
-        return derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("deriv", derivs, "ls1", sizes[0], True)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array
@@ -346,9 +344,8 @@ class _LogSigJoin(Operation):
         options = (o.dimension, o.degree, o.prepend, as_n_threads(o.n_jobs))
         on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), *tables, on.rows(out), *options)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        check_like("d_out", derivs.shape, "log_sig", sizes[0], True)
-        return derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("d_out", derivs, "log_sig", sizes[0], True)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array

@@ -26,7 +26,7 @@ from .._tables import lyndon
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
 from ..signatures.sig import SIG
-from .logarithm import SIG_TO_LOG_SIG, checked_derivs
+from .logarithm import SIG_TO_LOG_SIG, has_extra_term
 from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
 from .windows import log_sig_prefixes
 
@@ -94,7 +94,7 @@ class _LogSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, dimension, method, scalar_term, one_segment, double = sizes
-        transform, n_threads = Transform.of(o), as_n_threads(o.n_jobs)
+        transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths, rows = on.paths(path), on.rows(out)
         if one_segment:
             _segment(on, paths, rows, int(scalar_term), transform)
@@ -118,9 +118,9 @@ class _LogSig(Operation):
             if work is not on:
                 put(work, log, row)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, method, scalar_term, _, _ = sizes
-        return checked_derivs(derivs, "path", shape, method, scalar_term)
+        return has_extra_term(derivs, "path", shape, method, scalar_term)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         _, dimension, method, scalar_term, one_segment, double = sizes
@@ -136,7 +136,7 @@ class _LogSig(Operation):
         sig_length = checked_tensor_length(dimension, o.degree) + scalar_term
         blocks = blocks_of(work, len(paths), sig_length)
         sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
-        options = (o.degree, scalar_term, *Transform.of(o), n_threads)
+        options = (o.degree, scalar_term, *o.transform, n_threads)
         for start in blocks:
             block = slice(start, start + blocks.step)
             path, deriv, gradient = paths[block], rows[block], gradients[block]
@@ -244,8 +244,8 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
-    stream, correction = as_bool("stream", stream), as_correction(correction)
-    if stream:
+    correction = as_correction(correction)
+    if as_bool("stream", stream):
         refuse_correction(correction)
         return log_sig_prefixes(
             path,

@@ -11,21 +11,19 @@ from .._tables.sizes import augmented_dimension
 from .parts import METHOD, log_length, tables_for
 
 
-def checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method: int, scalar_term: bool) -> Array:
-    """The derivatives of a log-signature of shape `expected`; for method 0 a superfluous scalar entry is dropped."""
+def has_extra_term(derivs: Any, name: str, expected: tuple[int, ...], method: int, scalar_term: bool) -> bool:
+    """Whether derivatives of this shape, of a log-signature of shape `expected`, have a scalar entry too many, as they
+    may for method 0; ValueError if they do not fit.
+    """
     if method == 0:
-        return (
-            derivs[..., 1:]
-            if check_like("log_sig_derivs", derivs.shape, "the log-signature", expected, scalar_term)
-            else derivs
-        )
-    batch, length = vector_shape("log_sig_derivs", derivs.shape)
+        return check_like("log_sig_derivs", derivs, "the log-signature", expected, scalar_term)
+    batch, length = vector_shape("log_sig_derivs", derivs)
     check_batch(name, expected[:-1], "log_sig_derivs", batch)
     if length != expected[-1]:
         raise ValueError(
             f"log_sig_derivs must have length {expected[-1]} on its last axis, one for each Lyndon word, got {length}"
         )
-    return derivs
+    return False
 
 
 class _SigToLogSig(Operation):
@@ -47,9 +45,9 @@ class _SigToLogSig(Operation):
         options = (dimension, o.degree, o.method, scalar_term, as_n_threads(o.n_jobs))
         on.kernels.log_signature.sig_to_log_sig(on.rows(sig), *tables, on.rows(out), *options)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, scalar_term = sizes
-        return checked_derivs(derivs, "sig", shape, o.method, scalar_term)
+        return has_extra_term(derivs, "sig", shape, o.method, scalar_term)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         _, dimension, scalar_term = sizes

@@ -22,7 +22,7 @@ class _TransformPath(Operation):
         return ((*batch, length, augmented_dimension(dimension, o.time_aug, o.lead_lag)),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        on.kernels.path.transform_path(on.paths(path), on.paths(out), *Transform.of(o), as_n_threads(o.n_jobs))
+        on.kernels.path.transform_path(on.paths(path), on.paths(out), *o.transform, as_n_threads(o.n_jobs))
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._call.backend import Array, library_of, namespace_of, widened
 from .._call.operation import Operation
-from .._call.options import Transform, as_bool, as_int, as_n_threads
+from .._call.options import as_bool, as_int, as_n_threads
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
 from .._tables.cache import TABLES
@@ -68,7 +68,7 @@ class _SigCoef(Operation):
         return ((*batch, len(found.prefix_columns if o.prefixes else found.columns)),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        rows, transform = on.rows(out), Transform.of(o)
+        rows, transform = on.rows(out), o.transform
         on.kernels.coefficients.sig_coef(on.paths(path), o.words, o.prefixes, rows, *transform, as_n_threads(o.n_jobs))
         if sets_time_words(o.time_aug, rows.itemsize, path.shape[-2] - 1):
             time = transform.width(path.shape[-1]) - 1
@@ -76,10 +76,10 @@ class _SigCoef(Operation):
                 for place, length in powers(o.words, time, o.prefixes):
                     rows[:, place] = time_powers(o.end_time, length)[-1]
 
-    def adapted(self, o: Any, derivs: Array, out: Array, path: Array) -> Any:
-        n_prefixes, expected = len(tables(o.words).prefix_columns), path_shape("path", path.shape)[0]
-        for name, array in (("coefs", out), ("derivs", derivs)):
-            batch, length = vector_shape(name, array.shape)
+    def adapted(self, o: Any, derivs: Any, out: Any, path: Any) -> Any:
+        n_prefixes, expected = len(tables(o.words).prefix_columns), path_shape("path", path)[0]
+        for name, shape in (("coefs", out), ("derivs", derivs)):
+            batch, length = vector_shape(name, shape)
             check_batch("path", expected, name, batch)
             if length != n_prefixes:
                 raise ValueError(
@@ -97,7 +97,7 @@ class _SigCoef(Operation):
             on.rows(derivs),
             o.prefixes,
             on.paths(gradient),
-            *Transform.of(o),
+            *o.transform,
             as_n_threads(o.n_jobs),
         )
         return (gradient,)

@@ -28,9 +28,9 @@ class _SigCombine(Operation):
             on.rows(sig1), on.rows(sig2), on.rows(out), dimension, o.degree, term1, term2, as_n_threads(o.n_jobs)
         )
 
-    def fit(self, derivs: Array, o: Any, sizes: tuple[Any, ...]) -> Array:
+    def has_extra_term(self, derivs: Any, o: Any, sizes: tuple[Any, ...]) -> bool:
         shape, _, scalar_term, _ = sizes
-        return derivs[..., 1:] if check_like("deriv", derivs.shape, "sig1", shape, scalar_term) else derivs
+        return check_like("deriv", derivs, "sig1", shape, scalar_term)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: tuple[Any, ...], sig1: Array, sig2: Array

@@ -36,9 +36,8 @@ class _LinearSig(Operation):
         n_threads = as_n_threads(o.n_jobs)
         on.kernels.join.linear_sig(on.rows(displacement), on.rows(out), o.degree, o.scalar_term, n_threads)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        check_like("derivs", derivs.shape, "the signature", sizes[0], True)
-        return derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("derivs", derivs, "the signature", sizes[0], True)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
@@ -160,8 +159,8 @@ class _SigJoin(Operation):
         options = (o.degree, sizes[1], o.prepend, as_n_threads(o.n_jobs))
         on.kernels.join.sig_join(on.rows(sig), on.rows(displacement), on.rows(out), *options)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        return derivs[..., 1:] if check_like("d_out", derivs.shape, "sig", *sizes) else derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("d_out", derivs, "sig", *sizes)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array

@@ -4,7 +4,7 @@ from typing import Any
 
 from .._call.backend import Array
 from .._call.operation import Operation
-from .._call.options import Transform, as_bool, as_count, as_n_threads
+from .._call.options import as_bool, as_count, as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
 from .._tables.sizes import augmented_dimension, checked_tensor_length
@@ -77,12 +77,12 @@ class _Sig(Operation):
         length = checked_tensor_length(augmented_dimension(dimension, o.time_aug, o.lead_lag), o.degree)
         return (*batch, length + o.scalar_term), None
 
-    def adapted(self, o: Any, derivs: Array, out: Array, path: Array, correction: Array) -> Any:
-        batch, _, dimension = path_shape("path", path.shape)
-        sig_batch, length = vector_shape("sig", out.shape)
+    def adapted(self, o: Any, derivs: Any, out: Any, path: Any, correction: Any) -> Any:
+        batch, _, dimension = path_shape("path", path)
+        sig_batch, length = vector_shape("sig", out)
         check_batch("path", batch, "sig", sig_batch)
         dimension = augmented_dimension(dimension, o.time_aug, o.lead_lag)
-        return o._replace(scalar_term=has_scalar_term("sig", length, dimension, o.degree))
+        return self.replaced(o, "scalar_term", has_scalar_term("sig", length, dimension, o.degree))
 
     def n_batched(self, *arrays: Array) -> int:
         # A correction may have the batch axes of the path, or none: each path is computed on its own then.
@@ -93,11 +93,11 @@ class _Sig(Operation):
             corrected_forward(on, out, o, sizes[1], path, correction)
             return
         on.kernels.signature.sig(
-            on.paths(path), on.rows(out), o.degree, o.scalar_term, *Transform.of(o), as_n_threads(o.n_jobs)
+            on.paths(path), on.rows(out), o.degree, o.scalar_term, *o.transform, as_n_threads(o.n_jobs)
         )
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        return derivs[..., 1:] if check_like("sig_derivs", derivs.shape, "sig", sizes[0], o.scalar_term) else derivs
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("sig_derivs", derivs, "sig", sizes[0], o.scalar_term)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array, correction: Array
@@ -112,7 +112,7 @@ class _Sig(Operation):
             on.paths(gradient),
             o.degree,
             o.scalar_term,
-            *Transform.of(o),
+            *o.transform,
             as_n_threads(o.n_jobs),
         )
         return gradient, None
@@ -229,8 +229,8 @@ def sig(
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
     as_bool("horner", horner)
-    stream, correction = as_bool("stream", stream), as_correction(correction)
-    if stream:
+    correction = as_correction(correction)
+    if as_bool("stream", stream):
         refuse_correction(correction)
         return SIG_PREFIXES(
             path,
@@ -321,7 +321,7 @@ def sig_backprop(
         sig,
         path,
         correction,
-        needs=(True, correction_deriv),
+        needs=None if correction is None else (True, correction_deriv),
         degree=degree,
         time_aug=time_aug,
         lead_lag=lead_lag,

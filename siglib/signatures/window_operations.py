@@ -29,36 +29,35 @@ class WindowOperation(Operation):
     def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
         batch, length, dimension = path_shape("path", path)
         n = self.count(o, batch, length)
-        return ((*batch, n, checked_tensor_length(Transform.of(o).width(dimension), o.degree) + o.scalar_term),)
+        return ((*batch, n, checked_tensor_length(o.transform.width(dimension), o.degree) + o.scalar_term),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         if 0 in sizes[0][:-1]:
             # No tables either: the paths that are not there may be long.
             return
-        transform, n_threads = Transform.of(o), as_n_threads(o.n_jobs)
+        transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths = transformed(on, path, transform, n_threads)
         tables, time_step = self._tables(o, path.shape[-2]), _time_step(on, paths, transform)
         on.kernels.windows.sig_windows(paths, *tables, on.rows(out), o.degree, o.scalar_term, time_step, n_threads)
 
-    def adapted(self, o: Any, derivs: Array, out: Array, *arrays: Array) -> Any:
-        _, length = vector_shape("sig_derivs", derivs.shape)
-        shape = self.sizes(o, tuple(arrays[0].shape))[0]
-        return o._replace(scalar_term=length == shape[-1] + 1)
+    def adapted(self, o: Any, derivs: Any, out: Any, *shapes: Any) -> Any:
+        _, length = vector_shape("sig_derivs", derivs)
+        shape = self.sizes(o, *shapes)[0]
+        return self.replaced(o, "scalar_term", length == shape[-1] + 1)
 
-    def fit(self, derivs: Array, o: Any, sizes: Any) -> Array:
-        shape = (*sizes[0][:-1], sizes[0][-1] - o.scalar_term)
-        if tuple(derivs.shape) != sizes[0]:
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        if derivs != sizes[0]:
+            shape = (*sizes[0][:-1], sizes[0][-1] - o.scalar_term)
             raise ValueError(
-                f"sig_derivs must have shape {shape} (or one more on the last axis, for the scalar term), got "
-                f"{tuple(derivs.shape)}"
+                f"sig_derivs must have shape {shape} (or one more on the last axis, for the scalar term), got {derivs}"
             )
-        return derivs
+        return False
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
         if 0 in gradient.shape:
             return (gradient,)
-        transform, n_threads = Transform.of(o), as_n_threads(o.n_jobs)
+        transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths = transformed(on, path, transform, n_threads)
         tables, time_step = self._tables(o, path.shape[-2]), _time_step(on, paths, transform)
         whole = not (transform.time_aug or transform.lead_lag)
@@ -75,8 +74,12 @@ class WindowOperation(Operation):
 
         With lead-lag the points are those of the transformed path.
         """
-        first, last = (np.ascontiguousarray(points) for points in self.windows(o, length))
-        first, last = (points.reshape(-1 if points.size else 1, points.shape[-1]) for points in (first, last))
+        first, last = self.windows(o, length)
+        if first.ndim == 1:
+            first, last = first[None], last[None]
+        elif first.ndim > 2 or first.size == 0:
+            first, last = (points.reshape(-1 if points.size else 1, points.shape[-1]) for points in (first, last))
+        first, last = np.ascontiguousarray(first), np.ascontiguousarray(last)
         if o.lead_lag:
             first, last = 2 * first, 2 * last
         if (last[:, 1:] < last[:, :-1]).any():

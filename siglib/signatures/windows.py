@@ -27,7 +27,6 @@ class _SigWindows(WindowOperation):
         "n_jobs",
     )
     meanings = {"starts": INDICES, "ends": INDICES}
-    keeps_sizes = False
 
     def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:
         return n_windows(o, batch, length)
