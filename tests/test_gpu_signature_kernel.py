@@ -11,8 +11,7 @@ from gpu import Gpu
 
 import siglib
 from siglib._gpu import signature_kernel_plan
-from siglib.kernels.operations import gradients as kernel_gradients
-from siglib.kernels.operations import make_problem
+from siglib.kernels.operations import SIG_KERNEL_GRAM
 
 KERNELS: dict[str, dict[str, float]] = {
     "LinearKernel": {},
@@ -145,8 +144,8 @@ def test_bounded_memory(
         out = siglib.sig_kernel_gram(first, second, dyadic_order=0)
         derivs = gpu.cupy.ones(out.shape, dtype)
         # The gradient with respect to both arguments, each pair once, is what PyTorch asks for.
-        problem = make_problem(True, first, second, (1.0, 0.0, 0.0), derivs, **_OPTIONS, same=same, equal=same)
-        parts = kernel_gradients(problem, (True, True, True), total=True)
+        given, options = (derivs, None, first, second, (1.0, 0.0, 0.0)), {**_OPTIONS, "same": same, "equal": same}
+        parts = SIG_KERNEL_GRAM.backprop(*given, needs=(True, True, True), **options)
         gradients.append([gpu.numpy(part) for part in (out, *parts)])
     for others in gradients[1:]:
         for gradient, other in zip(gradients[0][:3], others[:3], strict=True):
@@ -156,7 +155,7 @@ def test_bounded_memory(
 
 _OPTIONS: dict[str, Any] = {
     "static_kernel": 0, "order1": 0, "order2": 0, "order": 0, "time_aug": False, "lead_lag": False, "end_time": 1.0,
-    "n_jobs": 1, "return_grid": False, "max_batch": -1, "given": None,
+    "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1, "given": None, "total": True,
 }  # fmt: skip
 
 

@@ -358,7 +358,11 @@ class _KernelOperation(Operation):
         problem = self.problem(on, o, sizes, *arrays)
         with on.current():
             found = _gradients(problem, derivs, needs, out, o.total, o.return_grid, o.normalize, o.log)
-        return found if found[2] is None else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
+        return (
+            found
+            if found[2] is None or type(arrays[2]) is tuple
+            else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
+        )
 
 
 class _SigKernel(_KernelOperation):
