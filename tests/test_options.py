@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import assert_same_bits, optional
-from test_input import OF_ALL_PAIRS, OPERATIONS, Operation, name_of, results_of
+from operations import ALL, OTHERS, Operation, name_of, results_of
 
 import siglib
 
@@ -53,43 +53,6 @@ def counters(value: Any) -> list[Counted]:
     return [c for item in value for c in counters(item)] if type(value) is tuple else [value]
 
 
-# What else there is with options, by name and argument.
-OTHERS: list[tuple[str, dict[str, Any]]] = [
-    ("sig_length", {"dimension": 2, "degree": 3}),
-    ("log_sig_length", {"dimension": 2, "degree": 3}),
-    ("extract_sig_coef", {"sig": np.arange(6.0), "words": (0, 1), "dimension": 2}),
-    ("sig_coef_backprop", {"path": np.eye(2), "words": (0, 1), "coefs": np.ones(2), "derivs": np.ones(2)}),
-    ("words", {"alphabet_size": 2, "max_length": 2}),
-    ("words_of_length", {"alphabet_size": 2, "length": 2}),
-    ("lyndon_words", {"alphabet_size": 2, "max_length": 2}),
-    ("lyndon_words_of_length", {"alphabet_size": 2, "length": 2}),
-    ("is_lyndon", {"word": (0, 1)}),
-    ("word_to_idx", {"word": (0, 1), "alphabet_size": 2}),
-    ("idx_to_word", {"idx": 3, "alphabet_size": 2}),
-    ("prepare_log_sig", {"dimension": 2, "degree": 3, "method": 2}),
-    *[(name, {"dimension": 2, "degree": 2}) for name in ("SigStream", "LogSigStream")],
-    *[(name, {"dimension": 2, "degree": 2, "window_size": 2}) for name in ("SigWindowStream", "LogSigWindowStream")],
-    ("IntervalSignature", {"path": np.eye(2), "degree": 2}),
-    *[(name, {"sigma": 0.5}) for name in ("RBFKernel", "Matern12Kernel", "Matern32Kernel", "Matern52Kernel")],
-    ("RationalQuadraticKernel", {"sigma": 0.5, "alpha": 2.0}),
-    ("ScaledLinearKernel", {"scale": 0.5}),
-    ("PolynomialKernel", {"degree": 2.0, "gamma": 1.0, "scale": 1.0}),
-]
-MORE_OPERATIONS = [
-    Operation("sig", [(2, 5, 3)], (2,), {"stream": True}),
-    Operation("log_sig", [(2, 5, 3)], (2,), {"stream": True}),
-    Operation("log_sig", [(2, 5, 3)], (2,), {"correction": np.full(9, 0.5)}),
-    Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,), {"correction": np.full(9, 0.5)}),
-    Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,), {"correction": np.full(9, 0.5)}),
-    Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
-    Operation("sig_windows_backprop", [(2, 5, 3), (2, 2, 12)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
-    Operation("log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
-    Operation("sig_coef", [(2, 5, 3)], ((0, 1),)),
-    Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"method": "polynomial", "order": 2}),
-]  # fmt: skip
-ALL = OPERATIONS + OF_ALL_PAIRS + MORE_OPERATIONS
-
-
 def arguments_of(operation: Operation, arrays: list[Any]) -> dict[str, Any]:
     """All arguments of a call by name, those that were left at their default, too."""
     bound = inspect.signature(getattr(siglib, operation.name)).bind(*arrays, *operation.numbers, **operation.options)
@@ -102,7 +65,7 @@ CALLS = [(name_of(o), o.name, arguments_of(o, o.arrays())) for o in ALL] + [
 ]
 
 
-def test_every_function_is_called() -> None:
+def test_every_function_is_in_the_table() -> None:
     functions = {name for name in vars(siglib) if not name.startswith("_") and callable(vars(siglib)[name])}
     without_numbers = {"show_config", "clear_cache", "set_cache_dir", "Context", "LinearKernel", "StaticKernel"}
     assert {name for _, name, _ in CALLS} == functions - without_numbers - {"signature"}

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from checking import TOLERANCE, assert_close, assert_same_bits, operators, optional
+from operations import DIFFERENTIABLE, Differentiable
 
 import siglib
 from siglib._call.operation import OPERATIONS as DECLARED
@@ -23,83 +24,11 @@ def _same_random_numbers() -> None:
     torch.manual_seed(0)
 
 
-class Differentiable(NamedTuple):
-    """A differentiable function with options, and shapes of the arrays it takes."""
-
-    name: str
-    shapes: list[tuple[int, ...]]
-    numbers: tuple[int, ...] = ()
-    options: dict[str, Any] = {}
-
-    def __call__(self, *arrays: Any) -> Any:
-        return getattr(siglib, self.name)(*arrays, *self.numbers, **self.options)
-
-    def tensors(self, *, seed: int = 0, requires_grad: bool = False, dtype: Any = None) -> list[Any]:
-        rng = np.random.default_rng(seed)
-        made = [torch.from_numpy(rng.standard_normal(shape)).to(dtype or torch.float64) for shape in self.shapes]
-        return [tensor.requires_grad_(requires_grad) for tensor in made]
-
-    def __str__(self) -> str:
-        return "-".join([self.name, *map(str, self.numbers), *(f"{k}={v}" for k, v in self.options.items())])
-
-
-TRANSFORMS = {"time_aug": True, "lead_lag": True, "end_time": 0.7}
-OPERATIONS = [
-    Differentiable("sig", [(2, 4, 2)], (3,)),
-    Differentiable("sig", [(4, 3)], (2,), {"scalar_term": True}),
-    Differentiable("sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "n_jobs": 2}),
-    Differentiable("sig_combine", [(3, 6), (3, 6)], (2, 2)),
-    Differentiable("sig_combine", [(7,), (7,)], (2, 2)),
-    Differentiable("sig_combine", [(2, 20), (2, 21)], (2, 2), {"lead_lag": True}),
-    Differentiable("linear_sig", [(2, 3)], (3, 3), {"scalar_term": True}),
-    Differentiable("sig_join", [(2, 14), (2, 2)], (2, 3)),
-    Differentiable("sig_join", [(15,), (2,)], (2, 3), {"prepend": True}),
-    Differentiable("sig_coef", [(2, 4, 2)], ([(0, 1, 1), (), (1,), (0, 1, 0)],)),
-    Differentiable("sig_coef", [(3, 2)], ((3, 4, 0),), {**TRANSFORMS, "prefixes": True, "n_jobs": 2}),
-    Differentiable("log_sig", [(2, 4, 3)], (3,)),
-    Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
-    Differentiable("log_sig", [(2, 3, 2)], (2,), {**TRANSFORMS, "method": 2, "n_jobs": 2}),
-    Differentiable("log_sig", [(4, 2)], (3,), {"method": 3}),
-    Differentiable("sig_to_log_sig", [(3, 14)], (2, 3)),
-    Differentiable("sig_to_log_sig", [(15,)], (2, 3), {"method": 0}),
-    Differentiable("sig_to_log_sig", [(2, 2, 12)], (1, 2), {"method": 2, "lead_lag": True, "time_aug": True}),
-    Differentiable("logsig_to_sig", [(3, 8)], (2, 4), {"scalar_term": True}),
-    Differentiable("logsig_to_sig", [(15,)], (2, 3), {"method": 0}),
-    Differentiable("logsig_to_sig", [(2, 8)], (2, 4), {"method": 2}),
-    Differentiable("log_sig_combine", [(3, 8), (3, 8)], (2, 4)),
-    Differentiable("log_sig_join", [(3, 8), (3, 2)], (2, 4)),
-    Differentiable("linear_log_sig", [(2, 3)], (3, 2), {"method": 3}),
-    Differentiable("transform_path", [(2, 3, 2)], (), TRANSFORMS),
-    Differentiable("transform_path", [(3, 2)]),
-    Differentiable("sig_windows", [(2, 5, 2)], (3, 3)),
-    Differentiable("sig_windows", [(4, 2)], (2, 2, 2), {**TRANSFORMS, "scalar_term": True, "n_jobs": 2}),
-    Differentiable("sig_prefixes", [(2, 4, 2)], (3,)),
-    Differentiable("sig_prefixes", [(3, 2)], (2,), TRANSFORMS),
-    Differentiable("sig_kernel", [(2, 4, 2), (2, 3, 2)], (), {"dyadic_order": 1}),
-    Differentiable("sig_kernel", [(4, 2), (3, 2)], (), {"dyadic_order": (0, 1), "normalize": True, **TRANSFORMS}),
-    Differentiable("sig_kernel", [(2, 3, 2), (2, 3, 2)], (), {"dyadic_order": 0, "return_grid": True, "n_jobs": 2}),
-    Differentiable(
-        "sig_kernel",
-        [(2, 3, 2), (2, 3, 2)],
-        (),
-        {"method": "polynomial", "order": 4, "static_kernel": siglib.RBFKernel(2.0)},
-    ),
-    Differentiable("sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (), {"dyadic_order": 0}),
-    Differentiable(
-        "sig_kernel_gram", [(4, 2), (2, 3, 2)], (), {"dyadic_order": (1, 0), "normalize": True, "n_jobs": 2}
-    ),
-    Differentiable(
-        "sig_kernel_gram",
-        [(2, 3, 2), (2, 3, 2)],
-        (),
-        {"dyadic_order": 1, "log": True, "static_kernel": siglib.Matern52Kernel(2.0)},
-    ),
-]
 # Functions that check their options before they call the operation that torch sees.
 KERNELS = {"sig_kernel", "sig_kernel_gram", "sig_coef"}
-operations = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+operations = pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
 # One of each function, for what does not depend on options.
-FIRST = [next(group) for _, group in itertools.groupby(OPERATIONS, key=lambda operation: operation.name)]
+FIRST = [next(group) for _, group in itertools.groupby(DIFFERENTIABLE, key=lambda operation: operation.name)]
 each_function = pytest.mark.parametrize("operation", FIRST, ids=str)
 
 
@@ -119,7 +48,7 @@ def run_python(code: str) -> str:
 
 
 def test_every_differentiable_function_is_tested() -> None:
-    assert {operation.name for operation in OPERATIONS} == DECLARED.keys()
+    assert {operation.name for operation in DIFFERENTIABLE} == DECLARED.keys()
 
 
 # Values

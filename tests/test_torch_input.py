@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import optional
-from test_input import OF_ALL_PAIRS, OPERATIONS, Operation, name_of
+from operations import OF_ALL_PAIRS, OPERATIONS, Operation, name_of
 
 import siglib
 

@@ -416,6 +416,17 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     Raises what `backend_for` raises for tensors. Looks at no values: it works for traced tensors too.
     """
     torch = sys.modules["torch"]
+    dtype = None
+    for value in arrays.values():
+        if type(value) is not torch.Tensor or not value.is_cpu or value.layout is not torch.strided or value.is_nested:
+            break
+        if dtype is not None and value.dtype is not dtype:
+            break
+        dtype = value.dtype
+    else:
+        # The way that nearly every call takes: plain tensors of one kernel format.
+        if dtype is torch.float64 or dtype is torch.float32:
+            return list(arrays.values()), dtype
     for name, value in arrays.items():
         if library_of(value) != "torch":
             raise refusal(arrays)

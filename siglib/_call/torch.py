@@ -110,6 +110,9 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
 def _on(operation: Any, tensors: Any, names: tuple[str, ...] = (), more: tuple[Any, ...] = ()) -> tuple[Any, list[Any]]:
     """The backend, and `more` and the tensors as it computes with them; parameters stay what they are."""
     n = operation.n_shared
+    if not (more or operation.has_optional or operation.n_numbers):
+        on, *found = backend_of_tensors(operation.shared_names, tensors, tensors[0].dtype)
+        return on, found
     given = [*more, *tensors[:n]]
     there = [tensor for tensor in given if tensor is not None]
     called = (*names, *operation.shared_names)

@@ -1,0 +1,206 @@
+"""THE table of operations: calls of every public function, which tests of input, options, torch and threads share.
+
+A public function that is not here fails `test_every_function_is_in_the_table`.
+"""
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import siglib
+
+
+class Operation(NamedTuple):
+    """A public function, shapes of arrays that it takes, and options that go with them."""
+
+    name: str
+    shapes: list[tuple[int, ...]]
+    numbers: tuple[int, ...] = ()
+    options: dict[str, Any] = {}
+
+    def arrays(self, dtype: Any = np.float64) -> list[np.ndarray]:
+        """Small whole numbers: exact in every dtype."""
+        rng = np.random.default_rng(5)
+        return [rng.integers(-3, 4, shape).astype(dtype) for shape in self.shapes]
+
+    def __call__(self, *arrays: Any, **more: Any) -> list[Any]:
+        """What the function returns, as a list."""
+        return results_of(getattr(siglib, self.name)(*arrays, *self.numbers, **self.options, **more))
+
+
+class Differentiable(Operation):
+    """One with gradients, and the only thing that it returns."""
+
+    def tensors(self, *, seed: int = 0, requires_grad: bool = False, dtype: Any = None) -> list[Any]:
+        """Random tensors, without a sign or a sum in common."""
+        torch, rng = sys.modules["torch"], np.random.default_rng(seed)
+        made = [torch.from_numpy(rng.standard_normal(shape)).to(dtype or torch.float64) for shape in self.shapes]
+        return [tensor.requires_grad_(requires_grad) for tensor in made]
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *map(str, self.numbers), *(f"{k}={v}" for k, v in self.options.items())])
+
+    def __call__(self, *arrays: Any, **more: Any) -> Any:
+        (result,) = super().__call__(*arrays, **more)
+        return result
+
+
+def results_of(returned: Any) -> list[Any]:
+    return list(returned) if isinstance(returned, tuple) else [returned]
+
+
+def name_of(operation: Operation) -> str:
+    return " ".join([operation.name, *operation.options])
+
+
+# Paths of 3 channels and signatures of degree 2 (length 12).
+AUGMENTED = {"time_aug": True, "lead_lag": True, "end_time": 2.0}
+OPERATIONS = [
+    Operation("sig", [(2, 5, 3)], (2,)),
+    Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
+    Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
+    Operation("sig", [(2, 5, 3)], (2,), {"correction": [0.5] * 9}),
+    Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
+    Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
+    Operation("linear_sig", [(2, 3)], (3, 2)),
+    Operation("linear_sig_backprop", [(2, 13), (2, 3)], (3, 2), {"scalar_term": True}),
+    Operation("sig_join", [(2, 12), (2, 3)], (3, 2)),
+    Operation("sig_join_backprop", [(2, 12), (2, 12), (2, 3)], (3, 2), {"prepend": True}),
+    Operation("sig_coef", [(2, 5, 3)], ([(0, 1), (), (2, 2, 0), (0, 1)],)),
+    Operation("sig_coef", [(2, 5, 3)], ([(6, 1), (0,)],), {**AUGMENTED, "prefixes": True}),
+    Operation("log_sig", [(2, 5, 3)], (2,)),
+    Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
+    Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
+    Operation("sig_to_log_sig", [(2, 12)], (3, 2)),
+    Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
+    Operation("logsig_to_sig", [(2, 6)], (3, 2)),
+    Operation("logsig_to_sig", [(2, 12)], (3, 2), {"method": 0}),
+    Operation("logsig_to_sig_backprop", [(2, 6), (2, 12)], (3, 2), {"method": 2}),
+    Operation("log_sig_combine", [(2, 6), (2, 6)], (3, 2)),
+    Operation("log_sig_combine_backprop", [(2, 6), (2, 6), (2, 6)], (3, 2)),
+    Operation("log_sig_join", [(2, 6), (2, 3)], (3, 2)),
+    Operation("log_sig_join_backprop", [(2, 6), (2, 6), (2, 3)], (3, 2), {"prepend": True}),
+    Operation("linear_log_sig", [(2, 3)], (3, 2)),
+    Operation("linear_log_sig_backprop", [(2, 6), (2, 3)], (3, 2), {"method": 3}),
+    Operation("transform_path", [(2, 5, 3)], (), AUGMENTED),
+    Operation("transform_path_backprop", [(2, 5, 7)], (), AUGMENTED),
+    Operation("sig_windows", [(2, 5, 3)], (2, 3)),
+    Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": [0, 3, 1], "ends": [2, 5, 5], **AUGMENTED}),
+    Operation("sig_windows_backprop", [(2, 5, 3), (2, 3, 12)], (2, 3)),
+    Operation("sig_prefixes", [(2, 5, 3)], (2,)),
+    Operation("sig_prefixes_backprop", [(2, 5, 3), (2, 5, 12)], (2,)),
+    Operation("log_sig_windows", [(2, 5, 3)], (2, 3), {"stride": 2, "method": 2}),
+    Operation("log_sig_prefixes", [(2, 5, 3)], (2,), AUGMENTED),
+    Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0}),
+    Operation("sig_kernel", [(2, 5, 3), (2, 4, 3)], (), {"dyadic_order": (1, 0), "return_grid": True, **AUGMENTED}),
+    Operation(
+        "sig_kernel",
+        [(2, 5, 3), (2, 4, 3)],
+        (),
+        {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(20.0), "log": True},
+    ),
+    Operation("sig_kernel_backprop", [(2,), (2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+]
+# Operations whose result has the batch axes of two arrays, one after the other.
+OF_ALL_PAIRS = [
+    Operation("sig_kernel_gram", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
+    Operation(
+        "sig_kernel_gram",
+        [(2, 5, 3), (3, 4, 3)],
+        (),
+        {"method": "polynomial", "order": 3, "static_kernel": siglib.RBFKernel(20.0)},
+    ),
+    Operation("sig_kernel_gram_backprop", [(2, 3), (2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+    Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
+    Operation("expected_sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
+    Operation("sig_mmd", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
+]
+# Sizes at which finite differences are quick.
+_SHORT = {"time_aug": True, "lead_lag": True, "end_time": 0.7}
+DIFFERENTIABLE = [
+    Differentiable("sig", [(2, 4, 2)], (3,)),
+    Differentiable("sig", [(4, 3)], (2,), {"scalar_term": True}),
+    Differentiable("sig", [(2, 3, 2)], (2,), {**_SHORT, "n_jobs": 2}),
+    Differentiable("sig_combine", [(3, 6), (3, 6)], (2, 2)),
+    Differentiable("sig_combine", [(7,), (7,)], (2, 2)),
+    Differentiable("sig_combine", [(2, 20), (2, 21)], (2, 2), {"lead_lag": True}),
+    Differentiable("linear_sig", [(2, 3)], (3, 3), {"scalar_term": True}),
+    Differentiable("sig_join", [(2, 14), (2, 2)], (2, 3)),
+    Differentiable("sig_join", [(15,), (2,)], (2, 3), {"prepend": True}),
+    Differentiable("sig_coef", [(2, 4, 2)], ([(0, 1, 1), (), (1,), (0, 1, 0)],)),
+    Differentiable("sig_coef", [(3, 2)], ((3, 4, 0),), {**_SHORT, "prefixes": True, "n_jobs": 2}),
+    Differentiable("log_sig", [(2, 4, 3)], (3,)),
+    Differentiable("log_sig", [(4, 2)], (3,), {"method": 0, "scalar_term": True}),
+    Differentiable("log_sig", [(2, 3, 2)], (2,), {**_SHORT, "method": 2, "n_jobs": 2}),
+    Differentiable("log_sig", [(4, 2)], (3,), {"method": 3}),
+    Differentiable("sig_to_log_sig", [(3, 14)], (2, 3)),
+    Differentiable("sig_to_log_sig", [(15,)], (2, 3), {"method": 0}),
+    Differentiable("sig_to_log_sig", [(2, 2, 12)], (1, 2), {"method": 2, "lead_lag": True, "time_aug": True}),
+    Differentiable("logsig_to_sig", [(3, 8)], (2, 4), {"scalar_term": True}),
+    Differentiable("logsig_to_sig", [(15,)], (2, 3), {"method": 0}),
+    Differentiable("logsig_to_sig", [(2, 8)], (2, 4), {"method": 2}),
+    Differentiable("log_sig_combine", [(3, 8), (3, 8)], (2, 4)),
+    Differentiable("log_sig_join", [(3, 8), (3, 2)], (2, 4)),
+    Differentiable("linear_log_sig", [(2, 3)], (3, 2), {"method": 3}),
+    Differentiable("transform_path", [(2, 3, 2)], (), _SHORT),
+    Differentiable("transform_path", [(3, 2)]),
+    Differentiable("sig_windows", [(2, 5, 2)], (3, 3)),
+    Differentiable("sig_windows", [(4, 2)], (2, 2, 2), {**_SHORT, "scalar_term": True, "n_jobs": 2}),
+    Differentiable("sig_prefixes", [(2, 4, 2)], (3,)),
+    Differentiable("sig_prefixes", [(3, 2)], (2,), _SHORT),
+    Differentiable("sig_kernel", [(2, 4, 2), (2, 3, 2)], (), {"dyadic_order": 1}),
+    Differentiable("sig_kernel", [(4, 2), (3, 2)], (), {"dyadic_order": (0, 1), "normalize": True, **_SHORT}),
+    Differentiable("sig_kernel", [(2, 3, 2), (2, 3, 2)], (), {"dyadic_order": 0, "return_grid": True, "n_jobs": 2}),
+    Differentiable(
+        "sig_kernel",
+        [(2, 3, 2), (2, 3, 2)],
+        (),
+        {"method": "polynomial", "order": 4, "static_kernel": siglib.RBFKernel(2.0)},
+    ),
+    Differentiable("sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (), {"dyadic_order": 0}),
+    Differentiable(
+        "sig_kernel_gram", [(4, 2), (2, 3, 2)], (), {"dyadic_order": (1, 0), "normalize": True, "n_jobs": 2}
+    ),
+    Differentiable(
+        "sig_kernel_gram",
+        [(2, 3, 2), (2, 3, 2)],
+        (),
+        {"dyadic_order": 1, "log": True, "static_kernel": siglib.Matern52Kernel(2.0)},
+    ),
+]
+# What else there is with options, by name and argument.
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("sig_length", {"dimension": 2, "degree": 3}),
+    ("log_sig_length", {"dimension": 2, "degree": 3}),
+    ("extract_sig_coef", {"sig": np.arange(6.0), "words": (0, 1), "dimension": 2}),
+    ("sig_coef_backprop", {"path": np.eye(2), "words": (0, 1), "coefs": np.ones(2), "derivs": np.ones(2)}),
+    ("words", {"alphabet_size": 2, "max_length": 2}),
+    ("words_of_length", {"alphabet_size": 2, "length": 2}),
+    ("lyndon_words", {"alphabet_size": 2, "max_length": 2}),
+    ("lyndon_words_of_length", {"alphabet_size": 2, "length": 2}),
+    ("is_lyndon", {"word": (0, 1)}),
+    ("word_to_idx", {"word": (0, 1), "alphabet_size": 2}),
+    ("idx_to_word", {"idx": 3, "alphabet_size": 2}),
+    ("prepare_log_sig", {"dimension": 2, "degree": 3, "method": 2}),
+    *[(name, {"dimension": 2, "degree": 2}) for name in ("SigStream", "LogSigStream")],
+    *[(name, {"dimension": 2, "degree": 2, "window_size": 2}) for name in ("SigWindowStream", "LogSigWindowStream")],
+    ("IntervalSignature", {"path": np.eye(2), "degree": 2}),
+    *[(name, {"sigma": 0.5}) for name in ("RBFKernel", "Matern12Kernel", "Matern32Kernel", "Matern52Kernel")],
+    ("RationalQuadraticKernel", {"sigma": 0.5, "alpha": 2.0}),
+    ("ScaledLinearKernel", {"scale": 0.5}),
+    ("PolynomialKernel", {"degree": 2.0, "gamma": 1.0, "scale": 1.0}),
+]
+WITH_OPTIONS = [
+    Operation("sig", [(2, 5, 3)], (2,), {"stream": True}),
+    Operation("log_sig", [(2, 5, 3)], (2,), {"stream": True}),
+    Operation("log_sig", [(2, 5, 3)], (2,), {"correction": np.full(9, 0.5)}),
+    Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,), {"correction": np.full(9, 0.5)}),
+    Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,), {"correction": np.full(9, 0.5)}),
+    Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
+    Operation("sig_windows_backprop", [(2, 5, 3), (2, 2, 12)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
+    Operation("log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
+    Operation("sig_coef", [(2, 5, 3)], ((0, 1),)),
+    Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"method": "polynomial", "order": 2}),
+]  # fmt: skip
+ALL = OPERATIONS + OF_ALL_PAIRS + WITH_OPTIONS
