@@ -26,9 +26,10 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from .._tables.sizes import SizeError
+from .._tables.transform import Transform
 from . import torch as guest
 from .backend import Array, backend_of
-from .options import MEANINGS, Meaning, Transform
+from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._tables.sizes import augmented_dimension
+from .._tables.transform import Transform
 from .tracing import settled
 
 _forked = False
@@ -99,18 +99,6 @@ def as_n_threads(n_jobs: Any) -> int:
 def as_n_jobs(n_jobs: Any) -> int:
     """`n_jobs` as an int, to be passed on to functions that make threads of it: they say whether it leaves any."""
     return as_int("n_jobs", n_jobs, -(2**31))
-
-
-class Transform(NamedTuple):
-    """What is done to a path before anything else, as every kernel takes it."""
-
-    time_aug: bool
-    lead_lag: bool
-    end_time: float
-
-    def width(self, dimension: int) -> int:
-        """Number of channels of a path that has `dimension` of them before."""
-        return augmented_dimension(dimension, self.time_aug, self.lead_lag)
 
 
 def as_transform(time_aug: Any, lead_lag: Any, end_time: Any) -> Transform:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tables.transform import Transform
 from .._tables.word_trie import NO_PIECES, pieces, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
@@ -19,16 +20,14 @@ def sig_coef(
     words: str,
     prefixes: bool,
     out: np.ndarray,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
     found = tables(words)
     columns = found.prefix_columns if prefixes else found.columns
     trie = _trie(path, words)
-    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, time_aug, lead_lag, end_time, n_jobs)
+    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, transform, n_jobs)
 
 
 def sig_coef_backprop(
@@ -39,9 +38,7 @@ def sig_coef_backprop(
     derivs: np.ndarray,
     prefixes: bool,
     out: np.ndarray,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
@@ -56,9 +53,7 @@ def sig_coef_backprop(
         *found.trie,
         *_trie(path, words),
         out,
-        time_aug,
-        lead_lag,
-        end_time,
+        transform,
         n_jobs,
     )
 

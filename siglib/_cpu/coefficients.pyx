@@ -350,10 +350,10 @@ include "coefficients_long.pxi"
 
 def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t[::1] direct_nodes,
              const int64_t[::1] direct_program, const int32_t[::1] piece_nodes, const int64_t[::1] piece_program,
-             const int64_t[::1] joins, real[:, ::1] out, bint time_aug, bint lead_lag, double end_time, int n_threads):
+             const int64_t[::1] joins, real[:, ::1] out, tuple transform, int n_threads):
     """path (batch, length, dimension); columns (m): nodes, -1 for the empty word; tries and joins as
     `siglib/_tables/word_trie.py` makes them; out (batch, m)."""
-    cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
+    cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef Py_ssize_t p, n_paths = path.shape[0], n_columns = columns.shape[0]
     cdef Py_ssize_t[3] strides
     cdef Py_ssize_t* places
@@ -363,7 +363,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
     cdef int status = -1
     if n_paths == 0 or n_columns == 0:
         return
-    if direct_nodes.shape[0] == 0 or transform.n_rows == 0:
+    if direct_nodes.shape[0] == 0 or t.n_rows == 0:
         for p in range(n_columns):
             out[:, p] = 1 if columns[p] < 0 else 0
         return
@@ -375,10 +375,10 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
         pieces = make_trie(piece_nodes, piece_program)
         places = <Py_ssize_t*>malloc(direct.n_letters * sizeof(Py_ssize_t))
         if places != NULL:
-            call = make_call(&transform, n_paths, strides, &direct, &pieces, joins.shape[0], places,
+            call = make_call(&t, n_paths, strides, &direct, &pieces, joins.shape[0], places,
                              n_lanes(<real*>NULL))
-            if takes_long_words(&transform, n_paths, &direct, n_lanes(<real*>NULL), False):
-                status = forward_long(&path[0, 0, 0], strides, &transform, n_paths, &direct, &columns[0], n_columns,
+            if takes_long_words(&t, n_paths, &direct, n_lanes(<real*>NULL), False):
+                status = forward_long(&path[0, 0, 0], strides, &t, n_paths, &direct, &columns[0], n_columns,
                                       &out[0, 0], n_lanes(<real*>NULL), n_threads)
             elif call.plan.n_chunks == 1:
                 status = forward(&path[0, 0, 0], &call, &columns[0], n_columns, &out[0, 0], n_threads)
@@ -394,11 +394,11 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
 def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const int32_t[::1] coef_columns,
                       const real[:, ::1] derivs, const int32_t[::1] deriv_columns, const int32_t[::1] direct_nodes,
                       const int64_t[::1] direct_program, const int32_t[::1] piece_nodes,
-                      const int64_t[::1] piece_program, const int64_t[::1] joins, real[:, :, ::1] out, bint time_aug,
-                      bint lead_lag, double end_time, int n_threads):
+                      const int64_t[::1] piece_program, const int64_t[::1] joins, real[:, :, ::1] out, tuple transform,
+                      int n_threads):
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, of the nodes in
     coef_columns, or (batch, 0): they are computed; derivs (batch, m): derivatives, of the nodes in deriv_columns."""
-    cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
+    cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef Py_ssize_t p, n_paths = path.shape[0], n_columns = deriv_columns.shape[0], n_coefs = coef_columns.shape[0]
     cdef Py_ssize_t[3] strides
     cdef Py_ssize_t* places
@@ -408,7 +408,7 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
     cdef int status = -1
     if n_paths == 0 or path.shape[1] == 0:
         return
-    if direct_nodes.shape[0] == 0 or transform.n_rows == 0 or n_columns == 0:
+    if direct_nodes.shape[0] == 0 or t.n_rows == 0 or n_columns == 0:
         out[:, :, :] = 0
         return
     for p in range(3):
@@ -419,10 +419,10 @@ def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const 
         pieces = make_trie(piece_nodes, piece_program)
         places = <Py_ssize_t*>malloc(direct.n_letters * sizeof(Py_ssize_t))
         if places != NULL:
-            call = make_call(&transform, n_paths, strides, &direct, &pieces, joins.shape[0], places,
+            call = make_call(&t, n_paths, strides, &direct, &pieces, joins.shape[0], places,
                              n_lanes(<real*>NULL))
-            if takes_long_words(&transform, n_paths, &direct, n_lanes(<real*>NULL), True):
-                status = backward_long(&path[0, 0, 0], strides, &transform, n_paths, &direct, &derivs[0, 0],
+            if takes_long_words(&t, n_paths, &direct, n_lanes(<real*>NULL), True):
+                status = backward_long(&path[0, 0, 0], strides, &t, n_paths, &direct, &derivs[0, 0],
                                        &deriv_columns[0], n_columns, &out[0, 0, 0], n_lanes(<real*>NULL), n_threads)
             elif call.plan.n_chunks > 1:
                 status = backward_in_chunks(&path[0, 0, 0], &call, direct.n_nodes, &joins[0], joins.shape[0],

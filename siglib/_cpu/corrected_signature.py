@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tables.transform import Transform
 from .corrected_chunks import Chunks, chunk_count
 
 
@@ -19,15 +20,14 @@ def sig(
     degree: int,
     m: int,
     scalar_term: bool,
-    time_aug: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> None:
-    chunks = _chunks(loops, path, correction, out.shape, degree, m, scalar_term, time_aug, end_time, n_jobs)
+    chunks = _chunks(loops, path, correction, out.shape, degree, m, scalar_term, transform, n_jobs)
     if chunks is not None:
         chunks.sig(out)
     else:
-        loops.corrected_signature.sig(path, correction, out, degree, m, scalar_term, time_aug, end_time, n_jobs)
+        loops.corrected_signature.sig(path, correction, out, degree, m, scalar_term, transform, n_jobs)
 
 
 def sig_backprop(
@@ -41,16 +41,15 @@ def sig_backprop(
     degree: int,
     m: int,
     scalar_term: bool,
-    time_aug: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> None:
-    chunks = _chunks(loops, path, correction, sig.shape, degree, m, scalar_term, time_aug, end_time, n_jobs)
+    chunks = _chunks(loops, path, correction, sig.shape, degree, m, scalar_term, transform, n_jobs)
     if chunks is not None:
         chunks.sig_backprop(derivs, out, correction_derivs)
     else:
         loops.corrected_signature.sig_backprop(
-            path, correction, sig, derivs, out, correction_derivs, degree, m, scalar_term, time_aug, end_time, n_jobs
+            path, correction, sig, derivs, out, correction_derivs, degree, m, scalar_term, transform, n_jobs
         )
 
 
@@ -62,13 +61,12 @@ def _chunks(
     degree: int,
     m: int,
     scalar_term: bool,
-    time_aug: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> Chunks | None:
     """The call, cut in time, if that pays."""
     n = chunk_count(len(path), path.shape[1] - 1, degree, path.itemsize)
     if n == 1:
         return None
-    sizes = SimpleNamespace(degree=degree, m=m, scalar_term=scalar_term, time_aug=time_aug, shape=shape)
-    return Chunks(loops, path, correction, n, sizes, end_time, n_jobs)
+    sizes = SimpleNamespace(degree=degree, m=m, scalar_term=scalar_term, time_aug=transform.time_aug, shape=shape)
+    return Chunks(loops, path, correction, n, sizes, transform.end_time, n_jobs)

@@ -196,10 +196,10 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
 
 
 cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py_ssize_t degree, Py_ssize_t m,
-                  bint scalar_term, bint time_aug, double end_time) noexcept nogil:
+                  bint scalar_term, tuple transform):
     cdef Job job
     cdef Py_ssize_t k
-    job.transform = make_transform(path.shape[1], path.shape[2], time_aug, False, end_time)
+    job.transform = make_transform(path.shape[1], path.shape[2], transform)
     job.degree = degree
     job.m = m
     job.n_terms = correction.shape[2]
@@ -217,10 +217,10 @@ cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py
 
 
 def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t degree, Py_ssize_t m,
-        bint scalar_term, bint time_aug, double end_time, int n_threads):
+        bint scalar_term, tuple transform, int n_threads):
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
-    cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
+    cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
     cdef size_t per_thread = job.degree + 1 + job.transform.n_rows * job.transform.d + job.n_terms + 2 * job.n_words
     cdef void* raw = NULL
@@ -246,10 +246,10 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
 
 def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                  const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, bint time_aug, double end_time, int n_threads):
+                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
-    cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
+    cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
     cdef Py_ssize_t rows = job.transform.n_rows * job.transform.d
     cdef size_t numbers = (job.degree + 1 + 2 * rows + 3 * job.n_terms + job.transform.d + 3 * job.n_words

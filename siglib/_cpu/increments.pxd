@@ -34,9 +34,11 @@ cdef struct Transform:
     double time_grid             # what, added and taken off again, rounds time to multiples of one small number
 
 
-cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, bint time_aug, bint lead_lag,
-                                     double end_time) noexcept nogil:
+cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, tuple transform):
+    """For paths of `length` points and `dimension` channels, from the `Transform` of `siglib/_tables/transform.py`."""
     cdef Transform t
+    cdef bint time_aug = transform[0], lead_lag = transform[1]
+    cdef double end_time = transform[2]
     t.length = length
     t.dimension = dimension
     t.time_aug = time_aug

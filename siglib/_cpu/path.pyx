@@ -114,14 +114,14 @@ cdef inline void transform_rows_backprop(const real* derivs, Py_ssize_t row, Py_
             lead += 2 * row
 
 
-def transform_path(const real[:, :, :] path, real[:, :, ::1] out, bint time_aug, bint lead_lag, double end_time,
-                   int n_jobs):
+def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transform, int n_jobs):
     """Lead-lag, time, both or neither.
 
     path (batch, length, d); out (batch, length or 2 length - 1, d or 2 d, + 1 with time)."""
     cdef Py_ssize_t b, end, batch = path.shape[0], length = path.shape[1], d = path.shape[2]
     cdef Py_ssize_t point, channel, size = out.shape[1] * out.shape[2]
-    cdef bint dense
+    cdef bint time_aug = transform[0], lead_lag = transform[1], dense
+    cdef double end_time = transform[2]
     cdef const real* x
     cdef real* y
     cdef Watch watch

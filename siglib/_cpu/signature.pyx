@@ -271,10 +271,9 @@ cdef inline real total_increment(const real[:, :, :] path, Py_ssize_t b) noexcep
     return total
 
 
-def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, bint time_aug, bint lead_lag,
-        double end_time, int n_threads):
+def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, tuple transform, int n_threads):
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
-    cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
+    cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef Plan plan
     cdef TwoLevels job
     cdef Watch watch
@@ -287,30 +286,30 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
         out[:, 0] = 1
     if n_paths == 0 or n_words == 0:
         return
-    if transform.n_rows == 0:
+    if t.n_rows == 0:
         out[:, scalar_term:] = 0
         return
     for k in range(3):
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     if degree == 1:
         begin_watch(&watch)
-        loop = share(n_paths, transform.d, n_threads)
+        loop = share(n_paths, t.d, n_threads)
         with nogil, parallel(num_threads=n_threads):
             b = end = 0
             while next_unit(loop, &b, &end):
-                one_level(&path[b, 0, 0], strides, &transform, &out[b, scalar_term])
+                one_level(&path[b, 0, 0], strides, &t, &out[b, scalar_term])
         end_watch(&watch)
         return
-    if transform.d == 1:
+    if t.d == 1:
         begin_watch(&watch)
         powers(path, out, scalar_term)
         end_watch(&watch)
         return
     with nogil:
         begin_watch(&watch)
-        plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
-        if takes_two_levels(&transform, degree):
-            job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
+        plan = make_plan(&t, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), False)
+        if takes_two_levels(&t, degree):
+            job = make_two_levels(&t, n_paths, strides, n_lanes(<real*>NULL))
             status = two_levels(&path[0, 0, 0], &job, &out[0, scalar_term], out.shape[1], n_threads)
         elif not fits(&plan):
             status = -1
@@ -330,7 +329,7 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
                     for c in range(2, plan.n_chunks):
                         product(&out[b, scalar_term], virtual + (b * plan.n_chunks + c) * n_words, &out[b, scalar_term],
                                 plan.d, degree)
-                    if sets_time_words(&transform, virtual):
+                    if sets_time_words(&t, virtual):
                         set_time_words(end_time, plan.d, degree, &out[b, scalar_term])
                 free(virtual)
     end_watch(&watch)
@@ -509,9 +508,9 @@ cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* de
 
 
 def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
-                 Py_ssize_t degree, bint scalar_term, bint time_aug, bint lead_lag, double end_time, int n_threads):
+                 Py_ssize_t degree, bint scalar_term, tuple transform, int n_threads):
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
-    cdef Transform transform = make_transform(path.shape[1], path.shape[2], time_aug, lead_lag, end_time)
+    cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef Plan plan
     cdef TwoLevels job
     cdef Watch watch
@@ -524,19 +523,19 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     cdef real* prefixes
     if n_paths == 0 or path.shape[1] == 0:
         return
-    if n_words == 0 or transform.n_rows == 0:
+    if n_words == 0 or t.n_rows == 0:
         out[:, :, :] = 0
         return
     if degree == 1:
         begin_watch(&watch)
-        loop = share(n_paths, transform.length * transform.dimension // 8, n_threads)
+        loop = share(n_paths, t.length * t.dimension // 8, n_threads)
         with nogil, parallel(num_threads=n_threads):
             b = end = 0
             while next_unit(loop, &b, &end):
-                one_level_backprop(&sig_derivs[b, scalar_term], &transform, &out[b, 0, 0])
+                one_level_backprop(&sig_derivs[b, scalar_term], &t, &out[b, 0, 0])
         end_watch(&watch)
         return
-    if transform.d == 1:
+    if t.d == 1:
         begin_watch(&watch)
         powers_backprop(path, sig_derivs, out, scalar_term)
         end_watch(&watch)
@@ -545,9 +544,9 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
         strides[k] = path.strides[k] // <Py_ssize_t>sizeof(real)
     with nogil:
         begin_watch(&watch)
-        plan = make_plan(&transform, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
-        if takes_two_levels(&transform, degree):
-            job = make_two_levels(&transform, n_paths, strides, n_lanes(<real*>NULL))
+        plan = make_plan(&t, n_paths, degree, n_lanes(<real*>NULL), n_lanes(<real*>NULL) * sizeof(real), True)
+        if takes_two_levels(&t, degree):
+            job = make_two_levels(&t, n_paths, strides, n_lanes(<real*>NULL))
             status = two_levels_backprop(&path[0, 0, 0], &sig_derivs[0, scalar_term], sig_derivs.shape[1], &job,
                                          &out[0, 0, 0], n_threads)
         elif not fits(&plan):

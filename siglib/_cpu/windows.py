@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tables.transform import NO_TRANSFORM, Transform
 from .separate_windows import SlidingWindows, separate_windows
 
 # The work of windows.pyx grows with the square of the degree if there is one channel.
@@ -28,8 +29,8 @@ def sig_windows(
     n_words = out.shape[1] - scalar_term
     windows = separate_windows(starts, lasts, n_words + scalar_term, backward=False)
     if windows is not None:
-        copies, time = _separate(windows, path, time_step)
-        loops.signature.sig(copies, out, degree, scalar_term, *time, n_jobs)
+        copies, transform = _separate(windows, path, time_step)
+        loops.signature.sig(copies, out, degree, scalar_term, transform, n_jobs)
     elif path.shape[2] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
         loops.windows.sig_windows(path, starts, lasts, order, out, degree, scalar_term, time_step, n_jobs)
     else:
@@ -54,9 +55,9 @@ def sig_windows_backprop(
 ) -> None:
     windows = separate_windows(starts, lasts, derivs.shape[1] - scalar_term, backward=True)
     if windows is not None:
-        copies, time = _separate(windows, path, time_step)
+        copies, transform = _separate(windows, path, time_step)
         sig, gradients = np.empty(derivs.shape, path.dtype), np.empty(copies.shape, path.dtype)
-        options = (degree, scalar_term, *time, n_jobs)
+        options = (degree, scalar_term, transform, n_jobs)
         loops.signature.sig(copies, sig, *options)
         loops.signature.sig_backprop(copies, sig, derivs, gradients, *options)
         # Time has no gradient.
@@ -75,11 +76,11 @@ def sig_windows_backprop(
         )
 
 
-def _separate(windows: SlidingWindows, path: np.ndarray, time_step: float) -> tuple[np.ndarray, tuple[Any, ...]]:
+def _separate(windows: SlidingWindows, path: np.ndarray, time_step: float) -> tuple[np.ndarray, Transform]:
     """The windows as paths of their own, and what the loops of signatures are told about time."""
     if time_step == 0:
-        return windows.of(path), (False, False, 1.0)
-    return windows.of(path[..., :-1]), (True, False, time_step * (windows.points - 1))
+        return windows.of(path), NO_TRANSFORM
+    return windows.of(path[..., :-1]), Transform(True, False, time_step * (windows.points - 1))
 
 
 def _powers(total: np.ndarray, degree: int) -> np.ndarray:

@@ -5,6 +5,7 @@ Words become chains (`word_chains.py`): those of the words and, for long paths t
 
 from typing import Any, NamedTuple
 
+from .._tables.transform import Transform
 from . import word_chains
 from .coefficients_backprop import coefficients_backprop
 from .coefficients_chains import chunk_length, chunks_of, entries, join, n_increments, slabs
@@ -37,12 +38,10 @@ def _words(length: int, text: str) -> _Words:
     )
 
 
-def sig_coef(
-    path: Any, words: str, prefixes: bool, out: Any, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int
-) -> None:
+def sig_coef(path: Any, words: str, prefixes: bool, out: Any, transform: Transform, n_jobs: int) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
     columns = constant(word_chains.columns, words, prefixes)
-    _coefficients(path, columns, *_words(path.shape[1], words), out, time_aug, lead_lag, end_time)
+    _coefficients(path, columns, *_words(path.shape[1], words), out, *transform)
 
 
 def sig_coef_backprop(
@@ -52,9 +51,7 @@ def sig_coef_backprop(
     derivs: Any,
     prefixes: bool,
     out: Any,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
     n_jobs: int,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
@@ -67,9 +64,7 @@ def sig_coef_backprop(
         constant(word_chains.columns, words, prefixes),
         *_words(path.shape[1], words),
         out,
-        time_aug,
-        lead_lag,
-        end_time,
+        *transform,
     )
 
 

@@ -78,7 +78,7 @@ class Problem:
         if not (self.transform.time_aug or self.transform.lead_lag):
             return path
         out = self.on.empty((n, transformed_length(length, self.transform.lead_lag), self.dimension))
-        self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), *self.transform, self.n_threads)
+        self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)
         return out
 
     def nothing(self, dtype: Any) -> Any:

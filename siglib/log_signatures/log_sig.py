@@ -11,7 +11,6 @@ import numpy as np
 from .._call.backend import Array, as_double, backend_for, widened
 from .._call.operation import Operation
 from .._call.options import (
-    Transform,
     as_bool,
     as_count,
     as_int,
@@ -24,6 +23,7 @@ from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
 from .._tables import lyndon
 from .._tables.sizes import augmented_dimension, checked_tensor_length
+from .._tables.transform import Transform
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
 from ..signatures.sig import SIG
 from .logarithm import SIG_TO_LOG_SIG, has_extra_term
@@ -113,7 +113,7 @@ class _LogSig(Operation):
             log = row
             if work is not on:
                 path, log = taken(work, path), work.scratch(row.shape)
-            work.kernels.signature.sig(path, sig, o.degree, scalar_term, *transform, n_threads)
+            work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
             work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, *options)
             if work is not on:
                 put(work, log, row)
@@ -136,7 +136,7 @@ class _LogSig(Operation):
         sig_length = checked_tensor_length(dimension, o.degree) + scalar_term
         blocks = blocks_of(work, len(paths), sig_length)
         sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
-        options = (o.degree, scalar_term, *o.transform, n_threads)
+        options = (o.degree, scalar_term, o.transform, n_threads)
         for start in blocks:
             block = slice(start, start + blocks.step)
             path, deriv, gradient = paths[block], rows[block], gradients[block]

@@ -4,10 +4,11 @@ from typing import Any
 
 from .._call.backend import Array, backend_for
 from .._call.operation import Operation
-from .._call.options import Transform, as_n_threads, as_transform
+from .._call.options import as_n_threads, as_transform
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
 from .._tables.sizes import augmented_dimension
+from .._tables.transform import Transform
 
 
 class _TransformPath(Operation):
@@ -22,7 +23,7 @@ class _TransformPath(Operation):
         return ((*batch, length, augmented_dimension(dimension, o.time_aug, o.lead_lag)),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        on.kernels.path.transform_path(on.paths(path), on.paths(out), *o.transform, as_n_threads(o.n_jobs))
+        on.kernels.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
@@ -40,7 +41,7 @@ def transformed(on: Any, path: Array, transform: Transform, n_threads: int) -> A
         return paths
     n, length, dimension = paths.shape
     out = on.scratch((n, 2 * length - 1 if transform.lead_lag else length, transform.width(dimension)))
-    on.kernels.path.transform_path(paths, out, *transform, n_threads)
+    on.kernels.path.transform_path(paths, out, transform, n_threads)
     return out
 
 

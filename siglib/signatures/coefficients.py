@@ -69,7 +69,7 @@ class _SigCoef(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         rows, transform = on.rows(out), o.transform
-        on.kernels.coefficients.sig_coef(on.paths(path), o.words, o.prefixes, rows, *transform, as_n_threads(o.n_jobs))
+        on.kernels.coefficients.sig_coef(on.paths(path), o.words, o.prefixes, rows, transform, as_n_threads(o.n_jobs))
         if sets_time_words(o.time_aug, rows.itemsize, path.shape[-2] - 1):
             time = transform.width(path.shape[-1]) - 1
             with on.current():
@@ -97,7 +97,7 @@ class _SigCoef(Operation):
             on.rows(derivs),
             o.prefixes,
             on.paths(gradient),
-            *o.transform,
+            o.transform,
             as_n_threads(o.n_jobs),
         )
         return (gradient,)

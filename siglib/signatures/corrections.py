@@ -134,8 +134,7 @@ def corrected_forward(on: Any, out: Array, o: Any, sizes: CorrectedSizes, path: 
         o.degree,
         sizes.m,
         sizes.scalar_term,
-        o.time_aug,
-        o.end_time,
+        o.transform,
         as_n_threads(o.n_jobs),
     )
 
@@ -173,8 +172,7 @@ def corrected_backprop(
         o.degree,
         sizes.m,
         sizes.scalar_term,
-        o.time_aug,
-        o.end_time,
+        o.transform,
         as_n_threads(o.n_jobs),
     )
     if gradient is not None:

@@ -93,7 +93,7 @@ class _Sig(Operation):
             corrected_forward(on, out, o, sizes[1], path, correction)
             return
         on.kernels.signature.sig(
-            on.paths(path), on.rows(out), o.degree, o.scalar_term, *o.transform, as_n_threads(o.n_jobs)
+            on.paths(path), on.rows(out), o.degree, o.scalar_term, o.transform, as_n_threads(o.n_jobs)
         )
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
@@ -112,7 +112,7 @@ class _Sig(Operation):
             on.paths(gradient),
             o.degree,
             o.scalar_term,
-            *o.transform,
+            o.transform,
             as_n_threads(o.n_jobs),
         )
         return gradient, None

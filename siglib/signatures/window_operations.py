@@ -6,9 +6,10 @@ import numpy as np
 
 from .._call.backend import Array
 from .._call.operation import Operation
-from .._call.options import Transform, as_n_threads
+from .._call.options import as_n_threads
 from .._call.shapes import path_shape, vector_shape
 from .._tables.sizes import checked_tensor_length
+from .._tables.transform import Transform
 from ..paths.transform import transform_backprop, transformed
 
 
