@@ -20,6 +20,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from ._backend import torch_tensors
 from ._torch_operator import plain_casts, register
 from ._tracing import is_compiling, is_functionalized, is_traced, is_transformed, loaded_torch, untraced
@@ -65,6 +67,8 @@ def differentiable(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if n_arrays == 1 and args and type(args[0]) is np.ndarray and not is_compiling():
+                return function(*args, **kwargs)
             torch = loaded_torch()
             if torch is None:
                 return function(*args, **kwargs)

@@ -119,10 +119,13 @@ class Problem:
 
     def transformed(self, path: Array, end_time: float) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
+        plain = not (self.time_aug or self.lead_lag)
+        if plain and path.ndim == 3:
+            return path
         n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
         with self.on.current():
             path = path.reshape(n, length, dimension)
-        if not (self.time_aug or self.lead_lag):
+        if plain:
             return path
         out = self.on.empty((n, transformed_length(length, self.lead_lag), self.dimension))
         self.on.kernels.path.transform_path(

@@ -3,7 +3,8 @@ memory, and paths of one segment.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,13 +53,21 @@ def needs_double(dimension: int, degree: int, method: int) -> bool:
 
 def taken(on: Any, view: Any) -> Any:
     """What kernels read, in the dtype that `on` computes in: a copy if it is of another."""
+    if not on.on_gpu:
+        return view.astype(on.view_dtype, copy=False)
     with on.current():
         return view.astype(on.dtype_name, copy=False)
 
 
 def put(on: Any, values: Any, view: Any) -> None:
-    """Write what `on` computed to a view of another dtype."""
-    with on.current(), np.errstate(over="ignore"):
+    """Write the float64 numbers that `on` computed to a view in float32, C-contiguous as they are."""
+    if not on.on_gpu:
+        # In a small call NumPy takes as long to be told that numbers may overflow as kernels take for the rest.
+        if values.ndim > 2:
+            values, view = values.reshape(len(values), -1), view.reshape(len(view), -1)
+        on.kernels.log_signature.put_singles(values, view)
+        return
+    with on.current():
         view[...] = values
 
 
@@ -94,6 +103,31 @@ def straight(log_sig: Array, n_letters: int, is_straight: Any) -> Array:
         return xp.where(xp.asarray(is_straight)[..., None] & behind, xp.zeros((), log_sig.dtype), log_sig)
 
 
+class PathSizes(NamedTuple):
+    """What dimension (the transforms' channels counted), degree and options say of log-signatures of paths."""
+
+    basis: int  # the method of kernels
+    scalar_term: bool
+    double: bool  # whether float64 is needed
+    sig_length: int
+    length: int
+
+
+def path_sizes(dimension: int, degree: int, method: int, scalar_term: bool) -> PathSizes:
+    """From clean options; looked up, if they are no symbolic sizes of torch.compile."""
+    find = _find_path_sizes if type(dimension) is int else _find_path_sizes.__wrapped__
+    return find(dimension, degree, method, scalar_term)
+
+
+@lru_cache(maxsize=1024)
+def _find_path_sizes(dimension: int, degree: int, method: int, scalar_term: bool) -> PathSizes:
+    basis = as_path_method(method)
+    length = log_length(dimension, degree, basis, scalar_term)
+    scalar_term = scalar_term and basis == 0
+    sig_length = checked_tensor_length(dimension, degree) + scalar_term
+    return PathSizes(basis, scalar_term, needs_double(dimension, degree, method), sig_length, length)
+
+
 def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
     """Length of a log-signature, the transforms' channels counted in `dimension`."""
     if method == 0:
@@ -116,6 +150,8 @@ def blocks_of(on: Any, batch: int, sig_length: int) -> range:
     """Starts of blocks of paths whose signatures the backend takes at a time; the step is the largest block. Depends on
     shapes and on the dtype of `on` alone.
     """
+    if batch <= _BLOCK_PATHS:
+        return range(0, batch, max(batch, 1))
     item_size = 8 if on.dtype_name == "float64" else 4
     step = max(1, on.block_bytes // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
     return range(0, batch, min(step, max(batch, 1)))

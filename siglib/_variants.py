@@ -10,21 +10,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def variant(
-    option: str, is_off: Callable[[Any], bool], function: Callable[..., Any]
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let `function` take the calls in which `option` is not off.
+def variants(**options: tuple[Callable[[Any], bool], Callable[..., Any]]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let other functions take the calls in which an option is not off: for each option whether it is, and a function.
 
-    It stands in front of `_autograd.differentiable`: each of the two functions has its own gradient.
+    What comes first counts. It stands in front of `_autograd.differentiable`: each function has its own gradient.
     """
+    ways = [(option, *way) for option, way in options.items()]
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(plain)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if option in kwargs:
-                value = kwargs.pop(option)
-                if not is_off(value):
-                    return function(*args, **{option: value}, **kwargs)
+            for option, is_off, function in ways:
+                if option in kwargs:
+                    value = kwargs.pop(option)
+                    if not is_off(value):
+                        return function(*args, **{option: value}, **kwargs)
             return plain(*args, **kwargs)
 
         return call

@@ -22,7 +22,6 @@ from ._checks import (
     check_batch,
     check_like,
     check_no_variant,
-    checked_tensor_length,
     has_scalar_term,
     is_empty,
     path_shape,
@@ -31,17 +30,18 @@ from ._checks import (
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
 from ._log_signature_parts import (
+    PathSizes,
     as_method,
-    as_path_method,
     blocks_of,
     log_length,
     needs_double,
+    path_sizes,
     put,
     tables_for,
     taken,
 )
 from ._tracing import without_compiler
-from ._variants import is_no_stream, refuse_correction, variant
+from ._variants import is_no_stream, refuse_correction, variants
 
 
 def log_sig_length(dimension: int, degree: int, *, time_aug: bool = False, lead_lag: bool = False) -> int:
@@ -342,20 +342,16 @@ def _checked_derivs(derivs: Array, name: str, expected: tuple[int, ...], method:
 
 def _path_sizes(
     path: tuple[int, ...], degree: Any, transform: tuple[bool, bool, float], method: Any, scalar_term: Any
-) -> tuple[int, int, int, bool, bool, bool, int]:
-    """(dimension after transforms, degree, method, scalar_term, whether the path is one segment, whether float64 is
-    needed, length of the log-signature).
-    """
-    _, points, dimension = path_shape("path", path)
+) -> tuple[int, int, PathSizes]:
+    """(dimension after transforms, degree, what follows from these)."""
+    dimension = path_shape("path", path)[2]
     degree = as_int("degree", degree, 0)
     method = as_int("method", method, 0)
-    basis = as_path_method(method)
     scalar_term = as_bool("scalar_term", scalar_term)
     time_aug, lead_lag, _ = transform
-    dimension = augmented_dimension(dimension, time_aug, lead_lag)
-    length = log_length(dimension, degree, basis, scalar_term)
-    one_segment, double = points == 2 and not lead_lag, needs_double(dimension, degree, method)
-    return dimension, degree, basis, scalar_term and basis == 0, one_segment, double, length
+    if time_aug or lead_lag:
+        dimension = augmented_dimension(dimension, time_aug, lead_lag)
+    return dimension, degree, path_sizes(dimension, degree, method, scalar_term)
 
 
 def _log_sig_shape(
@@ -374,7 +370,7 @@ def _log_sig_shape(
     as_n_threads(n_jobs)
     check_no_variant(stream, correction)
     transform = as_transform(time_aug, lead_lag, end_time)
-    return (*path[:-2], _path_sizes(path, degree, transform, method, scalar_term)[-1])
+    return (*path[:-2], _path_sizes(path, degree, transform, method, scalar_term)[2].length)
 
 
 def _log_sig_vjp(derivs: Array, out: Array, path: Array, degree: int, *, stream: bool, **options: Any) -> tuple[Array]:
@@ -442,8 +438,7 @@ def _log_sig_stream(
     return log_sig_prefixes(path, degree, method=method, scalar_term=scalar_term, **options)
 
 
-@variant("stream", is_no_stream, _log_sig_stream)
-@variant("correction", is_empty, _corrected_log_sig)
+@variants(stream=(is_no_stream, _log_sig_stream), correction=(is_empty, _corrected_log_sig))
 @differentiable(_log_sig_vjp, _log_sig_shape, needs_out=False)
 def log_sig(
     path: Array,
@@ -537,26 +532,26 @@ def log_sig(
     transform, n_threads = as_transform(time_aug, lead_lag, end_time), as_n_threads(n_jobs)
     on, path = backend_for(path=path)
     try:
-        dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
-            path.shape, degree, transform, method, scalar_term
-        )
-        out = on.empty((*path.shape[:-2], length))
+        dimension, degree, sizes = _path_sizes(path.shape, degree, transform, method, scalar_term)
+        out = on.empty((*path.shape[:-2], sizes.length))
     except (SizeError, MemoryError) as error:
         raise size_error(error, path.shape) from None
+    method, scalar_term, double, sig_length, _ = sizes
     paths, rows = on.paths(path), on.rows(out)
-    if one_segment and degree:
+    if paths.shape[1] == 2 and degree and not transform[1]:
         _segment(on, paths, rows, int(scalar_term), transform)
         return on.result(out)
     work = on.double() if double else on
     tables = tables_for(work, dimension, degree, method)
-    sig_length = checked_tensor_length(dimension, degree) + scalar_term
     blocks = blocks_of(work, len(paths), sig_length)
     sigs = work.scratch((blocks.step, sig_length))
     for start in blocks:
-        block = slice(start, start + blocks.step)
         # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
-        path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
-        sig = sigs[: len(path)]
+        path, row, sig = paths, rows, sigs
+        if len(blocks) > 1:
+            block = slice(start, start + blocks.step)
+            path, row = paths[block], rows[block]
+            sig = sigs[: len(path)]
         log = row
         if work is not on:
             path, log = taken(work, path), work.scratch(row.shape)
@@ -660,27 +655,28 @@ def log_sig_backprop(
     if correction_deriv:
         raise ValueError("correction_deriv is True, but there is no correction")
     on, path, log_sig_derivs = backend_for(path=path, log_sig_derivs=log_sig_derivs)
-    dimension, degree, method, scalar_term, one_segment, double, length = _path_sizes(
-        path.shape, degree, transform, method, scalar_term
-    )
+    dimension, degree, sizes = _path_sizes(path.shape, degree, transform, method, scalar_term)
+    method, scalar_term, double, sig_length, length = sizes
     log_sig_derivs = _checked_derivs(log_sig_derivs, "path", (*path.shape[:-2], length), method, scalar_term)
     out = on.empty(path.shape)
     paths, derivs, gradients = on.paths(path), on.rows(log_sig_derivs), on.paths(out)
-    if one_segment and degree:
+    if paths.shape[1] == 2 and degree and not lead_lag:
         with on.current():
             gradients[:, 1] = derivs[:, int(scalar_term) : int(scalar_term) + paths.shape[2]]
             gradients[:, 0] = -gradients[:, 1]
         return on.result(out)
     work = on.double() if double else on
     tables = tables_for(work, dimension, degree, method, backward=True)
-    sig_length = checked_tensor_length(dimension, degree) + scalar_term
     blocks = blocks_of(work, len(paths), sig_length)
-    sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
+    sigs, sig_derivs = work.scratch((blocks.step, sig_length)), work.scratch((blocks.step, sig_length))
     options = (degree, scalar_term, *transform, n_threads)
     for start in blocks:
-        block = slice(start, start + blocks.step)
-        path, deriv, gradient = paths[block], derivs[block], gradients[block]
-        sig, sig_deriv = (scratch[: len(path)] for scratch in (sigs, sig_derivs))
+        path, deriv, out_part, sig, sig_deriv = paths, derivs, gradients, sigs, sig_derivs
+        if len(blocks) > 1:
+            block = slice(start, start + blocks.step)
+            path, deriv, out_part = paths[block], derivs[block], gradients[block]
+            sig, sig_deriv = sigs[: len(path)], sig_derivs[: len(path)]
+        gradient = out_part
         if work is not on:
             path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
         work.kernels.signature.sig(path, sig, *options)
@@ -689,5 +685,5 @@ def log_sig_backprop(
         )
         work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
         if work is not on:
-            put(work, gradient, gradients[block])
+            put(work, gradient, out_part)
     return on.result(out)

@@ -27,7 +27,7 @@ from ._checks import (
 )
 from ._corrected import corrected_sig, refuse_lead_lag, sig_corrected_backprop
 from ._tracing import without_compiler
-from ._variants import is_no_stream, refuse_correction, variant
+from ._variants import is_no_stream, refuse_correction, variants
 
 
 def sig_length(
@@ -126,8 +126,7 @@ def _sig_stream(
     return sig_prefixes(path, degree, **options)
 
 
-@variant("stream", is_no_stream, _sig_stream)
-@variant("correction", is_empty, corrected_sig)
+@variants(stream=(is_no_stream, _sig_stream), correction=(is_empty, corrected_sig))
 @differentiable(_sig_vjp, _sig_shape)
 def sig(
     path: Array,
