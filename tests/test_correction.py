@@ -109,6 +109,27 @@ def test_few_long_paths(
         assert_close(gradients[1], of_rows.astype(float), 10 * tolerance)
 
 
+@pytest.mark.parametrize(
+    ("dimension", "degree", "length", "same_rows", "transform"),
+    [(2, 4, 40_000, True, {}), (2, 3, 20_003, False, {"time_aug": True}), (1, 3, 20_003, True, {"time_aug": True})],
+)
+def test_gradients_at_the_borders_of_chunks(
+    instruction_set: str, dimension: int, degree: int, length: int, same_rows: bool, transform: dict[str, Any]
+) -> None:
+    """They are as exact as elsewhere: small differences, for a smooth path, of what two chunks have computed."""
+    times = np.linspace(0, 1, length)
+    path = np.stack([np.sin((3 + k) * times + k) for k in range(dimension)], axis=1)[None]
+    correction = np.sin(3 * times[1:, None] + np.arange(dimension**2)) / length
+    options = {"correction": correction[0] if same_rows else correction, **transform}
+    sigs = siglib.sig(path, degree, **options)
+    derivs = np.random.default_rng(0).standard_normal(sigs.shape)
+    whole = np.repeat(path, 16, axis=0), np.repeat(sigs, 16, axis=0), np.repeat(derivs, 16, axis=0)  # is not cut
+    difference = siglib.sig_backprop(path, sigs, derivs, degree, **options)[0]
+    difference -= siglib.sig_backprop(*whole, degree, **options)[0]
+    errors = np.abs(difference).max(axis=1)[1:-1]
+    assert errors.max() <= 4 * np.quantile(errors, 0.99)
+
+
 @kinds
 @transforms
 def test_every_entry_of_the_gradients(

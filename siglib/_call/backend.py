@@ -236,6 +236,7 @@ class _CpuBackend:
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.dtype_name = str(dtype).removeprefix("torch.")
+        self.view_dtype = np.dtype(self.dtype_name)
         self.kernels = _cpu.kernels[self.dtype_name]
 
     def current(self) -> Any:
@@ -256,7 +257,7 @@ class _CpuBackend:
 
     def scratch(self, shape: tuple[int, ...]) -> Any:
         """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
-        return np.empty(shape, self.dtype_name)
+        return np.empty(shape, self.view_dtype)
 
     def view(self, array: Array) -> Any:
         """What kernels read or write: a NumPy view of the same memory."""
@@ -271,14 +272,19 @@ class _CpuBackend:
 
         The same memory if it was C-contiguous.
         """
-        shape = array.shape
-        return np.ascontiguousarray(self.view(array)).reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
+        view = np.ascontiguousarray(self.view(array))
+        if n_axes == 1 and 0 < view.ndim <= 2:
+            return view if view.ndim == 2 else view[None]
+        shape = view.shape
+        if len(shape) == n_axes + 1:
+            return view.reshape(shape[0], math.prod(shape[1:]))
+        return view.reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Array) -> Any:
         """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
         view = self.view(array)
-        if view.ndim == 3:
-            return view
+        if view.ndim <= 3:
+            return view if view.ndim == 3 else view[None]
         shape = view.shape
         return view.reshape(math.prod(shape[:-2]), shape[-2], shape[-1])
 

@@ -25,6 +25,8 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
 from . import torch as guest
@@ -174,7 +176,9 @@ class Operation:
 
     def __call__(self, *arrays: Array, **options: Any) -> Any:
         """The operation on the caller's arrays, with all options by name."""
-        torch = loaded_torch()
+        # One plain array is nobody's but NumPy's, unless the compiler shows it.
+        plain = self.n_arrays == 1 and type(arrays[0]) is np.ndarray and not is_compiling()
+        torch = None if plain else loaded_torch()
         if torch is not None:
             if is_compiling():
                 dtypes = {array.dtype for array in arrays if isinstance(array, torch.Tensor)}

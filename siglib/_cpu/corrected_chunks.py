@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._tables.time import sets_time_words, time_powers
+from .._tables.transform import Transform
 
 # Chunks have at least so many segments for each level, to pay for their products.
 _SEGMENTS_PER_LEVEL = 16
@@ -61,7 +62,7 @@ class Chunks:
         return pieces
 
     def _options(self, end_time: float) -> tuple[Any, ...]:
-        return (self.sizes.degree, self.sizes.m, False, self.sizes.time_aug, end_time, self.n)
+        return (self.sizes.degree, self.sizes.m, False, Transform(self.sizes.time_aug, False, end_time), self.n)
 
     def _sigs(self) -> list[Any]:
         """Signatures of all pieces, without scalar term."""
@@ -124,18 +125,31 @@ class Chunks:
         for (paths, rows, end_time), sig, cotangent in zip(self._pieces(), [sigs, *rest], cotangents, strict=True):
             g_paths = np.empty(paths.shape, paths.dtype)
             g_rows = np.empty((len(paths) if wanted else 0, *rows.shape[1:]), paths.dtype)
+            borders = np.empty((len(paths), 2, paths.shape[2]), paths.dtype)
             options = self._options(end_time)
-            self.kernels.corrected_signature.sig_backprop(paths, rows, sig, cotangent, g_paths, g_rows, *options)
-            self._add(g_paths, g_rows, out, row_derivs, first)
+            self.kernels.corrected_signature.sig_of_chunks_backprop(
+                paths, rows, sig, cotangent, g_paths, g_rows, borders, *options
+            )
+            self._add(g_paths, g_rows, borders, out, row_derivs, first)
             first = self.split
 
-    def _add(self, g_paths: Any, g_rows: Any, out: Any, row_derivs: Any, first: int) -> None:
-        """Add the cotangents of pieces of one length, the first of which starts at point `first`."""
+    def _add(self, g_paths: Any, g_rows: Any, borders: Any, out: Any, row_derivs: Any, first: int) -> None:
+        """Add the cotangents of pieces of one length, the first of which starts at point `first`.
+
+        Between two chunks the gradient is a difference of what both have, and errors of the walk along each would not
+        cancel. Each is taken relative to an increment of zero between them, whose gradient both know with that error.
+        """
         chunks, n_points = len(g_paths) // self.batch, g_paths.shape[1]
         g_paths = g_paths.reshape(self.batch, chunks, n_points, -1)
+        borders = borders.reshape(self.batch, chunks, 2, -1)
         for chunk in range(chunks):
             start = first + chunk * (n_points - 1)
-            out[:, start : start + n_points] += g_paths[:, chunk]
+            stop = start + n_points
+            if start > 0:
+                g_paths[:, chunk, 0] += borders[:, chunk, 0]
+            if stop < self.n_rows + 1:
+                g_paths[:, chunk, -1] -= borders[:, chunk, 1]
+            out[:, start:stop] += g_paths[:, chunk]
         if len(row_derivs) == 0:
             return
         g_rows = g_rows.reshape(self.batch, -1, *g_rows.shape[1:])

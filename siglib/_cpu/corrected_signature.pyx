@@ -67,13 +67,28 @@ cdef void walk(vec* s, vec* v, const vec* dx, vec* c, const void* const* terms, 
         dx = dx + d
 
 
+cdef inline void store_border(const vec* s, const vec* g, vec* sums, void* const* borders, Py_ssize_t side,
+                              int n_live, const Job* job) noexcept nogil:
+    """The gradient of an increment of zero behind S, without time, to the rows of `borders`: side 0 or 1 of them."""
+    cdef Py_ssize_t u, i, d = job.transform.d, dimension = job.transform.dimension
+    for i in range(dimension):
+        sums[i] = g[i]
+    for u in range(level_start(d, job.degree)):
+        for i in range(dimension):
+            sums[i] = sums[i] + s[u] * g[d + u * d + i]
+    store_columns(sums, borders, side * dimension, dimension, n_live)
+
+
 cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, vec* gx, vec* c, vec* gc,
-                    const void* const* terms, void* const* term_derivs, int n_live, const vec* inverse,
-                    const Job* job) noexcept nogil:
-    """Adjoint of `walk`: from S and its cotangent, those of all increments and, if asked for, of the correction."""
+                    const void* const* terms, void* const* term_derivs, void* const* borders, int n_live,
+                    const vec* inverse, const Job* job) noexcept nogil:
+    """Adjoint of `walk`: from S and its cotangent, those of all increments and, if asked for, of the correction and of
+    increments of zero at both ends."""
     cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
     memset(<void*>gx, 0, job.transform.n_rows * d * sizeof(vec))
     memset(<void*>gc, 0, n_terms * sizeof(vec))
+    if borders != NULL:
+        store_border(s, g, minus, borders, 1, n_live, job)
     for row in range(job.transform.n_rows - 1, -1, -1):
         if due(&spent, 4 * m * job.n_words):
             return
@@ -95,6 +110,8 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
             memset(<void*>gc, 0, n_terms * sizeof(vec))
     if not job.row_step and term_derivs != NULL:
         store_columns(gc, term_derivs, 0, n_terms, n_live)
+    if borders != NULL:
+        store_border(s, g, minus, borders, 0, n_live, job)
 
 
 cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, const Job* job) noexcept nogil:
@@ -149,7 +166,8 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
 
 cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                              const real[:, ::1] derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                             Py_ssize_t group, real* scratch, real* last, const Job* job) noexcept nogil:
+                             real* borders, Py_ssize_t group, real* scratch, real* last,
+                             const Job* job) noexcept nogil:
     """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, correction, its cotangent, minus
     both, S, G, b, V."""
     cdef Py_ssize_t lane, row, i, width = n_lanes(scratch), d = job.transform.d
@@ -168,6 +186,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
     cdef void* term_derivs[MOST_LANES]
     cdef void* sigs[MOST_LANES]
     cdef void* sig_derivs[MOST_LANES]
+    cdef void* border_rows[MOST_LANES]
     cdef bint wanted = correction_derivs.shape[0] > 0
     for lane in range(width):
         row = min(group * width + lane, job.batch - 1)
@@ -175,19 +194,20 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
         term_derivs[lane] = &correction_derivs[row, 0, 0] if wanted else NULL
         sigs[lane] = <void*>(&sig[row, 0] + job.scalar_term)
         sig_derivs[lane] = <void*>(&derivs[row, 0] + job.scalar_term)
+        border_rows[lane] = borders + row * 2 * dimension if borders != NULL else NULL
     fill(path, group, scratch, dx, job)
     if real is double:
         load_columns(<const void* const*>sigs, 0, job.n_words, <vd*>s)
         load_columns(<const void* const*>sig_derivs, 0, job.n_words, <vd*>g)
         walk_back(<vd*>s, <vd*>g, <vd*>v, <vd*>b, <vd*>minus, <const vd*>dx, <vd*>gx, <vd*>c, <vd*>gc,
-                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL, n_live,
-                  <const vd*>scratch, job)
+                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
+                  <void* const*>border_rows if borders != NULL else NULL, n_live, <const vd*>scratch, job)
     else:
         load_columns(<const void* const*>sigs, 0, job.n_words, <vf*>s)
         load_columns(<const void* const*>sig_derivs, 0, job.n_words, <vf*>g)
         walk_back(<vf*>s, <vf*>g, <vf*>v, <vf*>b, <vf*>minus, <const vf*>dx, <vf*>gx, <vf*>c, <vf*>gc,
-                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL, n_live,
-                  <const vf*>scratch, job)
+                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
+                  <void* const*>border_rows if borders != NULL else NULL, n_live, <const vf*>scratch, job)
     for lane in range(n_live):
         row = group * width + lane
         load_rows_backprop(gx + lane, &job.transform, job.transform.n_rows, <int>width, &out[row, 0, 0], last)
@@ -244,11 +264,12 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     end_watch(&watch)
 
 
-def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
-                 const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
-    """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
-    correction), or empty if not wanted."""
+cdef int backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
+                  const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs, real* borders,
+                  Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform,
+                  int n_threads) except -1:
+    """`sig_backprop`, and the gradients of increments of zero at both ends to borders (batch, 2, dimension), or
+    NULL."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
     cdef Py_ssize_t rows = job.transform.n_rows * job.transform.d
@@ -261,7 +282,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     cdef Watch watch
     cdef Watch* loop
     if n_groups == 0:
-        return
+        return 0
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = numbers * width * sizeof(real)
     # Behind the vectors: the gradient of one last point.
@@ -275,7 +296,26 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
         mine = <real*>(memory + threadid() * per_thread)
         group = end = 0
         while next_unit(loop, &group, &end):
-            run_group_backprop(&path[0, 0, 0], correction, sig, sig_derivs, out, correction_derivs, group, mine,
-                               mine + numbers * width, &job)
+            run_group_backprop(&path[0, 0, 0], correction, sig, sig_derivs, out, correction_derivs, borders, group,
+                               mine, mine + numbers * width, &job)
     free(raw)
     end_watch(&watch)
+    return 0
+
+
+def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
+                 const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
+                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
+    """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
+    correction), or empty if not wanted."""
+    backprop(path, correction, sig, sig_derivs, out, correction_derivs, <real*>NULL, degree, m, scalar_term, time_aug,
+             end_time, n_threads)
+
+
+def sig_of_chunks_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
+                           const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
+                           real[:, :, ::1] borders, Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
+    """`sig_backprop` of chunks of paths; borders (batch, 2, dimension): the gradients of increments of zero in front
+    of each and behind it, with the errors that its other gradients have there."""
+    backprop(path, correction, sig, sig_derivs, out, correction_derivs, &borders[0, 0, 0] if path.shape[0] else NULL,
+             degree, m, scalar_term, transform, n_threads)

@@ -50,6 +50,13 @@ cdef inline void load_columns(const void* const* rows, Py_ssize_t first, Py_ssiz
         else:
             load_columns_vf(rows, first + i, out + i)
         i += width
+    if n - i > width // 4 and i > 0:
+        # The last `width` numbers, of which some are there already: faster than one by one.
+        if vec is vd:
+            load_columns_vd(rows, first + n - width, out + n - width)
+        else:
+            load_columns_vf(rows, first + n - width, out + n - width)
+        return
     while i < n:
         out[i] = gather(rows, first + i, out)
         i += 1
@@ -66,6 +73,12 @@ cdef inline void store_columns(const vec* columns, void* const* rows, Py_ssize_t
         else:
             store_columns_vf(columns + i, rows, first + i, n_live)
         i += width
+    if n - i > width // 4 and i > 0:
+        if vec is vd:
+            store_columns_vd(columns + n - width, rows, first + n - width, n_live)
+        else:
+            store_columns_vf(columns + n - width, rows, first + n - width, n_live)
+        return
     for lane in range(n_live):
         if vec is vd:
             copy_lane(<const double*>columns, <double*>rows[lane] + first, i, n, width, lane)

@@ -2,6 +2,7 @@
  *
  * Arrays of numbers are passed as pointers to vectors, and addressed by the position i of a number.
  * load_at_*, store_at_*:   the vector that starts at number i.
+ * load_part_*, store_part_*: the first n lanes of such a vector, n < W; the others are 0, and are not written.
  * number_at_*, set_number_*: number i.
  * copies_of_*:     a vector with the same number in all lanes.
  * shift_up_*:      lane q = v[q - 1]; the last lane of `from` enters at lane 0.
@@ -12,6 +13,9 @@
 #ifndef SIGLIB_LANE_WINDOWS_H
 #define SIGLIB_LANE_WINDOWS_H
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 #include "lane_moves.h"
 
 #if SIGLIB_LANE_BYTES == 64
@@ -79,5 +83,32 @@ typedef double vd_number __attribute__((may_alias));
 typedef float vf_number __attribute__((may_alias));
 SIGLIB_DEFINE_WINDOWS(vd, double, SIGLIB_W_F64, SIGLIB_UP_F64, SIGLIB_DOWN_F64, SIGLIB_TWICE_F64)
 SIGLIB_DEFINE_WINDOWS(vf, float, SIGLIB_W_F32, SIGLIB_UP_F32, SIGLIB_DOWN_F32, SIGLIB_TWICE_F32)
+
+#if defined(__AVX512F__)
+SIGLIB_MOVE vd load_part_vd(const vd *base, ptrdiff_t i, ptrdiff_t n) {
+  return (vd)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), (const double *)base + i);
+}
+SIGLIB_MOVE vf load_part_vf(const vf *base, ptrdiff_t i, ptrdiff_t n) {
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), (const float *)base + i);
+}
+SIGLIB_MOVE void store_part_vd(vd *base, ptrdiff_t i, ptrdiff_t n, vd v) {
+  _mm512_mask_storeu_pd((double *)base + i, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+SIGLIB_MOVE void store_part_vf(vf *base, ptrdiff_t i, ptrdiff_t n, vf v) {
+  _mm512_mask_storeu_ps((float *)base + i, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#else
+#define SIGLIB_DEFINE_PARTS(vec, W)                                                                \
+  SIGLIB_MOVE vec load_part_##vec(const vec *base, ptrdiff_t i, ptrdiff_t n) {                     \
+    vec v = {0};                                                                                   \
+    for (int k = 0; k < W; k++) if (k < n) v[k] = ((const vec##_number *)base)[i + k];             \
+    return v;                                                                                      \
+  }                                                                                                \
+  SIGLIB_MOVE void store_part_##vec(vec *base, ptrdiff_t i, ptrdiff_t n, vec v) {                  \
+    for (int k = 0; k < W; k++) if (k < n) ((vec##_number *)base)[i + k] = v[k];                   \
+  }
+SIGLIB_DEFINE_PARTS(vd, SIGLIB_W_F64)
+SIGLIB_DEFINE_PARTS(vf, SIGLIB_W_F32)
+#endif
 
 #endif

@@ -13,6 +13,10 @@ cdef extern from "lane_windows.h" nogil:
     vf held_at_vf(const vf* base, Py_ssize_t i)
     void store_at_vd(vd* base, Py_ssize_t i, vd v)
     void store_at_vf(vf* base, Py_ssize_t i, vf v)
+    vd load_part_vd(const vd* base, Py_ssize_t i, Py_ssize_t n)
+    vf load_part_vf(const vf* base, Py_ssize_t i, Py_ssize_t n)
+    void store_part_vd(vd* base, Py_ssize_t i, Py_ssize_t n, vd v)
+    void store_part_vf(vf* base, Py_ssize_t i, Py_ssize_t n, vf v)
     double number_at_vd(const vd* base, Py_ssize_t i)
     float number_at_vf(const vf* base, Py_ssize_t i)
     void set_number_vd(vd* base, Py_ssize_t i, double x)
@@ -53,6 +57,22 @@ cdef inline void store_at(vec* base, Py_ssize_t i, vec v) noexcept nogil:
         store_at_vd(base, i, v)
     else:
         store_at_vf(base, i, v)
+
+
+cdef inline vec load_part(const vec* base, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """n numbers from number i on, fewer than there are lanes, and zeros; no others are read."""
+    if vec is vd:
+        return load_part_vd(base, i, n)
+    else:
+        return load_part_vf(base, i, n)
+
+
+cdef inline void store_part(vec* base, Py_ssize_t i, Py_ssize_t n, vec v) noexcept nogil:
+    """n numbers from number i on become the first of v; no others are written."""
+    if vec is vd:
+        store_part_vd(base, i, n, v)
+    else:
+        store_part_vf(base, i, n, v)
 
 
 cdef inline double number_at(const vec* base, Py_ssize_t i) noexcept nogil:

@@ -409,3 +409,12 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
             run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)
     free(raw)
     end_watch(&watch)
+
+
+def put_singles(const real[:, ::1] values, float[:, ::1] out):
+    """out = values, rounded."""
+    cdef Py_ssize_t i, j
+    with nogil:
+        for i in range(values.shape[0]):
+            for j in range(values.shape[1]):
+                out[i, j] = <float>values[i, j]

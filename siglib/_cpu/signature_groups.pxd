@@ -8,7 +8,7 @@ from ._interruption cimport due
 from .increments cimport MOST_LANES, load_rows, load_rows_backprop, load_time
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, store_at
-from .lanes cimport real, vd, vf
+from .lanes cimport n_lanes, real, vd, vf
 from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
 
 
@@ -52,6 +52,7 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
     """
     cdef Py_ssize_t first, row, i, length, virtual, copy, spent = 0, row_size = plan.d * plan.width
     cdef Py_ssize_t n_letters = plan.d - plan.transform.time_aug
+    cdef Py_ssize_t size = group_size(plan, group)
     cdef double start[MOST_LANES]
     cdef double stop[MOST_LANES]
     cdef int lane
@@ -62,6 +63,10 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
         if due(&spent, 32 * row_size):
             return
         for lane in range(plan.width):
+            if lane >= size:
+                # A copy of a virtual path.
+                start[lane], stop[lane] = start[lane - size], stop[lane - size]
+                continue
             locate(plan, group, lane, &virtual, &copy)
             length = max(0, min(<Py_ssize_t>32, chunk_length(plan, virtual) - first))
             start[lane] = chunk_start(plan, virtual) + first
@@ -73,9 +78,25 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const P
             for row in range(first + length, min(first + 32, plan.padded_rows)):
                 for i in range(n_letters):
                     dx[row * row_size + i * plan.width + lane] = 0
+        if size < plan.width:
+            for row in range(first, min(first + 32, plan.padded_rows)):
+                for i in range(n_letters):
+                    copy_lanes(dx + row * row_size + i * plan.width, size)
         if plan.transform.time_aug:
             load_time(&plan.transform, start, stop, min(<Py_ssize_t>32, plan.padded_rows - first),
                       dx + first * row_size + n_letters * plan.width, row_size)
+
+
+cdef inline void copy_lanes(real* numbers, Py_ssize_t size) noexcept nogil:
+    """The first `size` lanes of a vector again and again in the others."""
+    cdef Py_ssize_t lane, width = n_lanes(numbers)
+    cdef real first = numbers[0]
+    if size == 1:
+        for lane in range(width):
+            numbers[lane] = first
+    else:
+        for lane in range(size, width):
+            numbers[lane] = numbers[lane - size]
 
 
 cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane,
@@ -112,14 +133,17 @@ cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t s
 cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
     """order[t] for the words of length 1..p in the tree: their index among the words of that length (the tree stores
     them reversed)."""
-    cdef Py_ssize_t t, size = 1, offset = 0, previous = 0
+    cdef Py_ssize_t node, letter, size = 1, offset = 0, previous = 0
+    cdef int32_t rest = 0
     cdef int r
     for r in range(1, plan.p + 1):
+        for node in range(size):
+            # The children of a node: their letter comes first in the word, so it counts d^(r-1).
+            if r > 1:
+                rest = order[previous + node]
+            for letter in range(plan.d):
+                order[offset + node * plan.d + letter] = <int32_t>(letter * size) + rest
         size *= plan.d
-        for t in range(size):
-            # Child t of node t // d: its letter comes first in the word, so it counts d^(r-1).
-            order[offset + t] = <int32_t>((t % plan.d) * (size // plan.d)
-                                          + (order[previous + t // plan.d] if r > 1 else 0))
         previous = offset
         offset += size
 

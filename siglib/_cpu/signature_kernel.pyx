@@ -45,6 +45,7 @@ from .signature_kernel_plan cimport (
     make_pairs,
     make_problem,
     make_units,
+    next_pair,
     pair_of,
     scaled_as,
     unit_pairs,
@@ -250,6 +251,9 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     with nogil:
         begin_watch(&watch)
         s = make_static_kernel(static_kernel, dimension, p.parameters, cell_factor(&p), &negative)
+        arrays.finite = (static_kernel != GIVEN and all_finite(&path1[0, 0], path1.shape[0] * path1.shape[1])
+                         and all_finite(&path2[0, 0], path2.shape[0] * path2.shape[1])
+                         and all_finite(&derivs[0, 0], derivs.shape[0] * derivs.shape[1]))
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
         found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,

@@ -167,7 +167,7 @@ cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* a
         memory = <real*>aligned_malloc(at.size * n_lanes(tag) * sizeof(real), &raw)
         if memory == NULL:
             return NO_MEMORY
-        found |= backward_lanes(&q, s, arrays, g, &at, memory, log_derivs, parameters)
+        found |= backward_lanes(&q, s, arrays, g, &at, memory, log_derivs, parameters, True)
         free(raw)
     return found
 

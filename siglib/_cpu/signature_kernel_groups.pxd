@@ -4,6 +4,7 @@ from libc.string cimport memset
 
 from .lane_exponents cimport power_of_two, rounded_half
 from .lane_moves cimport load_columns, store_columns
+from .lane_windows cimport load_at, load_part, store_at, store_part
 from .lanes cimport LANES_F32, LANES_F64, lanes, real, vd, vec
 from .signature_kernel_plan cimport ROWS
 from .signature_kernel_sweep cimport times
@@ -34,32 +35,78 @@ cdef inline void increments_adjoint(vec* gx, Py_ssize_t n, Py_ssize_t d) noexcep
 cdef inline void add_lanes(const vec* numbers, Py_ssize_t n, void** rows, int n_live, vec* scratch) noexcept nogil:
     """rows[lane][0:n] += lane `lane` of numbers, one lane after the other: rows may be the same for several lanes.
 
-    scratch: as many vectors as there are lanes, squared.
+    scratch: as many vectors as there are lanes, squared. Some numbers behind the n vectors are read: they must exist.
     """
     cdef void* buffers[16]
     cdef Py_ssize_t start, width = lanes(scratch), size = width * width, count
-    cdef int lane
+    # Many numbers at the end take a transpose of their own, with what is behind them.
+    cdef Py_ssize_t n_few = n % width if n % width <= width // 2 else 0
+    cdef Py_ssize_t n_padded = n if n_few else (n + width - 1) // width * width
+    cdef int lane, first
     for lane in range(<int>width):
-        if vec is vd:
-            buffers[lane] = <double*>scratch + lane * size
-        else:
-            buffers[lane] = <float*>scratch + lane * size
+        buffers[lane] = scratch + lane * width
     start = 0
     while start < n:
+        store_columns(numbers + start, buffers, 0, min(size, n_padded - start), <int>width)
         count = min(size, n - start)
-        store_columns(numbers + start, buffers, 0, count, n_live)
-        for lane in range(n_live):
+        first = 0
+        while first < n_live:
+            lane = first + 1
+            while lane < n_live and rows[lane] == rows[first]:
+                lane += 1
             if vec is vd:
-                add_row(<double*>buffers[lane], count, <double*>rows[lane] + start)
+                add_run(<const double*>numbers + start * width, <const double*>buffers[first], scratch + first * width,
+                        first, lane, count, n_few if start + size >= n else 0, <double*>rows[first] + start)
             else:
-                add_row(<float*>buffers[lane], count, <float*>rows[lane] + start)
+                add_run(<const float*>numbers + start * width, <const float*>buffers[first], scratch + first * width,
+                        first, lane, count, n_few if start + size >= n else 0, <float*>rows[first] + start)
+            first = lane
         start += size
 
 
-cdef inline void add_row(const real* numbers, Py_ssize_t n, real* row) noexcept nogil:
+cdef inline void add_run(const real* numbers, const real* buffer, const vec* vectors, int first, int stop,
+                         Py_ssize_t n, Py_ssize_t n_few, real* row) noexcept nogil:
+    """Adds the lanes first..stop-1 of n vectors to a row, one after the other; buffer and vectors: what they are
+    transposed, where the last n_few numbers of a row are no vectors."""
     cdef Py_ssize_t i
+    if stop - first == 1:
+        for i in range(n):
+            row[i] += buffer[i]
+    else:
+        # They share a walk along the row.
+        add_rows(vectors, lanes(vectors), stop - first, n - n_few, <vec*>row)
+        add_last(numbers + (n - n_few) * lanes(vectors), n_few, lanes(vectors), first, stop, row + n - n_few)
+
+
+cdef inline void add_rows(const vec* numbers, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n,
+                          vec* row) noexcept nogil:
+    """Adds n_rows rows of n numbers, `step` vectors apart, to a row, one after the other."""
+    cdef Py_ssize_t i, k, width = lanes(numbers)
+    cdef vec total
+    for i in range(n // width):
+        total = load_at(row, i * width)
+        for k in range(n_rows):
+            total = total + numbers[k * step + i]
+        store_at(row, i * width, total)
+    i = n // width
+    if i * width < n:
+        total = load_part(row, i * width, n - i * width)
+        for k in range(n_rows):
+            total = total + numbers[k * step + i]
+        store_part(row, i * width, n - i * width, total)
+
+
+cdef inline void add_last(const real* numbers, Py_ssize_t n, Py_ssize_t width, int first, int stop,
+                          real* row) noexcept nogil:
+    """Adds the lanes first..stop-1 of n vectors to a row, one after the other."""
+    cdef Py_ssize_t i
+    cdef int lane
+    cdef real total
     for i in range(n):
-        row[i] += numbers[i]
+        total = row[i]
+        for lane in range(first, stop):
+            total += numbers[i * width + lane]
+        row[i] = total
 
 
 cdef inline void store_values(vec* values, vec exponent, void** grids, Py_ssize_t row, Py_ssize_t n_rows,

@@ -86,7 +86,8 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
     cdef Edge edge = edge_of(p, False)
     memset(&rows_exponent, 0, sizeof(vec))
     one = power_of_two(rows_exponent)
-    set_zero_state(p, rows, p.rows_state)
+    if p.state > 1:
+        set_zero_state(p, rows, p.rows_state)
     for q in range(p.rows_state // p.state):
         rows[q * p.state] = one
         if p.by_number:
@@ -141,13 +142,21 @@ cdef void forward_block(const Problem* p, const StaticKernel* s, const void* con
         memory[at.result] = rows[n_rows - 1]
 
 
+cdef inline void set_zero_columns(const Problem* p, vec* columns, vec* exponents) noexcept nogil:
+    """The columns' state, and the exponents of their tiles, which stand behind it, become zeros."""
+    if p.by_number:
+        set_zero_state(p, columns, p.columns * p.state)
+        memset(exponents, 0, p.n_tiles * sizeof(vec))
+    else:
+        memset(columns, 0, (exponents - columns + p.n_tiles) * sizeof(vec))
+
+
 cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept nogil:
     """State of the columns, and exponents of their tiles, above the grid."""
     cdef vec* columns = memory + at.columns
     cdef Py_ssize_t column
-    memset(memory + at.exponents, 0, p.n_tiles * sizeof(vec))
     memset(memory + at.lost, 0, sizeof(vec))
-    set_zero_state(p, columns, p.columns * p.state)
+    set_zero_columns(p, columns, memory + at.exponents)
     if p.order > 0:
         make_constants(p.order, power_of_two(memory[at.exponents]), memory + at.constants)
         for column in range(p.columns):
@@ -272,8 +281,7 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
         forward_block(p, s, paths1, 0, block, starts_cells(p, block), at, memory, cells, NOTHING, NULL, NULL, NULL, 0)
     final_exponent = memory[at.result + 1]
     memset(memory + at.gx, 0, (at.seed - at.gx) * sizeof(vec))
-    set_zero_state(p, memory + at.adjoint, p.columns * p.state)
-    memset(memory + at.adjoint_exponents, 0, p.n_tiles * sizeof(vec))
+    set_zero_columns(p, memory + at.adjoint, memory + at.adjoint_exponents)
     memset(memory + at.below, 0, (p.n2 + 1) * sizeof(vec))
     if log_derivs:
         seed = seed / memory[at.result]

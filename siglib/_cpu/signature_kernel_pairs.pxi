@@ -11,6 +11,7 @@ cdef struct Arrays:
     char* sums1
     char* sums2
     double* parameters
+    bint finite                  # whether paths and derivatives are known to be finite; for gradients
 
 
 cdef enum Found:
@@ -38,9 +39,13 @@ cdef inline void load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t
                             Group* g) noexcept nogil:
     """The group of the pairs from `first` on."""
     cdef int lane
+    cdef Py_ssize_t a, b
     g.n = <int>min(<Py_ssize_t>width, pairs.n - first)
+    pair_of(pairs, first, &a, &b)
     for lane in range(width):
-        pair_of(pairs, first + min(lane, g.n - 1), g.a + lane, g.b + lane)
+        if 0 < lane < g.n:
+            next_pair(pairs, &a, &b)
+        g.a[lane], g.b[lane] = a, b
         g.paths1[lane] = arrays.path1 + g.a[lane] * arrays.row_bytes1
         g.paths2[lane] = arrays.path2 + g.b[lane] * arrays.row_bytes2
 
@@ -137,39 +142,54 @@ cdef inline Py_ssize_t out_index(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b)
     return a if pairs.layout == PAIRWISE else a * pairs.batch2 + b
 
 
-cdef inline vec zero_if_finite(const vec* numbers, Py_ssize_t n) noexcept nogil:
-    """0 in the lanes of n vectors that are finite in all of them, else NaN."""
+cdef inline vec sum_of(const vec* numbers, Py_ssize_t n) noexcept nogil:
+    """The sum of n vectors."""
     cdef vec a = copies_of(0, numbers), b = a, c = a, d = a
     cdef Py_ssize_t i = 0
     # Four sums, so that none waits for the one before.
     while i + 4 <= n:
-        a = a + (numbers[i] - numbers[i])
-        b = b + (numbers[i + 1] - numbers[i + 1])
-        c = c + (numbers[i + 2] - numbers[i + 2])
-        d = d + (numbers[i + 3] - numbers[i + 3])
+        a = a + numbers[i]
+        b = b + numbers[i + 1]
+        c = c + numbers[i + 2]
+        d = d + numbers[i + 3]
         i += 4
     while i < n:
-        a = a + (numbers[i] - numbers[i])
+        a = a + numbers[i]
         i += 1
     return (a + b) + (c + d)
+
+
+cdef inline vec zero_if_finite(const vec* numbers, Py_ssize_t n) noexcept nogil:
+    """0 in the lanes of n vectors that are finite in all of them, else NaN."""
+    cdef vec total = copies_of(0, numbers)
+    cdef Py_ssize_t i
+    for i in range(n):
+        total = total + (numbers[i] - numbers[i])
+    return total
 
 
 cdef void judge_gradients(const Problem* p, const Arrays* arrays, const Scratch* at, vec* memory,
                           bint parameters) noexcept nogil:
     """memory[at.result]: 0 in the lanes whose gradients of paths and parameters are finite, else NaN."""
     cdef vec total = copies_of(0, memory)
-    if arrays.sums1 != NULL:
-        total = total + zero_if_finite(memory + at.gx, (p.n1 + 1) * p.d)
-    if arrays.sums2 != NULL:
-        total = total + zero_if_finite(memory + at.gy, (p.n2 + 1) * p.d)
-    if parameters:
-        total = total + zero_if_finite(memory + at.gp, 3)
+    cdef Py_ssize_t n1 = (p.n1 + 1) * p.d if arrays.sums1 != NULL else 0
+    cdef Py_ssize_t n2 = (p.n2 + 1) * p.d if arrays.sums2 != NULL else 0
+    cdef Py_ssize_t n3 = 3 if parameters else 0
+    # Where the sums of all lanes are finite, all numbers are.
+    memory[at.result] = sum_of(memory + at.gx, n1) + sum_of(memory + at.gy, n2) + sum_of(memory + at.gp, n3)
+    if in_doubt(memory + at.result, &total):
+        total = zero_if_finite(memory + at.gx, n1) + zero_if_finite(memory + at.gy, n2)
+        total = total + zero_if_finite(memory + at.gp, n3)
     memory[at.result] = total
 
 
 cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, const Scratch* at,
-                        real* memory, bint log_derivs, double* parameters) noexcept nogil:
-    """Gradients of one group, added to its sums. The group keeps the pairs that are in doubt: these add nothing."""
+                        real* memory, bint log_derivs, double* parameters, bint judged) noexcept nogil:
+    """Gradients of one group, added to its sums. The group keeps the pairs that are in doubt: these add nothing.
+
+    Unless `judged` all are added, and the group is empty afterwards: its sums show whether all was well. Pairs that
+    lost something are then reported as an overflow.
+    """
     cdef bint doubtful[16]
     cdef bint settled, grid = arrays.row_length > 1
     cdef int lane, k, width = n_lanes(memory), found = 0, n = g.n
@@ -180,11 +200,15 @@ cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* a
     if real is double:
         backward_group(p, s, g.paths1, g.paths2, at, <vd*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
                        n, parameters != NULL)
-        judge_gradients(p, arrays, at, <vd*>memory, parameters != NULL)
+        if judged:
+            judge_gradients(p, arrays, at, <vd*>memory, parameters != NULL)
     else:
         backward_group(p, s, g.paths1, g.paths2, at, <vf*>memory, g.derivs if grid else NULL, log_derivs, g.sums1,
                        n, parameters != NULL)
-        judge_gradients(p, arrays, at, <vf*>memory, parameters != NULL)
+        if judged:
+            judge_gradients(p, arrays, at, <vf*>memory, parameters != NULL)
+    if not judged:
+        result = memory + at.lost * width
     if p.kind == GIVEN:
         for lane in range(n):
             if not all_finite(<const real*>g.sums1[lane], p.n1 * p.n2):
@@ -195,6 +219,9 @@ cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* a
         settled = not in_doubt(<vf*>result, <vf*>memory + at.lost)
     if settled:
         g.n = 0
+    elif not judged:
+        g.n = 0
+        return OVERFLOW
     else:
         found = judge_lanes(p, arrays, g, result, memory + at.lost * width, doubtful)
         for lane in range(n):

@@ -7,16 +7,24 @@ cdef inline bint is_finite(double number) noexcept nogil:
 
 
 cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if not is_finite(numbers[i]):
-            return False
-    return True
+    cdef Py_ssize_t i, k
+    cdef real marks[8]       # 0, or NaN
+    for k in range(8):
+        marks[k] = 0
+    for i in range(0, n - 7, 8):
+        for k in range(8):
+            marks[k] += numbers[i + k] - numbers[i + k]
+    for i in range(n // 8 * 8, n):
+        marks[0] += numbers[i] - numbers[i]
+    for k in range(1, 8):
+        marks[0] += marks[k]
+    return marks[0] == 0
 
 
 cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
                const Scratch* at, vec* memory) noexcept nogil:
-    memset(memory + at.x, 0, (at.y - at.x) * sizeof(vec))
+    cdef Py_ssize_t n_loaded = 0 if p.kind == GIVEN else (p.n1 + 1) * p.d
+    memset(memory + at.x + n_loaded, 0, (at.y - at.x - n_loaded) * sizeof(vec))
     if p.kind == LINEAR:
         load_increments(paths1, p.n1, p.d, cell_factor(p) * p.parameters[0] * p.parameters[0], memory + at.x)
         load_increments(paths2, p.n2, p.d, 1, memory + at.y)

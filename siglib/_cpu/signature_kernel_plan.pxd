@@ -143,6 +143,16 @@ cdef inline void pair_of(const Pairs* p, Py_ssize_t pair, Py_ssize_t* a, Py_ssiz
         b[0] = p.first2 + p.batch1 - 1 - (rest - row * (row + 1) // 2)
 
 
+cdef inline void next_pair(const Pairs* p, Py_ssize_t* a, Py_ssize_t* b) noexcept nogil:
+    """From the paths of a pair to those of the next one, without a division."""
+    b[0] += 1
+    if p.layout == PAIRWISE:
+        a[0] += 1
+    elif b[0] == p.first2 + (p.batch2 if p.layout == GRAM else p.batch1):
+        a[0] += 1
+        b[0] = p.first2 if p.layout == GRAM else p.first2 + a[0] - p.first1
+
+
 cdef struct Units:
     # The cut of all pairs into units that sum gradients on their own: blocks of paths against blocks of paths.
     Pairs pairs

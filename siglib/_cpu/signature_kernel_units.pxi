@@ -109,14 +109,45 @@ cdef inline void load_unit(const Arrays* arrays, const Units* units, const Pairs
 cdef int backward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
                        Py_ssize_t unit, const Scratch* at, real* memory, bint log_derivs) noexcept nogil:
     """Gradients of the pairs of one unit, added to its sums."""
-    cdef Py_ssize_t block1, block2, first
-    cdef int width = n_lanes(memory), found = 0
+    cdef Py_ssize_t block1, block2
     cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
+    cdef double* parameters
+    cdef real* sums1 = NULL
+    cdef real* sums2 = NULL
+    cdef Py_ssize_t n1 = 0, n2 = 0
+    if arrays.finite:
+        # Mostly no pair is in doubt, and that is seen fastest in the sums, which are this unit's own.
+        if arrays.sums1 != NULL:
+            sums1 = <real*>(arrays.sums1 + (block2 * units.pairs.batch1 + pairs.first1) * arrays.row_bytes1)
+            n1 = pairs.batch1 * arrays.row_bytes1 // <Py_ssize_t>sizeof(real)
+        if arrays.sums2 != NULL:
+            sums2 = <real*>(arrays.sums2 + (block1 * units.pairs.batch2 + pairs.first2) * arrays.row_bytes2)
+            n2 = pairs.batch2 * arrays.row_bytes2 // <Py_ssize_t>sizeof(real)
+        parameters = unit_parameters(arrays, unit)
+        if (backward_groups(p, s, arrays, units, &pairs, block1, block2, at, memory, log_derivs, parameters, False) == 0
+                and all_finite(sums1, n1) and all_finite(sums2, n2)
+                and (parameters == NULL or all_finite(parameters, 3))):
+            return 0
+        if sums1 != NULL:
+            memset(sums1, 0, n1 * sizeof(real))
+        if sums2 != NULL:
+            memset(sums2, 0, n2 * sizeof(real))
+    parameters = unit_parameters(arrays, unit)
+    return backward_groups(p, s, arrays, units, &pairs, block1, block2, at, memory, log_derivs, parameters, True)
+
+
+cdef int backward_groups(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
+                         const Pairs* pairs, Py_ssize_t block1, Py_ssize_t block2, const Scratch* at, real* memory,
+                         bint log_derivs, double* parameters, bint judged) noexcept nogil:
+    """The groups of a unit; `judged` as in `backward_lanes`."""
+    cdef Py_ssize_t first
+    cdef int width = n_lanes(memory), found = 0
     cdef Group g
-    cdef double* parameters = unit_parameters(arrays, unit)
     for first in range((pairs.n + width - 1) // width):
-        load_unit(arrays, units, &pairs, first * width, block1, block2, width, <const real*>arrays.derivs, &g)
-        found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters)
+        load_unit(arrays, units, pairs, first * width, block1, block2, width, <const real*>arrays.derivs, &g)
+        found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters, judged)
+        if found and not judged:
+            return found
         if g.n > 0:
             found |= backward_again(p, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
     return found

@@ -72,10 +72,13 @@ class Problem:
 
     def transformed(self, path: Array) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
+        plain = not (self.transform.time_aug or self.transform.lead_lag)
+        if plain and path.ndim == 3:
+            return path
         n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
         with self.on.current():
             path = path.reshape(n, length, dimension)
-        if not (self.transform.time_aug or self.transform.lead_lag):
+        if plain:
             return path
         out = self.on.empty((n, transformed_length(length, self.transform.lead_lag), self.dimension))
         self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)

@@ -106,10 +106,12 @@ class _LogSig(Operation):
         sigs = work.scratch((blocks.step, sig_length))
         options = (dimension, o.degree, method, scalar_term, n_threads)
         for start in blocks:
-            block = slice(start, start + blocks.step)
             # A slice costs as much as a tenth of a small call: a batch of one block goes as it is.
-            path, row = (paths, rows) if len(blocks) == 1 else (paths[block], rows[block])
-            sig = sigs[: len(path)]
+            path, row, sig = paths, rows, sigs
+            if len(blocks) > 1:
+                block = slice(start, start + blocks.step)
+                path, row = paths[block], rows[block]
+                sig = sigs[: len(path)]
             log = row
             if work is not on:
                 path, log = taken(work, path), work.scratch(row.shape)
@@ -135,12 +137,15 @@ class _LogSig(Operation):
         tables = tables_for(work, dimension, o.degree, method, backward=True)
         sig_length = checked_tensor_length(dimension, o.degree) + scalar_term
         blocks = blocks_of(work, len(paths), sig_length)
-        sigs, sig_derivs = (work.scratch((blocks.step, sig_length)) for _ in range(2))
+        sigs, sig_derivs = work.scratch((blocks.step, sig_length)), work.scratch((blocks.step, sig_length))
         options = (o.degree, scalar_term, o.transform, n_threads)
         for start in blocks:
-            block = slice(start, start + blocks.step)
-            path, deriv, gradient = paths[block], rows[block], gradients[block]
-            sig, sig_deriv = (scratch[: len(path)] for scratch in (sigs, sig_derivs))
+            path, deriv, part, sig, sig_deriv = paths, rows, gradients, sigs, sig_derivs
+            if len(blocks) > 1:
+                block = slice(start, start + blocks.step)
+                path, deriv, part = paths[block], rows[block], gradients[block]
+                sig, sig_deriv = sigs[: len(path)], sig_derivs[: len(path)]
+            gradient = part
             if work is not on:
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
             work.kernels.signature.sig(path, sig, *options)
@@ -149,7 +154,7 @@ class _LogSig(Operation):
             )
             work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
-                put(work, gradient, gradients[block])
+                put(work, gradient, part)
         return (result,)
 
 

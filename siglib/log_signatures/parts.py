@@ -66,13 +66,21 @@ def needs_double(dimension: int, degree: int, method: int) -> bool:
 
 def taken(on: Any, view: Any) -> Any:
     """What kernels read, in the dtype that `on` computes in: a copy if it is of another."""
+    if on.can_look:
+        return view.astype(on.view_dtype, copy=False)
     with on.current():
         return view.astype(on.dtype_name, copy=False)
 
 
 def put(on: Any, values: Any, view: Any) -> None:
-    """Write what `on` computed to a view of another dtype."""
-    with on.current(), np.errstate(over="ignore"):
+    """Write the float64 numbers that `on` computed to a view in float32, C-contiguous as they are."""
+    if on.can_look:
+        # In a small call NumPy takes as long to be told that numbers may overflow as kernels take for the rest.
+        if values.ndim > 2:
+            values, view = values.reshape(len(values), -1), view.reshape(len(view), -1)
+        on.kernels.log_signature.put_singles(values, view)
+        return
+    with on.current():
         view[...] = values
 
 
@@ -130,6 +138,8 @@ def blocks_of(on: Any, batch: int, sig_length: int) -> range:
     """Starts of blocks of paths whose signatures the backend takes at a time; the step is the largest block. Depends on
     shapes and on the dtype of `on` alone.
     """
+    if batch <= _BLOCK_PATHS:
+        return range(0, batch, max(batch, 1))
     item_size = 8 if on.dtype_name == "float64" else 4
     step = max(1, on.block_bytes // (max(sig_length, 1) * item_size * _BLOCK_PATHS)) * _BLOCK_PATHS
     return range(0, batch, min(step, max(batch, 1)))
