@@ -78,8 +78,9 @@ class Operation:
     * `keeps_out`: whether `backward` reads the result. The name of an option, if it does where that option is set.
     * `n_batched`: how many of the arrays, the first ones, have their batch axes in common, so that torch.func.vmap may
       add one: all of them, unless it says otherwise. A call that maps any other array is computed element by element.
-    * `derivs_name`, `out_name`: what the public gradient calls the derivatives and the result, for errors, and
-      `backprop_names` what it calls the arrays, if not the same.
+    * `takes_out`: whether callers of the public gradient give it the result.
+    * `derivs_name`, `out_name`: what it calls the derivatives and the result, for errors, and `backprop_names` what it
+      calls the arrays, if not the same.
     """
 
     name: ClassVar[str]
@@ -90,6 +91,7 @@ class Operation:
     keeps_out: ClassVar[bool | str] = False
     derivs_name: ClassVar[str] = "derivs"
     out_name: ClassVar[str] = "out"
+    takes_out: ClassVar[bool] = False
     backprop_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
@@ -253,10 +255,10 @@ class Operation:
         return out, sizes
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
-        """The public gradient; `out` is None where the caller gives no result."""
+        """The public gradient; `out` is None unless it takes the result."""
         o = self.clean(options)
         names = self.backprop_names or self.shared_names
-        if out is None:
+        if not self.takes_out:
             on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
         else:
             given = (derivs, out, *arrays)

@@ -308,13 +308,14 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
                  Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
-    backprop(path, correction, sig, sig_derivs, out, correction_derivs, <real*>NULL, degree, m, scalar_term, time_aug,
-             end_time, n_threads)
+    backprop(path, correction, sig, sig_derivs, out, correction_derivs, <real*>NULL, degree, m, scalar_term, transform,
+             n_threads)
 
 
 def sig_of_chunks_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                            const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                           real[:, :, ::1] borders, Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
+                           real[:, :, ::1] borders, Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform,
+                           int n_threads):
     """`sig_backprop` of chunks of paths; borders (batch, 2, dimension): the gradients of increments of zero in front
     of each and behind it, with the errors that its other gradients have there."""
     backprop(path, correction, sig, sig_derivs, out, correction_derivs, &borders[0, 0, 0] if path.shape[0] else NULL,

@@ -274,6 +274,7 @@ cdef inline real total_increment(const real[:, :, :] path, Py_ssize_t b) noexcep
 def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, tuple transform, int n_threads):
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
+    cdef double end_time = transform[2]
     cdef Plan plan
     cdef TwoLevels job
     cdef Watch watch

@@ -57,7 +57,7 @@ class _SigCoef(Operation):
     arrays = ("path",)
     options = ("words", "time_aug", "lead_lag", "end_time", "prefixes", "n_jobs")
     keeps_out = "prefixes"
-    out_name = "coefs"
+    takes_out, out_name = True, "coefs"
 
     def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
         batch, _, dimension = path_shape("path", path)

@@ -65,7 +65,7 @@ class _Sig(Operation):
     arrays = ("path", "correction?")
     options = ("degree", "time_aug", "lead_lag", "end_time", "scalar_term", "n_jobs")
     keeps_out = True
-    derivs_name, out_name = "sig_derivs", "sig"
+    derivs_name, takes_out, out_name = "sig_derivs", True, "sig"
 
     def sizes(self, o: Any, path: Any, correction: Any) -> tuple[Any, ...]:
         """(shape, what follows from the correction)."""
