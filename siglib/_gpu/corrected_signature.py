@@ -147,7 +147,7 @@ def _increments(
         _POINT_THREADS,
         (
             *(path, *strides(path), path.shape[2], n_rows, int(time_aug), 0, *time_steps(end_time, n_rows)),
-            *(dx, dx.size, n_chunks, chunk, chunk, width),
+            *(dx, dx.size, n_chunks, chunk, chunk, width, 0),
         ),
     )
     return width, dx

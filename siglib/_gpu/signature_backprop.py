@@ -1,7 +1,8 @@
 """Launcher of the gradient of signatures; arguments as in `siglib/_cpu/signature.pyx`.
 
 Long paths are cut into time chunks, `_chunk` increments each whatever the batch: the signatures of the chunks are
-computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side.
+computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side,
+with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
 """
 
 from functools import lru_cache
@@ -104,6 +105,7 @@ class Rows(NamedTuple):
     n_increments: int  # of a path
     n_chunks: int
     chunk: int  # increments of each
+    margin: int  # increments of zero before and behind them
     per_block: int  # rows, that is chunks, of a block
     n_sums: int  # blocks that share a row
     tile: int  # increments in shared memory at a time
@@ -113,7 +115,12 @@ class Rows(NamedTuple):
     @property
     def padded(self) -> int:
         """Increments of a row where they are not staged."""
-        return -(-self.chunk // self.tile) * self.tile
+        return -(-self.walked // self.tile) * self.tile
+
+    @property
+    def walked(self) -> int:
+        """Increments of a row, with those of zero."""
+        return self.chunk + 2 * self.margin
 
 
 def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
@@ -127,14 +134,16 @@ def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows
     tiles = per_block * (tile * plan.padded + 1) * itemsize
     staged = sums + tiles <= shared_bytes()
     return Rows(
-        *(n_increments, -(-n_increments // chunk), chunk, per_block, plan.n_sums, tile, staged),
+        *(n_increments, -(-n_increments // chunk), chunk, int(chunk < n_increments)),
+        *(per_block, plan.n_sums, tile, staged),
         sums + (tiles if staged else 0),
     )
 
 
 def _chunk(n_increments: int, length: int, n_items: int) -> int:
     """Increments of a time chunk; all of them if there is but one."""
-    chunk = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    walked = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    chunk = walked - 2  # two of them are zero
     return chunk if n_increments > 2 * chunk and n_items < _MANY_ITEMS else n_increments
 
 
@@ -169,7 +178,7 @@ def sig_backprop(
     plan = make_plan(d, degree, path.itemsize)
     rows = make_rows(plan, n_increments, length, path.itemsize)
     numbers = rows.n_chunks * (
-        rows.n_sums * rows.chunk * d
+        rows.n_sums * rows.walked * d
         + (4 * length if rows.n_chunks > 1 else 0)
         + (0 if rows.staged else rows.padded * plan.padded)
     )
@@ -190,7 +199,7 @@ def sig_backprop(
             _POINT_THREADS,
             (
                 *(gx, result, result.size, n_points, n_channels, d),
-                *(rows.n_sums, rows.n_chunks, rows.chunk, int(lead_lag)),
+                *(rows.n_sums, rows.n_chunks, rows.chunk, rows.margin, int(lead_lag)),
             ),
         )
 
@@ -244,17 +253,17 @@ def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int,
             f"path_increments<{c_type(path)}>",
             -(-dx.size // _POINT_THREADS),
             _POINT_THREADS,
-            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded),
+            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded, rows.margin),
         )
-    gx = empty((n, rows.n_sums, rows.chunk, d), path)
+    gx = empty((n, rows.n_sums, rows.walked, d), path)
     launch(
         "signature_backprop.cu",
         f"sig_backward<{c_type(path)}, {plan.template}, {str(rows.staged).lower()}>",
         -(-n // rows.per_block) * rows.n_sums,
         THREADS,
         (
-            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk, d, plan.padded),
-            *(rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
+            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk),
+            *(rows.margin, d, plan.padded, rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
         ),
         rows.shared,
     )

@@ -68,7 +68,7 @@ def sig_windows_backprop(
         else:
             _sum_back(plan, slab, g_rows, where, gx)
         _gather(plan, slab, gx, gradients)
-    sizes = (gradients, out, out.size, length, d, d, 1, 1, length - 1, 0)
+    sizes = (gradients, out, out.size, length, d, d, 1, 1, length - 1, 0, 0)
     launch("increments.cu", f"increments_backprop<{c_type(out)}>", -(-out.size // _THREADS), _THREADS, sizes)
 
 
