@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import TRANSFORMS, random_paths
-from checking import assert_close, assert_same_bits, optional
+from checking import assert_as_exact_everywhere, assert_close, assert_same_bits, optional, smooth_path
 from gpu import Gpu, tensors_on_gpu
 from reference_coefficients import coefficients, coefficients_gradient, prefixes
 from test_gpu_coefficients import LONG, WORDS
@@ -88,6 +88,26 @@ def test_any_number_of_chunks(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, n_point
 
 def test_long_paths(gpu: Gpu, rng: np.random.Generator, dtype: np.dtype) -> None:
     check(gpu, rng, (2, 300, 3), [(0, 1, 2, 1), (2,), (0, 0), (), (0, 1, 2, 0, 1), (1, 1, 0)], dtype)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ([(0, 1, 0, 1), (0, 0, 1), (1, 0, 1, 1)], {}),
+        ([(0, 2, 1, 2), (2, 1, 0)], {"time_aug": True}),
+        ([(0, 2, 1, 3), (2, 1, 0), (3, 3)], {"lead_lag": True}),
+    ],
+)
+def test_gradients_at_the_borders_of_chunks(gpu: Gpu, words: list, options: dict) -> None:
+    path = smooth_path(4000, 2, 2.0)
+    exact = path.astype(float)
+    coefs = siglib.sig_coef(exact, words, prefixes=True, **options)
+    derivs = np.random.default_rng(0).standard_normal(coefs.shape).astype(np.float32)
+    given = map(gpu.array, (path, coefs.astype(np.float32), derivs))
+    gradient = gpu.numpy(siglib.sig_coef_backprop(next(given), words, *given, **options))
+    expected = siglib.sig_coef_backprop(exact, words, coefs, derivs.astype(float), **options)
+    assert_close(gradient, expected, 1e-4)
+    assert_as_exact_everywhere(gradient[0], expected[0])
 
 
 def test_many_paths_in_a_block(gpu: Gpu, rng: np.random.Generator, dtype: np.dtype) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from checking import assert_close, assert_same_bits, optional
+from checking import assert_as_exact_everywhere, assert_close, assert_same_bits, optional, smooth_path
 from correction_cases import kinds, make
 from gpu import Gpu, tensors_on_gpu
 from reference_correction import corrected_signature
@@ -140,6 +140,22 @@ def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> 
             alone = backprop(gpu, path[b], sig[b], derivs[b], size[1], correction[b], correction_deriv=True)
             assert_same_bits(alone[0], together[0][b])
             assert_same_bits(alone[1], together[1][b])
+
+
+@pytest.mark.parametrize("degree", [3, 4])
+def test_gradients_at_the_borders_of_chunks(gpu: Gpu, degree: int) -> None:
+    path, correction = smooth_path(2003, 2), 1e-4 * np.cos(np.arange(4, dtype=np.float32))
+    exact, exact_correction = path.astype(float), correction.astype(float)
+    sig = siglib.sig(exact, degree, correction=exact_correction)
+    derivs = np.random.default_rng(0).standard_normal(sig.shape).astype(np.float32)
+    given = path, sig.astype(np.float32), derivs
+    gradient, of_correction = backprop(gpu, *given, degree, correction, correction_deriv=True)
+    expected = siglib.sig_backprop(
+        exact, sig, derivs.astype(float), degree, correction=exact_correction, correction_deriv=True
+    )
+    assert_close(gradient, expected[0], 1e-4)
+    assert_close(of_correction, expected[1], 1e-4)
+    assert_as_exact_everywhere(gradient[0], expected[0][0])
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 5, 2), (0, 5, 2), (2, 0, 2), (2, 1, 2)])

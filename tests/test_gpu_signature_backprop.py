@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 from cases import TRANSFORMS, random_paths
-from checking import assert_close, assert_same_bits, optional
+from checking import assert_as_exact_everywhere, assert_close, assert_same_bits, optional, smooth_path
 from gpu import Gpu, tensors_on_gpu
 
 import siglib
@@ -83,6 +83,39 @@ def test_any_number_of_chunks(
     monkeypatch.setattr(launcher, "_chunk", lambda *args: 3)
     rng = np.random.default_rng(n_points)
     check(gpu, rng, (2, n_points, d), degree, np.dtype(np.float64), **transform)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree", "length", "options"),
+    [
+        (2, 4, 4000, {}),
+        (6, 3, 2003, {}),
+        (2, 4, 4000, {"time_aug": True}),
+        (1, 4, 4000, {"lead_lag": True}),
+        (2, 4, 2001, {"lead_lag": True}),
+    ],
+)
+@pytest.mark.parametrize("staged", [True, False])
+def test_gradients_at_the_borders_of_chunks(
+    gpu: Gpu,
+    monkeypatch: pytest.MonkeyPatch,
+    dimension: int,
+    degree: int,
+    length: int,
+    options: dict,
+    staged: bool,
+) -> None:
+    if not staged:
+        monkeypatch.setattr(launcher, "shared_bytes", lambda: 0)
+    path = smooth_path(length, dimension, 2.0)
+    exact = path.astype(float)
+    sig = siglib.sig(exact, degree, **options)
+    derivs = np.random.default_rng(0).standard_normal(sig.shape).astype(np.float32)
+    given = map(gpu.array, (path, sig.astype(np.float32), derivs))
+    gradient = gpu.numpy(siglib.sig_backprop(*given, degree, **options))
+    expected = siglib.sig_backprop(exact, sig, derivs.astype(float), degree, **options)
+    assert_close(gradient, expected, 1e-4)
+    assert_as_exact_everywhere(gradient[0], expected[0])
 
 
 def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:

@@ -194,7 +194,7 @@ def test_a_stream_that_moves_on() -> None:
 @pytest.mark.parametrize(("cls", "many"), WINDOWS)
 def test_window_streams(cls: Any, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every window is computed once, whoever asks."""
-    monkeypatch.setattr(siglib.streams, "_MANY", many)
+    monkeypatch.setattr(siglib.streams.streams, "_MANY", many)
     stream = cls(2, 2, 5, stride=3)
     stream.push_batch(np.arange(20)[:, None] * STEP)
     expected = line(4) if cls is siglib.SigWindowStream else siglib.sig_to_log_sig(line(4), 2, 2, method=2)

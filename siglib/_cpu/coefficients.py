@@ -21,13 +21,13 @@ def sig_coef(
     prefixes: bool,
     out: np.ndarray,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
     found = tables(words)
     columns = found.prefix_columns if prefixes else found.columns
     trie = _trie(path, words)
-    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, transform, n_jobs)
+    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, transform, n_threads)
 
 
 def sig_coef_backprop(
@@ -39,7 +39,7 @@ def sig_coef_backprop(
     prefixes: bool,
     out: np.ndarray,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
     computed; derivs (batch, m): derivatives, of the words or, if `prefixes`, of all prefixes."""
@@ -54,7 +54,7 @@ def sig_coef_backprop(
         *_trie(path, words),
         out,
         transform,
-        n_jobs,
+        n_threads,
     )
 
 

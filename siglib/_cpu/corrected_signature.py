@@ -21,13 +21,13 @@ def sig(
     m: int,
     scalar_term: bool,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
-    chunks = _chunks(loops, path, correction, out.shape, degree, m, scalar_term, transform, n_jobs)
+    chunks = _chunks(loops, path, correction, out.shape, degree, m, scalar_term, transform, n_threads)
     if chunks is not None:
         chunks.sig(out)
     else:
-        loops.corrected_signature.sig(path, correction, out, degree, m, scalar_term, transform, n_jobs)
+        loops.corrected_signature.sig(path, correction, out, degree, m, scalar_term, transform, n_threads)
 
 
 def sig_backprop(
@@ -42,14 +42,14 @@ def sig_backprop(
     m: int,
     scalar_term: bool,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
-    chunks = _chunks(loops, path, correction, sig.shape, degree, m, scalar_term, transform, n_jobs)
+    chunks = _chunks(loops, path, correction, sig.shape, degree, m, scalar_term, transform, n_threads)
     if chunks is not None:
         chunks.sig_backprop(derivs, out, correction_derivs)
     else:
         loops.corrected_signature.sig_backprop(
-            path, correction, sig, derivs, out, correction_derivs, degree, m, scalar_term, transform, n_jobs
+            path, correction, sig, derivs, out, correction_derivs, degree, m, scalar_term, transform, n_threads
         )
 
 
@@ -62,11 +62,11 @@ def _chunks(
     m: int,
     scalar_term: bool,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> Chunks | None:
     """The call, cut in time, if that pays."""
     n = chunk_count(len(path), path.shape[1] - 1, degree, path.itemsize)
     if n == 1:
         return None
     sizes = SimpleNamespace(degree=degree, m=m, scalar_term=scalar_term, time_aug=transform.time_aug, shape=shape)
-    return Chunks(loops, path, correction, n, sizes, transform.end_time, n_jobs)
+    return Chunks(loops, path, correction, n, sizes, transform.end_time, n_threads)

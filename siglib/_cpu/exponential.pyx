@@ -220,7 +220,7 @@ cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real
 
 def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const int32_t[::1] rows,
                   const real[::1] values, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term,
-                  int n_jobs):
+                  int n_threads):
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length).
 
     starts, rows, values: the expansion of brackets, a column for each; empty where log_sig has all words.
@@ -236,14 +236,14 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
         return
     cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + job.t_length + job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
-    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             run_group(log_sig, out, group, <real*>(memory + threadid() * per_thread), &job)
@@ -253,7 +253,7 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
 
 def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, const int64_t[::1] starts,
                            const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
-                           Py_ssize_t degree, bint scalar_term, int n_jobs):
+                           Py_ssize_t degree, bint scalar_term, int n_threads):
     """Adjoint of `logsig_to_sig`. log_sig, out as log_sig there; sig_derivs (batch, scalar_term + length)."""
     cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
@@ -266,14 +266,14 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
         return
     cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + 2 * job.t_length + 2 * job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
-    memory = <char*>aligned_malloc(per_thread * n_jobs, &raw)
+    memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {per_thread * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, per_thread // sizeof(real) // width * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             run_group_backprop(log_sig, sig_derivs, out, group, <real*>(memory + threadid() * per_thread), &job)

@@ -243,7 +243,7 @@ cdef void interval_group(const void* points, const void* table, const IntervalPl
 
 def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, const int64_t[::1] starts,
                  const int64_t[::1] ends, const int64_t[::1] reversed_words, real[:, :, :] out, Py_ssize_t degree,
-                 Py_ssize_t block, bint scalar_term, int n_jobs):
+                 Py_ssize_t block, bint scalar_term, int n_threads):
     """points (length, batch, dimension); table (levels, blocks, batch, n_words), a disjoint sparse table of blocks of
     `block` increments; starts, ends (n_queries); reversed_words (n_words): the place of every word read backwards; out
     (n_queries, batch, scalar_term + n_words).
@@ -285,22 +285,22 @@ def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, c
     n_numbers = at.size * plan.width
     # Behind the lanes a row of zeros and one for what nobody wants.
     n_bytes = ((n_numbers + 2 * plan.n_words) * <Py_ssize_t>sizeof(real) + 63) // 64 * 64
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
     with nogil:
         begin_watch(&watch)
         plan.order = <int64_t*>malloc(plan.n_queries * sizeof(int64_t))
         counts = <int64_t*>malloc(n_kinds(&plan) * sizeof(int64_t))
-        memory = <char*>aligned_malloc(n_bytes * n_jobs, &raw)
+        memory = <char*>aligned_malloc(n_bytes * n_threads, &raw)
         if plan.order == NULL or counts == NULL or memory == NULL:
             status = -1
         if status == 0:
             sort(&plan, counts)
-            for thread in range(n_jobs):
+            for thread in range(n_threads):
                 mine = memory + thread * n_bytes
                 fill_inverse(<real*>mine, degree, plan.width)
                 memset(<real*>mine + n_numbers, 0, plan.n_words * sizeof(real))
-            loop = share(plan.n_groups, <double>(2 * block + degree) * plan.n_words, n_jobs)
-            with parallel(num_threads=n_jobs):
+            loop = share(plan.n_groups, <double>(2 * block + degree) * plan.n_words, n_threads)
+            with parallel(num_threads=n_threads):
                 mine = memory + threadid() * n_bytes
                 group = end = 0
                 while next_unit(loop, &group, &end):

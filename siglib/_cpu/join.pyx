@@ -313,7 +313,7 @@ cdef void linear_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] dis
 
 
 def sig_join(const real[:, ::1] sig, const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree,
-             bint scalar_term, bint prepend, int n_jobs):
+             bint scalar_term, bint prepend, int n_threads):
     """sig, out (batch, scalar_term + length); displacement (batch, dimension)."""
     cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
@@ -325,12 +325,12 @@ def sig_join(const real[:, ::1] sig, const real[:, ::1] displacement, real[:, ::
         out[:, :] = 1
         return
     n_groups = (out.shape[0] + n_lanes(&out[0, 0]) - 1) // n_lanes(&out[0, 0])
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     size = degree + 1 + 2 * d + level_start(d, degree + 1) + level_size(d, degree - 1)
-    memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
+    memory = make_scratch(size, <const real*>&out[0, 0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
-    loop = share(n_groups, size * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, size * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             join_unit(sig, displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term,
@@ -341,7 +341,7 @@ def sig_join(const real[:, ::1] sig, const real[:, ::1] displacement, real[:, ::
 
 def sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, const real[:, ::1] displacement,
                       real[:, ::1] sig_derivs, real[:, ::1] displacement_derivs, Py_ssize_t degree, bint scalar_term,
-                      bint prepend, int n_jobs):
+                      bint prepend, int n_threads):
     """derivs, sig, sig_derivs (batch, scalar_term + length); displacement, displacement_derivs (batch, dimension)."""
     cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
@@ -354,12 +354,12 @@ def sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, const r
         displacement_derivs[:, :] = 0
         return
     n_groups = (sig.shape[0] + n_lanes(&sig[0, 0]) - 1) // n_lanes(&sig[0, 0])
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     size = degree + 1 + 3 * d + level_start(d, degree + 1) + 2 * level_start(d, degree) + level_size(d, degree - 1)
-    memory = make_scratch(size, &sig[0, 0], n_jobs, &per_thread, &raw)
+    memory = make_scratch(size, &sig[0, 0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
-    loop = share(n_groups, size * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, size * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             join_unit_backprop(derivs, sig, displacement, sig_derivs, displacement_derivs, group,
@@ -368,7 +368,7 @@ def sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, const r
     end_watch(&watch)
 
 
-def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, int n_jobs):
+def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, int n_threads):
     """displacement (batch, dimension); out (batch, scalar_term + length)."""
     cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
@@ -380,12 +380,12 @@ def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t deg
         out[:, :] = 1
         return
     n_groups = (out.shape[0] + n_lanes(&out[0, 0]) - 1) // n_lanes(&out[0, 0])
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     size = degree + 1 + d + level_start(d, degree + 1)
-    memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
+    memory = make_scratch(size, <const real*>&out[0, 0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
-    loop = share(n_groups, size * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, size * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             linear_unit(displacement, out, group, <real*>(memory + threadid() * per_thread), degree, scalar_term)
@@ -394,7 +394,7 @@ def linear_sig(const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t deg
 
 
 def linear_sig_backprop(const real[:, ::1] derivs, const real[:, ::1] displacement, real[:, ::1] out, Py_ssize_t degree,
-                        bint scalar_term, int n_jobs):
+                        bint scalar_term, int n_threads):
     """derivs (batch, scalar_term + length); displacement, out (batch, dimension)."""
     cdef Py_ssize_t group, end, d = displacement.shape[1], n_groups, size
     cdef size_t per_thread
@@ -406,12 +406,12 @@ def linear_sig_backprop(const real[:, ::1] derivs, const real[:, ::1] displaceme
         out[:, :] = 0
         return
     n_groups = (out.shape[0] + n_lanes(&out[0, 0]) - 1) // n_lanes(&out[0, 0])
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_groups)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     size = degree + 1 + 3 * d + level_start(d, degree + 1) + level_start(d, degree) + level_size(d, degree - 1)
-    memory = make_scratch(size, <const real*>&out[0, 0], n_jobs, &per_thread, &raw)
+    memory = make_scratch(size, <const real*>&out[0, 0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
-    loop = share(n_groups, size * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(n_groups, size * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
             linear_unit_backprop(derivs, displacement, out, group, <real*>(memory + threadid() * per_thread), degree,

@@ -224,20 +224,20 @@ cdef Job make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, cons
 
 
 cdef int run_all(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, const Job* job,
-                 int n_jobs) except -1:
+                 int n_threads) except -1:
     """out = log(exp(x) (x) exp(y)), shared among threads."""
     cdef Py_ssize_t unit, end, n_units = job.n_groups + job.n_singles
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
     cdef Watch* loop
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
-    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size / (LANES_F64 * 8) * job.plan.degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+    loop = share(n_units, <double>job.scratch_size / (LANES_F64 * 8) * job.plan.degree, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):
             run_unit(x, y, out, unit, memory, job)
@@ -246,20 +246,20 @@ cdef int run_all(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, c
 
 
 cdef int run_all_backprop(const real[:, ::1] derivs, const real[:, ::1] x, const real[:, ::1] y,
-                          real[:, ::1] x_derivs, real[:, ::1] y_derivs, const Job* job, int n_jobs) except -1:
+                          real[:, ::1] x_derivs, real[:, ::1] y_derivs, const Job* job, int n_threads) except -1:
     """Adjoint of `run_all`."""
     cdef Py_ssize_t unit, end, n_units = job.n_groups + job.n_singles
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
     cdef Watch* loop
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
-    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size / (LANES_F64 * 8) * job.plan.degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+    loop = share(n_units, <double>job.scratch_size / (LANES_F64 * 8) * job.plan.degree, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):
             run_unit_backprop(derivs, x, y, x_derivs, y_derivs, unit, memory, job)
@@ -271,7 +271,7 @@ def log_sig_combine(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, co
                     const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] p_starts,
                     const int32_t[::1] p_columns, const double[::1] p_values, const int64_t[::1] e_starts,
                     const int32_t[::1] e_rows, const double[::1] e_values, real[:, ::1] out, Py_ssize_t dimension,
-                    Py_ssize_t degree, int n_jobs):
+                    Py_ssize_t degree, int n_threads):
     """log_sig1, log_sig2, out (batch, number of Lyndon words).
 
     index, segments, entries, p_...: the tables of `sig_to_log_sig` for method 2 in float64; e_...: of `logsig_to_sig`.
@@ -280,27 +280,27 @@ def log_sig_combine(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, co
         return
     cdef Job job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                             out.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False, False, False)
-    run_all(log_sig1, log_sig2, out, &job, n_jobs)
+    run_all(log_sig1, log_sig2, out, &job, n_threads)
 
 
 def log_sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
                              const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
                              const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
                              const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
-                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_jobs):
+                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_threads):
     """Adjoint of `log_sig_combine`; all arrays are of one shape."""
     if degree == 0 or out1.shape[0] == 0:
         return
     cdef Job job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                             out1.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False, False, True)
-    run_all_backprop(derivs, log_sig1, log_sig2, out1, out2, &job, n_jobs)
+    run_all_backprop(derivs, log_sig1, log_sig2, out1, out2, &job, n_threads)
 
 
 def log_sig_join(const real[:, ::1] log_sig, const real[:, ::1] displacement, const int64_t[::1] index,
                  const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] p_starts,
                  const int32_t[::1] p_columns, const double[::1] p_values, const int64_t[::1] e_starts,
                  const int32_t[::1] e_rows, const double[::1] e_values, real[:, ::1] out, Py_ssize_t dimension,
-                 Py_ssize_t degree, bint prepend, int n_jobs):
+                 Py_ssize_t degree, bint prepend, int n_threads):
     """log_sig, out (batch, number of Lyndon words); displacement (batch, dimension); tables as above."""
     if degree == 0 or out.shape[0] == 0:
         return
@@ -308,11 +308,11 @@ def log_sig_join(const real[:, ::1] log_sig, const real[:, ::1] displacement, co
     if prepend:
         job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                        out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, False)
-        run_all(displacement, log_sig, out, &job, n_jobs)
+        run_all(displacement, log_sig, out, &job, n_threads)
     else:
         job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                        out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, False)
-        run_all(log_sig, displacement, out, &job, n_jobs)
+        run_all(log_sig, displacement, out, &job, n_threads)
 
 
 def log_sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig, const real[:, ::1] displacement,
@@ -320,7 +320,7 @@ def log_sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig,
                           const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
                           const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
                           real[:, ::1] out, real[:, ::1] out_displacement, Py_ssize_t dimension, Py_ssize_t degree,
-                          bint prepend, int n_jobs):
+                          bint prepend, int n_threads):
     """Adjoint of `log_sig_join`: out like log_sig, out_displacement like displacement."""
     if degree == 0 or out.shape[0] == 0:
         out_displacement[:, :] = 0
@@ -329,8 +329,8 @@ def log_sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig,
     if prepend:
         job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                        out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, True)
-        run_all_backprop(derivs, displacement, log_sig, out_displacement, out, &job, n_jobs)
+        run_all_backprop(derivs, displacement, log_sig, out_displacement, out, &job, n_threads)
     else:
         job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
                        out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, True)
-        run_all_backprop(derivs, log_sig, displacement, out, out_displacement, &job, n_jobs)
+        run_all_backprop(derivs, log_sig, displacement, out, out_displacement, &job, n_threads)

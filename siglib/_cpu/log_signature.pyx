@@ -348,7 +348,7 @@ cdef Job make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, cons
 def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t[:, ::1] segments,
                    const int32_t[::1] entries, const int64_t[::1] starts, const int32_t[::1] columns,
                    const real[::1] values, real[:, :] out, Py_ssize_t dimension, Py_ssize_t degree, int method,
-                   bint scalar_term, int n_jobs):
+                   bint scalar_term, int n_threads):
     """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
 
     The last axes are contiguous. index, segments, entries: `lyndon.LyndonTables`; starts, columns, values:
@@ -365,13 +365,13 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
     cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
                             scalar_term, False)
     n_units = job.n_groups + job.n_singles
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
-    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):
             run_unit(sig, out, unit, memory, &job)
@@ -382,7 +382,7 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
 def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_derivs, const int64_t[::1] index,
                             const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] starts,
                             const int32_t[::1] columns, const real[::1] values, real[:, :] out, Py_ssize_t dimension,
-                            Py_ssize_t degree, int method, bint scalar_term, int n_jobs):
+                            Py_ssize_t degree, int method, bint scalar_term, int n_threads):
     """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as
     there.
     """
@@ -397,13 +397,13 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
     cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
                             scalar_term, True)
     n_units = job.n_groups + job.n_singles
-    n_jobs = <int>min(<Py_ssize_t>n_jobs, n_units)
-    memory = <char*>aligned_malloc(job.scratch_size * n_jobs, &raw)
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
+    memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
-        raise MemoryError(f"cannot allocate {job.scratch_size * n_jobs} bytes of scratch memory")
+        raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1):
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):
             run_unit_backprop(sig, log_sig_derivs, out, unit, memory, &job)

@@ -114,7 +114,7 @@ cdef inline void transform_rows_backprop(const real* derivs, Py_ssize_t row, Py_
             lead += 2 * row
 
 
-def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transform, int n_jobs):
+def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transform, int n_threads):
     """Lead-lag, time, both or neither.
 
     path (batch, length, d); out (batch, length or 2 length - 1, d or 2 d, + 1 with time)."""
@@ -132,8 +132,8 @@ def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transfor
     channel = path.strides[2] // <Py_ssize_t>sizeof(real)
     dense = channel == 1 or d == 1
     begin_watch(&watch)
-    loop = share(batch, size // 4, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1 and batch * size > PARALLEL_SIZE):
+    loop = share(batch, size // 4, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1 and batch * size > PARALLEL_SIZE):
         b = end = 0
         while next_unit(loop, &b, &end):
             x = &path[b, 0, 0]
@@ -161,7 +161,7 @@ def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transfor
     end_watch(&watch)
 
 
-def transform_path_backprop(const real[:, :, :] derivs, real[:, :, ::1] out, bint lead_lag, int n_jobs):
+def transform_path_backprop(const real[:, :, :] derivs, real[:, :, ::1] out, bint lead_lag, int n_threads):
     """derivs as `out` of transform_path, its time channel (if any) last and not read; out (batch, length, d)."""
     cdef Py_ssize_t b, end, batch = out.shape[0], length = out.shape[1], d = out.shape[2]
     cdef Py_ssize_t row, channel, size = derivs.shape[1] * derivs.shape[2]
@@ -176,8 +176,8 @@ def transform_path_backprop(const real[:, :, :] derivs, real[:, :, ::1] out, bin
     channel = derivs.strides[2] // <Py_ssize_t>sizeof(real)
     dense = channel == 1
     begin_watch(&watch)
-    loop = share(batch, size // 4, n_jobs)
-    with nogil, parallel(num_threads=n_jobs, use_threads_if=n_jobs > 1 and batch * size > PARALLEL_SIZE):
+    loop = share(batch, size // 4, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1 and batch * size > PARALLEL_SIZE):
         b = end = 0
         while next_unit(loop, &b, &end):
             g = &derivs[b, 0, 0]

@@ -581,7 +581,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
 
 
 def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension,
-                Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_jobs):
+                Py_ssize_t degree, bint scalar_term1, bint scalar_term2, int n_threads):
     """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""
     cdef Py_ssize_t b, end
     cdef Watch watch
@@ -590,8 +590,8 @@ def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] o
         out[:, :] = 1
         return
     begin_watch(&watch)
-    loop = share(out.shape[0], out.shape[1] * degree // 4, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(out.shape[0], out.shape[1] * degree // 4, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         b = end = 0
         while next_unit(loop, &b, &end):
             if scalar_term1:
@@ -602,7 +602,7 @@ def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] o
 
 def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, const real[:, ::1] sig2, real[:,
                          ::1] sig1_derivs, real[:, ::1] sig2_derivs, Py_ssize_t dimension, Py_ssize_t degree,
-                         bint scalar_term1, bint scalar_term2, int n_jobs):
+                         bint scalar_term1, bint scalar_term2, int n_threads):
     """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
     cdef Py_ssize_t b, end
     cdef Watch watch
@@ -612,8 +612,8 @@ def sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] sig1, con
         sig2_derivs[:, :] = 0
         return
     begin_watch(&watch)
-    loop = share(sig1.shape[0], sig1.shape[1] * degree // 2, n_jobs)
-    with nogil, parallel(num_threads=n_jobs):
+    loop = share(sig1.shape[0], sig1.shape[1] * degree // 2, n_threads)
+    with nogil, parallel(num_threads=n_threads):
         b = end = 0
         while next_unit(loop, &b, &end):
             if scalar_term1:

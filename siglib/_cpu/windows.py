@@ -24,18 +24,18 @@ def sig_windows(
     degree: int,
     scalar_term: bool,
     time_step: float,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     n_words = out.shape[1] - scalar_term
     windows = separate_windows(starts, lasts, n_words + scalar_term, backward=False)
     if windows is not None:
         copies, transform = _separate(windows, path, time_step)
-        loops.signature.sig(copies, out, degree, scalar_term, transform, n_jobs)
+        loops.signature.sig(copies, out, degree, scalar_term, transform, n_threads)
     elif path.shape[2] > 1 or degree <= _MAX_DEGREE_OF_ONE_CHANNEL:
-        loops.windows.sig_windows(path, starts, lasts, order, out, degree, scalar_term, time_step, n_jobs)
+        loops.windows.sig_windows(path, starts, lasts, order, out, degree, scalar_term, time_step, n_threads)
     else:
         total = np.empty((len(out), 1), out.dtype)
-        loops.windows.sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_jobs)
+        loops.windows.sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_threads)
         out[:, :1] = 1
         out[:, int(scalar_term) :] = _powers(total, degree)
 
@@ -51,28 +51,28 @@ def sig_windows_backprop(
     degree: int,
     scalar_term: bool,
     time_step: float,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     windows = separate_windows(starts, lasts, derivs.shape[1] - scalar_term, backward=True)
     if windows is not None:
         copies, transform = _separate(windows, path, time_step)
         sig, gradients = np.empty(derivs.shape, path.dtype), np.empty(copies.shape, path.dtype)
-        options = (degree, scalar_term, transform, n_jobs)
+        options = (degree, scalar_term, transform, n_threads)
         loops.signature.sig(copies, sig, *options)
         loops.signature.sig_backprop(copies, sig, derivs, gradients, *options)
         # Time has no gradient.
         windows.add_up(gradients, out[..., : copies.shape[-1]])
     elif path.shape[2] == 1 and degree > _MAX_DEGREE_OF_ONE_CHANNEL:
         total = np.empty((len(derivs), 1), path.dtype)
-        loops.windows.sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_jobs)
+        loops.windows.sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_threads)
         # The derivative of X^n / n! is X^(n-1) / (n-1)!.
         with np.errstate(all="ignore"):
             derivs = derivs[:, int(scalar_term) :]
             derivs = derivs[:, :1] + (derivs[:, 1:] * _powers(total, degree - 1)).sum(axis=1, keepdims=True)
-        loops.windows.sig_windows_backprop(path, starts, lasts, order, derivs, out, 1, False, 0.0, n_jobs)
+        loops.windows.sig_windows_backprop(path, starts, lasts, order, derivs, out, 1, False, 0.0, n_threads)
     else:
         loops.windows.sig_windows_backprop(
-            path, starts, lasts, order, derivs, out, degree, scalar_term, time_step, n_jobs
+            path, starts, lasts, order, derivs, out, degree, scalar_term, time_step, n_threads
         )
 
 

@@ -136,7 +136,7 @@ cdef WindowPlan plan_for(const real[:, :, :] path, Py_ssize_t degree, Py_ssize_t
 
 def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
                 const int64_t[:, ::1] order, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, double time_step,
-                int n_jobs):
+                int n_threads):
     """path (batch, length, dimension); starts, lasts, order (batch or 1, n_windows); out (batch * n_windows,
     scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends. time_step: if not 0, the
     last channel is time, which advances by it; float64 paths have time as any other channel.
@@ -164,19 +164,19 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
         if status == 0:
             at = make_scratch(&plan, False)
             of = thread_memory(&plan, &at, sizeof(real))
-            n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
-            memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
+            n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
+            memory = <char*>aligned_malloc(of.n_bytes * n_threads, &raw)
             if plan.in_pieces:
                 ends = pieces_memory(&plan, 2, ends)
             if memory == NULL or (plan.in_pieces and ends == NULL):
                 status = -1
         if status == 0:
-            for thread in range(n_jobs):
+            for thread in range(n_threads):
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
             if plan.in_pieces:
-                find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends, n_jobs)
-            loop = share(plan.n_groups, group_cost(&plan), n_jobs)
-            with parallel(num_threads=n_jobs):
+                find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends, n_threads)
+            loop = share(plan.n_groups, group_cost(&plan), n_threads)
+            with parallel(num_threads=n_threads):
                 mine = memory + threadid() * of.n_bytes
                 group = end = 0
                 while next_unit(loop, &group, &end):
@@ -198,7 +198,7 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
 
 def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts, const int64_t[:, ::1] lasts,
                          const int64_t[:, ::1] order, const real[:, ::1] derivs, real[:, :, ::1] out,
-                         Py_ssize_t degree, bint scalar_term, double time_step, int n_jobs):
+                         Py_ssize_t degree, bint scalar_term, double time_step, int n_threads):
     """Adjoint of `sig_windows`. derivs (batch * n_windows, scalar_term + n_words); out of the shape of path."""
     cdef WindowPlan plan
     cdef Scratch at
@@ -230,27 +230,27 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
             of = thread_memory(&plan, &at, sizeof(real))
             size = (plan.n_left + plan.n_right) * plan.d * plan.width
             n_round = min(plan.n_groups, max(<Py_ssize_t>16, ROUND_BYTES // max(1, size * <Py_ssize_t>sizeof(real))))
-            n_jobs = <int>min(<Py_ssize_t>n_jobs, plan.n_groups)
-            memory = <char*>aligned_malloc(of.n_bytes * n_jobs, &raw)
+            n_threads = <int>min(<Py_ssize_t>n_threads, plan.n_groups)
+            memory = <char*>aligned_malloc(of.n_bytes * n_threads, &raw)
             gradients = <real*>aligned_malloc(n_round * size * sizeof(real), &raw_gradients)
             if plan.in_pieces:
                 ends = pieces_memory(&plan, 3, ends)
             if memory == NULL or gradients == NULL or (plan.in_pieces and ends == NULL):
                 status = -1
         if status == 0:
-            for thread in range(n_jobs):
+            for thread in range(n_threads):
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
                 memset(<real*>(memory + thread * of.n_bytes) + of.n_numbers, 0, plan.n_words * sizeof(real))
             if plan.in_pieces:
                 g_begins = piece_rows(&plan, ends, 2)
-                find_ends(&path[0, 0, 0], strides, &plan, True, memory, &of, piece_rows(&plan, ends, 1), ends, n_jobs)
+                find_ends(&path[0, 0, 0], strides, &plan, True, memory, &of, piece_rows(&plan, ends, 1), ends, n_threads)
                 find_begin_cotangents(&path[0, 0, 0], strides, &plan, memory, &of, &derivs[0, scalar_term],
-                                      derivs.shape[1], piece_rows(&plan, ends, 1), ends, g_begins, n_jobs)
+                                      derivs.shape[1], piece_rows(&plan, ends, 1), ends, g_begins, n_threads)
             for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):
                 first = k * n_round
                 stop = min(first + n_round, plan.n_groups)
-                loop = share(stop - first, 4 * group_cost(&plan), n_jobs)
-                with parallel(num_threads=n_jobs):
+                loop = share(stop - first, 4 * group_cost(&plan), n_threads)
+                with parallel(num_threads=n_threads):
                     mine = memory + threadid() * of.n_bytes
                     i = end = 0
                     while next_unit(loop, &i, &end):

@@ -70,14 +70,14 @@ cdef void span_group(const void* path, const Py_ssize_t* strides, const WindowPl
 
 
 cdef void find_ends(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, bint backward, char* memory,
-                    const ThreadMemory* of, real* spans, real* ends, int n_jobs) noexcept nogil:
+                    const ThreadMemory* of, real* spans, real* ends, int n_threads) noexcept nogil:
     """Spans and ends of all pieces."""
     cdef Py_ssize_t group, end, i, spent = 0, n = plan.n_words
     cdef char* mine
     cdef Watch* loop
     memset(ends, 0, n * sizeof(real))
-    loop = share(plan.n_groups, (plan.n_right + 1.0) * plan.n_words, n_jobs)
-    with parallel(num_threads=n_jobs):
+    loop = share(plan.n_groups, (plan.n_right + 1.0) * plan.n_words, n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * of.n_bytes
         group = end = 0
         while next_unit(loop, &group, &end):
@@ -146,15 +146,15 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
 
 cdef void find_begin_cotangents(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, char* memory,
                                 const ThreadMemory* of, const real* derivs, Py_ssize_t derivs_stride,
-                                const real* spans, const real* ends, real* g_begins, int n_jobs) noexcept nogil:
+                                const real* spans, const real* ends, real* g_begins, int n_threads) noexcept nogil:
     """Cotangents of the signatures where the scans of pieces begin: of windows of this piece and of later ones."""
     cdef Py_ssize_t group, end, i, after, k, spent = 0, n = plan.n_words
     cdef char* mine
     cdef Watch* loop
     cdef real* work
     memset(g_begins, 0, n * sizeof(real))
-    loop = share(plan.n_groups, 2 * group_cost(plan), n_jobs)
-    with parallel(num_threads=n_jobs):
+    loop = share(plan.n_groups, 2 * group_cost(plan), n_threads)
+    with parallel(num_threads=n_threads):
         mine = memory + threadid() * of.n_bytes
         group = end = 0
         while next_unit(loop, &group, &end):

@@ -38,7 +38,7 @@ def _words(length: int, text: str) -> _Words:
     )
 
 
-def sig_coef(path: Any, words: str, prefixes: bool, out: Any, transform: Transform, n_jobs: int) -> None:
+def sig_coef(path: Any, words: str, prefixes: bool, out: Any, transform: Transform, n_threads: int) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
     columns = constant(word_chains.columns, words, prefixes)
     _coefficients(path, columns, *_words(path.shape[1], words), out, *transform)
@@ -52,7 +52,7 @@ def sig_coef_backprop(
     prefixes: bool,
     out: Any,
     transform: Transform,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
     computed; derivs (batch, m): derivatives, of the words or, if `prefixes`, of all prefixes."""

@@ -1,7 +1,8 @@
 """Launcher of the gradient of single coefficients; arguments as in `coefficients.py`.
 
 Long paths are cut as there: the coefficients of all chunks are computed anew, walks along the chunks give those of the
-whole path at the end of each chunk, and their cotangents, and then all chunks are walked back side by side.
+whole path at the end of each chunk, and their cotangents, and then all chunks are walked back side by side, with
+increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
 """
 
 from typing import Any
@@ -60,8 +61,10 @@ def coefficients_backprop(
     transform, tables = (time_aug, lead_lag, end_time), Chains(*on_device)
     chunk = n_rows if pieces is None else chunk_length(n_rows)
     n_chunks = -(-n_rows // chunk)
+    margin = int(n_chunks > 1)
+    walked = chunk + 2 * margin
     d = source_of(path, chunk, *transform)[5]
-    line_bytes = n_chunks * chunk * d * path.itemsize
+    line_bytes = n_chunks * walked * d * path.itemsize
     most = max(1, min(_MOST_SUMS, SCRATCH_BYTES // line_bytes))
     n_sums = min(most, len(chains.parts)) + min(most, chains.n_long)
     numbers = 2 * n_entries + (len(pieces.letters) if pieces else 0)
@@ -80,8 +83,8 @@ def coefficients_backprop(
             states = empty((len(x), n_entries), x)
             entries(x, chains, tables, (0, 0), states, chunk, *transform)
             at_ends = (states, 0, n_entries, g, *deriv_columns, g.shape[1])
-        gx = empty((len(x) * n_chunks, n_sums, chunk, d), x)
-        _parts_back(x, chains, tables, at_ends, gx, most, *transform)
+        gx = empty((len(x) * n_chunks, n_sums, walked, d), x)
+        _parts_back(x, chains, tables, at_ends, gx, most, margin, *transform)
         _long_back(x, chains, tables, at_ends, gx, most, *transform)
         result = out[piece]
         launch(
@@ -89,16 +92,23 @@ def coefficients_backprop(
             f"increments_backprop<{c_type(path)}>",
             -(-result.size // _POINT_THREADS),
             _POINT_THREADS,
-            (gx, result, result.size, *result.shape[1:], d, n_sums, n_chunks, chunk, int(lead_lag)),
+            (gx, result, result.size, *result.shape[1:], d, n_sums, n_chunks, chunk, margin, int(lead_lag)),
         )
 
 
 def _parts_back(
-    path: Any, chains: Chains, tables: Chains, at_ends: tuple[Any, ...], gx: Any, most: int, *transform: Any
+    path: Any,
+    chains: Chains,
+    tables: Chains,
+    at_ends: tuple[Any, ...],
+    gx: Any,
+    most: int,
+    margin: int,
+    *transform: Any,
 ) -> None:
     """The sums of all parts to the first rows of gx (chunks of paths, sums, increments, letters): `most` rows."""
-    n_virtual, n_sums, chunk = gx.shape[:3]
-    source = source_of(path, chunk, *transform)
+    n_virtual, n_sums, walked = gx.shape[:3]
+    source = source_of(path, walked - 2 * margin, *transform)
     for first in range(0, len(chains.parts), most):
         some = slice(first, first + most)
         parts = chains.parts[some]
@@ -112,7 +122,7 @@ def _parts_back(
             (
                 *(path, n_virtual, *source, tables.parts[some], tables.letters, tables.channels),
                 *(tables.sum_starts[some], tables.sums, chains.sum_starts.shape[1] - 1),
-                *(*at_ends, gx, n_sums, 0, int(first > 0), staged, n_group),
+                *(*at_ends, gx, n_sums, 0, int(first > 0), staged, n_group, margin),
             ),
             (staged + n_group * letters * LINE) * path.itemsize,
         )

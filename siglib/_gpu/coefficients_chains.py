@@ -26,10 +26,11 @@ def n_increments(path: Any, lead_lag: bool) -> int:
 def chunk_length(n_rows: int) -> int:
     """Increments of a time chunk, all if there is but one: depends on the length of the path only.
 
-    Chunks of very long paths are longer, as the chunks are joined one after another.
+    Chunks of very long paths are longer, as the chunks are joined one after another. An even number: with lead-lag
+    chunks end at points.
     """
     shortest = word_chains.CHUNK
-    return max(shortest, -(-n_rows // shortest)) if n_rows > 2 * shortest else n_rows
+    return max(shortest, 2 * -(-n_rows // (2 * shortest))) if n_rows > 2 * shortest else n_rows
 
 
 def slabs(batch: int, n_bytes: int) -> Iterator[slice]:

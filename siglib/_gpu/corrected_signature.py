@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .._tables.transform import Transform
 from ._launch import c_type, empty, launch, most_shared
 from .path import strides, time_steps
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
@@ -58,12 +59,12 @@ def sig(
     degree: int,
     m: int,
     scalar_term: bool,
-    time_aug: bool,
-    end_time: float,
+    transform: Transform,
     n_threads: int,
 ) -> None:
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
+    time_aug, _, end_time = transform
     n_paths, length, dimension = path.shape
     d, n_rows, n_words = dimension + time_aug, length - 1, out.shape[1] - scalar_term
     rows = make_rows(correction)
@@ -144,7 +145,7 @@ def _increments(
         _POINT_THREADS,
         (
             *(path, *strides(path), path.shape[2], n_rows, int(time_aug), 0, *time_steps(end_time, n_rows)),
-            *(dx, dx.size, n_chunks, chunk, chunk, width),
+            *(dx, dx.size, n_chunks, chunk, chunk, width, 0),
         ),
     )
     return width, dx

@@ -1,10 +1,12 @@
 """Launcher of the gradient of signatures with corrections; arguments as in `siglib/_cpu/corrected_signature.pyx`.
 
-A block walks a row back, that is a path or, of a long one, a time chunk of it, whose signature is computed anew then.
+A block walks a row back, that is a path or, of a long one, a time chunk of it, whose signature is computed anew then,
+with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
 """
 
 from typing import Any, NamedTuple
 
+from .._tables.transform import Transform
 from . import chen
 from ._launch import c_type, empty, launch
 from .corrected_signature import make_rows, sig_of_chunks
@@ -62,12 +64,12 @@ def sig_backprop(
     degree: int,
     m: int,
     scalar_term: bool,
-    time_aug: bool,
-    end_time: float,
+    transform: Transform,
     n_threads: int,
 ) -> None:
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
+    time_aug, _, end_time = transform
 
     batch, n_points, dimension = path.shape
     d, n_rows, stride = dimension + time_aug, n_points - 1, sig.shape[1]
@@ -81,9 +83,11 @@ def sig_backprop(
     check_words(length)
     chunk = chunk_of(n_rows, length)
     n_chunks = -(-n_rows // chunk)
+    margin = int(n_chunks > 1)
+    walked = chunk + 2 * margin
     summed = wanted and rows.row_step == 0
-    state = make_state(d, degree, rows.n_terms, rows.n_terms * summed, chunk, path.itemsize)
-    numbers = n_chunks * (chunk * d + state.n_scratch + rows.n_terms * summed + (4 * length if n_chunks > 1 else 0))
+    state = make_state(d, degree, rows.n_terms, rows.n_terms * summed, walked, path.itemsize)
+    numbers = n_chunks * (walked * d + state.n_scratch + rows.n_terms * summed + (4 * length if n_chunks > 1 else 0))
     step = max(1, SCRATCH_BYTES // (numbers * path.itemsize))
     for start in range(0, batch, step):
         piece = slice(start, min(start + step, batch))
@@ -95,7 +99,7 @@ def sig_backprop(
             top[:, 0] = g
             g = chen.join_backprop(chen.join(s, d), top, d, degree)
         n = len(x) * n_chunks
-        gx = empty((n, chunk, d), path)
+        gx = empty((n, walked, d), path)
         scratch = empty((n, state.n_scratch), path) if state.n_scratch else 0
         term_derivs: Any = correction_derivs[piece] if wanted else 0
         if summed and n_chunks > 1:
@@ -109,13 +113,13 @@ def sig_backprop(
                 *(x, *strides(x), dimension, n_rows, int(time_aug), *time_steps(end_time, n_rows)),
                 *(terms.terms, terms.path_step, terms.row_step, terms.n_terms),
                 *(s, g, length if n_chunks > 1 else stride, gx, term_derivs, scratch, state.n_scratch),
-                *(n_chunks, chunk, d, degree, m, state.tile),
+                *(n_chunks, chunk, margin, d, degree, m, state.tile),
             ),
             state.shared,
         )
         if summed and n_chunks > 1:
             _sum_chunks(term_derivs, correction_derivs[piece], n_chunks)
-        _points_backprop(gx, out[piece], d, n_chunks, chunk)
+        _points_backprop(gx, out[piece], d, n_chunks, chunk, margin)
 
 
 def _sum_chunks(parts: Any, out: Any, n_chunks: int) -> None:
@@ -128,7 +132,7 @@ def _sum_chunks(parts: Any, out: Any, n_chunks: int) -> None:
     )
 
 
-def _points_backprop(gx: Any, out: Any, d: int, n_chunks: int, chunk: int) -> None:
+def _points_backprop(gx: Any, out: Any, d: int, n_chunks: int, chunk: int, margin: int) -> None:
     """Gradients of points, from those of increments."""
     _, n_points, dimension = out.shape
     launch(
@@ -136,7 +140,7 @@ def _points_backprop(gx: Any, out: Any, d: int, n_chunks: int, chunk: int) -> No
         f"increments_backprop<{c_type(out)}>",
         -(-out.size // _THREADS),
         _THREADS,
-        (gx, out, out.size, n_points, dimension, d, 1, n_chunks, chunk, 0),
+        (gx, out, out.size, n_points, dimension, d, 1, n_chunks, chunk, margin, 0),
     )
 
 

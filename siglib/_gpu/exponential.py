@@ -61,7 +61,7 @@ def logsig_to_sig(
     dimension: int,
     degree: int,
     scalar_term: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length)."""
     if scalar_term:

@@ -20,7 +20,7 @@ def interval_sig(
     degree: int,
     block: int,
     scalar_term: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """points (length, batch, dimension); table (levels, blocks, batch, n_words), a disjoint sparse table of blocks of
     `block` increments; starts, ends (n_queries); reversed_words (n_words): the place of every word read backwards; out

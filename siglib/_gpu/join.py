@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._tables.transform import NO_TRANSFORM
 from ._launch import empty
 from .signature import sig
 from .signature_backprop import sig_backprop
@@ -17,34 +18,38 @@ def _two_points(displacement: Any) -> Any:
     return path
 
 
-def linear_sig(displacement: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int) -> None:
+def linear_sig(displacement: Any, out: Any, degree: int, scalar_term: bool, n_threads: int) -> None:
     """displacement (batch, dimension); out (batch, scalar_term + length)."""
-    sig(_two_points(displacement), out, degree, scalar_term, False, False, 1.0, n_jobs)
+    sig(_two_points(displacement), out, degree, scalar_term, NO_TRANSFORM, n_threads)
 
 
-def linear_sig_backprop(derivs: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int) -> None:
+def linear_sig_backprop(
+    derivs: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, n_threads: int
+) -> None:
     """derivs (batch, scalar_term + length); displacement, out (batch, dimension)."""
     segment = empty(derivs.shape, derivs)
-    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
-    _segment_backprop(displacement, segment, derivs, out, degree, scalar_term, n_jobs)
+    linear_sig(displacement, segment, degree, scalar_term, n_threads)
+    _segment_backprop(displacement, segment, derivs, out, degree, scalar_term, n_threads)
 
 
 def _segment_backprop(
-    displacement: Any, segment: Any, derivs: Any, out: Any, degree: int, scalar_term: bool, n_jobs: int
+    displacement: Any, segment: Any, derivs: Any, out: Any, degree: int, scalar_term: bool, n_threads: int
 ) -> None:
     """`linear_sig_backprop`, given the signatures of the segments."""
     path = _two_points(displacement)
     gradient = empty(path.shape, path)
-    sig_backprop(path, segment, derivs, gradient, degree, scalar_term, False, False, 1.0, n_jobs)
+    sig_backprop(path, segment, derivs, gradient, degree, scalar_term, NO_TRANSFORM, n_threads)
     out[...] = gradient[:, 1]
 
 
-def sig_join(sig: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, prepend: bool, n_jobs: int) -> None:
+def sig_join(
+    sig: Any, displacement: Any, out: Any, degree: int, scalar_term: bool, prepend: bool, n_threads: int
+) -> None:
     """sig, out (batch, scalar_term + length); displacement (batch, dimension)."""
     segment = empty(sig.shape, sig)
-    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
+    linear_sig(displacement, segment, degree, scalar_term, n_threads)
     first, second = (segment, sig) if prepend else (sig, segment)
-    sig_combine(first, second, out, displacement.shape[1], degree, scalar_term, scalar_term, n_jobs)
+    sig_combine(first, second, out, displacement.shape[1], degree, scalar_term, scalar_term, n_threads)
 
 
 def sig_join_backprop(
@@ -56,15 +61,15 @@ def sig_join_backprop(
     degree: int,
     scalar_term: bool,
     prepend: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """derivs, sig, sig_derivs (batch, scalar_term + length); displacement, displacement_derivs (batch, dimension)."""
     segment, segment_derivs = empty(sig.shape, sig), empty(sig.shape, sig)
-    linear_sig(displacement, segment, degree, scalar_term, n_jobs)
+    linear_sig(displacement, segment, degree, scalar_term, n_threads)
     first, second = (segment, sig) if prepend else (sig, segment)
     first_derivs, second_derivs = (segment_derivs, sig_derivs) if prepend else (sig_derivs, segment_derivs)
     d = displacement.shape[1]
     sig_combine_backprop(
-        derivs, first, second, first_derivs, second_derivs, d, degree, scalar_term, scalar_term, n_jobs
+        derivs, first, second, first_derivs, second_derivs, d, degree, scalar_term, scalar_term, n_threads
     )
-    _segment_backprop(displacement, segment, segment_derivs, displacement_derivs, degree, scalar_term, n_jobs)
+    _segment_backprop(displacement, segment, segment_derivs, displacement_derivs, degree, scalar_term, n_threads)

@@ -55,7 +55,7 @@ def sig_to_log_sig(
     degree: int,
     method: int,
     scalar_term: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig."""
     if degree == 0:
@@ -137,7 +137,7 @@ def sig_to_log_sig_backprop(
     degree: int,
     method: int,
     scalar_term: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there."""
     if degree == 0:

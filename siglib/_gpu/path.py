@@ -3,6 +3,7 @@
 from typing import Any
 
 from .._tables.time import time_grid
+from .._tables.transform import Transform
 from ._launch import c_type, launch
 
 _BLOCK = 256
@@ -18,8 +19,9 @@ def time_steps(end_time: float, n_rows: int) -> tuple[float, float]:
     return float(end_time) / max(n_rows, 1), time_grid(end_time)
 
 
-def transform_path(path: Any, out: Any, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int) -> None:
+def transform_path(path: Any, out: Any, transform: Transform, n_threads: int) -> None:
     """path (batch, length, d); out (batch, length or 2 length - 1, d or 2 d, + 1 with time)."""
+    time_aug, lead_lag, end_time = transform
     launch(
         "path.cu",
         f"transform_path<{c_type(path)}>",
@@ -39,7 +41,7 @@ def transform_path(path: Any, out: Any, time_aug: bool, lead_lag: bool, end_time
     )
 
 
-def transform_path_backprop(derivs: Any, out: Any, lead_lag: bool, n_jobs: int) -> None:
+def transform_path_backprop(derivs: Any, out: Any, lead_lag: bool, n_threads: int) -> None:
     """derivs as `out` of transform_path, its time channel (if any) last and not read; out (batch, length, d)."""
     launch(
         "path.cu",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._tables.transform import Transform
 from ._launch import c_type, empty, launch, most_shared, n_processors
 from .path import strides, time_steps
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
@@ -19,12 +20,11 @@ def sig(
     out: Any,
     degree: int,
     scalar_term: bool,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    n_jobs: int,
+    transform: Transform,
+    n_threads: int,
 ) -> None:
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
+    time_aug, lead_lag, end_time = transform
     n_paths, length, dimension = path.shape
     n_words = out.shape[1] - scalar_term
     d = (2 * dimension if lead_lag else dimension) + time_aug
@@ -43,15 +43,14 @@ def sig(
         return
     chunk = chunk_length(make_plan(d, degree, path.dtype.name), n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
-    options = (time_aug, lead_lag, end_time)
     if n_chunks == 1:
-        sig_of_chunks(path, out, degree, chunk, *options, int(scalar_term))
+        sig_of_chunks(path, out, degree, chunk, *transform, int(scalar_term))
         return
     slab = max(1, SCRATCH_BYTES // (n_chunks * n_words * path.itemsize))
     for first in range(0, n_paths, slab):
         part = path[first : first + slab]
         chunks = empty((len(part) * n_chunks, n_words), path)
-        sig_of_chunks(part, chunks, degree, chunk, *options)
+        sig_of_chunks(part, chunks, degree, chunk, *transform)
         multiply_chunks(chunks, out[first : first + slab], d, n_chunks, scalar_term)
 
 

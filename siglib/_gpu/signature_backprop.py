@@ -1,12 +1,14 @@
 """Launcher of the gradient of signatures; arguments as in `siglib/_cpu/signature.pyx`.
 
 Long paths are cut into time chunks, `_chunk` increments each whatever the batch: the signatures of the chunks are
-computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side.
+computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side,
+with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
 """
 
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .._tables.transform import Transform
 from . import chen
 from ._launch import USUAL_SHARED, c_type, empty, launch
 from .path import strides, time_steps
@@ -105,6 +107,7 @@ class Rows(NamedTuple):
     n_increments: int  # of a path
     n_chunks: int
     chunk: int  # increments of each
+    margin: int  # increments of zero before and behind them
     per_block: int  # rows, that is chunks, of a block
     n_sums: int  # blocks that share a row
     tile: int  # increments in shared memory at a time
@@ -114,7 +117,12 @@ class Rows(NamedTuple):
     @property
     def padded(self) -> int:
         """Increments of a row where they are not staged."""
-        return -(-self.chunk // self.tile) * self.tile
+        return -(-self.walked // self.tile) * self.tile
+
+    @property
+    def walked(self) -> int:
+        """Increments of a row, with those of zero."""
+        return self.chunk + 2 * self.margin
 
 
 def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
@@ -128,14 +136,16 @@ def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows
     tiles = per_block * (tile * plan.padded + 1) * itemsize
     staged = sums + tiles <= shared_bytes()
     return Rows(
-        *(n_increments, -(-n_increments // chunk), chunk, per_block, plan.n_sums, tile, staged),
+        *(n_increments, -(-n_increments // chunk), chunk, int(chunk < n_increments)),
+        *(per_block, plan.n_sums, tile, staged),
         sums + (tiles if staged else 0),
     )
 
 
 def _chunk(n_increments: int, length: int, n_items: int) -> int:
     """Increments of a time chunk; all of them if there is but one."""
-    chunk = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    walked = 64 if n_items == 1 else 128 if length <= 8192 else 256
+    chunk = walked - 2  # two of them are zero
     return chunk if n_increments > 2 * chunk and n_items < _MANY_ITEMS else n_increments
 
 
@@ -146,12 +156,11 @@ def sig_backprop(
     out: Any,
     degree: int,
     scalar_term: bool,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
     n_threads: int,
 ) -> None:
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
+    time_aug, lead_lag, end_time = transform
     batch, n_points, n_channels = path.shape
     d = (2 * n_channels if lead_lag else n_channels) + time_aug
     length = sig.shape[1] - scalar_term
@@ -170,19 +179,19 @@ def sig_backprop(
     plan = make_plan(d, degree, path.itemsize)
     rows = make_rows(plan, n_increments, length, path.itemsize)
     numbers = rows.n_chunks * (
-        rows.n_sums * rows.chunk * d
+        rows.n_sums * rows.walked * d
         + (4 * length if rows.n_chunks > 1 else 0)
         + (0 if rows.staged else rows.padded * plan.padded)
     )
     step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
-    transform = (int(time_aug), int(lead_lag), *time_steps(end_time, n_increments))
+    loader = (int(time_aug), int(lead_lag), *time_steps(end_time, n_increments))
     for start in range(0, batch, step):
         piece = slice(start, min(start + step, batch))
         x, s, g, stride = path[piece], sig[piece], sig_derivs[piece], length + scalar_term
         if rows.n_chunks > 1:
-            s, g = _chunk_cotangents(x, g, d, degree, rows, (time_aug, lead_lag, end_time))
+            s, g = _chunk_cotangents(x, g, d, degree, rows, transform)
             stride = length
-        gx = _backward(plan, x, s, g, stride, d, rows, transform)
+        gx = _backward(plan, x, s, g, stride, d, rows, loader)
         result = out[piece]
         launch(
             "increments.cu",
@@ -191,7 +200,7 @@ def sig_backprop(
             _POINT_THREADS,
             (
                 *(gx, result, result.size, n_points, n_channels, d),
-                *(rows.n_sums, rows.n_chunks, rows.chunk, int(lead_lag)),
+                *(rows.n_sums, rows.n_chunks, rows.chunk, rows.margin, int(lead_lag)),
             ),
         )
 
@@ -219,9 +228,7 @@ def _one_level(sig: Any, derivs: Any, out: Any, d: int, degree: int, stride: int
     )
 
 
-def _chunk_cotangents(
-    path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: tuple[bool, bool, float]
-) -> tuple[Any, Any]:
+def _chunk_cotangents(path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: Transform) -> tuple[Any, Any]:
     """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
 
     length = derivs.shape[1]
@@ -232,10 +239,10 @@ def _chunk_cotangents(
     return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
 
 
-def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, transform: Any) -> Any:
+def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, loader: Any) -> Any:
     """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
     n = path.shape[0] * rows.n_chunks
-    source = (path, *strides(path), path.shape[2], rows.n_increments, *transform)
+    source = (path, *strides(path), path.shape[2], rows.n_increments, *loader)
     dx: Any = 0
     if not rows.staged:
         dx = empty((n, rows.padded, plan.padded), path)
@@ -244,17 +251,17 @@ def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int,
             f"path_increments<{c_type(path)}>",
             -(-dx.size // _POINT_THREADS),
             _POINT_THREADS,
-            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded),
+            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded, rows.margin),
         )
-    gx = empty((n, rows.n_sums, rows.chunk, d), path)
+    gx = empty((n, rows.n_sums, rows.walked, d), path)
     launch(
         "signature_backprop.cu",
         f"sig_backward<{c_type(path)}, {plan.template}, {str(rows.staged).lower()}>",
         -(-n // rows.per_block) * rows.n_sums,
         THREADS,
         (
-            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk, d, plan.padded),
-            *(rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
+            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk),
+            *(rows.margin, d, plan.padded, rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
         ),
         rows.shared,
     )

@@ -42,7 +42,7 @@ def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: b
 
 
 def sig_combine(
-    sig1: Any, sig2: Any, out: Any, dimension: int, degree: int, scalar_term1: bool, scalar_term2: bool, n_jobs: int
+    sig1: Any, sig2: Any, out: Any, dimension: int, degree: int, scalar_term1: bool, scalar_term2: bool, n_threads: int
 ) -> None:
     """sig1, out (batch, scalar_term1 + length); sig2 (batch, scalar_term2 + length)."""
     n_rows, n_words = out.shape[0], out.shape[1] - scalar_term1
@@ -64,7 +64,7 @@ def sig_combine_backprop(
     degree: int,
     scalar_term1: bool,
     scalar_term2: bool,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """derivs, sig1, sig1_derivs (batch, scalar_term1 + length); sig2, sig2_derivs (batch, scalar_term2 + length)."""
     n_rows, n_words = sig1.shape[0], sig1.shape[1] - scalar_term1

@@ -55,7 +55,7 @@ def increments(path: Any, width: int, time_step: float, longest: int) -> Any:
     """
     n_paths, length, d = path.shape
     out = empty((n_paths, length - 1, width), path)
-    sizes = (out.size, 1, length - 1, length - 1, width)
+    sizes = (out.size, 1, length - 1, length - 1, width, 0)
     time = int(time_step != 0)
     args = (path, *strides(path), d - time, length - 1, time, 0, time_step, time_grid(time_step * longest), out, *sizes)
     launch("increments.cu", f"path_increments<{c_type(path)}>", -(-out.size // _THREADS), _THREADS, args)

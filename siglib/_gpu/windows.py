@@ -27,7 +27,7 @@ def sig_windows(
     degree: int,
     scalar_term: bool,
     time_step: float,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """path (batch, length, dimension); starts, lasts, order (batch or 1, n_windows) on the host; out (batch *
     n_windows, scalar_term + n_words). Window k is of points starts[k]..lasts[k]; lasts[order] ascends. time_step: if
@@ -44,7 +44,7 @@ def sig_windows(
         return
     if d == 1 and degree > 1:
         total = empty((out.shape[0], 1), out)
-        sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_jobs)
+        sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_threads)
         args = (total, out, out.shape[0], degree, int(scalar_term))
         launch("windows.cu", f"windows_powers<{c_type(out)}>", -(-out.shape[0] // _THREADS), _THREADS, args)
         return

@@ -34,7 +34,7 @@ def sig_windows_backprop(
     degree: int,
     scalar_term: bool,
     time_step: float,
-    n_jobs: int,
+    n_threads: int,
 ) -> None:
     """Adjoint of `sig_windows`. derivs (batch * n_windows, scalar_term + n_words); out of the shape of path."""
     n_paths, length, d = path.shape
@@ -69,7 +69,7 @@ def sig_windows_backprop(
         else:
             _sum_back(plan, slab, g_rows, where, gx)
         _gather(plan, slab, gx, gradients)
-    sizes = (gradients, out, out.size, length, d, d, 1, 1, length - 1, 0)
+    sizes = (gradients, out, out.size, length, d, d, 1, 1, length - 1, 0, 0)
     launch("increments.cu", f"increments_backprop<{c_type(out)}>", -(-out.size // _THREADS), _THREADS, sizes)
 
 

@@ -53,17 +53,18 @@ struct Stage {
           stride((n * part.n_channels) | 1) {}
 };
 
-// Increments first..first + n - 1 of all of the block's paths. To be called by all threads.
+// Increments first..first + n - 1 of all of the block's paths, with a margin as in `load_increments`. To be called by
+// all threads.
 template <typename T>
 __device__ __noinline__ void load_stage(const Paths<T>& paths, const Part& part, const int* channels,
                                         const Stage& stage, long long v_first, long long n_virtual, long long first,
-                                        int n, T* staged) {
+                                        int n, T* staged, int margin = 0) {
     // A warp for each path, or the whole block for one.
     const int n_team = part.n_paths > 1 ? 32 : THREADS, rank = (int)threadIdx.x % n_team;
     const int* given = part.n_channels == paths.d ? nullptr : channels + part.first_channel;
     for (int slot = (int)threadIdx.x / n_team; slot < part.n_paths; slot += THREADS / n_team)
         load_increments(paths, v_first + slot, v_first + slot < n_virtual, first, n, part.n_channels,
-                        staged + slot * stage.stride, rank, n_team, given);
+                        staged + slot * stage.stride, rank, n_team, given, margin);
 }
 
 // One increment more: s[k] is S_(k+1), x[k] the increment of its last letter.

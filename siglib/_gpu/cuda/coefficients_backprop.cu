@@ -23,8 +23,8 @@ struct Back {
     Paths<T> paths;
     const int *letters, *channels, *sum_starts, *sums, *state_columns, *starts, *columns;
     const T *states, *derivs;
-    long long n_virtual, n_staged, n_states, n_derivs, n_sums, sum;
-    int n_channels, n_group;
+    long long n_virtual, n_staged, n_states, n_derivs, n_sums, sum, n_rows;
+    int n_channels, n_group, margin;
     bool adds;
     T* gx;
 };
@@ -81,7 +81,7 @@ __device__ __noinline__ void add_up(const Back<T>& call, const Part& part, long 
             for (int by = lanes / 2; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
             if (wanted && lane == 0) {
                 const long long line = (v_first + slot) * call.n_sums + call.sum;
-                T* const result = call.gx + (line * call.paths.chunk + row + m) * call.paths.d + channel;
+                T* const result = call.gx + (line * call.n_rows + row + m) * call.paths.d + channel;
                 *result = call.adds ? *result + total : total;
             }
         }
@@ -106,10 +106,9 @@ __device__ __forceinline__ void walk_back(const Back<T>& call, const Part& part)
         s[k] = at.live ? call.states[at.v * call.n_states + column] : T(0);
         g[k] = at.live ? load_entry(call.starts, call.columns, entry, call.derivs + at.v * call.n_derivs) : T(0);
     }
-    const long long n_rows = smaller(call.paths.chunk, call.paths.n_rows);
-    for (long long first = (n_rows - 1) / stage.n * stage.n; first >= 0; first -= stage.n) {
-        const int n = (int)smaller((long long)stage.n, n_rows - first);
-        load_stage(call.paths, part, call.channels, stage, v_first, call.n_virtual, first, n, staged);
+    for (long long first = (call.n_rows - 1) / stage.n * stage.n; first >= 0; first -= stage.n) {
+        const int n = (int)smaller((long long)stage.n, call.n_rows - first);
+        load_stage(call.paths, part, call.channels, stage, v_first, call.n_virtual, first, n, staged, call.margin);
         __syncthreads();
         for (int group = (n - 1) / call.n_group * call.n_group; group >= 0; group -= call.n_group) {
             const int n_there = smaller(call.n_group, n - group);
@@ -145,7 +144,8 @@ __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& 
 // path: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; blocks along y are parts, from `parts` on. states
 // (n_virtual, n_states): coefficients of the paths at the ends of their chunks, those of entry e in column
 // state_columns[e], or without state_columns in column e. derivs (n_virtual, n_derivs): cotangents, those of entry e in
-// the columns columns[starts[e]..], or without `starts` in column e. gx (n_virtual, n_sums, chunk, n_letters): each
+// the columns columns[starts[e]..], or without `starts` in column e. Before and behind the increments of a chunk are
+// `margin` increments of zero. gx (n_virtual, n_sums, margin + chunk + margin, n_letters): each
 // part's sums, from number first_sum on, added to what is there if `adds`. Shared memory: n_staged numbers, and n_group
 // lines for each letter of the longest chain.
 template <typename T, int LENGTHS>
@@ -157,7 +157,8 @@ __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
     const int* __restrict__ sum_starts, const int* __restrict__ sums, long long n_channels,
     const T* __restrict__ states, const int* __restrict__ state_columns, long long n_states,
     const T* __restrict__ derivs, const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs,
-    T* __restrict__ gx, long long n_sums, long long first_sum, long long adds, long long n_staged, long long n_group) {
+    T* __restrict__ gx, long long n_sums, long long first_sum, long long adds, long long n_staged, long long n_group,
+    long long margin) {
     const Part part(parts, blockIdx.y);
     if ((long long)blockIdx.x * part.n_paths >= n_virtual) return;
     Back<T> call;
@@ -178,7 +179,9 @@ __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
     call.n_derivs = n_derivs;
     call.n_sums = n_sums;
     call.sum = first_sum + blockIdx.y;
+    call.n_rows = chunk + 2 * margin;
     call.n_channels = (int)n_channels;
+    call.margin = (int)margin;
     call.n_group = (int)n_group;
     call.adds = adds != 0;
     call.gx = gx;

@@ -166,24 +166,24 @@ __device__ __forceinline__ void add_cotangents(const State<T>& row, unsigned d, 
 
 // path: see increments.cuh; terms: its correction, rows `term_row` numbers apart, of n_terms numbers, `term_path` from
 // one path's to the next one's. sig, derivs: signatures of the rows and their cotangents, `stride` apart, without
-// scalar term. Row number r is chunk r % n_chunks of path r / n_chunks, `chunk` increments each, one block for each. gx
-// (rows, chunk, d): gradients of the increments. term_derivs, if not 0: those of the correction, (paths, n_rows,
-// n_terms), or if term_row is 0 (rows, n_terms), summed over the increments of a row.
-// n_state numbers of the rows' memory are in shared memory, after n_scratch numbers for each row in `scratch`; `tile`
-// increments at a time.
+// scalar term. Row number r is chunk r % n_chunks of path r / n_chunks, `chunk` increments each, and before and behind
+// them `margin` increments of zero; one block for each. gx (rows, margin + chunk + margin, d): gradients of the
+// increments. term_derivs, if not 0: those of the correction, (paths, n_rows, n_terms), or if term_row is 0 (rows,
+// n_terms), summed over the increments of a row. n_state numbers of the rows' memory are in shared memory, after
+// n_scratch numbers for each row in `scratch`; `tile` increments at a time.
 template <typename T, int D>
 __global__ void __launch_bounds__(256, 1) corrected_backward(
     const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
     long long n_rows, long long time_aug, double time_step, double time_grid, const T* __restrict__ terms,
     long long term_path, long long term_row, long long n_terms, const T* __restrict__ sig, const T* __restrict__ derivs,
     long long stride, T* __restrict__ gx, T* __restrict__ term_derivs, T* __restrict__ scratch, long long n_scratch,
-    long long n_chunks, long long chunk, long long dimension, long long degree_given, long long m_given,
-    long long tile) {
+    long long n_chunks, long long chunk, long long margin, long long dimension, long long degree_given,
+    long long m_given, long long tile) {
     const unsigned d = D > 0 ? D : (unsigned)dimension;
     const int degree = (int)degree_given, m = (int)m_given, n_tile = (int)tile;
     const unsigned n_words = words_up_to(d, degree), n_kept = words_up_to(d, degree - 1), width = d + (unsigned)n_terms;
     const long long r = blockIdx.x, b = quotient(r, n_chunks), start = (r - b * n_chunks) * chunk;
-    const int n_mine = (int)smaller(chunk, n_rows - start);
+    const int n_before = (int)margin, n_there = (int)smaller(chunk, n_rows - start), n_mine = n_there + 2 * n_before;
     const Paths<T> paths = {path,   path_stride,   point, channel,   n_rows,   n_chunks, chunk, (int)n_channels,
                             (int)d, time_aug != 0, false, time_step, time_grid};
     const T* points = path + b * path_stride;
@@ -207,18 +207,22 @@ __global__ void __launch_bounds__(256, 1) corrected_backward(
         const unsigned n = (unsigned)smaller(n_tile, n_mine - first) * width;
         for (unsigned i = threadIdx.x; i < n; i += blockDim.x) {
             const unsigned k = i / width, c = i - k * width;
-            const long long at = start + first + k;
-            row.l[i] = c < d ? increment_at(paths, points, at, (int)c) : terms[b * term_path + at * term_row + (c - d)];
+            const int own = first + (int)k - n_before;
+            const long long at = start + own;
+            row.l[i] = own < 0 || own >= n_there ? (T)0
+                       : c < d                   ? increment_at(paths, points, at, (int)c)
+                                                 : terms[b * term_path + at * term_row + (c - d)];
         }
         __syncthreads();
         for (int k = smaller(n_tile, n_mine - first) - 1; k >= 0; --k) {
             step_backprop<T, D>(row, row.l + k * width, d, degree, m);
-            const long long at = first + k;
-            terms_backprop(row, d, degree, term_derivs ? m : 1, [&](unsigned w, T gradient) {
+            const int own = first + k - n_before;
+            const bool exists = own >= 0 && own < n_there;
+            terms_backprop(row, d, degree, term_derivs && exists ? m : 1, [&](unsigned w, T gradient) {
                 if (w < d)
-                    gx[(r * chunk + at) * d + w] = gradient;
+                    gx[(r * (chunk + 2 * margin) + first + k) * d + w] = gradient;
                 else if (term_row)
-                    term_derivs[(b * n_rows + start + at) * n_terms + (w - d)] = gradient;
+                    term_derivs[(b * n_rows + start + own) * n_terms + (w - d)] = gradient;
                 else
                     row.sums[w - d] += gradient;
             });

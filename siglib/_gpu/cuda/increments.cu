@@ -2,49 +2,70 @@
 // gradients of increments to those of points. See increments.cuh. One thread for each number of the result.
 #include "increments.cuh"
 
-// out (n_paths * n_chunks, padded, n_padded): the increments of all chunks, 0 beyond the last row and letter.
+// out (n_paths * n_chunks, padded, n_padded): the increments of all chunks, from row `margin` on; 0 before them and
+// beyond the last row and letter.
 template <typename T>
 __global__ void __launch_bounds__(256) path_increments(const T* __restrict__ path, long long path_stride,
                                                        long long point, long long channel, long long n_channels,
                                                        long long n_rows, long long time_aug, long long lead_lag,
                                                        double time_step, double time_grid, T* __restrict__ out,
                                                        long long size, long long n_chunks, long long chunk,
-                                                       long long padded, long long n_padded) {
+                                                       long long padded, long long n_padded, long long margin) {
     const long long index = thread_number();
     if (index >= size) return;
     const int d = (int)((lead_lag ? 2 * n_channels : n_channels) + time_aug), letter = (int)(index % n_padded);
     const Paths<T> paths = {path, path_stride,   point,         channel,   n_rows,   n_chunks, chunk, (int)n_channels,
                             d,    time_aug != 0, lead_lag != 0, time_step, time_grid};
-    const long long k = index / n_padded % padded, chunk_number = index / n_padded / padded;
+    const long long k = index / n_padded % padded - margin, chunk_number = index / n_padded / padded;
     const long long row = chunk_number % n_chunks * chunk + k;
     const T* points = path + chunk_number / n_chunks * path_stride;
-    out[index] = k < chunk && row < n_rows && letter < d ? increment_at(paths, points, row, letter) : (T)0;
+    out[index] = k >= 0 && k < chunk && row < n_rows && letter < d ? increment_at(paths, points, row, letter) : (T)0;
 }
 
-// gx (n_paths * n_chunks, n_sums, chunk, d): gradients of increments, in sums to be added. out (n_paths, length,
-// n_channels): point k collects the gradient of the increment that ends there, less that of the one that starts there.
+// gx (n_paths * n_chunks, n_sums, margin + chunk + margin, d): gradients of increments, in sums to be added. out
+// (n_paths, length, n_channels): point k collects the gradient of the increment that ends there, less that of the one
+// that starts there.
+//
+// Between two chunks one is from either, and errors grow along each: they would not cancel, as they do elsewhere. An
+// increment of zero between them has one gradient, and with a margin of 1 both chunks have it, each with the error that
+// it has there. So the difference is that of each to its own. With lead-lag chunks of an even
+// number of increments end at points.
 template <typename T>
 __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__ gx, T* __restrict__ out,
                                                            long long size, long long length, long long n_channels,
                                                            long long d, long long n_sums, long long n_chunks,
-                                                           long long chunk, long long lead_lag) {
+                                                           long long chunk, long long margin, long long lead_lag) {
     const long long index = thread_number();
     if (index >= size) return;
     const long long i = index % n_channels, k = index / n_channels % length, b = index / n_channels / length;
-    const auto row_gradient = [&](long long row, long long letter) {
+    const long long rows = chunk + 2 * margin;
+    // Of row `place` of a chunk, with the margin.
+    const auto gradient_at = [&](long long chunk_number, long long place, long long letter) {
         T total = 0;
-        const T* source = gx + (((b * n_chunks + row / chunk) * n_sums) * chunk + row % chunk) * d + letter;
-        for (long long i_sum = 0; i_sum < n_sums; ++i_sum) total += source[i_sum * chunk * d];
+        const T* source = gx + ((b * n_chunks + chunk_number) * n_sums * rows + place) * d + letter;
+        for (long long i_sum = 0; i_sum < n_sums; ++i_sum) total += source[i_sum * rows * d];
         return total;
+    };
+    const auto row_gradient = [&](long long row, long long letter) {
+        return gradient_at(row / chunk, row % chunk + margin, letter);
     };
     const auto step_gradient = [&](long long step) {
         return lead_lag ? row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)
                         : row_gradient(step, i);
     };
-    T total = 0;
-    if (k > 0) total += step_gradient(k - 1);
-    if (k + 1 < length) total -= step_gradient(k);
-    out[index] = total;
+    const auto gradient_of_zero = [&](long long chunk_number, long long place) {
+        const T total = gradient_at(chunk_number, place, i);
+        return lead_lag ? gradient_at(chunk_number, place, n_channels + i) + total : total;
+    };
+    T before = 0, behind = 0;
+    if (k > 0) before = step_gradient(k - 1);
+    if (k + 1 < length) behind = step_gradient(k);
+    const long long row = lead_lag ? 2 * k : k;
+    if (margin && k > 0 && k + 1 < length && row % chunk == 0) {
+        before -= gradient_of_zero(row / chunk - 1, chunk + 1);
+        behind -= gradient_of_zero(row / chunk, 0);
+    }
+    out[index] = before - behind;
 }
 
 // The same if all increments of a path have one gradient, g (n_paths, stride): all but the first and last point cancel.

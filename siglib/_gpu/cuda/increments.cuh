@@ -45,26 +45,32 @@ __device__ __forceinline__ T increment_at(const Paths<T>& paths, const T* points
 // Increments first..first + n - 1 of virtual path v to x, each `width` numbers wide; zeros behind the chunk's end, in
 // channels d..width - 1, and everywhere if `exists` is false. The `n_team` threads of a team share the work: thread
 // `rank` takes every n_team-th number, and finds its place without dividing again. With `channels` only these `width`
-// channels.
+// channels. With a margin they are counted from that many zeros before the first on.
 template <typename T>
 __device__ __forceinline__ void load_increments(const Paths<T>& paths, long long v, bool exists, long long first, int n,
-                                                int width, T* x, int rank, int n_team, const int* channels = nullptr) {
+                                                int width, T* x, int rank, int n_team, const int* channels = nullptr,
+                                                int margin = 0) {
+    first -= margin;
     const long long b = exists ? quotient(v, paths.n_chunks) : 0,
                     start = exists ? (v - b * paths.n_chunks) * paths.chunk : 0;
     const long long rest = smaller(paths.chunk, paths.n_rows - start) - first;
     const T* points = paths.points + b * paths.path;
+    const int n_zeros = margin > 0 && first < 0 ? (int)-first : 0;
     const int n_there = exists ? (int)smaller((long long)n, larger(rest, 0LL)) : 0;
     if (!channels && !paths.time_aug && !paths.lead_lag && paths.channel == 1 && paths.point == width) {
         // Points without gaps: number i of the increments is the difference of numbers i + width and i.
         const T* from = points + (start + first) * width;
-        for (int i = rank; i < n * width; i += n_team) x[i] = i < n_there * width ? from[i + width] - from[i] : T(0);
+        for (int i = rank; i < n * width; i += n_team)
+            x[i] = i >= n_zeros * width && i < n_there * width ? from[i + width] - from[i] : T(0);
         return;
     }
     int k = rank / width, c = rank - k * width;
     const int k_step = n_team / width, c_step = n_team - k_step * width;
     for (int i = rank; i < n * width; i += n_team) {
         const int channel = channels ? channels[c] : c;
-        x[i] = k < n_there && channel < paths.d ? increment_at(paths, points, start + first + k, channel) : T(0);
+        x[i] = k >= n_zeros && k < n_there && channel < paths.d
+                   ? increment_at(paths, points, start + first + k, channel)
+                   : T(0);
         k += k_step;
         c += c_step;
         if (c >= width) {

@@ -43,21 +43,23 @@ __global__ void __launch_bounds__(512, 1) signature_kernel(const T* path1, const
             first_nodes(p, grid);
         }
         Lane<T, R> state;
-        first_column(state);
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            const int row = (band * 32 + lane) * R, cell = (int)(((long long)band * 32 * R) >> p.order1);
-            if (tile == 0) first_column(state);
-            if ((tile & sub_tiles) == 0)
-                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
-            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            sweep<T, R, GRIDS>(p, state, room.window, load_carry<T, R>(p, above, tile, lane),
-                               carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);
-            if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1)
-                store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
-        }
+        do {
+            first_column(state);
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                const int row = (band * 32 + lane) * R, cell = (int)(((long long)band * 32 * R) >> p.order1);
+                if (tile == 0) first_column(state);
+                if ((tile & sub_tiles) == 0)
+                    fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
+                const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
+                sweep<T, R, GRIDS>(p, state, room.window, load_carry<T, R>(p, above, tile, lane),
+                                   carries + band % (n_warps + 1) * carry_size, row, tile, lane, grid);
+                if (!GRIDS && band == p.n_bands - 1 && tile == p.n_tiles - 1)
+                    store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
+            }
+        } while (state.trial.again());
     }
 }

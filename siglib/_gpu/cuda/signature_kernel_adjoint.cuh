@@ -50,16 +50,29 @@ __device__ __forceinline__ void clear_carry_up(T* row, int lane) {
     if (lane < 31) row[lane] = 0;
 }
 
-// The carried differences as the last lane, with its exponent, needs them.
+// The carried differences as the last lane needs them: with its exponent, to be added to its values L.
 template <typename T>
-__device__ __forceinline__ T carried_up(const Carry<T>& carry, int exponent) {
-    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, exponent, 31));
+__device__ __forceinline__ T carried_up(const Carry<T>& carry, int exponent, T L, int value, int limit) {
+    const int change = carry.exponent - __shfl_sync(ALL_LANES, exponent, 31);
+    const bool counts = exponent_of(magnitude(carry.D)) + carry.exponent + __shfl_sync(ALL_LANES, value, 31) > limit;
+    const T sum = __shfl_sync(ALL_LANES, L, 31), factor = power_of_two<T>(change);
+    return counts ? part_of_sum(carry.D, factor, sum) : carry.D * factor;
 }
 
-// `rescale` for the LOOK steps that end with `first`.
+// The largest of R slopes, values of the kernel but for a factor, as a power of two with their exponent.
+template <typename T, int R>
+__device__ __forceinline__ int value_of_slopes(const T* slopes, int stride, int exponent) {
+    T most = 0;
+#pragma unroll
+    for (int r = 0; r < R; r++) most = larger(most, magnitude(slopes[r * stride]));
+    return most > 0 ? exponent_of(most) + exponent : -(1 << 28);
+}
+
+// `rescale` for the LOOK steps that end with `first`. What is lost does harm if, times the value of the kernel there,
+// it counts beside `limit`: a power of two, as is `value`.
 template <typename T, int R>
 __device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carry<T>& carry, int first, int lane,
-                                                T& carried) {
+                                                int value, int limit, T& carried) {
     T most = 0;
 #pragma unroll
     for (int r = 0; r < R; r++) most = larger(most, magnitude(s.L[r]));
@@ -73,12 +86,19 @@ __device__ __forceinline__ void rescale_adjoint(AdjointLane<T, R>& s, const Carr
         if (lane < 32 - k) exponent = larger(exponent, other);
     }
     const T factor = power_of_two<T>(s.exponent - exponent);
+    const auto does_harm = [&](T v) {
+        return is_lost(v, factor) && exponent_of(magnitude(v)) + s.exponent + value > limit;
+    };
 #pragma unroll
-    for (int r = 0; r < R; r++) s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
-    s.E *= factor;
+    for (int r = 0; r < R; r++) {
+        if (does_harm(s.L[r])) s.L[r] = Range<T>::unknown();
+        s.L[r] *= factor, s.hL[r] *= factor, s.gL[r] *= factor;
+    }
+    // In the last column E is all that there is.
+    s.E = does_harm(s.E) ? part_of_sum(s.E, factor, s.L[0]) : s.E * factor;
     s.exponent = exponent;
     s.from_below = power_of_two<T>(__shfl_down_sync(ALL_LANES, exponent, 1) - exponent);
-    carried = carried_up(carry, exponent);
+    carried = carried_up(carry, exponent, s.L[R - 1], value, limit);
 }
 
 // A lane's state before a tile.
@@ -99,13 +119,15 @@ __device__ __forceinline__ void load_state(Lane<T, R>& s, int lane, const T* fro
     s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, s.exponent, 1) - s.exponent);
 }
 
-// The last value of the grid and its exponent, from the lane that has it.
+// The last value of the grid and its exponent, unknown if two sweeps do not agree, from the lane that has it.
 template <typename T, int R>
 __device__ __forceinline__ void keep_result(const Problem& p, const Lane<T, R>& s, int row, double* results) {
 #pragma unroll
     for (int r = 0; r < R; r++) {
         if (row + r != p.rows - 1) continue;
-        results[0] = (double)s.k[r + 1];
+        const T value = known(s.k[r + 1]);
+        const bool right = !s.trial.second || agree(value, s.exponent, (T)results[0], (int)results[1]);
+        results[0] = (double)(right ? value : Range<T>::unknown());
         results[1] = s.exponent;
     }
 }
@@ -142,15 +164,21 @@ __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, c
 template <typename T, int R>
 __device__ void sweep_adjoint(const Problem& p, AdjointLane<T, R>& s, T* window, const Carry<T>& carry, T* carry_out,
                               int row, int tile, int lane, const T* slopes, const T* used, int final_exponent,
-                              const T* seeds) {
+                              int limit, const T* seeds) {
     constexpr int LOOK = Pace<T, R>::LOOK;
     const int parts = p.order2 < 31 ? (1 << p.order2) - 1 : 0x7fffffff;
-    T carried = carried_up(carry, s.exponent);
+    const auto value_at = [&](int first) {
+        const T* last = slopes + (first + LOOK - 1) * R * SLOPE_STRIDE + lane;
+        return value_of_slopes<T, R>(last, SLOPE_STRIDE, (int)used[first / LOOK * 32 + lane]);
+    };
+    T carried = carried_up(carry, s.exponent, s.L[R - 1], value_at(32 - LOOK), limit);
     for (int first = 32 - LOOK; first >= 0; first -= LOOK) {
-        rescale_adjoint(s, carry, 32 * tile + first, lane, carried);
+        rescale_adjoint(s, carry, 32 * tile + first, lane, value_at(first), limit, carried);
         if (lane == 0) carry_out[p.carry + (32 * tile + first) / LOOK] = (T)s.exponent;
         const int exponent = (int)used[first / LOOK * 32 + lane] + s.exponent - final_exponent;
-        const T factor = power_of_two<T>(exponent) * (T)1.7320508075688772;
+        // In two steps: the power alone may be beyond the range when derivatives are not.
+        const T factor = power_of_two<T>(exponent - exponent / 2) * (T)1.7320508075688772;
+        const T slope_factor = power_of_two<T>(exponent / 2);
         const T seed_factor = power_of_two<T>(-s.exponent);
 #pragma unroll
         for (int i = LOOK - 1; i >= 0; i--) {
@@ -165,12 +193,13 @@ __device__ void sweep_adjoint(const Problem& p, AdjointLane<T, R>& s, T* window,
                 const T q = *cell, g = q * q, h = g + q * (T)1.7320508075688772;
                 E += s.hL[r];
                 if (seeds && row + r < p.rows && column >= 0 && column < p.columns)
-                    E += seeds[(long long)(row + r + 1) * (p.columns + 1) + column + 1] * seed_factor;
+                    E += part_of_sum(seeds[(long long)(row + r + 1) * (p.columns + 1) + column + 1], seed_factor,
+                                     s.L[r]);
                 s.L[r] += E;
                 s.hL[r] = h * s.L[r];
                 E = (E + s.gL[r]) + s.hL[r];
                 s.gL[r] = g * s.L[r];
-                const T d = s.L[r] * factor * slopes[((first + i) * R + r) * SLOPE_STRIDE + lane];
+                const T d = s.L[r] * factor * (slopes[((first + i) * R + r) * SLOPE_STRIDE + lane] * slope_factor);
                 s.sums[r] = (column & parts) == parts ? d : s.sums[r] + d;
                 if ((column & parts) == 0) *cell = s.sums[r];
             }

@@ -58,18 +58,28 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             sweep<T, R, false>(p, state, room.window, load_carry<T, R>(p, above, tile, lane), row, 0, tile, lane, {});
         };
         first_column(state);
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            if (tile == 0) first_column(state);
-            sweep_on(band, tile, rows + band * carry_size);
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
-        }
+        do {
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                if (tile == 0) first_column(state);
+                sweep_on(band, tile, rows + band * carry_size);
+                if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
+                    keep_result(p, state, (band * 32 + lane) * R, results);
+            }
+        } while (state.trial.again());
         __syncthreads();
-        const T seed = GRIDS ? (T)0 : seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+        T seed = 0;
+        if constexpr (GRIDS) {
+            // Which nodes two sweeps agree upon is not looked at.
+            if (__syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
+        } else {
+            seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+        }
         const int final_exponent = log_derivs ? (int)results[1] : 0;
+        const int limit = GRIDS ? -(1 << 29) : limit_of(seed, results);
         const T* seeds = GRIDS ? derivs + place * (long long)(p.rows + 1) * (p.columns + 1) : nullptr;
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (p.band_cells + POINTS) * d;
         double gp[3] = {0, 0, 0};
@@ -101,7 +111,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_adjoint(p, adjoint, room.window, load_carry_up<T, R>(p, below, seed, tile, lane),
                           rows_up + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,
-                          seeds);
+                          limit, seeds);
             if (!last_sub_tile) continue;
             const bool first_band =
                 turn == 0 || (SOURCE == FROM_CELLS && (int)(((long long)(band + 1) * 32 * R) >> p.order1) != cell);

@@ -34,25 +34,27 @@ __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_lin
         pair_of((int)layout, first_pair + pair, batch1, batch2, &a, &b);
         Lane<T, R> state;
         T x[R >> SHIFT][D] = {};
-        first_column(state);
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp, row = (band * 32 + lane) * R;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            if (tile == 0) {
-                first_column(state);
-                load_rows<T, D, R, SHIFT>(p, path1 + a * (n1 + 1) * d, cell_factor, row, x);
+        do {
+            first_column(state);
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp, row = (band * 32 + lane) * R;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                if (tile == 0) {
+                    first_column(state);
+                    load_rows<T, D, R, SHIFT>(p, path1 + a * (n1 + 1) * d, cell_factor, row, x);
+                }
+                if ((tile & sub_tiles) == 0)
+                    for (int i = tile == 0 ? -1 : tile >> p.order2; i <= tile >> p.order2; i++)
+                        load_columns<T, D>(p, path2 + b * (n2 + 1) * d, i, lane, window);
+                const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
+                T* below = carries + band % (n_warps + 1) * carry_size;
+                const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
+                sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, below, tile, lane, (T*)nullptr, (T*)nullptr);
+                if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
+                    store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
             }
-            if ((tile & sub_tiles) == 0)
-                for (int i = tile == 0 ? -1 : tile >> p.order2; i <= tile >> p.order2; i++)
-                    load_columns<T, D>(p, path2 + b * (n2 + 1) * d, i, lane, window);
-            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            T* below = carries + band % (n_warps + 1) * carry_size;
-            const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
-            sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, below, tile, lane, (T*)nullptr, (T*)nullptr);
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
-                store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
-        }
+        } while (state.trial.again());
     }
 }

@@ -13,14 +13,20 @@ template <typename T, int D, int R, int SHIFT, bool SECOND>
 __device__ __forceinline__ void sweep_linear_adjoint(const Problem& p, AdjointLane<T, R>& s, const T (*x)[D],
                                                      T (*gx)[D], T* gy, const T* window, const Carry<T>& carry,
                                                      T* carry_out, int tile, int lane, const T* slopes, const T* used,
-                                                     int final_exponent, T* strip) {
+                                                     int final_exponent, int limit, T* strip) {
     constexpr int LOOK = Pace<T, R>::LOOK;
-    T carried = carried_up(carry, s.exponent);
+    const auto value_at = [&](int first) {
+        const T* last = slopes + (first + LOOK - 1) * R * 32 + lane;
+        return value_of_slopes<T, R>(last, 32, (int)used[first / LOOK * 32 + lane]);
+    };
+    T carried = carried_up(carry, s.exponent, s.L[R - 1], value_at(32 - LOOK), limit);
     for (int first = 32 - LOOK; first >= 0; first -= LOOK) {
-        rescale_adjoint(s, carry, 32 * tile + first, lane, carried);
+        rescale_adjoint(s, carry, 32 * tile + first, lane, value_at(first), limit, carried);
         if (lane == 0) carry_out[p.carry + (32 * tile + first) / LOOK] = (T)s.exponent;
         const int exponent = (int)used[first / LOOK * 32 + lane] + s.exponent - final_exponent;
-        const T factor = power_of_two<T>(exponent) * (T)1.7320508075688772;
+        // In two steps: the power alone may be beyond the range when derivatives are not.
+        const T factor = power_of_two<T>(exponent - exponent / 2) * (T)1.7320508075688772;
+        const T slope_factor = power_of_two<T>(exponent / 2);
 #pragma unroll
         for (int i = LOOK - 1; i >= 0; i--) {
             const int step = 32 * tile + first + i;
@@ -37,7 +43,7 @@ __device__ __forceinline__ void sweep_linear_adjoint(const Problem& p, AdjointLa
                 s.hL[r] = h * s.L[r];
                 E = (E + s.gL[r]) + s.hL[r];
                 s.gL[r] = g * s.L[r];
-                const T d = s.L[r] * factor * slopes[((first + i) * R + r) * 32 + lane];
+                const T d = s.L[r] * factor * (slopes[((first + i) * R + r) * 32 + lane] * slope_factor);
                 d_cells[r >> SHIFT] = (r + 1) % (1 << SHIFT) == 0 ? d : d_cells[r >> SHIFT] + d;
             }
             s.E = E;
@@ -123,18 +129,22 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
             sweep_linear<T, D, R, SHIFT>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), row, tile, lane,
                                          (T*)nullptr, (T*)nullptr);
         };
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            sweep_on(band, tile, rows + band * carry_size);
-            if (band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, (band * 32 + lane) * R, results);
-        }
+        do {
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                sweep_on(band, tile, rows + band * carry_size);
+                if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
+                    keep_result(p, state, (band * 32 + lane) * R, results);
+            }
+        } while (state.trial.again());
         if (SECOND)
             for (long long i = threadIdx.x; i < n2 * d; i += blockDim.x) second[i] = 0;
         __syncthreads();
         const T seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+        const int limit = limit_of(seed, results);
         const int final_exponent = log_derivs ? (int)results[1] : 0;
         AdjointLane<T, R> adjoint;
         last_column(adjoint);
@@ -170,7 +180,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_linear_adjoint<T, D, R, SHIFT, SECOND>(
                 p, adjoint, x, gx, gy, window, load_carry_up<T, R>(p, below, seed, tile, lane),
-                rows_up + turn % (n_warps + 1) * carry_size, tile, lane, slopes, used, final_exponent, strip);
+                rows_up + turn % (n_warps + 1) * carry_size, tile, lane, slopes, used, final_exponent, limit, strip);
             if (SECOND) add_strip<T, D>(p, strip, tile, lane, second);
             if (gradient1 && tile == 0) {
                 T* first = gradient1 + ((pair * p.n_bands + band) * 32 + lane) * GROUPS * d;

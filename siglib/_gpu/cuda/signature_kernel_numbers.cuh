@@ -3,6 +3,11 @@
 #include "common.cuh"
 
 // A kernel far beyond the range of T is carried as stored * 2^exponent. Numbers above bound() are scaled down.
+//
+// Where cells are very large, an exponent for each thread is not enough: numbers overflow between two looks, or vanish
+// beside others of a thread or its neighbours. Mostly that does no harm, but they may still be all that counts further
+// down. What may be wrong becomes NaN, unknown(), and with it all that depends on it. Numbers below 2^LEAST beside
+// others of about 1 count as lost. 2^ROUNDING, beside 1, is less than rounding.
 template <typename T>
 struct Range;
 
@@ -11,6 +16,8 @@ struct Range<float> {
     static constexpr int CELLS = 8, LOOK = 4, SPREAD = 40;
     __device__ static constexpr float bound() { return 4096.0f; }
     __device__ static constexpr float most() { return 3.402823e38f; }
+    static constexpr int LEAST = -100, ROUNDING = -29;
+    __device__ static float unknown() { return __int_as_float(0x7fc00000); }
 };
 
 template <>
@@ -18,6 +25,8 @@ struct Range<double> {
     static constexpr int CELLS = 32, LOOK = 8, SPREAD = 400;
     __device__ static constexpr double bound() { return 1.6069380442589903e60; }
     __device__ static constexpr double most() { return 1.7976931348623157e308; }
+    static constexpr int LEAST = -900, ROUNDING = -58;
+    __device__ static double unknown() { return __longlong_as_double(0x7ff8000000000000LL); }
 };
 
 // Lanes of R rows look at their numbers every LOOK steps. In that time a number passes CELLS cells at most, each of
@@ -64,6 +73,57 @@ __device__ __forceinline__ float magnitude(float v) {
 __device__ __forceinline__ double magnitude(double v) {
     return fabs(v);
 }
+
+// Whether v is lost by the power of two `factor`, 1 at most.
+template <typename T>
+__device__ __forceinline__ bool is_lost(T v, T factor) {
+    const T least = power_of_two<T>(Range<T>::LEAST);
+    return factor < 1 && magnitude(v) >= least && magnitude(v * factor) < least;
+}
+
+// v * factor as it is added to `sum`; NaN if it is lost and the sum is so small that this may do harm.
+template <typename T>
+__device__ __forceinline__ T part_of_sum(T v, T factor, T sum) {
+    const bool harm = magnitude(sum) < power_of_two<T>(Range<T>::LEAST - Range<T>::ROUNDING);
+    return harm && is_lost(v, factor) ? Range<T>::unknown() : v * factor;
+}
+
+// A pair is swept once, and a second time if values have been lost: with each as large as it may have been. Results
+// that the two sweeps do not agree upon are unknown.
+struct Trial {
+    bool second = false;
+    bool lost = false;  // values, on this lane
+
+    // Whether the pair is to be swept again. All threads of a block come here.
+    __device__ __forceinline__ bool again() {
+        if (second) return false;
+        second = __syncthreads_or(lost);
+        return second;
+    }
+};
+
+// v * factor; in the second sweep no smaller than it may have been.
+template <typename T>
+__device__ __forceinline__ T scaled_down(T v, T factor, Trial& trial) {
+    if (!is_lost(v, factor)) return v * factor;
+    trial.lost = true;
+    const T least = power_of_two<T>(Range<T>::LEAST);
+    return !trial.second ? v * factor : v < 0 ? -least : least;
+}
+
+// v, NaN if it has overflowed.
+template <typename T>
+__device__ __forceinline__ T known(T v) {
+    return magnitude(v) <= Range<T>::most() ? v : Range<T>::unknown();
+}
+
+// Whether a * 2^exponent_a and b * 2^exponent_b are equal but for rounding.
+template <typename T>
+__device__ __forceinline__ bool agree(T a, int exponent_a, T b, int exponent_b) {
+    const T difference = magnitude(a * power_of_two<T>(exponent_a - exponent_b) - b);
+    return a == b || difference <= magnitude(b) * power_of_two<T>(Range<T>::ROUNDING + 8);
+}
+
 __device__ __forceinline__ float exp_of(float v) {
     return expf(v);
 }

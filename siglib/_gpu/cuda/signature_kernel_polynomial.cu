@@ -38,30 +38,37 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial(
         }
         Edges<T, N> state;
         T value = 1;
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            const int row = band * 32 + lane;
-            if (tile == 0) {
-                set_edge(constants, (T)1, state.A);
-                set_edge(constants, (T)0, state.B);
-                state.exponent = state.exponent_of_B = 0;
-            }
-            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
-            const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
-            value = pass_tile<T, N, false>(p, constants, state, room.window, above,
-                                           carries + band % (n_warps + 1) * carry_size, row, tile, lane, value, nullptr,
-                                           nullptr, grid.nodes, grid.mirrored);
-            if (!GRIDS && tile == p.n_tiles - 1 && row == p.n1 - 1) {
-                out[place] = value;
-                exponent[place] = (T)state.exponent;
-                if (mirrors) {
-                    out[mirrored] = value;
-                    exponent[mirrored] = (T)state.exponent;
+        do {
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                const int row = band * 32 + lane;
+                if (tile == 0) {
+                    set_edge(constants, (T)1, state.A);
+                    set_edge(constants, (T)0, state.B);
+                    state.exponent = state.exponent_of_B = 0;
+                }
+                fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
+                const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
+                value = pass_tile<T, N, false>(p, constants, state, room.window, above,
+                                               carries + band % (n_warps + 1) * carry_size, row, tile, lane, value,
+                                               nullptr, nullptr, grid.nodes, grid.mirrored);
+                if (!GRIDS && tile == p.n_tiles - 1 && row == p.n1 - 1) {
+                    value = known(value);
+                    if (state.trial.second) {
+                        if (agree(value, state.exponent, out[place], (int)exponent[place])) continue;
+                        value = Range<T>::unknown();
+                    }
+                    out[place] = value;
+                    exponent[place] = (T)state.exponent;
+                    if (mirrors) {
+                        out[mirrored] = value;
+                        exponent[mirrored] = (T)state.exponent;
+                    }
                 }
             }
-        }
+        } while (state.trial.again());
     }
 }

@@ -149,37 +149,45 @@ struct Edges {
     T A[COEFFICIENTS<N>], B[COEFFICIENTS<N>];
     int exponent;  // of A
     int exponent_of_B;
+    Trial trial;
 };
 
-template <typename T, int N>
-__device__ __forceinline__ void scale_edge(const Constants<T, N>& c, T* A, int exponent) {
-    const T factor = power_of_two<T>(exponent);
+// A, which has the exponent `from`, with the exponent `to`. What the adjoint loses is unknown, if it is above 2^limit.
+template <bool ADJOINT, typename T, int N>
+__device__ __forceinline__ void scale_edge(const Constants<T, N>& c, T* A, int from, int to, Trial& trial, int limit) {
+    const T factor = power_of_two<T>(from - to);
 #pragma unroll
-    for (int p = 0; p <= (N > 0 ? N : c.order); p++) A[p] *= factor;
+    for (int p = 0; p <= (N > 0 ? N : c.order); p++) {
+        if constexpr (ADJOINT) {
+            const bool harm = is_lost(A[p], factor) && exponent_of(magnitude(A[p])) + from > limit;
+            A[p] = harm ? Range<T>::unknown() : A[p] * factor;
+        } else {
+            A[p] = scaled_down(A[p], factor, trial);
+        }
+    }
 }
 
 // Both edges to one exponent, the larger of the two.
-template <typename T, int N>
-__device__ __forceinline__ void meet_edges(const Constants<T, N>& c, Edges<T, N>& s) {
+template <bool ADJOINT, typename T, int N>
+__device__ __forceinline__ void meet_edges(const Constants<T, N>& c, Edges<T, N>& s, int limit = 0) {
     if (s.exponent == s.exponent_of_B) return;
     const int common = larger(s.exponent, s.exponent_of_B);
-    if (s.exponent < common) scale_edge(c, s.A, s.exponent - common);
-    if (s.exponent_of_B < common) scale_edge(c, s.B, s.exponent_of_B - common);
+    if (s.exponent < common) scale_edge<ADJOINT>(c, s.A, s.exponent, common, s.trial, limit);
+    if (s.exponent_of_B < common) scale_edge<ADJOINT>(c, s.B, s.exponent_of_B, common, s.trial, limit);
     s.exponent = s.exponent_of_B = common;
 }
 
 // Scale both down if they have grown.
-template <typename T, int N>
-__device__ __forceinline__ void shrink_edges(const Constants<T, N>& c, Edges<T, N>& s) {
+template <bool ADJOINT, typename T, int N>
+__device__ __forceinline__ void shrink_edges(const Constants<T, N>& c, Edges<T, N>& s, int limit = 0) {
     T most = 0;
 #pragma unroll
     for (int p = 0; p <= (N > 0 ? N : c.order); p++) most = larger(most, larger(magnitude(s.A[p]), magnitude(s.B[p])));
     if (!(most > Range<T>::bound() && most <= Range<T>::most())) return;
-    const int shift = exponent_of(most);
-    scale_edge(c, s.A, -shift);
-    scale_edge(c, s.B, -shift);
-    s.exponent += shift;
-    s.exponent_of_B += shift;
+    const int to = s.exponent + exponent_of(most);
+    scale_edge<ADJOINT>(c, s.A, s.exponent, to, s.trial, limit);
+    scale_edge<ADJOINT>(c, s.B, s.exponent, to, s.trial, limit);
+    s.exponent = s.exponent_of_B = to;
 }
 
 template <typename T, int N>
@@ -225,15 +233,17 @@ __device__ T pass_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N>& 
             set_edge(c, (T)1, s.B);
             s.exponent_of_B = 0;
         }
-        meet_edges(c, s);
+        meet_edges<false>(c, s);
         if constexpr (KEEP) used[i * 32 + lane] = (T)s.exponent;
         pass_cell<T, N, KEEP>(c, window[lane * STRIDE + (column & (WINDOW - 1))], s.A, s.B,
                               KEEP ? slopes + i * 2 * order * 32 + lane : nullptr, 32);
-        shrink_edges(c, s);
+        shrink_edges<false>(c, s);
         if (nodes || column == p.n2 - 1) value = corner_of(c, s.A, s.B);
         if (nodes) {
-            const T v = scaled(value, s.exponent);
-            nodes[(long long)(row + 1) * (p.n2 + 1) + column + 1] = v;
+            T v = scaled(known(value), s.exponent);
+            T* const node = nodes + (long long)(row + 1) * (p.n2 + 1) + column + 1;
+            if (s.trial.second) v = agree(v, 0, *node, 0) ? *node : Range<T>::unknown();
+            *node = v;
             if (mirrored) mirrored[(long long)(column + 1) * (p.n1 + 1) + row + 1] = v;
         }
         if (lane == 31 && below) store_edge(c, below + (long long)column * (order + 2), s.B, s.exponent_of_B);
@@ -246,7 +256,7 @@ __device__ T pass_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N>& 
 template <typename T, int N>
 __device__ void pull_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N>& s, T* window, T* above,
                           const T* below, int row, int tile, int lane, const T* slopes, const T* used,
-                          int final_exponent, T seed, const T* seeds) {
+                          int final_exponent, int limit, T seed, const T* seeds) {
     const int order = N > 0 ? N : c.order;
     for (int i = 31; i >= 0; i--) {
         const int column = 32 * tile + i - lane;
@@ -261,16 +271,20 @@ __device__ void pull_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N
         } else if (lane == 31) {
             load_edge(c, below + (long long)column * (order + 2), s.B, &s.exponent_of_B);
         }
-        meet_edges(c, s);
+        const int exponent_of_value = (int)used[i * 32 + lane];
+        const int harmful = limit - exponent_of_value - exponent_of(Range<T>::bound());
+        meet_edges<true>(c, s, harmful);
         if (seeds)
-            pull_corner(c, seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1] * power_of_two<T>(-s.exponent), s.A,
-                        s.B);
+            pull_corner(c,
+                        part_of_sum(seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1], power_of_two<T>(-s.exponent),
+                                    larger(magnitude(s.A[0]), magnitude(s.B[0]))),
+                        s.A, s.B);
         else if (row == p.n1 - 1 && column == p.n2 - 1)
             pull_corner(c, seed, s.A, s.B);
         T* cell = window + lane * STRIDE + (column & (WINDOW - 1));
-        const int exponent = (int)used[i * 32 + lane] + s.exponent - final_exponent;
-        *cell = pull_cell(c, *cell, s.A, s.B, slopes + i * 2 * order * 32 + lane, 32) * power_of_two<T>(exponent);
-        shrink_edges(c, s);
+        const int exponent = exponent_of_value + s.exponent - final_exponent;
+        *cell = scaled(pull_cell(c, *cell, s.A, s.B, slopes + i * 2 * order * 32 + lane, 32), exponent);
+        shrink_edges<true>(c, s, harmful);
         if (lane == 0 && above) store_edge(c, above + (long long)column * (order + 2), s.B, s.exponent_of_B);
     }
 }

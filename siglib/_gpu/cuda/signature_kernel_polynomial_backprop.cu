@@ -81,22 +81,34 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
                                            band > 0 ? rows + (band - 1) * carry_size : nullptr, row, band * 32 + lane,
                                            tile, lane, value, nullptr, nullptr, nullptr, nullptr);
         };
-        for (int phase = 0; phase < n_phases; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-            const int band = round * n_warps + warp;
-            if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-            const int row = band * 32 + lane;
-            if (tile == 0) before_first(1);
-            sweep_on(band, tile, rows + band * carry_size);
-            if (tile == p.n_tiles - 1 && row == p.n1 - 1) {
-                results[0] = (double)value;
-                results[1] = state.exponent;
+        do {
+            for (int phase = 0; phase < n_phases; phase++) {
+                __syncthreads();
+                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
+                const int band = round * n_warps + warp;
+                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
+                const int row = band * 32 + lane;
+                if (tile == 0) before_first(1);
+                sweep_on(band, tile, rows + band * carry_size);
+                if (tile == p.n_tiles - 1 && row == p.n1 - 1) {
+                    value = known(value);
+                    const bool right =
+                        !state.trial.second || agree(value, state.exponent, (T)results[0], (int)results[1]);
+                    results[0] = (double)(right ? value : Range<T>::unknown());
+                    results[1] = state.exponent;
+                }
             }
-        }
+        } while (state.trial.again());
         __syncthreads();
-        const T seed = GRIDS ? (T)0 : seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+        T seed = 0;
+        if constexpr (GRIDS) {
+            // Which nodes two sweeps agree upon is not looked at.
+            if (__syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
+        } else {
+            seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+        }
         const int final_exponent = log_derivs ? (int)results[1] : 0;
+        const int limit = GRIDS ? -(1 << 29) : limit_of(seed, results);
         const T* seeds = GRIDS ? derivs + place * (n1 + 1) * (n2 + 1) : nullptr;
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (32 + POINTS) * d;
         double gp[3] = {0, 0, 0};
@@ -117,13 +129,14 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
             fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1,
                                        tile + 1, lane, room);
             Edges<T, N> again;
+            again.trial = state.trial;
             load_edges(constants, again, lane, saved + tile * state_size);
             pass_tile<T, N, true>(p, constants, again, room.window, band > 0 ? rows + (band - 1) * carry_size : nullptr,
                                   nullptr, row, tile, lane, (T)0, kept, used, nullptr, nullptr);
             if (tile == p.n_tiles - 1) before_first(0);
             pull_tile(p, constants, state, room.window, rows_up + turn % (n_warps + 1) * carry_size,
                       turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr, row, tile, lane, kept,
-                      used, final_exponent, seed, seeds);
+                      used, final_exponent, limit, seed, seeds);
             T* first = gradient1 ? gradient1 + pair * size1 : nullptr;
             if (first && SOURCE != FROM_CELLS) first += (long long)band * (32 + POINTS) * d;
             const Gradients<T> to = {first, second, gradient_numbers != nullptr, gp};

@@ -197,7 +197,7 @@ __device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1,
                 if (j >= p.n2 || first + row >= p.n1) continue;
                 const T v = room.weights[row * SLOPE_STRIDE + lane] * factor;
                 T* cell = to.first + (long long)(first + row) * p.n2 + j;
-                *cell = first_band ? v : *cell + v;
+                *cell = known(first_band ? v : *cell + v);
             }
         } else {
             if constexpr (SOURCE != FROM_INCREMENTS)
@@ -208,13 +208,20 @@ __device__ void pull(const Problem& p, const StaticKernel<T>& s, const T* path1,
     }
 }
 
-// The derivative by the kernel of a pair, or by that and the mirrored one, or by their logarithm.
+// The derivative by the kernel of a pair, or by that and the mirrored one, or by their logarithm; unknown if the kernel
+// is.
 template <typename T>
 __device__ __forceinline__ T seed_of(const T* derivs, int layout, long long a, long long b, long long batch2,
                                      long long log_derivs, T value) {
     T seed = derivs[layout == PAIRWISE ? a : a * batch2 + b];
     if (layout == SYMMETRIC && a != b) seed += derivs[b * batch2 + a];
-    return log_derivs ? seed / value : seed;
+    return log_derivs ? seed / value : known(value) == value ? seed : Range<T>::unknown();
+}
+
+// Derivatives of cells that count are above 2^limit: for the derivative `seed` by the kernel value * 2^exponent.
+template <typename T>
+__device__ __forceinline__ int limit_of(T seed, const double* results) {
+    return exponent_of(magnitude(seed * (T)results[0])) + (int)results[1] + Range<T>::ROUNDING;
 }
 
 // The sums of all threads' gp to three numbers, in a fixed order. All threads of the block come here.

@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(256, 1) sum_of_pairs(const T* gradient1, const
         for (long long pair = larger(start, first_pair); pair < smaller(stop, end); pair++)
             sum += part_of<T, POINTS, R, false>(p, gradient1 + (pair - first_pair) * size1, groups, point, c);
     }
-    out[index] = sum;
+    out[index] = known(sum);
 }
 
 // out (3): what it was, unless `starts`, and the sum of numbers (n, 3). One warp.

@@ -21,6 +21,7 @@ struct Lane {
     T D;         // difference of the last row in the last column
     int exponent;
     T from_above;  // 2^(exponent of the lane above - this one's)
+    Trial trial;
 };
 
 template <typename T, int R>
@@ -82,7 +83,7 @@ __device__ __forceinline__ void rescale(Lane<T, R>& s, const Carry<T>& carry, in
     }
     const T factor = power_of_two<T>(s.exponent - exponent);
 #pragma unroll
-    for (int r = 0; r <= R; r++) s.k[r] *= factor;
+    for (int r = 0; r <= R; r++) s.k[r] = scaled_down(s.k[r], factor, s.trial);
     s.D *= factor;
     s.exponent = exponent;
     s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, exponent, 1) - exponent);
@@ -119,10 +120,15 @@ __device__ __forceinline__ void store_result(const Problem& p, const Lane<T, R>&
     for (int r = 0; r < R; r++) {
         if (row + r != p.rows - 1) continue;
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
-        out[place] = s.k[r + 1];
+        T value = known(s.k[r + 1]);
+        if (s.trial.second) {
+            if (agree(value, s.exponent, out[place], (int)exponent[place])) continue;
+            value = Range<T>::unknown();
+        }
+        out[place] = value;
         exponent[place] = (T)s.exponent;
         if (layout == SYMMETRIC) {
-            out[b * batch2 + a] = s.k[r + 1];
+            out[b * batch2 + a] = value;
             exponent[b * batch2 + a] = (T)s.exponent;
         }
     }
@@ -148,8 +154,10 @@ __device__ __forceinline__ void store_nodes(const Problem& p, const Lane<T, R>& 
 #pragma unroll
     for (int r = 0; r < R; r++) {
         if (row + r >= p.rows) return;
-        const T v = scaled(s.k[r + 1], s.exponent);
-        grid.nodes[(long long)(row + r + 1) * (p.columns + 1) + column + 1] = v;
+        T v = scaled(known(s.k[r + 1]), s.exponent);
+        T* const node = grid.nodes + (long long)(row + r + 1) * (p.columns + 1) + column + 1;
+        if (s.trial.second) v = agree(v, 0, *node, 0) ? *node : Range<T>::unknown();
+        *node = v;
         if (grid.mirrored) grid.mirrored[(long long)(column + 1) * (p.rows + 1) + row + r + 1] = v;
     }
 }

@@ -75,6 +75,12 @@ def gradient_of_chunks(gpu: Any) -> None:
         _check_gradient(gpu, (2, 12, 4), WORDS)
 
 
+def gradient_of_all_channels(gpu: Any) -> None:
+    """Chunks of a path whose increments are read as they are."""
+    with mock.patch.object(word_chains, "CHUNK", 3):
+        _check_gradient(gpu, (2, 12, 2), [(0, 1, 1)])
+
+
 def gradient_in_rounds(gpu: Any) -> None:
     """More parts and long words than have sums of their own."""
     with mock.patch.object(coefficients_backprop, "_MOST_SUMS", 1):
@@ -106,6 +112,9 @@ MUTANTS = [
     Mutant("longer words first", JOIN, "for (int k = N - 1; k >= 0; k--) {\n            T total", "for (int k = 0; k < N; k++) {\n            T total", chunks, "exact"),
     Mutant("a sub-word left out", JOIN, "for (int k = j + 1; k < N; k++)", "for (int k = j + 2; k < N; k++)", gradient_of_chunks, "exact"),
     Mutant("cotangents a chunk too early", JOIN, "for (int k = 0; k < N; k++) row[entry + k * part.n_chains] = g[k];\n#pragma unroll\n        for (int j", "for (int k = 0; k < N; k++) if (c > 0) row[entry + k * part.n_chains - call.n_entries] = g[k];\n#pragma unroll\n        for (int j", gradient_of_chunks),
+    Mutant("no increment of zero", HEADER, "given, margin);", "given);", gradient_of_chunks),
+    Mutant("increments before the chunk", "increments.cuh", "k >= n_zeros && ", "", gradient_of_chunks),
+    Mutant("increments before the chunk", "increments.cuh", "i >= n_zeros * width && ", "", gradient_of_all_channels),
     Mutant("the divisor of a cotangent", BACK, "const T h = b * (T(1) / T(m - j + 1));", "const T h = b;", gradient, "exact"),
     Mutant("a cotangent not handed down", BACK, "if (j > 1) g[j - 2] += b;", "", gradient, "exact"),
     Mutant("increments put on, not off", BACK, "back[k] = -x[k];", "back[k] = x[k];", gradient, "exact"),

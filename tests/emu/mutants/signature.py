@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant("new instead of old coefficients", "signature_tree.cuh", "for (int n = SUFFIX; n >= 1; n--)", "for (int n = 1; n <= SUFFIX; n++)", signatures),
     Mutant("increments behind the chunk", "increments.cuh", "larger(rest, 0LL)", "(long long)n", chunks),
     Mutant("lead for lag", "increments.cuh", "if (lead == bool(row & 1))", "if (lead != bool(row & 1))", signatures),
-    Mutant("letters of the padding", "increments.cuh", "k < n_there && channel < paths.d ?", "k < n_there ?", signatures),
+    Mutant("letters of the padding", "increments.cuh", " && channel < paths.d\n", "\n", signatures),
     Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),
     Mutant("single lanes leave", "signature.cu", "if (b >= n_paths) return;", "if (b >= n_paths || lane == 31) return;", one_channel),
     Mutant("chunks in the wrong order", "tensor.cu", "first, first + n_words, word_at", "first + n_words, first, word_at", chunks),

@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 import reference
-from checking import assert_close
+from checking import assert_as_exact_everywhere, assert_close, smooth_path
 
 import siglib
 from siglib._gpu import signature_backprop as launcher
@@ -70,6 +70,17 @@ def chunks(gpu: Any) -> None:
         _check(gpu, (2, 17, 2), 3)
 
 
+def borders(gpu: Any) -> None:
+    """Of many chunks of a smooth path."""
+    path = smooth_path(2003, 6)
+    exact = path.astype(float)
+    sig = siglib.sig(exact, 3)
+    derivs = np.random.default_rng(0).standard_normal(sig.shape)
+    given = (gpu.array(array.astype(np.float32)) for array in (path, sig, derivs))
+    gradient = gpu.numpy(siglib.sig_backprop(*given, 3))
+    assert_as_exact_everywhere(gradient[0], siglib.sig_backprop(exact, sig, derivs, 3)[0])
+
+
 def unstaged(gpu: Any) -> None:
     with mock.patch.object(launcher, "shared_bytes", lambda: 0):
         _check(gpu, (3, 5, 7), 3)
@@ -105,7 +116,7 @@ MUTANTS = [
     Mutant("no barrier before the rows' places are read", KERNEL, "    __syncthreads();\n    for (int part", "    for (int part", few_letters),
     Mutant("rows beyond the batch", KERNEL, "m < n_group && first_row + place < n_all;", "m < n_group;", few_letters),
     Mutant("steps beyond the end", KERNEL, "smaller(MG, end - step - group)", "MG", many_steps),
-    Mutant("increments beyond the end", KERNEL, "step + k < lengths[place]", "step + k <= lengths[place]", many_steps),
+    Mutant("increments beyond the end", KERNEL, "increment < lengths[place]", "increment <= lengths[place]", many_steps),
     Mutant("a later part alone", KERNEL, "part < n_sums ? total : *result + total", "total", few_sums, "exact"),
     Mutant("threads beyond the last row of threads", CUT, "c < columns && sharing.place < sharing.place_step", "c < columns", many_rows),
     Mutant("a share of the sums left out", CUT, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
@@ -116,7 +127,12 @@ MUTANTS = [
     Mutant("another chunk's increments", POINTS, "chunk_number % n_chunks * chunk + k", "k", unstaged, "exact"),
     Mutant("a sum forgotten", POINTS, "i_sum < n_sums; ++i_sum", "i_sum < 1; ++i_sum", several_blocks, "exact"),
     Mutant("lead and lag exchanged", POINTS, "row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)", "row_gradient(2 * step, i) + row_gradient(2 * step + 1, n_channels + i)", transforms, "exact"),
-    Mutant("the last point", POINTS, "if (k + 1 < length) total -=", "if (k < length) total -=", transforms),
+    Mutant("the last point", POINTS, "if (k + 1 < length) behind =", "if (k < length) behind =", transforms),
+    Mutant("another increment of zero", POINTS, "row / chunk - 1, chunk + 1", "row / chunk - 1, chunk", borders, "exact"),
+    Mutant("chunks that know no other", POINTS, "behind -= gradient_of_zero(row / chunk, 0);", "", borders, "exact"),
+    Mutant("no increment of zero", KERNEL, "step + k - (int)margin", "step + k", chunks, "exact"),
+    Mutant("increments before the chunk", KERNEL, "increment >= 0 && ", "", chunks),
+    Mutant("increments before the chunk", POINTS, "k >= 0 && ", "", unstaged),
     Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
     Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
     Mutant("a chunk without neighbour", CHEN, "2 * i + 1 == n_in", "false", chunks),

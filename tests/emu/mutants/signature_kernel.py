@@ -6,6 +6,7 @@ import numpy as np
 import reference_kernels
 from cases import random_paths
 from checking import assert_close
+from test_signature_kernel_range import turning_pair
 
 import siglib
 
@@ -40,6 +41,14 @@ def large_values(gpu: Any) -> None:
     expected = siglib.sig_kernel(x, y, dyadic_order=0, log=True)
     found = siglib.sig_kernel(*(gpu.array(path.astype(np.float32)) for path in (x, y)), dyadic_order=0, log=True)
     assert_close(gpu.numpy(found), expected, 1e-5)
+
+
+def vanishing(gpu: Any) -> None:
+    """Values that vanish beside others, and count later: unknown, not wrong."""
+    x, y = turning_pair(np.dtype(np.float32), 60, 20, 8.0)
+    expected = siglib.sig_kernel(x, y, dyadic_order=0, log=True)
+    found = float(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0, log=True)))
+    assert np.isnan(found) or abs(found / expected - 1) < 1e-4
 
 
 def gradients(gpu: Any) -> None:
@@ -82,7 +91,7 @@ def polynomial(gpu: Any) -> None:
 CELLS, SWEEP, ADJOINT, PULL = (f"signature_kernel_{name}.cuh" for name in ("cells", "sweep", "adjoint", "pull"))
 FORWARD, LINEAR, BACKWARD = "signature_kernel.cu", "signature_kernel_linear.cu", "signature_kernel_backprop.cu"
 PRODUCTS, LINEAR_BACKWARD = "signature_kernel_linear.cuh", "signature_kernel_linear_backprop.cu"
-SUMS, CELL = "signature_kernel_sums.cu", "signature_kernel_polynomial.cuh"
+NUMBERS, SUMS, CELL = "signature_kernel_numbers.cuh", "signature_kernel_sums.cu", "signature_kernel_polynomial.cuh"
 
 MUTANTS = [
     Mutant("a warp too close behind", FORWARD, "phase - 2 * warp", "phase - warp", values),
@@ -99,6 +108,9 @@ MUTANTS = [
     Mutant("columns of a cell", PRODUCTS, ">> p.order2) & (WINDOW", ">> 0) & (WINDOW", cells),
     Mutant("no margin", SWEEP, "if (lane >= k) exponent", "if (false) exponent", large_values, "exact"),
     Mutant("carried exponents", SWEEP, "if (lane == 0) shift", "if (false) shift", large_values, "exact"),
+    Mutant("not swept again", NUMBERS, "second = __syncthreads_or(lost);", "", vanishing, "exact"),
+    Mutant("the same bound twice", NUMBERS, "!trial.second ? v * factor", "true ? v * factor", vanishing, "exact"),
+    Mutant("any result", NUMBERS, "return a == b || difference", "return true || difference", vanishing, "exact"),
     Mutant("a step too early", ADJOINT, "carry_out[step + 31] = E", "carry_out[step + 30] = E", gradients),
     Mutant("old product", ADJOINT, "E = (E + s.gL[r]) + s.hL[r];\n                s.gL[r] = g * s.L[r];",
            "s.gL[r] = g * s.L[r];\n                E = (E + s.gL[r]) + s.hL[r];", gradients),
