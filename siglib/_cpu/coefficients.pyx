@@ -350,7 +350,7 @@ include "coefficients_long.pxi"
 
 def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t[::1] direct_nodes,
              const int64_t[::1] direct_program, const int32_t[::1] piece_nodes, const int64_t[::1] piece_program,
-             const int64_t[::1] joins, real[:, ::1] out, tuple transform, int n_threads):
+             const int64_t[::1] joins, real[:, ::1] out, object transform, int n_threads):
     """path (batch, length, dimension); columns (m): nodes, -1 for the empty word; tries and joins as
     `siglib/_tables/word_trie.py` makes them; out (batch, m)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
@@ -394,7 +394,7 @@ def sig_coef(const real[:, :, :] path, const int32_t[::1] columns, const int32_t
 def sig_coef_backprop(const real[:, :, :] path, const real[:, ::1] coefs, const int32_t[::1] coef_columns,
                       const real[:, ::1] derivs, const int32_t[::1] deriv_columns, const int32_t[::1] direct_nodes,
                       const int64_t[::1] direct_program, const int32_t[::1] piece_nodes,
-                      const int64_t[::1] piece_program, const int64_t[::1] joins, real[:, :, ::1] out, tuple transform,
+                      const int64_t[::1] piece_program, const int64_t[::1] joins, real[:, :, ::1] out, object transform,
                       int n_threads):
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, of the nodes in
     coef_columns, or (batch, 0): they are computed; derivs (batch, m): derivatives, of the nodes in deriv_columns."""

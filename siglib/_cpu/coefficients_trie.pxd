@@ -1,7 +1,7 @@
 """Coefficients of one lane group at all prefixes of a set of words: increments through their trie, first to last.
 
-`siglib/_tables/word_trie.py` makes the tries and the programs that are followed here. Increments are multiplied from the
-right, S <- S (x) exp(x). With u the parent of the node v = u a, on level k and of height H, Horner's scheme is
+`siglib/_tables/word_trie.py` makes the tries and the programs that are followed here. Increments are multiplied from
+the right, S <- S (x) exp(x). With u the parent of the node v = u a, on level k and of height H, Horner's scheme is
 
     c_v^(r) = S[v] + x_a / (r + 1) c_u^(r+1)      r = 1..H,       c^(r) = 1 at the root
     S[v]   += x_a c_u^(1).

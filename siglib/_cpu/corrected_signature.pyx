@@ -216,7 +216,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
 
 
 cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py_ssize_t degree, Py_ssize_t m,
-                  bint scalar_term, tuple transform):
+                  bint scalar_term, object transform):
     cdef Job job
     cdef Py_ssize_t k
     job.transform = make_transform(path.shape[1], path.shape[2], transform)
@@ -237,7 +237,7 @@ cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py
 
 
 def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t degree, Py_ssize_t m,
-        bint scalar_term, tuple transform, int n_threads):
+        bint scalar_term, object transform, int n_threads):
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
@@ -266,7 +266,7 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
 
 cdef int backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                   const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs, real* borders,
-                  Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform,
+                  Py_ssize_t degree, Py_ssize_t m, bint scalar_term, object transform,
                   int n_threads) except -1:
     """`sig_backprop`, and the gradients of increments of zero at both ends to borders (batch, 2, dimension), or
     NULL."""
@@ -305,7 +305,7 @@ cdef int backprop(const real[:, :, :] path, const real[:, :, ::1] correction, co
 
 def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                  const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform, int n_threads):
+                 Py_ssize_t degree, Py_ssize_t m, bint scalar_term, object transform, int n_threads):
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
     backprop(path, correction, sig, sig_derivs, out, correction_derivs, <real*>NULL, degree, m, scalar_term, transform,
@@ -314,7 +314,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
 
 def sig_of_chunks_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                            const real[:, ::1] sig_derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
-                           real[:, :, ::1] borders, Py_ssize_t degree, Py_ssize_t m, bint scalar_term, tuple transform,
+                           real[:, :, ::1] borders, Py_ssize_t degree, Py_ssize_t m, bint scalar_term, object transform,
                            int n_threads):
     """`sig_backprop` of chunks of paths; borders (batch, 2, dimension): the gradients of increments of zero in front
     of each and behind it, with the errors that its other gradients have there."""

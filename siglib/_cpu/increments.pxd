@@ -34,7 +34,7 @@ cdef struct Transform:
     double time_grid             # what, added and taken off again, rounds time to multiples of one small number
 
 
-cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, tuple transform):
+cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, object transform):
     """For paths of `length` points and `dimension` channels, from the `Transform` of `siglib/_tables/transform.py`."""
     cdef Transform t
     cdef bint time_aug = transform[0], lead_lag = transform[1]

@@ -287,7 +287,8 @@ def log_sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] log_s
                              const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
                              const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
                              const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
-                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree, int n_threads):
+                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree,
+                             int n_threads):
     """Adjoint of `log_sig_combine`; all arrays are of one shape."""
     if degree == 0 or out1.shape[0] == 0:
         return

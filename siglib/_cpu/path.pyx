@@ -114,7 +114,7 @@ cdef inline void transform_rows_backprop(const real* derivs, Py_ssize_t row, Py_
             lead += 2 * row
 
 
-def transform_path(const real[:, :, :] path, real[:, :, ::1] out, tuple transform, int n_threads):
+def transform_path(const real[:, :, :] path, real[:, :, ::1] out, object transform, int n_threads):
     """Lead-lag, time, both or neither.
 
     path (batch, length, d); out (batch, length or 2 length - 1, d or 2 d, + 1 with time)."""

@@ -271,7 +271,8 @@ cdef inline real total_increment(const real[:, :, :] path, Py_ssize_t b) noexcep
     return total
 
 
-def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, tuple transform, int n_threads):
+def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scalar_term, object transform,
+        int n_threads):
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef double end_time = transform[2]
@@ -509,7 +510,7 @@ cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* de
 
 
 def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
-                 Py_ssize_t degree, bint scalar_term, tuple transform, int n_threads):
+                 Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef Plan plan

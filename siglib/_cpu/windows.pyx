@@ -174,7 +174,8 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
             for thread in range(n_threads):
                 fill_inverse(<real*>(memory + thread * of.n_bytes), degree, plan.width)
             if plan.in_pieces:
-                find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends, n_threads)
+                find_ends(&path[0, 0, 0], strides, &plan, False, memory, &of, piece_rows(&plan, ends, 1), ends,
+                          n_threads)
             loop = share(plan.n_groups, group_cost(&plan), n_threads)
             with parallel(num_threads=n_threads):
                 mine = memory + threadid() * of.n_bytes
@@ -243,7 +244,8 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
                 memset(<real*>(memory + thread * of.n_bytes) + of.n_numbers, 0, plan.n_words * sizeof(real))
             if plan.in_pieces:
                 g_begins = piece_rows(&plan, ends, 2)
-                find_ends(&path[0, 0, 0], strides, &plan, True, memory, &of, piece_rows(&plan, ends, 1), ends, n_threads)
+                find_ends(&path[0, 0, 0], strides, &plan, True, memory, &of, piece_rows(&plan, ends, 1), ends,
+                          n_threads)
                 find_begin_cotangents(&path[0, 0, 0], strides, &plan, memory, &of, &derivs[0, scalar_term],
                                       derivs.shape[1], piece_rows(&plan, ends, 1), ends, g_begins, n_threads)
             for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):

@@ -27,6 +27,9 @@ class WindowOperation(Operation):
         """First and last points of all windows, (n_windows,) or (*batch, n_windows); an empty one has one point."""
         raise NotImplementedError
 
+    def check(self, o: Any, length: int) -> None:
+        """ValueError for windows that are not in the path; `windows` raises it, too."""
+
     def sizes(self, o: Any, path: Any) -> tuple[Any, ...]:
         batch, length, dimension = path_shape("path", path)
         n = self.count(o, batch, length)
@@ -35,6 +38,7 @@ class WindowOperation(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         if 0 in sizes[0][:-1]:
             # No tables either: the paths that are not there may be long.
+            self.check(o, path.shape[-2])
             return
         transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths = transformed(on, path, transform, n_threads)

@@ -31,6 +31,10 @@ class _SigWindows(WindowOperation):
     def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:
         return n_windows(o, batch, length)
 
+    def check(self, o: Any, length: int) -> None:
+        if o.starts is not None:
+            windows_of(o, length)
+
     def windows(self, o: Any, length: int) -> Any:
         return windows_of(o, length)
 
