@@ -22,6 +22,9 @@ _MODULES = (
     "exponential",
     "log_join",
     "signature_kernel",
+    "sparse",
+    "branched_product",
+    "branched_flow",
 )
 _C_NAMES = {"float64": "double", "float32": "float"}
 

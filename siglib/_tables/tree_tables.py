@@ -14,7 +14,7 @@ from .._lyndon import Ints, SparseMatrix, _starts
 from .coproducts import Cuts, build_cuts
 from .forests import basis_counts, lyndon_counts
 from .lyndon_forests import build_brackets, build_coordinates, times
-from .tree_flow import build_flow
+from .tree_flow import build_flow, chain_elements
 from .tree_words import build_tree_words
 
 Table = tuple[Any, ...]
@@ -26,6 +26,23 @@ def word_matrix(dimension: int, degree: int, planar: bool, dtype: str, transpose
     if not _any(dimension, degree):
         return _empty(dtype)
     return _form(_tree_words(dimension, degree, planar), tensor_length(dimension, degree), dtype, transposed)
+
+
+@TABLES.keep
+def chain_matrix(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
+    """From branched signatures without correction to signatures: a word is the chain of its letters, the last one at
+    the root."""
+    if not _any(dimension, degree):
+        return _empty(dtype)
+    chains = chain_elements(dimension, degree, degree, planar) - 1
+    starts = [tensor_length(dimension, n) for n in range(degree + 1)]
+    # Chains come by their labels from the root on: the words are read backwards.
+    backwards = [
+        np.arange(dimension**n).reshape([dimension] * n).transpose().ravel() + starts[n - 1]
+        for n in range(1, degree + 1)
+    ]
+    columns = chains[np.concatenate(backwards)]
+    return _frozen(np.arange(len(columns) + 1), columns.astype(np.int32), np.ones(len(columns), dtype))
 
 
 @TABLES.keep

@@ -1,0 +1,364 @@
+"""Branched signatures of paths whose segments have terms at chains, and the gradients with respect to both.
+
+Design. Lanes hold 8 float64 or 16 float32 paths side by side, each with its whole branched signature X. Segments are
+taken last to first, and each multiplies X by exp(l) from the left, l being its increment and its correction:
+
+    V^(k) = X + 1/k l * V^(k+1),   k = degree, .., 1,
+
+with V^(degree+1) = 1 at nothing; V^(1) is the new X. Of the product l * V only cuts that prune one chain are left, so that
+it is linear in the coefficients of trees: `_tables/tree_flow.py` lists its terms. V^(k) is needed for up to degree - k + 1
+nodes. Coefficients are taken downwards, so that V^(k) takes the place of V^(k+1) and V^(1) that of X.
+
+The gradient takes the segments off again, first to last, with exp(-l), and needs no more memory than one signature, its
+cotangent and the partial results of one segment, whatever the length of the path.
+"""
+
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
+from .increments cimport MOST_LANES, load_rows_backprop
+from .lane_moves cimport load_columns, store_columns
+from .lane_rows cimport set_rows
+from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
+
+
+cdef struct Job:
+    # What all lane groups of one call share; the tables are `_tables/tree_flow.py`.
+    Paths paths
+    Py_ssize_t degree
+    Py_ssize_t n                # coefficients
+    Py_ssize_t n_terms          # numbers of one row of the correction
+    Py_ssize_t row_step         # numbers from one segment's row to the next; 0 if all have the same
+    Py_ssize_t n_weights
+    Py_ssize_t n_kept           # numbers in V^(2), .., V^(degree)
+    Py_ssize_t cost             # terms of one step
+    const int64_t* starts
+    const int32_t* sources
+    const int32_t* weights
+    const int64_t* ends
+    const int32_t* weight_terms
+    const void* weight_ways
+
+
+cdef inline vec scaled(vec x, const void* values, Py_ssize_t i) noexcept nogil:
+    """x values[i], the values being single numbers."""
+    if vec is vd:
+        return x * (<const double*>values)[i]
+    else:
+        return x * (<const float*>values)[i]
+
+
+cdef inline void load_weights(const vec* terms, vec* w, const Job* job) noexcept nogil:
+    """The weights of a step, from increment and correction."""
+    cdef Py_ssize_t j
+    for j in range(job.n_weights):
+        w[j] = scaled(terms[job.weight_terms[j]], job.weight_ways, j)
+
+
+cdef void horner(const vec* x, const vec* v, const vec* w, vec factor, vec* out, Py_ssize_t n,
+                 const Job* job) noexcept nogil:
+    """out[1..n] = the first n coefficients of X + factor l * V; out may be x or v, which are 1 at nothing."""
+    cdef Py_ssize_t i, k
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* sources = job.sources
+    cdef const int32_t* weights = job.weights
+    cdef vec total, other
+    for i in range(n - 1, -1, -1):
+        # Two sums, so that one does not wait for the other; some coefficients have no term.
+        total = other = factor - factor
+        for k in range(starts[i], starts[i + 1] - 1, 2):
+            total = total + w[weights[k]] * v[sources[k]]
+            other = other + w[weights[k + 1]] * v[sources[k + 1]]
+        if (starts[i + 1] - starts[i]) % 2:
+            k = starts[i + 1] - 1
+            total = total + w[weights[k]] * v[sources[k]]
+        out[i + 1] = x[i + 1] + factor * (total + other)
+
+
+cdef void horner_backprop(const vec* g, const vec* v, const vec* w, vec factor, vec* g_v, vec* g_w, Py_ssize_t n,
+                          const Job* job) noexcept nogil:
+    """Adjoint of `horner` for V and weights: their cotangents are added to."""
+    cdef Py_ssize_t i, k, a, b
+    cdef const int64_t* starts = job.starts
+    cdef const int32_t* sources = job.sources
+    cdef const int32_t* weights = job.weights
+    cdef vec part
+    for i in range(n):
+        part = g[i + 1] * factor
+        for k in range(starts[i], starts[i + 1]):
+            a, b = sources[k], weights[k]
+            g_v[a] = g_v[a] + part * w[b]
+            g_w[b] = g_w[b] + part * v[a]
+
+
+cdef void step(vec* x, vec* v, const vec* w, const vec* inverse, const Job* job) noexcept nogil:
+    """X <- exp(l) * X; v is scratch memory."""
+    cdef Py_ssize_t k, degree = job.degree
+    v[0] = x[0]
+    for k in range(degree, 1, -1):
+        horner(x, v, w, inverse[k], v, job.ends[degree - k + 1], job)
+    horner(x, v, w, inverse[1], x, job.n, job)
+
+
+cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, const vec* inverse,
+                        const Job* job) noexcept nogil:
+    """Adjoint of `step` at the X before it: g becomes the cotangent of that, and g_w is set.
+
+    Scratch: v for V^(degree), .., V^(2), b for two cotangents of V.
+    """
+    cdef Py_ssize_t k, u, n, degree = job.degree
+    cdef vec* above
+    cdef vec* below = b + job.n + 1
+    cdef vec* swap
+    cdef const vec* seeds = g
+    # V^(k) has the coefficients of up to degree - k + 1 nodes behind the one of nothing; V^(degree+1) has that alone.
+    above = x
+    for k in range(degree, 1, -1):
+        v[0] = x[0]
+        horner(x, above, w, inverse[k], v, job.ends[degree - k + 1], job)
+        above = v
+        v = v + job.ends[degree - k + 1] + 1
+    memset(<void*>g_w, 0, job.n_weights * sizeof(vec))
+    for k in range(1, degree + 1):
+        # `above` is V^(k+1).
+        n = job.ends[degree - k] if k < degree else 0
+        memset(<void*>b, 0, (n + 1) * sizeof(vec))
+        horner_backprop(seeds, above, w, inverse[k], b, g_w, job.ends[degree - k + 1], job)
+        for u in range(1, n + 1):
+            g[u] = g[u] + b[u]
+        seeds = b
+        swap, b, below = b, below, b
+        if k + 1 < degree:
+            above = above - (job.ends[degree - k - 1] + 1)
+        else:
+            above = x
+
+
+cdef void walk(vec* x, vec* v, vec* w, vec* terms, const vec* dx, const void* const* correction, const vec* inverse,
+               const Job* job) noexcept nogil:
+    """All segments of one path per lane, last to first, through X."""
+    cdef Py_ssize_t row, u, spent = 0, d = job.paths.transform.d, n_rows = job.paths.transform.n_rows
+    for row in range(n_rows - 1, -1, -1):
+        if due(&spent, job.cost):
+            return
+        if row == n_rows - 1 or job.row_step:
+            load_columns(correction, row * job.row_step, job.n_terms, terms + d)
+        for u in range(d):
+            terms[u] = dx[row * d + u]
+        load_weights(terms, w, job)
+        step(x, v, w, inverse, job)
+
+
+cdef void walk_back(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms, vec* g_terms, const vec* dx, vec* gx,
+                    const void* const* correction, void* const* correction_derivs, int n_live, const vec* inverse,
+                    const Job* job) noexcept nogil:
+    """Adjoint of `walk`: from X and its cotangent, those of all increments and, if asked for, of the correction."""
+    cdef Py_ssize_t row, u, j, spent = 0, d = job.paths.transform.d, n_rows = job.paths.transform.n_rows
+    cdef Py_ssize_t n_terms = job.n_terms
+    memset(<void*>g_terms, 0, (d + n_terms) * sizeof(vec))
+    for row in range(n_rows):
+        if due(&spent, 6 * job.cost):
+            return
+        if row == 0 or job.row_step:
+            load_columns(correction, row * job.row_step, n_terms, terms + d)
+        for u in range(d):
+            terms[u] = dx[row * d + u]
+        load_weights(terms, w, job)
+        for j in range(job.n_weights):
+            g_w[j] = -w[j]
+        step(x, v, g_w, inverse, job)
+        step_backprop(x, g, v, b, g_w, w, inverse, job)
+        for j in range(job.n_weights):
+            u = job.weight_terms[j]
+            g_terms[u] = g_terms[u] + scaled(g_w[j], job.weight_ways, j)
+        for u in range(d):
+            gx[row * d + u] = g_terms[u]
+        memset(<void*>g_terms, 0, d * sizeof(vec))
+        if job.row_step:
+            if correction_derivs != NULL:
+                store_columns(g_terms + d, correction_derivs, row * n_terms, n_terms, n_live)
+            memset(<void*>(g_terms + d), 0, n_terms * sizeof(vec))
+    if not job.row_step and correction_derivs != NULL:
+        store_columns(g_terms + d, correction_derivs, 0, n_terms, n_live)
+
+
+cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t group,
+                    real* scratch, const Job* job) noexcept nogil:
+    """Scratch memory: 1 / k, increments, l, weights, X, V."""
+    cdef Py_ssize_t lane, skip = out.shape[1] - job.n, width = n_lanes(scratch), d = job.paths.transform.d
+    cdef int n_live
+    cdef real* dx = scratch + (job.degree + 1) * width
+    cdef real* terms = dx + job.paths.transform.n_rows * d * width
+    cdef real* w = terms + (d + job.n_terms) * width
+    cdef real* x = w + job.n_weights * width
+    cdef real* v = x + (job.n + 1) * width
+    cdef void* corrections[MOST_LANES]
+    cdef void* outs[MOST_LANES]
+    set_rows(&correction[0, 0, 0], correction.shape[1] * correction.shape[2], group, correction.shape[0], corrections)
+    n_live = set_rows(<const real*>&out[0, skip], out.shape[1], group, job.paths.batch, outs)
+    fill_inverses(scratch, job.degree)
+    fill_increments(path, group, dx, &job.paths)
+    memset(x, 0, (job.n + 1) * width * sizeof(real))
+    for lane in range(width):
+        x[lane] = 1
+    if real is double:
+        walk(<vd*>x, <vd*>v, <vd*>w, <vd*>terms, <const vd*>dx, <const void* const*>corrections, <const vd*>scratch,
+             job)
+        store_columns(<const vd*>x + 1, <void* const*>outs, 0, job.n, n_live)
+    else:
+        walk(<vf*>x, <vf*>v, <vf*>w, <vf*>terms, <const vf*>dx, <const void* const*>corrections, <const vf*>scratch,
+             job)
+        store_columns(<const vf*>x + 1, <void* const*>outs, 0, job.n, n_live)
+
+
+cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction, const real[:, ::1] bsig,
+                             const real[:, ::1] derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
+                             Py_ssize_t group, real* scratch, real* last, const Job* job) noexcept nogil:
+    """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, l, its cotangent, weights, their
+    cotangents, X, its cotangent, two of V, V^(degree), .., V^(2)."""
+    cdef Py_ssize_t lane, row, i, skip = bsig.shape[1] - job.n, width = n_lanes(scratch), d = job.paths.transform.d
+    cdef Py_ssize_t n_rows = job.paths.transform.n_rows, dimension = job.paths.transform.dimension
+    cdef bint wanted = correction_derivs.shape[0] > 0
+    cdef int n_live
+    cdef real* dx = scratch + (job.degree + 1) * width
+    cdef real* gx = dx + n_rows * d * width
+    cdef real* terms = gx + n_rows * d * width
+    cdef real* g_terms = terms + (d + job.n_terms) * width
+    cdef real* w = g_terms + (d + job.n_terms) * width
+    cdef real* g_w = w + job.n_weights * width
+    cdef real* x = g_w + job.n_weights * width
+    cdef real* g = x + (job.n + 1) * width
+    cdef real* b = g + (job.n + 1) * width
+    cdef real* v = b + 2 * (job.n + 1) * width
+    cdef void* corrections[MOST_LANES]
+    cdef void* found[MOST_LANES]
+    cdef void* bsigs[MOST_LANES]
+    cdef void* bsig_derivs[MOST_LANES]
+    set_rows(&correction[0, 0, 0], correction.shape[1] * correction.shape[2], group, correction.shape[0], corrections)
+    if wanted:
+        set_rows(<const real*>&correction_derivs[0, 0, 0], correction.shape[1] * correction.shape[2], group,
+                 job.paths.batch, found)
+    n_live = set_rows(&bsig[0, skip], bsig.shape[1], group, job.paths.batch, bsigs)
+    set_rows(&derivs[0, skip], derivs.shape[1], group, job.paths.batch, bsig_derivs)
+    fill_inverses(scratch, job.degree)
+    fill_increments(path, group, dx, &job.paths)
+    for lane in range(width):
+        x[lane] = 1
+    if real is double:
+        load_columns(<const void* const*>bsigs, 0, job.n, <vd*>x + 1)
+        load_columns(<const void* const*>bsig_derivs, 0, job.n, <vd*>g + 1)
+        walk_back(<vd*>x, <vd*>g, <vd*>v, <vd*>b, <vd*>w, <vd*>g_w, <vd*>terms, <vd*>g_terms, <const vd*>dx, <vd*>gx,
+                  <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
+                  <const vd*>scratch, job)
+    else:
+        load_columns(<const void* const*>bsigs, 0, job.n, <vf*>x + 1)
+        load_columns(<const void* const*>bsig_derivs, 0, job.n, <vf*>g + 1)
+        walk_back(<vf*>x, <vf*>g, <vf*>v, <vf*>b, <vf*>w, <vf*>g_w, <vf*>terms, <vf*>g_terms, <const vf*>dx, <vf*>gx,
+                  <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
+                  <const vf*>scratch, job)
+    for lane in range(n_live):
+        row = group * width + lane
+        load_rows_backprop(gx + lane, &job.paths.transform, n_rows, <int>width, &out[row, 0, 0], last)
+        for i in range(dimension):
+            out[row, n_rows, i] = last[i]
+
+
+cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[::1] starts,
+                  const int32_t[::1] sources, const int32_t[::1] weights, const int64_t[::1] ends,
+                  const int32_t[::1] weight_terms, const real[::1] weight_ways, bint time_aug,
+                  double end_time) noexcept nogil:
+    cdef Job job
+    cdef Py_ssize_t k
+    job.paths = make_paths(path, time_aug, end_time)
+    job.degree = ends.shape[0] - 1
+    job.n = starts.shape[0] - 1
+    job.n_terms = correction.shape[2]
+    job.row_step = job.n_terms if correction.shape[1] > 1 else 0
+    job.n_weights = weight_terms.shape[0]
+    job.n_kept = job.cost = 0
+    for k in range(1, job.degree + 1):
+        job.n_kept += ends[k] + 1
+        job.cost += starts[ends[k]]
+    job.starts, job.sources, job.weights, job.ends = &starts[0], &sources[0], &weights[0], &ends[0]
+    job.weight_terms, job.weight_ways = &weight_terms[0], &weight_ways[0]
+    return job
+
+
+def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[::1] starts,
+                 const int32_t[::1] sources, const int32_t[::1] weights, const int64_t[::1] ends,
+                 const int32_t[::1] weight_terms, const real[::1] weight_ways, real[:, ::1] out, bint time_aug,
+                 double end_time, int n_threads):
+    """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
+    out (batch, coefficients, or one more for the scalar term). At least one segment and degree 1. The tables are those
+    of m and d."""
+    cdef Job job = make_job(path, correction, starts, sources, weights, ends, weight_terms, weight_ways, time_aug,
+                            end_time)
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (out.shape[0] + width - 1) // width
+    cdef Py_ssize_t d = job.paths.transform.d
+    cdef size_t per_thread = (job.degree + 1 + (job.paths.transform.n_rows + 1) * d + job.n_terms + job.n_weights
+                              + 2 * (job.n + 1))
+    cdef void* raw = NULL
+    cdef char* memory
+    cdef Watch watch
+    cdef Watch* loop
+    if out.shape[1] > job.n:
+        out[:, 0] = 1
+    if n_groups == 0:
+        return
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
+    per_thread *= width * sizeof(real)
+    memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
+    begin_watch(&watch)
+    loop = share(n_groups, <double>job.paths.transform.n_rows * job.cost, n_threads)
+    with nogil, parallel(num_threads=n_threads):
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group(&path[0, 0, 0], correction, out, group, <real*>(memory + threadid() * per_thread), &job)
+    free(raw)
+    end_watch(&watch)
+
+
+def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] bsig,
+                          const real[:, ::1] bsig_derivs, const int64_t[::1] starts, const int32_t[::1] sources,
+                          const int32_t[::1] weights, const int64_t[::1] ends, const int32_t[::1] weight_terms,
+                          const real[::1] weight_ways, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
+                          bint time_aug, double end_time, int n_threads):
+    """Adjoint of `branched_sig`. bsig, bsig_derivs as its result; out like path; correction_derivs (batch, as
+    correction), or empty if not wanted."""
+    cdef Job job = make_job(path, correction, starts, sources, weights, ends, weight_terms, weight_ways, time_aug,
+                            end_time)
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (bsig.shape[0] + width - 1) // width
+    cdef Py_ssize_t d = job.paths.transform.d
+    cdef size_t numbers = (job.degree + 1 + 2 * (job.paths.transform.n_rows + 1) * d + 2 * job.n_terms
+                           + 2 * job.n_weights + 4 * (job.n + 1) + job.n_kept)
+    cdef size_t per_thread
+    cdef void* raw = NULL
+    cdef char* memory
+    cdef real* mine
+    cdef Watch watch
+    cdef Watch* loop
+    if n_groups == 0:
+        return
+    n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
+    per_thread = numbers * width * sizeof(real)
+    # Behind the vectors: the gradient of one last point.
+    per_thread += (job.paths.transform.dimension * sizeof(real) + 63) // 64 * 64
+    memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
+    if memory == NULL:
+        raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
+    begin_watch(&watch)
+    loop = share(n_groups, 6 * <double>job.paths.transform.n_rows * job.cost, n_threads)
+    with nogil, parallel(num_threads=n_threads):
+        mine = <real*>(memory + threadid() * per_thread)
+        group = end = 0
+        while next_unit(loop, &group, &end):
+            run_group_backprop(&path[0, 0, 0], correction, bsig, bsig_derivs, out, correction_derivs, group, mine,
+                               mine + numbers * width, &job)
+    free(raw)
+    end_watch(&watch)
