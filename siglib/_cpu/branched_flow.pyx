@@ -5,9 +5,9 @@ taken last to first, and each multiplies X by exp(l) from the left, l being its 
 
     V^(k) = X + 1/k l * V^(k+1),   k = degree, .., 1,
 
-with V^(degree+1) = 1 at nothing; V^(1) is the new X. Of the product l * V only cuts that prune one chain are left, so that
-it is linear in the coefficients of trees: `_tables/tree_flow.py` lists its terms. V^(k) is needed for up to degree - k + 1
-nodes. Coefficients are taken downwards, so that V^(k) takes the place of V^(k+1) and V^(1) that of X.
+with V^(degree+1) = 1 at nothing; V^(1) is the new X. Of the product l * V only cuts that prune one chain are left, so
+that it is linear in the coefficients of trees: `_tables/tree_flow.py` lists its terms. V^(k) is needed for up to degree
+- k + 1 nodes. Coefficients are taken downwards, so that V^(k) takes the place of V^(k+1) and V^(1) that of X.
 
 The gradient takes the segments off again, first to last, with exp(-l), and needs no more memory than one signature, its
 cotangent and the partial results of one segment, whatever the length of the path.
@@ -131,7 +131,9 @@ cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, 
         for u in range(1, n + 1):
             g[u] = g[u] + b[u]
         seeds = b
-        swap, b, below = b, below, b
+        swap = b
+        b = below
+        below = swap
         if k + 1 < degree:
             above = above - (job.ends[degree - k - 1] + 1)
         else:

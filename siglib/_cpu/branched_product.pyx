@@ -1,17 +1,17 @@
 """Products of branched signatures, power series in them, which are logarithms and exponentials, and the gradients.
 
-Design. Lanes hold 8 float64 or 16 float32 items side by side; one `nogil` function takes a lane group from rows to rows.
-The tables are `_tables/coproducts.py`: a coefficient of the product is a sum over the cuts of its tree,
+Design. Lanes hold 8 float64 or 16 float32 items side by side; one `nogil` function takes a lane group from rows to
+rows. The tables are `_tables/coproducts.py`: a coefficient of the product is a sum over the cuts of its tree,
 
     (X * Y)_i = sum_k ways[k] X[pruned[k]] Y[trunks[k]],   starts[i] <= k < starts[i + 1],
 
-where element 0 is nothing, 1 + i the i-th coefficient, and then come forests of several trees, on which X is a product of
-earlier elements. A power series without constant term is Horner's scheme with the same sums,
+where element 0 is nothing, 1 + i the i-th coefficient, and then come forests of several trees, on which X is a product
+of earlier elements. A power series without constant term is Horner's scheme with the same sums,
 
     c_1 X + c_2 X * X + .. = X * (c_1 + X * (c_2 + .. X * c_N)),
 
-where X is 0 at nothing, and every step has one node less to reach. Rows are taken downwards: trunks are smaller than what
-they are cut from, so each step takes the place of the one before.
+where X is 0 at nothing, and every step has one node less to reach. Rows are taken downwards: trunks are smaller than
+what they are cut from, so each step takes the place of the one before.
 """
 
 from cython.parallel cimport parallel, threadid
@@ -192,7 +192,9 @@ cdef void series_group_backprop(const void* const* vectors, const void* const* d
         n = job.ends[degree - k + 1]
         memset(<void*>g_v, 0, (n + 1) * sizeof(vec))
         multiply_backprop(g, x, v, g_x, g_v, n, False, job)
-        swap, g, g_v = g, g_v, g
+        swap = g
+        g = g_v
+        g_v = swap
         if k < degree:
             v = v - (job.ends[degree - k - 1] + 1)
     expand_backprop(x, g_x, job)

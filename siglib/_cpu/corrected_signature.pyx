@@ -165,7 +165,8 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                   <const vf*>scratch, job)
     for lane in range(n_live):
         row = group * width + lane
-        load_rows_backprop(gx + lane, &job.paths.transform, job.paths.transform.n_rows, <int>width, &out[row, 0, 0], last)
+        load_rows_backprop(gx + lane, &job.paths.transform, job.paths.transform.n_rows, <int>width, &out[row, 0, 0],
+                           last)
         for i in range(dimension):
             out[row, length - 1, i] = last[i]
 
@@ -193,7 +194,8 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.paths.batch + width - 1) // width
-    cdef size_t per_thread = job.degree + 1 + job.paths.transform.n_rows * job.paths.transform.d + job.n_terms + 2 * job.n_words
+    cdef Py_ssize_t rows = job.paths.transform.n_rows * job.paths.transform.d
+    cdef size_t per_thread = job.degree + 1 + rows + job.n_terms + 2 * job.n_words
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
