@@ -4,7 +4,7 @@ Design. Lanes hold 8 float64 or 16 float32 paths side by side, each with its who
 from the right, first to last (`corrected_step.pxd`). The gradient takes them off again, last to first, and needs no
 more memory than one signature, its cotangent and the partial results of one step, whatever the length of the path.
 
-    fill       path -> increments in lanes (path_groups.pxd)
+    fill       path -> increments in lanes (increments.pxd)
     walk       the correction to lanes, a segment at a time (lanes that share it read the same row of memory), and
     step       signature_after = signature_before (x) exp(increment + correction)
 
@@ -17,29 +17,39 @@ from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .corrected_step cimport step, step_backprop
-from .increments cimport MOST_LANES, load_rows_backprop, set_time_words_of_lanes, sets_time_words
+from .increments cimport (
+    MOST_LANES,
+    Transform,
+    load_rows,
+    load_rows_backprop,
+    load_time,
+    make_transform,
+    set_time_words_of_lanes,
+    sets_time_words,
+)
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
-from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
 from .tensor_log cimport level_start
 
 cdef struct Job:
     # What all lane groups of one call share. Strides count numbers.
-    Paths paths
+    Transform transform
     Py_ssize_t degree
     Py_ssize_t m                # highest level of the correction
     Py_ssize_t n_terms          # numbers of one row of it, levels 2..m
     Py_ssize_t row_step         # numbers from one segment's row to the next; 0 if all have the same
     Py_ssize_t n_words
     Py_ssize_t n_partial        # numbers of V^(2), V^(3), ..
+    Py_ssize_t batch
+    Py_ssize_t path_stride, point_stride, channel_stride
     bint scalar_term
 
 
 cdef void walk(vec* s, vec* v, const vec* dx, vec* c, const void* const* terms, const vec* inverse,
                const Job* job) noexcept nogil:
     """All segments of one path per lane, through S."""
-    cdef Py_ssize_t row, spent = 0, d = job.paths.transform.d, degree = job.degree, m = job.m
-    for row in range(job.paths.transform.n_rows):
+    cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m
+    for row in range(job.transform.n_rows):
         if due(&spent, m * job.n_words):
             return
         if row == 0 or job.row_step:
@@ -61,13 +71,13 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
                     const void* const* terms, void* const* term_derivs, int n_live, const vec* inverse,
                     const Job* job) noexcept nogil:
     """Adjoint of `walk`: from S and its cotangent, those of all increments and, if asked for, of the correction."""
-    cdef Py_ssize_t row, spent = 0, d = job.paths.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
-    memset(<void*>gx, 0, job.paths.transform.n_rows * d * sizeof(vec))
+    cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
+    memset(<void*>gx, 0, job.transform.n_rows * d * sizeof(vec))
     memset(<void*>gc, 0, n_terms * sizeof(vec))
-    for row in range(job.paths.transform.n_rows - 1, -1, -1):
+    for row in range(job.transform.n_rows - 1, -1, -1):
         if due(&spent, 4 * m * job.n_words):
             return
-        if row == job.paths.transform.n_rows - 1 or job.row_step:
+        if row == job.transform.n_rows - 1 or job.row_step:
             load_columns(terms, row * job.row_step, n_terms, c)
         if d == 2 and m == 2:
             step_backprop(s, g, v, b, minus, dx + row * d, c, gx + row * d, gc, inverse, 2, degree, 2, 4)
@@ -87,33 +97,49 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
         store_columns(gc, term_derivs, 0, n_terms, n_live)
 
 
+cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, const Job* job) noexcept nogil:
+    """1 / k for k = 1..degree, and the increments of a lane group; lanes behind the last path repeat it."""
+    cdef Py_ssize_t k, lane, d = job.transform.d, width = n_lanes(dx)
+    cdef double start[MOST_LANES]
+    cdef double stop[MOST_LANES]
+    for k in range(1, job.degree + 1):
+        for lane in range(width):
+            inverse[k * width + lane] = <real>1 / <real>k
+    for lane in range(width):
+        load_rows(path + min(group * width + lane, job.batch - 1) * job.path_stride, job.point_stride,
+                  job.channel_stride, &job.transform, 0, job.transform.n_rows, dx + lane, d * width, <int>width)
+        start[lane] = 0
+        stop[lane] = job.transform.n_rows
+    if job.transform.time_aug:
+        load_time(&job.transform, start, stop, job.transform.n_rows, dx + (d - 1) * width, d * width)
+
+
 cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t group,
                     real* scratch, const Job* job) noexcept nogil:
     """Scratch memory: 1 / k, increments, correction, S, V."""
-    cdef Py_ssize_t lane, row, width = n_lanes(scratch), d = job.paths.transform.d
-    cdef int n_live = <int>min(width, job.paths.batch - group * width)
+    cdef Py_ssize_t lane, row, width = n_lanes(scratch), d = job.transform.d
+    cdef int n_live = <int>min(width, job.batch - group * width)
     cdef real* dx = scratch + (job.degree + 1) * width
-    cdef real* c = dx + job.paths.transform.n_rows * d * width
+    cdef real* c = dx + job.transform.n_rows * d * width
     cdef real* s = c + job.n_terms * width
     cdef real* v = s + job.n_words * width
     cdef void* terms[MOST_LANES]
     cdef void* outs[MOST_LANES]
     cdef double durations[MOST_LANES]
     for lane in range(width):
-        row = min(group * width + lane, job.paths.batch - 1)
+        row = min(group * width + lane, job.batch - 1)
         terms[lane] = <void*>&correction[row if correction.shape[0] > 1 else 0, 0, 0]
         outs[lane] = &out[row, 0] + job.scalar_term
-    fill_inverses(scratch, job.degree)
-    fill_increments(path, group, dx, &job.paths)
+    fill(path, group, scratch, dx, job)
     memset(s, 0, job.n_words * width * sizeof(real))
     if real is double:
         walk(<vd*>s, <vd*>v, <const vd*>dx, <vd*>c, <const void* const*>terms, <const vd*>scratch, job)
         store_columns(<const vd*>s, <void* const*>outs, 0, job.n_words, n_live)
     else:
         walk(<vf*>s, <vf*>v, <const vf*>dx, <vf*>c, <const void* const*>terms, <const vf*>scratch, job)
-        if sets_time_words(&job.paths.transform, s):
+        if sets_time_words(&job.transform, s):
             for lane in range(width):
-                durations[lane] = job.paths.transform.time_step * job.paths.transform.n_rows
+                durations[lane] = job.transform.time_step * job.transform.n_rows
             set_time_words_of_lanes(durations, d, job.degree, <float*>s)
         store_columns(<const vf*>s, <void* const*>outs, 0, job.n_words, n_live)
     if job.scalar_term:
@@ -126,12 +152,12 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                              Py_ssize_t group, real* scratch, real* last, const Job* job) noexcept nogil:
     """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, correction, its cotangent, minus
     both, S, G, b, V."""
-    cdef Py_ssize_t lane, row, i, width = n_lanes(scratch), d = job.paths.transform.d
-    cdef Py_ssize_t dimension = job.paths.transform.dimension, length = job.paths.transform.length
-    cdef int n_live = <int>min(width, job.paths.batch - group * width)
+    cdef Py_ssize_t lane, row, i, width = n_lanes(scratch), d = job.transform.d
+    cdef Py_ssize_t dimension = job.transform.dimension, length = job.transform.length
+    cdef int n_live = <int>min(width, job.batch - group * width)
     cdef real* dx = scratch + (job.degree + 1) * width
-    cdef real* gx = dx + job.paths.transform.n_rows * d * width
-    cdef real* c = gx + job.paths.transform.n_rows * d * width
+    cdef real* gx = dx + job.transform.n_rows * d * width
+    cdef real* c = gx + job.transform.n_rows * d * width
     cdef real* gc = c + job.n_terms * width
     cdef real* minus = gc + job.n_terms * width
     cdef real* s = minus + (job.n_terms + d) * width
@@ -144,13 +170,12 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
     cdef void* sig_derivs[MOST_LANES]
     cdef bint wanted = correction_derivs.shape[0] > 0
     for lane in range(width):
-        row = min(group * width + lane, job.paths.batch - 1)
+        row = min(group * width + lane, job.batch - 1)
         terms[lane] = <void*>&correction[row if correction.shape[0] > 1 else 0, 0, 0]
         term_derivs[lane] = &correction_derivs[row, 0, 0] if wanted else NULL
         sigs[lane] = <void*>(&sig[row, 0] + job.scalar_term)
         sig_derivs[lane] = <void*>(&derivs[row, 0] + job.scalar_term)
-    fill_inverses(scratch, job.degree)
-    fill_increments(path, group, dx, &job.paths)
+    fill(path, group, scratch, dx, job)
     if real is double:
         load_columns(<const void* const*>sigs, 0, job.n_words, <vd*>s)
         load_columns(<const void* const*>sig_derivs, 0, job.n_words, <vd*>g)
@@ -165,8 +190,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                   <const vf*>scratch, job)
     for lane in range(n_live):
         row = group * width + lane
-        load_rows_backprop(gx + lane, &job.paths.transform, job.paths.transform.n_rows, <int>width, &out[row, 0, 0],
-                           last)
+        load_rows_backprop(gx + lane, &job.transform, job.transform.n_rows, <int>width, &out[row, 0, 0], last)
         for i in range(dimension):
             out[row, length - 1, i] = last[i]
 
@@ -175,15 +199,19 @@ cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py
                   bint scalar_term, bint time_aug, double end_time) noexcept nogil:
     cdef Job job
     cdef Py_ssize_t k
-    job.paths = make_paths(path, time_aug, end_time)
+    job.transform = make_transform(path.shape[1], path.shape[2], time_aug, False, end_time)
     job.degree = degree
     job.m = m
     job.n_terms = correction.shape[2]
     job.row_step = job.n_terms if correction.shape[1] > 1 else 0
-    job.n_words = level_start(job.paths.transform.d, degree + 1)
+    job.n_words = level_start(job.transform.d, degree + 1)
     job.n_partial = 0
     for k in range(2, degree + 1):
-        job.n_partial += level_start(job.paths.transform.d, degree - k + 2)
+        job.n_partial += level_start(job.transform.d, degree - k + 2)
+    job.batch = path.shape[0]
+    job.path_stride = path.strides[0] // <Py_ssize_t>sizeof(real)
+    job.point_stride = path.strides[1] // <Py_ssize_t>sizeof(real)
+    job.channel_stride = path.strides[2] // <Py_ssize_t>sizeof(real)
     job.scalar_term = scalar_term
     return job
 
@@ -193,9 +221,8 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
-    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.paths.batch + width - 1) // width
-    cdef Py_ssize_t rows = job.paths.transform.n_rows * job.paths.transform.d
-    cdef size_t per_thread = job.degree + 1 + rows + job.n_terms + 2 * job.n_words
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef size_t per_thread = job.degree + 1 + job.transform.n_rows * job.transform.d + job.n_terms + 2 * job.n_words
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
@@ -208,7 +235,7 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, <double>job.paths.transform.n_rows * job.m * job.n_words, n_threads)
+    loop = share(n_groups, <double>job.transform.n_rows * job.m * job.n_words, n_threads)
     with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
@@ -223,9 +250,9 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
     cdef Job job = make_job(path, correction, degree, m, scalar_term, time_aug, end_time)
-    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.paths.batch + width - 1) // width
-    cdef Py_ssize_t rows = job.paths.transform.n_rows * job.paths.transform.d
-    cdef size_t numbers = (job.degree + 1 + 2 * rows + 3 * job.n_terms + job.paths.transform.d + 3 * job.n_words
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef Py_ssize_t rows = job.transform.n_rows * job.transform.d
+    cdef size_t numbers = (job.degree + 1 + 2 * rows + 3 * job.n_terms + job.transform.d + 3 * job.n_words
                            + job.n_partial)
     cdef size_t per_thread
     cdef void* raw = NULL
@@ -238,12 +265,12 @@ def sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, con
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = numbers * width * sizeof(real)
     # Behind the vectors: the gradient of one last point.
-    per_thread += (job.paths.transform.dimension * sizeof(real) + 63) // 64 * 64
+    per_thread += (job.transform.dimension * sizeof(real) + 63) // 64 * 64
     memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, 4 * <double>job.paths.transform.n_rows * job.m * job.n_words, n_threads)
+    loop = share(n_groups, 4 * <double>job.transform.n_rows * job.m * job.n_words, n_threads)
     with nogil, parallel(num_threads=n_threads):
         mine = <real*>(memory + threadid() * per_thread)
         group = end = 0
