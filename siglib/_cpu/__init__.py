@@ -25,6 +25,7 @@ _MODULES = (
     "sparse",
     "branched_product",
     "branched_flow",
+    "branched_kernel",
 )
 _C_NAMES = {"float64": "double", "float32": "float"}
 
