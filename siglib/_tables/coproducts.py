@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .._checks import SizeError
 from .._lyndon import Ints, _chunks, _collected, _products, _starts, _Sums
 from .forests import Forests, basis_counts, forests, joined, levels, shuffles, single
-from .tree_words import Terms, by_first, checked_terms, sums_of
+from .tree_words import Terms, checked_terms, sums_of
 
 # Pairs of forests are written as one number.
 _MAX_ELEMENTS = 2**20
@@ -150,9 +150,20 @@ def _below_roots(table: Forests, of_forests: _Sums) -> tuple[Ints, Ints, Ints, I
 def _products_of_first(table: Forests, n: int, of_trees: list[_Sums], of_forests: list[_Sums]) -> _Sums:
     """The coproducts of forests of n nodes: those of the first tree times those of the rest."""
     terms: list[Terms] = []
-    for m, group, trees, rests in by_first(table, n):
+    for m, group, trees, rests in _by_first(table, n):
         terms += _merged(table, group, of_trees[m - 1], trees, of_forests[n - m], rests)
     return sums_of(terms, len(table.first) ** 2, int(table.starts[n + 1] - table.starts[n]))
+
+
+def _by_first(table: Forests, n: int) -> Iterator[tuple[int, Ints, Ints, Ints]]:
+    """The forests of n nodes by the nodes m of their first trees: m, and of each the place among those of n nodes, the
+    place of its first tree among those of m, and that of the rest among those of n - m."""
+    start, stop = table.starts[n : n + 2]
+    first, rest = table.first[start:stop], table.rest[start:stop]
+    m_of = n - table.nodes[rest]
+    for m in range(1, n + 1):
+        group = np.flatnonzero(m_of == m)
+        yield m, group, first[group] - table.dimension * table.starts[m - 1], rest[group] - table.starts[n - m]
 
 
 def _merged(

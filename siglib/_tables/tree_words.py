@@ -1,15 +1,13 @@
 """Branched signatures as linear images of ordinary ones: each tree or planar forest is a sum of words.
 
 A path without corrections integrates its increments along the nodes of a tree, children before their parent. So the
-value of a tree is the sum of the ordinary coefficients of all words that list its nodes in such an order: the words of
-a tree are the shuffles of those of its children, each followed by the root's label, and those of a forest that is not
-planar the shuffles of those of its trees. In a planar forest the trees count one after the other: the last root is the
-last letter, behind all shuffles of the trees before it with the trees above it.
+value of a tree is the sum of the ordinary coefficients of all words that list its nodes in such an order, and that of a
+forest the sum over all orders of its nodes. The last letter is the label of a root, and what comes before it are the
+words of the forest without that root: its children count as trees. In a planar forest the trees count one after the
+other: the last letter is the last root, and the trees above it are shuffled with those before it.
 
 Products go through, and with them logarithms: what is true for signatures is true for log-signatures.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,7 +15,6 @@ from .._checks import SizeError
 from .._lyndon import (
     Ints,
     SparseMatrix,
-    _chunks,
     _collected,
     _products,
     _ragged_arange,
@@ -25,10 +22,10 @@ from .._lyndon import (
     _Sums,
     level_start,
 )
-from .forests import Forests, forests, shuffles, without_last
+from .forests import Forests, forests, joined, shuffles, single, without_last
 
-# More terms than this are not built: they would take a gigabyte.
-MAX_TERMS = 2**26
+# More terms than this are not built: that would take gigabytes.
+MAX_TERMS = 2**24
 
 Terms = tuple[Ints, Ints, Ints]  # rows, codes, coefficients
 
@@ -36,7 +33,17 @@ Terms = tuple[Ints, Ints, Ints]  # rows, codes, coefficients
 def build_tree_words(dimension: int, degree: int, planar: bool) -> SparseMatrix:
     """The matrix A: a row for each coefficient of a branched signature, a column for each word; both without scalar
     term. dimension and degree at least 1."""
-    levels = list(_planar(dimension, degree) if planar else _not_planar(dimension, degree))
+    table = forests(dimension, degree if planar else degree - 1, planar)
+    levels, n_terms = [], 0
+    found = _Sums(np.arange(2), np.zeros(1, np.int64), np.ones(1, np.int64))
+    for n in range(1, degree + 1):
+        if not planar:
+            levels.append(_with_labels(found, dimension))
+        if n < len(table.starts) - 1:
+            found = _words_of_forests(table, n, found, n_terms)
+        if planar:
+            levels.append(found)
+        n_terms = checked_terms(n_terms + len(levels[-1].codes))
     columns = [level.codes + level_start(dimension, n) for n, level in enumerate(levels, 1)]
     counts = np.concatenate([np.diff(level.starts) for level in levels])
     return SparseMatrix(
@@ -46,44 +53,36 @@ def build_tree_words(dimension: int, degree: int, planar: bool) -> SparseMatrix:
     )
 
 
-def _not_planar(dimension: int, degree: int) -> Iterator[_Sums]:
-    """The words of trees of 1, 2, ..., `degree` nodes."""
-    table = forests(dimension, degree - 1, False)
-    of_forests, of_trees, n_terms = [_nothing()], [], 0
-    for n in range(1, degree + 1):
-        of_trees.append(_with_labels(of_forests[-1], dimension))
-        n_terms = checked_terms(n_terms + len(of_trees[-1].codes))
-        yield of_trees[-1]
-        if n == degree:
-            return
-        terms = []
-        for m, group, trees, rests in by_first(table, n):
-            left, right = of_trees[m - 1], of_forests[n - m]
-            for piece in _chunks(np.diff(left.starts)[trees] * np.diff(right.starts)[rests]):
-                row, a, b = _products(left, trees[piece], right, rests[piece])
-                coefficient = left.coefficients[a] * right.coefficients[b]
-                for codes in _word_shuffles(left.codes[a], m, right.codes[b], n - m, dimension):
-                    terms.append(_collected(dimension**n, group[piece][row], codes, coefficient))
-        of_forests.append(sums_of(terms, dimension**n, int(table.starts[n + 1] - table.starts[n])))
+def _words_of_forests(table: Forests, n: int, smaller: _Sums, n_terms: int) -> _Sums:
+    """The words of all forests of n nodes, from those of n - 1; n_terms: how many terms there are already."""
+    row, forest, label = _without_root(table, n)
+    # A forest and a label are one number.
+    d, first = table.dimension, table.starts[n - 1]
+    row, place, ways = _collected(len(table.first) * d, row, forest * d + label, np.ones(len(row), np.int64))
+    forest, label = place // d - first, place % d
+    checked_terms(n_terms + int(np.diff(smaller.starts)[forest].sum()))
+    entry, _, b = _products(_Sums(np.arange(len(row) + 1), forest, ways), np.arange(len(row)), smaller, forest)
+    terms = row[entry], smaller.codes[b] * d + label[entry], ways[entry] * smaller.coefficients[b]
+    return sums_of([terms], d**n, int(table.starts[n + 1] - table.starts[n]))
 
 
-def _planar(dimension: int, degree: int) -> Iterator[_Sums]:
-    """The words of planar forests of 1, 2, ..., `degree` nodes."""
-    table = forests(dimension, degree, True)
-    before, last = without_last(table)
-    found, n_terms = _nothing(), 0
-    for n in range(1, degree + 1):
-        start, stop = table.starts[n : n + 2]
-        row, forest = shuffles(table, before[start:stop], last[start:stop] // dimension)
-        row, below, ways = _collected(len(table.first), row, forest, np.ones(len(row), np.int64))
-        checked_terms(n_terms + int(np.diff(found.starts)[below - table.starts[n - 1]].sum()))
-        single = _Sums(np.arange(len(row) + 1), below, ways)
-        entry, a, b = _products(single, np.arange(len(row)), found, below - table.starts[n - 1])
-        codes = found.codes[b] * dimension + last[start:stop][row[entry]] % dimension
-        terms = _collected(dimension**n, row[entry], codes, ways[a] * found.coefficients[b])
-        found = sums_of([terms], dimension**n, int(stop - start))
-        n_terms += len(found.codes)
-        yield found
+def _without_root(table: Forests, n: int) -> Terms:
+    """The forests of n nodes, by their places, without a root that may come last, and the label of the root: each way
+    that it can."""
+    d, start, stop = table.dimension, table.starts[n], table.starts[n + 1]
+    rows = np.arange(stop - start)
+    if table.planar:
+        before, last = (part[start:stop] for part in without_last(table))
+        way, forest = shuffles(table, before, last // d)
+        return way, forest, last[way] % d
+    found = []
+    before, after = np.zeros_like(rows), rows + start
+    while len(rows):
+        tree, rests = table.first[after], table.rest[after]
+        found.append((rows, joined(table, joined(table, before, rests), tree // d), tree % d))
+        before = joined(table, before, single(table, tree))
+        rows, before, after = (part[rests > 0] for part in (rows, before, rests))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
 def checked_terms(n_terms: int) -> int:
@@ -93,27 +92,11 @@ def checked_terms(n_terms: int) -> int:
     return n_terms
 
 
-def by_first(table: Forests, n: int) -> Iterator[tuple[int, Ints, Ints, Ints]]:
-    """The forests of n nodes by the nodes m of their first trees: m, and of each the place among those of n nodes, the
-    place of its first tree among those of m, and that of the rest among those of n - m."""
-    start, stop = table.starts[n : n + 2]
-    first, rest = table.first[start:stop], table.rest[start:stop]
-    m_of = n - table.nodes[rest]
-    for m in range(1, n + 1):
-        group = np.flatnonzero(m_of == m)
-        yield m, group, first[group] - table.dimension * table.starts[m - 1], rest[group] - table.starts[n - m]
-
-
 def sums_of(terms: list[Terms], n_codes: int, n_rows: int) -> _Sums:
     """Rows of terms that may be in several pieces, equal ones added up."""
     row, code, coefficient = (np.concatenate(part) for part in zip(*terms, strict=True))
     row, code, coefficient = _collected(n_codes, row, code, coefficient)
     return _Sums(_starts(row, n_rows), code, coefficient)
-
-
-def _nothing() -> _Sums:
-    """The empty forest is the empty word."""
-    return _Sums(np.arange(2), np.zeros(1, np.int64), np.ones(1, np.int64))
 
 
 def _with_labels(sums: _Sums, dimension: int) -> _Sums:
@@ -123,13 +106,3 @@ def _with_labels(sums: _Sums, dimension: int) -> _Sums:
     labels = np.repeat(np.arange(len(counts)) % dimension, counts)
     starts = np.concatenate([[0], np.cumsum(counts)])
     return _Sums(starts, sums.codes[terms] * dimension + labels, sums.coefficients[terms])
-
-
-def _word_shuffles(u: Ints, n_u: int, v: Ints, n_v: int, dimension: int) -> list[Ints]:
-    """All shuffles of the words u[i] and v[i] of n_u and n_v letters, an array for each of the ways."""
-    if n_u == 0 or n_v == 0:
-        return [u if n_v == 0 else v]
-    return [
-        *(w * dimension + u % dimension for w in _word_shuffles(u // dimension, n_u - 1, v, n_v, dimension)),
-        *(w * dimension + v % dimension for w in _word_shuffles(u, n_u, v // dimension, n_v - 1, dimension)),
-    ]
