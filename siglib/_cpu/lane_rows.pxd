@@ -13,11 +13,3 @@ cdef inline int set_rows(const real* first, Py_ssize_t stride, Py_ssize_t group,
     for lane in range(width):
         rows[lane] = <void*>(first + min(group * width + lane, batch - 1) * stride)
     return <int>min(width, batch - group * width)
-
-
-cdef inline void fill_first(real* first, Py_ssize_t stride, Py_ssize_t group, Py_ssize_t batch,
-                            real value) noexcept nogil:
-    """The first numbers of a lane group's rows = value."""
-    cdef Py_ssize_t row, width = n_lanes(first)
-    for row in range(group * width, min((group + 1) * width, batch)):
-        first[row * stride] = value
