@@ -42,6 +42,14 @@ cdef struct Job:
     const int64_t* ends
     const int32_t* weight_terms
     const void* weight_ways
+    # For gradients.
+    Py_ssize_t m                # nodes of the longest chains
+    const int64_t* source_ends
+    const int32_t* source_targets
+    const int32_t* source_weights
+    const int64_t* weight_ends
+    const int32_t* weight_targets
+    const int32_t* weight_sources
 
 
 cdef inline vec scaled(vec x, const void* values, Py_ssize_t i) noexcept nogil:
@@ -79,20 +87,49 @@ cdef void horner(const vec* x, const vec* v, const vec* w, vec factor, vec* out,
         out[i + 1] = x[i + 1] + factor * (total + other)
 
 
-cdef void horner_backprop(const vec* g, const vec* v, const vec* w, vec factor, vec* g_v, vec* g_w, Py_ssize_t n,
+cdef void add_weight_derivs(const vec* g, const vec* v, vec factor, vec* g_w, Py_ssize_t nodes,
+                            const Job* job) noexcept nogil:
+    """Adjoint of `horner` for the weights: their cotangents are added to, for coefficients of up to `nodes` nodes."""
+    cdef Py_ssize_t j, k, start, stop
+    cdef const int32_t* targets = job.weight_targets
+    cdef const int32_t* sources = job.weight_sources
+    cdef vec a, b, c, d
+    for j in range(job.n_weights):
+        start, stop = job.weight_ends[j * (job.degree + 1)], job.weight_ends[j * (job.degree + 1) + nodes]
+        # Four sums, so that none waits for the one before.
+        a = b = c = d = factor - factor
+        for k in range(start, stop - 3, 4):
+            a = a + g[targets[k]] * v[sources[k]]
+            b = b + g[targets[k + 1]] * v[sources[k + 1]]
+            c = c + g[targets[k + 2]] * v[sources[k + 2]]
+            d = d + g[targets[k + 3]] * v[sources[k + 3]]
+        for k in range(stop - (stop - start) % 4, stop):
+            a = a + g[targets[k]] * v[sources[k]]
+        g_w[j] = g_w[j] + factor * ((a + b) + (c + d))
+
+
+cdef void horner_backprop(const vec* g, const vec* w, vec factor, vec* g_v, vec* g_x, Py_ssize_t nodes,
                           const Job* job) noexcept nogil:
-    """Adjoint of `horner` for V and weights: their cotangents are added to."""
-    cdef Py_ssize_t i, k, a, b
-    cdef const int64_t* starts = job.starts
-    cdef const int32_t* sources = job.sources
-    cdef const int32_t* weights = job.weights
-    cdef vec part
-    for i in range(n):
-        part = g[i + 1] * factor
-        for k in range(starts[i], starts[i + 1]):
-            a, b = sources[k], weights[k]
-            g_v[a] = g_v[a] + part * w[b]
-            g_w[b] = g_w[b] + part * v[a]
+    """Adjoint of `horner` for V: its cotangent to g_v, and added to g_x, which may both be g.
+
+    Upwards: a cotangent is read before it changes, as targets are larger than sources.
+    """
+    cdef Py_ssize_t n, e, k, m = job.m, stop
+    cdef const int32_t* targets = job.source_targets
+    cdef const int32_t* weights = job.source_weights
+    cdef vec total, other
+    for n in range(1, nodes):
+        for e in range(job.ends[n - 1] + 1, job.ends[n] + 1):
+            stop = job.source_ends[e * (m + 1) + min(m, nodes - n)]
+            total = other = factor - factor
+            for k in range(job.source_ends[e * (m + 1)], stop - 1, 2):
+                total = total + w[weights[k]] * g[targets[k]]
+                other = other + w[weights[k + 1]] * g[targets[k + 1]]
+            if (stop - job.source_ends[e * (m + 1)]) % 2:
+                total = total + w[weights[stop - 1]] * g[targets[stop - 1]]
+            total = factor * (total + other)
+            g_v[e] = total
+            g_x[e] = g_x[e] + total
 
 
 cdef void step(vec* x, vec* v, const vec* w, const vec* inverse, const Job* job) noexcept nogil:
@@ -108,15 +145,12 @@ cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, 
                         const Job* job) noexcept nogil:
     """Adjoint of `step` at the X before it: g becomes the cotangent of that, and g_w is set.
 
-    Scratch: v for V^(degree), .., V^(2), b for two cotangents of V.
+    Scratch: v for V^(degree), .., V^(2), b for a cotangent of V.
     """
-    cdef Py_ssize_t k, u, n, degree = job.degree
-    cdef vec* above
-    cdef vec* below = b + job.n + 1
-    cdef vec* swap
+    cdef Py_ssize_t k, degree = job.degree
+    cdef const vec* above = x
     cdef const vec* seeds = g
     # V^(k) has the coefficients of up to degree - k + 1 nodes behind the one of nothing; V^(degree+1) has that alone.
-    above = x
     for k in range(degree, 1, -1):
         v[0] = x[0]
         horner(x, above, w, inverse[k], v, job.ends[degree - k + 1], job)
@@ -124,16 +158,10 @@ cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, 
         v = v + job.ends[degree - k + 1] + 1
     memset(<void*>g_w, 0, job.n_weights * sizeof(vec))
     for k in range(1, degree + 1):
-        # `above` is V^(k+1).
-        n = job.ends[degree - k] if k < degree else 0
-        memset(<void*>b, 0, (n + 1) * sizeof(vec))
-        horner_backprop(seeds, above, w, inverse[k], b, g_w, job.ends[degree - k + 1], job)
-        for u in range(1, n + 1):
-            g[u] = g[u] + b[u]
+        # `above` is V^(k+1), `seeds` the cotangent of V^(k).
+        add_weight_derivs(seeds, above, inverse[k], g_w, degree - k + 1, job)
+        horner_backprop(seeds, w, inverse[k], b, g, degree - k + 1, job)
         seeds = b
-        swap = b
-        b = below
-        below = swap
         if k + 1 < degree:
             above = above - (job.ends[degree - k - 1] + 1)
         else:
@@ -221,7 +249,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                              const real[:, ::1] derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
                              Py_ssize_t group, real* scratch, real* last, const Job* job) noexcept nogil:
     """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, l, its cotangent, weights, their
-    cotangents, X, its cotangent, two of V, V^(degree), .., V^(2)."""
+    cotangents, X, its cotangent, that of V, V^(degree), .., V^(2)."""
     cdef Py_ssize_t lane, row, i, skip = bsig.shape[1] - job.n, width = n_lanes(scratch), d = job.paths.transform.d
     cdef Py_ssize_t n_rows = job.paths.transform.n_rows, dimension = job.paths.transform.dimension
     cdef bint wanted = correction_derivs.shape[0] > 0
@@ -235,7 +263,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
     cdef real* x = g_w + job.n_weights * width
     cdef real* g = x + (job.n + 1) * width
     cdef real* b = g + (job.n + 1) * width
-    cdef real* v = b + 2 * (job.n + 1) * width
+    cdef real* v = b + (job.n + 1) * width
     cdef void* corrections[MOST_LANES]
     cdef void* found[MOST_LANES]
     cdef void* bsigs[MOST_LANES]
@@ -329,7 +357,10 @@ def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, con
 def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] bsig,
                           const real[:, ::1] bsig_derivs, const int64_t[::1] starts, const int32_t[::1] sources,
                           const int32_t[::1] weights, const int64_t[::1] ends, const int32_t[::1] weight_terms,
-                          const real[::1] weight_ways, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
+                          const real[::1] weight_ways, const int64_t[:, ::1] source_ends,
+                          const int32_t[::1] source_targets, const int32_t[::1] source_weights,
+                          const int64_t[:, ::1] weight_ends, const int32_t[::1] weight_targets,
+                          const int32_t[::1] weight_sources, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
                           bint time_aug, double end_time, int n_threads):
     """Adjoint of `branched_sig`. bsig, bsig_derivs as its result; out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
@@ -338,13 +369,17 @@ def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correc
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (bsig.shape[0] + width - 1) // width
     cdef Py_ssize_t d = job.paths.transform.d
     cdef size_t numbers = (job.degree + 1 + 2 * (job.paths.transform.n_rows + 1) * d + 2 * job.n_terms
-                           + 2 * job.n_weights + 4 * (job.n + 1) + job.n_kept)
+                           + 2 * job.n_weights + 3 * (job.n + 1) + job.n_kept)
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
     cdef real* mine
     cdef Watch watch
     cdef Watch* loop
+    job.m = source_ends.shape[1] - 1
+    job.source_ends, job.weight_ends = &source_ends[0, 0], &weight_ends[0, 0]
+    job.source_targets, job.source_weights = &source_targets[0], &source_weights[0]
+    job.weight_targets, job.weight_sources = &weight_targets[0], &weight_sources[0]
     if n_groups == 0:
         return
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)

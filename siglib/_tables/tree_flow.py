@@ -18,20 +18,33 @@ from .coproducts import Cuts
 from .forests import forests, single
 
 
+Places = NDArray[np.int32]
+
+
 class Flow(NamedTuple):
     """Row i, of the i-th coefficient: weight `weights[k]` times V at element sources[k], starts[i] <= k <
     starts[i + 1].
 
     Element 0 is nothing, 1 + i the i-th coefficient; the first ends[n] coefficients have up to n nodes. Weight j is
     `weight_ways[j]` times l at place `weight_terms[j]`: letters, then the numbers of the correction.
+
+    The same terms by source: source e is read by the elements source_targets[k] with weight source_weights[k],
+    source_ends[e, 0] <= k < source_ends[e, q] for chains of up to q nodes. And by weight: weight j multiplies element
+    weight_sources[k] in weight_targets[k], weight_ends[j, 0] <= k < weight_ends[j, n] for targets of up to n nodes.
     """
 
     starts: Ints
-    sources: NDArray[np.int32]
-    weights: NDArray[np.int32]
+    sources: Places
+    weights: Places
     ends: Ints
-    weight_terms: NDArray[np.int32]
+    weight_terms: Places
     weight_ways: Ints
+    source_ends: Ints
+    source_targets: Places
+    source_weights: Places
+    weight_ends: Ints
+    weight_targets: Places
+    weight_sources: Places
 
 
 def build_flow(cuts: Cuts, dimension: int, degree: int, m: int, planar: bool) -> Flow:
@@ -41,17 +54,46 @@ def build_flow(cuts: Cuts, dimension: int, degree: int, m: int, planar: bool) ->
     places = np.full(max(int(cuts.pruned.max()), int(chains.max())) + 1, -1, np.int64)
     places[chains] = np.arange(len(chains))
     kept = places[cuts.pruned] >= 0
-    rows = np.repeat(np.arange(len(cuts.starts) - 1), np.diff(cuts.starts))[kept]
+    n_rows = len(cuts.starts) - 1
+    rows = np.repeat(np.arange(n_rows), np.diff(cuts.starts))[kept]
+    sources = cuts.trunks[kept].astype(np.int64)
     n_ways = int(cuts.ways.max()) + 1
     found, weights = np.unique(places[cuts.pruned[kept]] * n_ways + cuts.ways[kept], return_inverse=True)
-    return Flow(
-        _starts(rows, len(cuts.starts) - 1),
-        cuts.trunks[kept],
-        weights.ravel().astype(np.int32),
-        cuts.ends,
-        (found // n_ways).astype(np.int32),
-        found % n_ways,
+    weights = weights.ravel()
+    nodes = np.concatenate([[0], np.repeat(np.arange(1, degree + 1), np.diff(cuts.ends))])
+    # Targets are ordered by their nodes, so that what is left out comes last.
+    targets = rows + 1
+    by_source, by_weight = np.lexsort((targets, sources)), np.lexsort((targets, weights))
+    chain_nodes = nodes[targets] - nodes[sources]
+    n_sources = int(cuts.ends[-2]) + 1
+    source_ends = np.searchsorted(
+        (sources * (degree + 1) + chain_nodes)[by_source],
+        np.arange(n_sources)[:, None] * (degree + 1) + np.arange(m + 1),
+        "right",
     )
+    weight_ends = np.searchsorted(
+        (weights * (degree + 1) + nodes[targets])[by_weight],
+        np.arange(len(found))[:, None] * (degree + 1) + np.arange(degree + 1),
+        "right",
+    )
+    return Flow(
+        _starts(rows, n_rows),
+        _places(sources),
+        _places(weights),
+        cuts.ends,
+        _places(found // n_ways),
+        found % n_ways,
+        source_ends.astype(np.int64),
+        _places(targets[by_source]),
+        _places(weights[by_source]),
+        weight_ends.astype(np.int64),
+        _places(targets[by_weight]),
+        _places(sources[by_weight]),
+    )
+
+
+def _places(numbers: Ints) -> Places:
+    return numbers.astype(np.int32)
 
 
 def chain_elements(dimension: int, degree: int, m: int, planar: bool) -> Ints:
