@@ -141,7 +141,7 @@ def corrected_branched_sig(
     D^2 + .. + D^m) with D channels, time being the last of them if `time_aug`. 2 <= m <= degree; or m = 1 without any
     numbers in the correction."""
     tables = tree_tables.flow_tables(path.shape[-1] + time_aug, degree, m, planar, path.dtype.name)
-    _flow(path).branched_sig(path, correction, *tables[:6], out, time_aug, end_time, n_threads)
+    _flow(path).branched_sig(path, correction, *tables[:8], out, time_aug, end_time, n_threads)
 
 
 def corrected_branched_sig_backprop(

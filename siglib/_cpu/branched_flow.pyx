@@ -25,6 +25,9 @@ from .lane_rows cimport set_rows
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
 
+cdef enum:
+    FEW = 6                     # terms that a coefficient has mostly, at most
+
 
 cdef struct Job:
     # What all lane groups of one call share; the tables are `_tables/tree_flow.py`.
@@ -36,7 +39,9 @@ cdef struct Job:
     Py_ssize_t n_weights
     Py_ssize_t n_kept           # numbers in V^(2), .., V^(degree)
     Py_ssize_t cost             # terms of one step
-    const int64_t* starts
+    const int64_t* runs
+    const int64_t* run_ends
+    const int32_t* rows
     const int32_t* sources
     const int32_t* weights
     const int64_t* ends
@@ -67,24 +72,66 @@ cdef inline void load_weights(const vec* terms, vec* w, const Job* job) noexcept
         w[j] = scaled(terms[job.weight_terms[j]], job.weight_ways, j)
 
 
-cdef void horner(const vec* x, const vec* v, const vec* w, vec factor, vec* out, Py_ssize_t n,
-                 const Job* job) noexcept nogil:
-    """out[1..n] = the first n coefficients of X + factor l * V; out may be x or v, which are 1 at nothing."""
+cdef inline void horner_run(const vec* x, const vec* v, const vec* w, vec factor, vec* out, const int64_t* run,
+                            const Job* job, const Py_ssize_t count) noexcept nogil:
+    """`horner` for a run of coefficients with `count` terms each, up to FEW."""
     cdef Py_ssize_t i, k
-    cdef const int64_t* starts = job.starts
-    cdef const int32_t* sources = job.sources
-    cdef const int32_t* weights = job.weights
-    cdef vec total, other
-    for i in range(n - 1, -1, -1):
-        # Two sums, so that one does not wait for the other; some coefficients have no term.
-        total = other = factor - factor
-        for k in range(starts[i], starts[i + 1] - 1, 2):
+    cdef const int32_t* rows = job.rows
+    cdef const int32_t* sources = job.sources + run[4]
+    cdef vec total
+    cdef vec weights[FEW]
+    for k in range(count):
+        weights[k] = w[job.weights[run[3] + k]] * factor
+    for i in range(run[0], run[1]):
+        total = x[rows[i]]
+        for k in range(count):
+            total = total + weights[k] * v[sources[k]]
+        out[rows[i]] = total
+        sources = sources + count
+
+
+cdef inline void horner_long_run(const vec* x, const vec* v, const vec* w, vec factor, vec* out, const int64_t* run,
+                                 const Job* job) noexcept nogil:
+    """The same for any number of terms."""
+    cdef Py_ssize_t i, k, count = run[2]
+    cdef const int32_t* weights = job.weights + run[3]
+    cdef const int32_t* sources = job.sources + run[4]
+    cdef vec total
+    for i in range(run[0], run[1]):
+        total = w[weights[0]] * v[sources[0]]
+        for k in range(1, count):
             total = total + w[weights[k]] * v[sources[k]]
-            other = other + w[weights[k + 1]] * v[sources[k + 1]]
-        if (starts[i + 1] - starts[i]) % 2:
-            k = starts[i + 1] - 1
-            total = total + w[weights[k]] * v[sources[k]]
-        out[i + 1] = x[i + 1] + factor * (total + other)
+        out[job.rows[i]] = x[job.rows[i]] + factor * total
+        sources = sources + count
+
+
+cdef void horner(const vec* x, const vec* v, const vec* w, vec factor, vec* out, Py_ssize_t nodes,
+                 const Job* job) noexcept nogil:
+    """Coefficients of up to `nodes` nodes of X + factor l * V to out, which may be x or v; these are 1 at nothing.
+
+    What reads and what is read differ in nodes, so runs are taken downwards, their coefficients in any order.
+    """
+    cdef Py_ssize_t r
+    cdef const int64_t* run
+    for r in range(job.run_ends[nodes] - 1, -1, -1):
+        run = job.runs + 5 * r
+        # Weights stay in registers.
+        if run[2] == 0:
+            horner_run(x, v, w, factor, out, run, job, 0)
+        elif run[2] == 1:
+            horner_run(x, v, w, factor, out, run, job, 1)
+        elif run[2] == 2:
+            horner_run(x, v, w, factor, out, run, job, 2)
+        elif run[2] == 3:
+            horner_run(x, v, w, factor, out, run, job, 3)
+        elif run[2] == 4:
+            horner_run(x, v, w, factor, out, run, job, 4)
+        elif run[2] == 5:
+            horner_run(x, v, w, factor, out, run, job, 5)
+        elif run[2] == 6:
+            horner_run(x, v, w, factor, out, run, job, 6)
+        else:
+            horner_long_run(x, v, w, factor, out, run, job)
 
 
 cdef void add_weight_derivs(const vec* g, const vec* v, vec factor, vec* g_w, Py_ssize_t nodes,
@@ -137,8 +184,8 @@ cdef void step(vec* x, vec* v, const vec* w, const vec* inverse, const Job* job)
     cdef Py_ssize_t k, degree = job.degree
     v[0] = x[0]
     for k in range(degree, 1, -1):
-        horner(x, v, w, inverse[k], v, job.ends[degree - k + 1], job)
-    horner(x, v, w, inverse[1], x, job.n, job)
+        horner(x, v, w, inverse[k], v, degree - k + 1, job)
+    horner(x, v, w, inverse[1], x, degree, job)
 
 
 cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, const vec* inverse,
@@ -153,7 +200,7 @@ cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, 
     # V^(k) has the coefficients of up to degree - k + 1 nodes behind the one of nothing; V^(degree+1) has that alone.
     for k in range(degree, 1, -1):
         v[0] = x[0]
-        horner(x, above, w, inverse[k], v, job.ends[degree - k + 1], job)
+        horner(x, above, w, inverse[k], v, degree - k + 1, job)
         above = v
         v = v + job.ends[degree - k + 1] + 1
     memset(<void*>g_w, 0, job.n_weights * sizeof(vec))
@@ -297,36 +344,38 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
             out[row, n_rows, i] = last[i]
 
 
-cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[::1] starts,
-                  const int32_t[::1] sources, const int32_t[::1] weights, const int64_t[::1] ends,
-                  const int32_t[::1] weight_terms, const real[::1] weight_ways, bint time_aug,
-                  double end_time) noexcept nogil:
+cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[:, ::1] runs,
+                  const int64_t[::1] run_ends, const int32_t[::1] rows, const int32_t[::1] sources,
+                  const int32_t[::1] weights, const int64_t[::1] ends, const int32_t[::1] weight_terms,
+                  const real[::1] weight_ways, bint time_aug, double end_time) noexcept nogil:
     cdef Job job
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, r
     job.paths = make_paths(path, time_aug, end_time)
     job.degree = ends.shape[0] - 1
-    job.n = starts.shape[0] - 1
+    job.n = rows.shape[0]
     job.n_terms = correction.shape[2]
     job.row_step = job.n_terms if correction.shape[1] > 1 else 0
     job.n_weights = weight_terms.shape[0]
     job.n_kept = job.cost = 0
     for k in range(1, job.degree + 1):
         job.n_kept += ends[k] + 1
-        job.cost += starts[ends[k]]
-    job.starts, job.sources, job.weights, job.ends = &starts[0], &sources[0], &weights[0], &ends[0]
+        for r in range(run_ends[k]):
+            job.cost += (runs[r, 1] - runs[r, 0]) * (runs[r, 2] + 1)
+    job.runs, job.run_ends, job.rows = &runs[0, 0], &run_ends[0], &rows[0]
+    job.sources, job.weights, job.ends = &sources[0], &weights[0], &ends[0]
     job.weight_terms, job.weight_ways = &weight_terms[0], &weight_ways[0]
     return job
 
 
-def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[::1] starts,
-                 const int32_t[::1] sources, const int32_t[::1] weights, const int64_t[::1] ends,
-                 const int32_t[::1] weight_terms, const real[::1] weight_ways, real[:, ::1] out, bint time_aug,
-                 double end_time, int n_threads):
+def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, const int64_t[:, ::1] runs,
+                 const int64_t[::1] run_ends, const int32_t[::1] rows, const int32_t[::1] sources,
+                 const int32_t[::1] weights, const int64_t[::1] ends, const int32_t[::1] weight_terms,
+                 const real[::1] weight_ways, real[:, ::1] out, bint time_aug, double end_time, int n_threads):
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, coefficients, or one more for the scalar term). At least one segment and degree 1. The tables are those
     of m and d."""
-    cdef Job job = make_job(path, correction, starts, sources, weights, ends, weight_terms, weight_ways, time_aug,
-                            end_time)
+    cdef Job job = make_job(path, correction, runs, run_ends, rows, sources, weights, ends, weight_terms, weight_ways,
+                            time_aug, end_time)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (out.shape[0] + width - 1) // width
     cdef Py_ssize_t d = job.paths.transform.d
     cdef size_t per_thread = (job.degree + 1 + (job.paths.transform.n_rows + 1) * d + job.n_terms + job.n_weights
@@ -355,7 +404,8 @@ def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, con
 
 
 def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correction, const real[:, ::1] bsig,
-                          const real[:, ::1] bsig_derivs, const int64_t[::1] starts, const int32_t[::1] sources,
+                          const real[:, ::1] bsig_derivs, const int64_t[:, ::1] runs,
+                          const int64_t[::1] run_ends, const int32_t[::1] rows, const int32_t[::1] sources,
                           const int32_t[::1] weights, const int64_t[::1] ends, const int32_t[::1] weight_terms,
                           const real[::1] weight_ways, const int64_t[:, ::1] source_ends,
                           const int32_t[::1] source_targets, const int32_t[::1] source_weights,
@@ -364,8 +414,8 @@ def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correc
                           bint time_aug, double end_time, int n_threads):
     """Adjoint of `branched_sig`. bsig, bsig_derivs as its result; out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
-    cdef Job job = make_job(path, correction, starts, sources, weights, ends, weight_terms, weight_ways, time_aug,
-                            end_time)
+    cdef Job job = make_job(path, correction, runs, run_ends, rows, sources, weights, ends, weight_terms, weight_ways,
+                            time_aug, end_time)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (bsig.shape[0] + width - 1) // width
     cdef Py_ssize_t d = job.paths.transform.d
     cdef size_t numbers = (job.degree + 1 + 2 * (job.paths.transform.n_rows + 1) * d + 2 * job.n_terms

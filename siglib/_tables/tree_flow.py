@@ -13,17 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._lyndon import Ints, _starts
+from .._lyndon import Ints, _ragged_arange
 from .coproducts import Cuts
 from .forests import forests, single
-
 
 Places = NDArray[np.int32]
 
 
 class Flow(NamedTuple):
-    """Row i, of the i-th coefficient: weight `weights[k]` times V at element sources[k], starts[i] <= k <
-    starts[i + 1].
+    """Coefficients of as many nodes with the same weights make up a run: (first, stop, count, weight, source) says that
+    element rows[i], first <= i < stop, has `count` terms, weight `weights[weight + k]` times V at element
+    sources[source + count (i - first) + k]. The first run_ends[n] runs have up to n nodes.
 
     Element 0 is nothing, 1 + i the i-th coefficient; the first ends[n] coefficients have up to n nodes. Weight j is
     `weight_ways[j]` times l at place `weight_terms[j]`: letters, then the numbers of the correction.
@@ -33,7 +33,9 @@ class Flow(NamedTuple):
     weight_sources[k] in weight_targets[k], weight_ends[j, 0] <= k < weight_ends[j, n] for targets of up to n nodes.
     """
 
-    starts: Ints
+    runs: Ints
+    run_ends: Ints
+    rows: Places
     sources: Places
     weights: Places
     ends: Ints
@@ -76,10 +78,15 @@ def build_flow(cuts: Cuts, dimension: int, degree: int, m: int, planar: bool) ->
         np.arange(len(found))[:, None] * (degree + 1) + np.arange(degree + 1),
         "right",
     )
+    runs, run_ends, order, firsts = _runs(rows, weights, nodes[1:], degree)
+    rank = np.argsort(order)
+    by_row = np.lexsort((weights, rank[rows]))
     return Flow(
-        _starts(rows, n_rows),
-        _places(sources),
-        _places(weights),
+        runs,
+        run_ends,
+        _places(order + 1),
+        _places(sources[by_row]),
+        _places(weights[by_row][firsts]),
         cuts.ends,
         _places(found // n_ways),
         found % n_ways,
@@ -90,6 +97,24 @@ def build_flow(cuts: Cuts, dimension: int, degree: int, m: int, planar: bool) ->
         _places(targets[by_weight]),
         _places(sources[by_weight]),
     )
+
+
+def _runs(rows: Ints, weights: Ints, nodes: Ints, degree: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Runs, how many there are of up to n nodes, the rows in their order, and which terms have the weights of a run
+    when terms are sorted by row and weight."""
+    counts = np.bincount(rows, minlength=len(nodes))
+    # The weights of each row, and -1 behind them.
+    forms = np.full((len(nodes), int(counts.max())), -1, np.int64)
+    forms[rows[np.lexsort((weights, rows))], _ragged_arange(counts)] = weights[np.lexsort((weights, rows))]
+    order = np.lexsort((*forms.T[::-1], counts, nodes))
+    kinds = np.column_stack([nodes, forms])[order]
+    first = np.flatnonzero(np.append(True, (kinds[1:] != kinds[:-1]).any(axis=1)))
+    counts = counts[order]
+    source = np.concatenate([[0], np.cumsum(counts)])[first]
+    weight = np.concatenate([[0], np.cumsum(counts[first])])[:-1]
+    runs = np.stack([first, np.append(first[1:], len(order)), counts[first], weight, source], axis=1)
+    firsts = np.repeat(source, counts[first]) + _ragged_arange(counts[first])
+    return runs, np.searchsorted(nodes[order][first], np.arange(degree + 1), "right"), order, firsts
 
 
 def _places(numbers: Ints) -> Places:

@@ -92,7 +92,7 @@ def cut_tables(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
 
 @TABLES.keep
 def flow_tables(dimension: int, degree: int, m: int, planar: bool, dtype: str) -> Table:
-    """`tree_flow.Flow`, the first six for what goes forward. dimension and degree at least 1."""
+    """`tree_flow.Flow`, the first eight for what goes forward. dimension and degree at least 1."""
     flow = build_flow(_cuts(dimension, degree, planar), dimension, degree, m, planar)
     return _frozen(*flow._replace(weight_ways=flow.weight_ways.astype(dtype)))
 
