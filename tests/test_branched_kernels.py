@@ -9,9 +9,10 @@ import reference
 import reference_branched as definition
 from checking import assert_close, assert_same_bits
 from golden import Case, arrays, cases
+from test_interruption import NEVER, is_interrupted
 
 import siglib
-from siglib._cpu import branched
+from siglib._cpu import _interruption, branched
 from siglib._tables import tree_tables
 
 SIZES = [(1, 1), (1, 5), (2, 1), (2, 2), (2, 4), (3, 3), (5, 2)]
@@ -542,6 +543,67 @@ def test_threads(rng: np.random.Generator, planar: bool) -> None:
         results.append([bsig, product, log, corrected(path, correction, 4, planar, n_threads=n_threads)])
     for one, many in zip(*results, strict=True):
         assert_same_bits(one, many)
+
+
+def long_calls() -> dict[str, Callable[[int], list[np.ndarray]]]:
+    """Launchers with work for many looks at signals, as functions of the number of threads."""
+    rng = np.random.default_rng(5)
+    sig = rng.uniform(-1, 1, (4000, 62))
+    bsig = vectors(rng, 4000, (2, 5), True, np.float64)
+    few = vectors(rng, 8, (3, 5), True, np.float64)
+    path, zigzag = paths(rng, 400, 30, 2), paths(rng, 2, 3000, 2)
+    correction = corrections(rng, (1, 1), 2, 2, np.float64)
+    plain = {"degree": 5, "planar": True}
+
+    def results(function: Callable[..., None], *given: Any, like: list[np.ndarray], **options: Any) -> Any:
+        def call(n_threads: int) -> list[np.ndarray]:
+            out = [np.zeros_like(array) for array in like]
+            function(*given, *out, **options, n_threads=n_threads)
+            return out
+
+        return call
+
+    def flows(points: np.ndarray) -> list[Any]:
+        options = {**plain, "m": 2, "time_aug": False, "end_time": 1.0}
+        values = vectors(rng, len(points), (2, 5), True, np.float64)
+        like = [points, np.zeros((len(points), 1, 4))]
+        return [
+            results(branched.corrected_branched_sig, points, correction, like=[values], **options),
+            results(branched.corrected_branched_sig_backprop, values, points, correction, values, like=like, **options),
+        ]
+
+    options = {**plain, "dimension": 2}
+    log = {**options, "method": 0}
+    few_options = {**options, "dimension": 3}
+    return {
+        "words": results(branched.branched_sig, sig, like=[bsig], **options),
+        "combine": results(branched.branched_sig_combine, bsig, bsig, like=[bsig], **options),
+        "combine_backprop": results(
+            branched.branched_sig_combine_backprop, bsig, bsig, bsig, like=[bsig] * 2, **options
+        ),
+        "one group": results(branched.branched_sig_combine, few, few, like=[few], **few_options),
+        "one group back": results(branched.branched_sig_combine_backprop, few, few, few, like=[few] * 2, **few_options),
+        "log": results(branched.branched_sig_to_log_sig, bsig, like=[bsig], **log),
+        "log_backprop": results(branched.branched_sig_to_log_sig_backprop, bsig, bsig, like=[bsig], **log),
+        **dict(zip(("flow", "flow_backprop"), flows(path), strict=True)),
+        **dict(zip(("long flow", "long flow_backprop"), flows(zigzag), strict=True)),
+    }
+
+
+def test_interruption() -> None:
+    for name, call in long_calls().items():
+        expected = call(1)
+        _interruption.interrupt_at_look(NEVER)
+        call(1)
+        n_looks = NEVER - _interruption.looks_to_come()
+        # The loop looks when it begins and when it is done: there must be more.
+        assert n_looks >= 4, name
+        for look in {0, n_looks // 2, n_looks - 1}:
+            assert is_interrupted(call, 1, look), name
+        assert not is_interrupted(call, 1, n_looks), name
+        assert is_interrupted(call, 2, 0), name
+        for one, other in zip(call(2), expected, strict=True):
+            assert_same_bits(one, other)
 
 
 def test_tables_cannot_be_written() -> None:

@@ -8,9 +8,11 @@ import reference_branched as definition
 from checking import assert_close, assert_same_bits
 from golden import Case, cases
 from test_branched_kernels import assert_gradient, branched_sig
+from test_interruption import NEVER, is_interrupted
 
 import siglib
 from siglib import _cpu
+from siglib._cpu import _interruption
 
 PAIRWISE, GRAM, SYMMETRIC = 0, 1, 2
 LINEAR, RBF, GIVEN = 0, 1, -1
@@ -264,3 +266,22 @@ def test_threads(rng: np.random.Generator) -> None:
     many = gradients_of(derivs, x, y, 2, (1, 1), GRAM, n_threads=4)
     for one, other in zip(gradients_of(derivs, x, y, 2, (1, 1), GRAM), many, strict=True):
         assert_same_bits(one, other)
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (2, 300)], ids=["many", "long"])
+def test_interruption(rng: np.random.Generator, shape: tuple[int, int]) -> None:
+    x = paths(rng, *shape)
+    derivs = np.ones(shape[0] ** 2)
+    for call in (
+        lambda n_threads: kernels_of(x, x, 2, layout=GRAM, n_threads=n_threads),
+        lambda n_threads: gradients_of(derivs, x, x, 2, layout=GRAM, n_threads=n_threads),
+    ):
+        call(1)
+        _interruption.interrupt_at_look(NEVER)
+        call(1)
+        n_looks = NEVER - _interruption.looks_to_come()
+        assert n_looks >= 5
+        for look in {0, n_looks // 2, n_looks - 1}:
+            assert is_interrupted(call, 1, look)
+        assert not is_interrupted(call, 1, n_looks)
+        assert is_interrupted(call, 2, 0)
