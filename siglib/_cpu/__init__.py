@@ -28,9 +28,13 @@ _MODULES = (
     "exponential",
     "log_join",
     "signature_kernel",
+    "sparse",
+    "branched_product",
+    "branched_flow",
+    "branched_kernel",
 )
 # Topics with a Python module in front.
-_PLANNED = ("corrected_signature", "windows", "coefficients", "signature_kernel")
+_PLANNED = ("corrected_signature", "windows", "coefficients", "signature_kernel", "branched")
 _C_NAMES = {"float64": "double", "float32": "float"}
 
 
@@ -74,7 +78,8 @@ def _planned(loops: SimpleNamespace) -> SimpleNamespace:
             for name, function in vars(module).items()
             if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
         }
-        setattr(space, topic, SimpleNamespace(**vars(getattr(loops, topic)) | functions))
+        compiled = vars(getattr(loops, topic, SimpleNamespace()))
+        setattr(space, topic, SimpleNamespace(**compiled | functions))
     return space
 
 

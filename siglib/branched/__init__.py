@@ -1,0 +1,1 @@
+"""Branched signatures, in trees and forests instead of words."""
