@@ -12,9 +12,23 @@ from golden import Case, arrays, cases
 from test_interruption import NEVER, is_interrupted
 
 import siglib
-from siglib._cpu import _interruption, branched
-from siglib._tables import tree_tables
+from siglib import _cpu
+from siglib._cpu import _interruption
+from siglib._tables import forests, tree_tables
+from siglib._tables.transform import NO_TRANSFORM, Transform
 
+
+class Branched:
+    """The launchers, those of the dtype of the first array."""
+
+    branched_length = staticmethod(forests.branched_length)
+    log_length = staticmethod(forests.log_length)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **options: getattr(_cpu.kernels[args[0].dtype.name].branched, name)(*args, **options)
+
+
+branched = Branched()
 SIZES = [(1, 1), (1, 5), (2, 1), (2, 2), (2, 4), (3, 3), (5, 2)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
 planars = pytest.mark.parametrize("planar", [False, True], ids=["trees", "planar"])
@@ -166,8 +180,7 @@ def test_golden_corrections(case: Case) -> None:
         out,
         degree,
         levels_of(correction, path.shape[-1]),
-        time_aug=False,
-        end_time=1.0,
+        transform=NO_TRANSFORM,
         **options,
     )
     assert_close(out.reshape(expected.shape), expected)
@@ -433,7 +446,9 @@ def corrected(
     d = path.shape[-1] + time_aug
     out = np.full((path.shape[0], branched.branched_length(d, degree, planar)), np.nan, path.dtype)
     m = levels_of(correction, d)
-    branched.corrected_branched_sig(path, correction, out, degree, m, planar, time_aug, 2.0, n_threads)
+    branched.corrected_branched_sig(
+        path, correction, out, degree, m, planar, Transform(time_aug, False, 2.0), n_threads
+    )
     return out
 
 
@@ -513,7 +528,7 @@ def test_correction_backprop(
     derivs = rng.uniform(-1, 1, bsig.shape)
     gradient = np.full_like(path, np.nan)
     by_correction = np.full((11, *correction.shape[1:]), np.nan)
-    options = degree, m, planar, time_aug, 2.0, 1
+    options = degree, m, planar, Transform(time_aug, False, 2.0), 1
     branched.corrected_branched_sig_backprop(derivs, path, correction, bsig, gradient, by_correction, *options)
     assert_gradient(lambda at: corrected(at, correction, degree, planar, time_aug), path, derivs, gradient)
     if lead[0] == 1:
@@ -564,7 +579,7 @@ def long_calls() -> dict[str, Callable[[int], list[np.ndarray]]]:
         return call
 
     def flows(points: np.ndarray) -> list[Any]:
-        options = {**plain, "m": 2, "time_aug": False, "end_time": 1.0}
+        options = {**plain, "m": 2, "transform": NO_TRANSFORM}
         values = vectors(rng, len(points), (2, 5), True, np.float64)
         like = [points, np.zeros((len(points), 1, 4))]
         return [

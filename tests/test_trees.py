@@ -6,7 +6,7 @@ import pytest
 import reference_branched as reference
 from golden import Case, cases
 
-from siglib._tables import trees as module
+from siglib.branched import trees as module
 
 FUNCTIONS = ["trees", "trees_of_order", "tree_to_idx", "idx_to_tree", "branched_sig_length", "branched_log_sig_length"]
 SIZES = [(1, 1), (1, 6), (2, 1), (2, 4), (3, 3), (5, 2)]

@@ -158,6 +158,7 @@ MEANINGS = {
     "lead_lag": FLAG,
     "end_time": NUMBER,
     "scalar_term": FLAG,
+    "planar": FLAG,
     "prepend": FLAG,
     "prefixes": FLAG,
     "window": COUNT,

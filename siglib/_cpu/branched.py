@@ -1,6 +1,7 @@
-"""Branched signatures on the CPU: operations on rows of NumPy arrays, from kernels and tables.
+"""Branched signatures on the CPU: operations on rows of NumPy arrays, from compiled loops and tables.
 
-All arrays are C-contiguous, of one dtype, float64 or float32, and have one row for each item; `out` is written.
+Behind `loops`, the compiled modules of one floating type, all arrays are C-contiguous, of one dtype, float64 or
+float32, and have one row for each item; `out` is written.
 Branched signatures and logarithms may begin with a scalar term: then the length of the row is one more. dimension
 counts the channels after all transforms, and is at least 1. What `x_backprop` gets and writes is what `x` reads, in the
 order derivatives, arguments, results.
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._tables import tree_tables
-from .._tables.forests import basis_counts, lyndon_counts
+from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
 from .._tables.transform import Transform
 
@@ -30,7 +31,7 @@ def branched_sig_backprop(
 ) -> None:
     """From derivatives by branched signatures to those by signatures."""
     table = tree_tables.word_matrix(dimension, degree, planar, derivs.dtype.name, True)
-    _apply(loops, table, derivs, out, _branched_length(dimension, degree, planar), 0.0, n_threads)
+    _apply(loops, table, derivs, out, branched_length(dimension, degree, planar), 0.0, n_threads)
 
 
 def sig_of_branched_sig(
@@ -38,7 +39,7 @@ def sig_of_branched_sig(
 ) -> None:
     """The signature that a branched signature without correction came from: its values at chains."""
     table = tree_tables.chain_matrix(dimension, degree, planar, bsig.dtype.name)
-    _apply(loops, table, bsig, out, _branched_length(dimension, degree, planar), 1.0, n_threads)
+    _apply(loops, table, bsig, out, branched_length(dimension, degree, planar), 1.0, n_threads)
 
 
 def branched_log_sig(
@@ -54,7 +55,7 @@ def branched_log_sig_backprop(
     loops: Any, derivs: Array, out: Array, dimension: int, degree: int, planar: bool, method: int, n_threads: int
 ) -> None:
     table = _log_table(dimension, degree, planar, method, derivs.dtype.name, True)
-    _apply(loops, table, derivs, out, _log_length(dimension, degree, planar, method), 0.0, n_threads)
+    _apply(loops, table, derivs, out, log_length(dimension, degree, planar, method), 0.0, n_threads)
 
 
 def branched_sig_combine(
@@ -91,7 +92,7 @@ def branched_sig_to_log_sig(
     loops.branched_product.series(bsig, *table, _log_constants(degree, dtype), log, 0.0, True, n_threads)
     if method:
         coordinates = tree_tables.coordinate_matrix(dimension, degree, method, dtype, False)
-        _apply(loops, coordinates, log, out, _branched_length(dimension, degree, planar), 0.0, n_threads)
+        _apply(loops, coordinates, log, out, branched_length(dimension, degree, planar), 0.0, n_threads)
 
 
 def branched_sig_to_log_sig_backprop(
@@ -110,7 +111,7 @@ def branched_sig_to_log_sig_backprop(
     if method:
         coordinates = tree_tables.coordinate_matrix(dimension, degree, method, dtype, True)
         log_derivs = np.empty_like(bsig)
-        _apply(loops, coordinates, derivs, log_derivs, _log_length(dimension, degree, planar, method), 0.0, n_threads)
+        _apply(loops, coordinates, derivs, log_derivs, log_length(dimension, degree, planar, method), 0.0, n_threads)
     else:
         log_derivs = derivs
     loops.branched_product.series_backprop(
@@ -148,7 +149,7 @@ def branched_logsig_to_sig_backprop(
     )
     if method:
         expansion = tree_tables.expansion_matrix(dimension, degree, method, dtype, True)
-        _apply(loops, expansion, log_derivs, out, _branched_length(dimension, degree, planar), 0.0, n_threads)
+        _apply(loops, expansion, log_derivs, out, branched_length(dimension, degree, planar), 0.0, n_threads)
 
 
 def corrected_branched_sig(
@@ -190,16 +191,6 @@ def corrected_branched_sig_backprop(
     )
 
 
-def _branched_length(dimension: int, degree: int, planar: bool) -> int:
-    """Number of coefficients without the scalar term."""
-    return sum(basis_counts(dimension, degree, planar))
-
-
-def _log_length(dimension: int, degree: int, planar: bool, method: int) -> int:
-    """Number of coordinates of a logarithm without the scalar term."""
-    return sum(lyndon_counts(dimension, degree)) if method else _branched_length(dimension, degree, planar)
-
-
 def _apply(loops: Any, table: Any, vectors: Array, out: Array, n_columns: int, scalar: float, n_threads: int) -> None:
     skip = vectors.shape[1] - n_columns
     loops.sparse.apply(vectors, *table, out, skip, scalar, n_threads)
@@ -219,7 +210,7 @@ def _expanded(
         return log_sig
     log = np.empty_like(like)
     expansion = tree_tables.expansion_matrix(dimension, degree, method, log_sig.dtype.name, False)
-    _apply(loops, expansion, log_sig, log, _log_length(dimension, degree, True, method), 0.0, n_threads)
+    _apply(loops, expansion, log_sig, log, log_length(dimension, degree, True, method), 0.0, n_threads)
     return log
 
 

@@ -47,7 +47,7 @@ def launcher(topic: str, name: str) -> Callable[..., Any]:
             continue
         if hasattr(found, name):
             return getattr(found, name)
-    raise AttributeError(f"there is no {name} of {topic} for GPUs")
+    raise NotImplementedError(f"{name} is computed on the CPU only, so far: pass arrays in main memory")
 
 
 class _Topic:

@@ -85,6 +85,16 @@ def lyndon_counts(dimension: int, degree: int) -> list[int]:
     return found
 
 
+def branched_length(dimension: int, degree: int, planar: bool) -> int:
+    """Number of coefficients of a branched signature without the scalar term."""
+    return sum(basis_counts(dimension, degree, planar))
+
+
+def log_length(dimension: int, degree: int, planar: bool, method: int) -> int:
+    """Number of coordinates of its logarithm without the scalar term."""
+    return sum(lyndon_counts(dimension, degree)) if method else branched_length(dimension, degree, planar)
+
+
 @TABLES.keep
 def forests(dimension: int, degree: int, planar: bool) -> Forests:
     """All forests of up to `degree` nodes; SizeError if they are too many to list. dimension at least 1."""

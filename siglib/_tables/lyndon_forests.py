@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .forests import Forests, find, forests, joined
-from .lyndon import Ints, SparseMatrix, _collected, _products, _starts, _Sums
+from .lyndon import Ints, SparseMatrix, _chunks, _collected, _products, _starts, _Sums, invert
 from .tree_words import Terms, checked_terms, sums_of
 
 
@@ -81,7 +81,7 @@ def build_brackets(dimension: int, degree: int) -> tuple[LyndonForests, SparseMa
         single_trees, several = (part[nodes[part] == n] for part in (letters, np.flatnonzero(lyndon.right > 0)))
         terms: list[Terms] = [(single_trees - start, lyndon.words[single_trees], np.ones_like(single_trees))]
         left, right = place[lyndon.left[several]], place[lyndon.right[several]]
-        for piece in lyndon._chunks(np.diff(brackets.starts)[left] * np.diff(brackets.starts)[right]):
+        for piece in _chunks(np.diff(brackets.starts)[left] * np.diff(brackets.starts)[right]):
             row, a, b = _products(brackets, left[piece], brackets, right[piece])
             rows, ways = several[piece][row] - start, brackets.coefficients[a] * brackets.coefficients[b]
             u, v = brackets.codes[a], brackets.codes[b]
@@ -112,7 +112,7 @@ def build_coordinates(dimension: int, degree: int, method: int) -> SparseMatrix:
     # P - 1, from the rows of E that are Lyndon.
     kept = (rows >= 0) & (rows != expansion.columns)
     below = _matrix(rows[kept], expansion.columns[kept].astype(np.int64), expansion.values[kept], n, n)
-    inverse = lyndon.invert(below)
+    inverse = invert(below)
     places = np.concatenate([np.arange(n), np.repeat(np.arange(n), np.diff(inverse.starts))])
     columns = np.concatenate([np.arange(n), inverse.columns])
     values = np.concatenate([np.ones(n, np.int64), inverse.values])

@@ -52,8 +52,8 @@ def branched_sig_length(dimension: int, degree: int, *, planar: bool = False, sc
 
     Examples
     --------
-    >>> from siglib._tables.trees import branched_sig_length
-    >>> branched_sig_length(2, 4), branched_sig_length(2, 4, planar=True)
+    >>> import siglib
+    >>> siglib.branched_sig_length(2, 4), siglib.branched_sig_length(2, 4, planar=True)
     (72, 274)
     """
     dimension, degree, _, counts = _counts(dimension, degree, planar)
@@ -90,8 +90,8 @@ def branched_log_sig_length(dimension: int, degree: int, *, planar: bool = False
 
     Examples
     --------
-    >>> from siglib._tables.trees import branched_log_sig_length
-    >>> branched_log_sig_length(2, 4), branched_log_sig_length(2, 4, planar=True)
+    >>> import siglib
+    >>> siglib.branched_log_sig_length(2, 4), siglib.branched_log_sig_length(2, 4, planar=True)
     (72, 170)
     """
     dimension, degree, planar, counts = _counts(dimension, degree, planar)
@@ -128,10 +128,10 @@ def trees(dimension: int, degree: int, *, planar: bool = False) -> tuple[Tree | 
 
     Examples
     --------
-    >>> from siglib._tables.trees import trees
-    >>> trees(1, 3)
+    >>> import siglib
+    >>> siglib.trees(1, 3)
     (None, (0,), ((0,), 0), ((0,), (0,), 0), (((0,), 0), 0))
-    >>> trees(1, 2, planar=True)
+    >>> siglib.trees(1, 2, planar=True)
     (None, ((0,),), ((0,), (0,)), (((0,), 0),))
     """
     dimension, degree, planar, counts = _counts(dimension, degree, planar)
@@ -164,8 +164,8 @@ def trees_of_order(dimension: int, order: int, *, planar: bool = False) -> tuple
 
     Examples
     --------
-    >>> from siglib._tables.trees import trees_of_order
-    >>> trees_of_order(2, 2)
+    >>> import siglib
+    >>> siglib.trees_of_order(2, 2)
     (((0,), 0), ((0,), 1), ((1,), 0), ((1,), 1))
     """
     dimension, order, planar, counts = _counts(dimension, as_int("order", order, 0), planar)
@@ -208,8 +208,8 @@ def tree_to_idx(tree: Any, dimension: int, degree: int, *, planar: bool = False,
 
     Examples
     --------
-    >>> from siglib._tables.trees import tree_to_idx
-    >>> tree_to_idx(((0,), (1,), 0), 2, 3), tree_to_idx([[1], [0], 0], 2, 3)
+    >>> import siglib
+    >>> siglib.tree_to_idx(((0,), (1,), 0), 2, 3), siglib.tree_to_idx([[1], [0], 0], 2, 3)
     (8, 8)
     """
     dimension, degree, planar, _ = _counts(dimension, degree, planar)
@@ -256,8 +256,8 @@ def idx_to_tree(
 
     Examples
     --------
-    >>> from siglib._tables.trees import idx_to_tree
-    >>> idx_to_tree(8, 2, 3), idx_to_tree(8, 2, 3, planar=True)
+    >>> import siglib
+    >>> siglib.idx_to_tree(8, 2, 3), siglib.idx_to_tree(8, 2, 3, planar=True)
     (((0,), (1,), 0), (((1,), 0),))
     """
     dimension, degree, planar, counts = _counts(dimension, degree, planar)
