@@ -14,21 +14,25 @@ from test_interruption import NEVER, is_interrupted
 import siglib
 from siglib import _cpu
 from siglib._cpu import _interruption
-from siglib._tables import forests, tree_tables
+from siglib._tables import tree_tables
+from siglib._tables.forests import branched_length, log_length
 from siglib._tables.transform import NO_TRANSFORM, Transform
 
 
-class Branched:
-    """The launchers, those of the dtype of the first array."""
+class Launchers:
+    """The launchers of a topic, those of the dtype of the first array."""
 
-    branched_length = staticmethod(forests.branched_length)
-    log_length = staticmethod(forests.log_length)
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **options: getattr(_cpu.kernels[args[0].dtype.name].branched, name)(*args, **options)
+        topic = self.topic
+        return lambda *args, **options: getattr(getattr(_cpu.kernels[args[0].dtype.name], topic), name)(
+            *args, **options
+        )
 
 
-branched = Branched()
+branched = Launchers("branched")
 SIZES = [(1, 1), (1, 5), (2, 1), (2, 2), (2, 4), (3, 3), (5, 2)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=str)
 planars = pytest.mark.parametrize("planar", [False, True], ids=["trees", "planar"])
@@ -57,7 +61,7 @@ def branched_sig(path: np.ndarray, degree: int, planar: bool, scalar_term: bool 
     return called(
         branched.branched_sig,
         siglib.sig(path, degree, scalar_term=scalar_term),
-        length=branched.branched_length(d, degree, planar),
+        length=branched_length(d, degree, planar),
         scalar_term=scalar_term,
         dimension=d,
         degree=degree,
@@ -67,7 +71,7 @@ def branched_sig(path: np.ndarray, degree: int, planar: bool, scalar_term: bool 
 
 def vectors(rng: np.random.Generator, batch: int, size: tuple[int, int], planar: bool, dtype: Any) -> np.ndarray:
     """Coefficients that need not belong to a path."""
-    return rng.uniform(-1, 1, (batch, branched.branched_length(*size, planar))).astype(dtype)
+    return rng.uniform(-1, 1, (batch, branched_length(*size, planar))).astype(dtype)
 
 
 def paths(rng: np.random.Generator, batch: int, length: int, dimension: int, dtype: Any = np.float64) -> np.ndarray:
@@ -241,7 +245,7 @@ def test_branched_sig_backprop(dtype: np.dtype, rng: np.random.Generator, size: 
     """The transpose of a linear map."""
     sig = rng.uniform(-1, 1, (11, len(reference.words(*size)) - 1)).astype(dtype)
     options = {"dimension": size[0], "degree": size[1], "planar": planar}
-    value = called(branched.branched_sig, sig, length=branched.branched_length(*size, planar), **options)
+    value = called(branched.branched_sig, sig, length=branched_length(*size, planar), **options)
     derivs = rng.uniform(-1, 1, value.shape).astype(dtype)
     gradient = called(branched.branched_sig_backprop, derivs, length=sig.shape[1], **options)
     assert_close((gradient * sig).sum(axis=1), (derivs * value).sum(axis=1))
@@ -358,7 +362,7 @@ def test_log_of_paths(rng: np.random.Generator, size: tuple[int, int], planar: b
     """The logarithm of the branched signature is the image of the logarithm of the signature."""
     path = paths(rng, 11, 6, size[0])
     options = log_options(size, planar, method)
-    length = branched.log_length(*size, planar, method)
+    length = log_length(*size, planar, method)
     log_sig = siglib.log_sig(path, size[1], method=0)
     image = called(branched.branched_log_sig, log_sig, length=length, **options)
     bsig = branched_sig(path, size[1], planar)
@@ -419,7 +423,7 @@ def test_log_backprop(
 ) -> None:
     x = vectors(rng, 11, size, planar, np.float64) * 0.5
     options = log_options(size, planar, method)
-    length = branched.log_length(*size, planar, method)
+    length = log_length(*size, planar, method)
 
     def log(at: np.ndarray) -> np.ndarray:
         return called(branched.branched_sig_to_log_sig, at, length=length, **options)
@@ -444,7 +448,7 @@ def corrected(
     path: np.ndarray, correction: np.ndarray, degree: int, planar: bool, time_aug: bool = False, n_threads: int = 1
 ) -> np.ndarray:
     d = path.shape[-1] + time_aug
-    out = np.full((path.shape[0], branched.branched_length(d, degree, planar)), np.nan, path.dtype)
+    out = np.full((path.shape[0], branched_length(d, degree, planar)), np.nan, path.dtype)
     m = levels_of(correction, d)
     branched.corrected_branched_sig(
         path, correction, out, degree, m, planar, Transform(time_aug, False, 2.0), n_threads
@@ -550,7 +554,7 @@ def test_threads(rng: np.random.Generator, planar: bool) -> None:
     sig = siglib.sig(path, 4)
     results = []
     for n_threads in (1, 4):
-        bsig = np.empty((70, branched.branched_length(2, 4, planar)))
+        bsig = np.empty((70, branched_length(2, 4, planar)))
         product, log = np.empty_like(bsig), np.empty_like(bsig)
         branched.branched_sig(sig, bsig, 2, 4, planar, n_threads)
         branched.branched_sig_combine(bsig, bsig, product, 2, 4, planar, n_threads)

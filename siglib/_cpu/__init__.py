@@ -34,7 +34,7 @@ _MODULES = (
     "branched_kernel",
 )
 # Topics with a Python module in front.
-_PLANNED = ("corrected_signature", "windows", "coefficients", "signature_kernel", "branched")
+_PLANNED = ("corrected_signature", "windows", "coefficients", "signature_kernel", "branched", "branched_join")
 _C_NAMES = {"float64": "double", "float32": "float"}
 
 

@@ -15,7 +15,7 @@ from .lyndon import Ints, SparseMatrix, _starts
 from .lyndon_forests import build_brackets, build_coordinates, times
 from .sizes import tensor_length
 from .tree_flow import build_flow, chain_elements
-from .tree_words import build_tree_words
+from .tree_words import build_tree_words, words_of
 
 Table = tuple[Any, ...]
 
@@ -43,6 +43,20 @@ def chain_matrix(dimension: int, degree: int, planar: bool, dtype: str) -> Table
     ]
     columns = chains[np.concatenate(backwards)]
     return _frozen(np.arange(len(columns) + 1), columns.astype(np.int32), np.ones(len(columns), dtype))
+
+
+@TABLES.keep
+def coefficient_words(forms: tuple[Any, ...], planar: bool) -> tuple[tuple[int, ...], ...]:
+    """The words whose coefficients give those of trees or planar forests, which are in the form of `trees.as_forest`,
+    or () for none."""
+    return words_of(forms, planar)[0]
+
+
+@TABLES.keep
+def coefficient_matrix(forms: tuple[Any, ...], planar: bool, dtype: str, transposed: bool) -> Table:
+    """From the coefficients of `coefficient_words` to those of the trees."""
+    words, matrix = words_of(forms, planar)
+    return _form(matrix, len(words), dtype, transposed)
 
 
 @TABLES.keep

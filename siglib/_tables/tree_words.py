@@ -9,6 +9,9 @@ other: the last letter is the last root, and the trees above it are shuffled wit
 Products go through, and with them logarithms: what is true for signatures is true for log-signatures.
 """
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 
 from .forests import Forests, forests, joined, shuffles, single, without_last
@@ -28,6 +31,7 @@ from .sizes import SizeError
 MAX_TERMS = 2**24
 
 Terms = tuple[Ints, Ints, Ints]  # rows, codes, coefficients
+Form = tuple[Any, ...]  # a tree or forest in tuples
 
 
 def build_tree_words(dimension: int, degree: int, planar: bool) -> SparseMatrix:
@@ -106,3 +110,48 @@ def _with_labels(sums: _Sums, dimension: int) -> _Sums:
     labels = np.repeat(np.arange(len(counts)) % dimension, counts)
     starts = np.concatenate([[0], np.cumsum(counts)])
     return _Sums(starts, sums.codes[terms] * dimension + labels, sums.coefficients[terms])
+
+
+def words_of(forms: tuple[Form, ...], planar: bool) -> tuple[tuple[tuple[int, ...], ...], SparseMatrix]:
+    """Single trees or planar forests, as tuples of trees, () for none: all words that they need, by length and then
+    lexicographically, and the matrix of how often, a row for each form."""
+    known: dict[Form, Counter[tuple[int, ...]]] = {(): Counter({(): 1})}
+    sums = [_words_of(form, planar, known) for form in forms]
+    words = sorted(set().union(*sums), key=lambda word: (len(word), word))
+    checked_terms(sum(map(len, sums)))
+    place = {word: i for i, word in enumerate(words)}
+    rows = np.repeat(np.arange(len(forms)), [len(found) for found in sums])
+    columns = np.array([place[word] for found in sums for word in found], np.int64)
+    values = np.array([count for found in sums for count in found.values()], np.int64)
+    rows, columns, values = _collected(len(words), rows, columns, values)
+    return tuple(words), SparseMatrix(_starts(rows, len(forms)), columns.astype(np.int32), values)
+
+
+def _words_of(form: Form, planar: bool, known: dict[Form, Counter[tuple[int, ...]]]) -> Counter[tuple[int, ...]]:
+    """The words of a forest and how often each; `known` are those of others."""
+    if form not in known:
+        found: Counter[tuple[int, ...]] = Counter()
+        for i, tree in enumerate(form):
+            if planar and i < len(form) - 1:
+                continue
+            others = form[:i] + form[i + 1 :]
+            for rest in _form_shuffles(others, tree[:-1]) if planar else [_sorted(others + tree[:-1])]:
+                for word, count in _words_of(rest, planar, known).items():
+                    found[(*word, tree[-1])] += count
+            checked_terms(len(found))
+        known[form] = found
+    return known[form]
+
+
+def _sorted(form: Form) -> Form:
+    """A forest with its trees in one order, so that it is met again."""
+    return tuple(sorted(form, key=repr))
+
+
+def _form_shuffles(left: Form, right: Form) -> list[Form]:
+    if not left or not right:
+        return [left + right]
+    return [
+        *((left[0], *rest) for rest in _form_shuffles(left[1:], right)),
+        *((right[0], *rest) for rest in _form_shuffles(left, right[1:])),
+    ]
