@@ -4,6 +4,22 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from .branched.combine import branched_sig_combine as branched_sig_combine
+from .branched.join import branched_sig_join as branched_sig_join
+from .branched.join import linear_branched_sig as linear_branched_sig
+from .branched.log_join import branched_log_sig_combine as branched_log_sig_combine
+from .branched.log_join import branched_log_sig_join as branched_log_sig_join
+from .branched.log_join import linear_branched_log_sig as linear_branched_log_sig
+from .branched.log_sig import branched_log_sig as branched_log_sig
+from .branched.logarithm import branched_logsig_to_sig as branched_logsig_to_sig
+from .branched.logarithm import branched_sig_to_log_sig as branched_sig_to_log_sig
+from .branched.sig import branched_sig as branched_sig
+from .branched.trees import branched_log_sig_length as branched_log_sig_length
+from .branched.trees import branched_sig_length as branched_sig_length
+from .branched.trees import idx_to_tree as idx_to_tree
+from .branched.trees import tree_to_idx as tree_to_idx
+from .branched.trees import trees as trees
+from .branched.trees import trees_of_order as trees_of_order
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

@@ -97,7 +97,7 @@ class _LogSig(Operation):
         transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths, rows = on.paths(path), on.rows(out)
         if one_segment:
-            _segment(on, paths, rows, int(scalar_term), transform)
+            write_segment(on, paths, rows, int(scalar_term), transform)
             return
         work = on.double() if double else on
         tables = tables_for(work, dimension, o.degree, method)
@@ -129,9 +129,7 @@ class _LogSig(Operation):
         result = on.empty(path.shape)
         paths, rows, gradients = on.paths(path), on.rows(derivs), on.paths(result)
         if one_segment:
-            with on.current():
-                gradients[:, 1] = rows[:, int(scalar_term) : int(scalar_term) + paths.shape[2]]
-                gradients[:, 0] = -gradients[:, 1]
+            write_segment_derivs(on, rows, gradients, int(scalar_term))
             return (result,)
         work, n_threads = on.double() if double else on, as_n_threads(o.n_jobs)
         tables = tables_for(work, dimension, o.degree, method, backward=True)
@@ -323,7 +321,7 @@ def _corrected_backprop(
     return tuple(None if gradient is None else on.result(gradient) for gradient in gradients)
 
 
-def _segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -> None:
+def write_segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -> None:
     """Log-signatures of paths of two points: the displacement from `start` on, time last, and zeros for all else."""
     letters = start + paths.shape[2]
     time_aug, _, end_time = transform
@@ -333,6 +331,13 @@ def _segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -
         rows[:, letters:] = 0
         if time_aug:
             rows[:, letters] = end_time
+
+
+def write_segment_derivs(on: Any, derivs: Any, gradients: Any, start: int) -> None:
+    """The adjoint of `write_segment`."""
+    with on.current():
+        gradients[:, 1] = derivs[:, start : start + gradients.shape[2]]
+        gradients[:, 0] = -gradients[:, 1]
 
 
 @without_compiler
