@@ -167,7 +167,7 @@ def module_name(source: Path) -> str:
 
 PLACES = {module_name(source): source for source in SOURCES}
 # A folder imports from itself and from those before it.
-ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "kernels", "streams"]
+ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "branched", "kernels", "streams"]
 # Frameworks are looked for here only.
 GUESTS = {"backend", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
 

@@ -37,8 +37,8 @@ def _check_log_length(name: str, shape: Any, dimension: int, degree: int) -> tup
     expected = checked_log_length(dimension, degree, True, 2)
     if length != expected:
         raise ValueError(
-            f"{name} must have length {expected} on its last axis, that of planar branched log-signatures of method 2 of "
-            f"dimension {dimension} and degree {degree}, got {length}"
+            f"{name} must have length {expected} on its last axis, that of planar branched log-signatures of method 2 "
+            f"of dimension {dimension} and degree {degree}, got {length}"
         )
     return batch
 
@@ -268,7 +268,7 @@ def branched_log_sig_combine(
     >>> options = {"planar": True, "method": 2}
     >>> first, second = (siglib.branched_log_sig(part, 2, **options) for part in (path[:2], path[1:]))
     >>> siglib.branched_log_sig_combine(first, second, 2, 2)
-    array([1. , 1. , 0.5])
+    array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
     return BRANCHED_LOG_SIG_COMBINE(blogsig1, blogsig2, dimension=dimension, degree=degree, n_jobs=n_jobs)
 
@@ -379,8 +379,9 @@ def branched_log_sig_join(
     Examples
     --------
     >>> import numpy as np, siglib
-    >>> siglib.branched_log_sig_join(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0]), 2, 2)
-    array([1. , 1. , 0.5])
+    >>> log = siglib.linear_branched_log_sig(np.array([1.0, 0.0]), 2, 2, planar=True)
+    >>> siglib.branched_log_sig_join(log, np.array([0.0, 1.0]), 2, 2)
+    array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
     return BRANCHED_LOG_SIG_JOIN(
         blogsig, displacement, dimension=dimension, degree=degree, prepend=prepend, n_jobs=n_jobs

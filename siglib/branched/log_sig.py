@@ -153,7 +153,7 @@ def branched_log_sig(
     >>> siglib.branched_log_sig(path, 2)
     array([ 1. ,  1. ,  0. ,  0.5, -0.5,  0. ])
     >>> siglib.branched_log_sig(path, 2, planar=True)
-    array([1. , 1. , 0.5])
+    array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
     planar, correction = as_bool("planar", planar), as_correction(correction)
     method = default_method(method, planar)
