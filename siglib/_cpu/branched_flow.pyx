@@ -1,13 +1,8 @@
 """Branched signatures of paths whose segments have terms at chains, and the gradients with respect to both.
 
 Design. Lanes hold 8 float64 or 16 float32 paths side by side, each with its whole branched signature X. Segments are
-taken last to first, and each multiplies X by exp(l) from the left, l being its increment and its correction:
-
-    V^(k) = X + 1/k l * V^(k+1),   k = degree, .., 1,
-
-with V^(degree+1) = 1 at nothing; V^(1) is the new X. Of the product l * V only cuts that prune one chain are left, so
-that it is linear in the coefficients of trees: `_tables/tree_flow.py` lists its terms. V^(k) is needed for up to degree
-- k + 1 nodes. Coefficients are taken downwards, so that V^(k) takes the place of V^(k+1) and V^(1) that of X.
+taken last to first, and each multiplies X by exp(l) from the left (`branched_step.pxd`), l being its increment and its
+correction: what is pruned then is one chain, and no forests are needed beside what is stored.
 
 The gradient takes the segments off again, first to last, with exp(-l), and needs no more memory than one signature, its
 cotangent and the partial results of one segment, whatever the length of the path.
@@ -19,200 +14,19 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
+from .branched_step cimport Flow, load_weights, scaled, step, step_backprop
 from .increments cimport MOST_LANES, load_rows_backprop
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
 from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
 
-cdef enum:
-    FEW = 6                     # terms that a coefficient has mostly, at most
-
-
 cdef struct Job:
-    # What all lane groups of one call share; the tables are `_tables/tree_flow.py`.
+    # What all lane groups of one call share.
     Paths paths
-    Py_ssize_t degree
-    Py_ssize_t n                # coefficients
+    Flow flow
     Py_ssize_t n_terms          # numbers of one row of the correction
     Py_ssize_t row_step         # numbers from one segment's row to the next; 0 if all have the same
-    Py_ssize_t n_weights
-    Py_ssize_t n_kept           # numbers in V^(2), .., V^(degree)
-    Py_ssize_t cost             # terms of one step
-    const int64_t* runs
-    const int64_t* run_ends
-    const int32_t* rows
-    const int32_t* sources
-    const int32_t* weights
-    const int64_t* ends
-    const int32_t* weight_terms
-    const void* weight_ways
-    # For gradients.
-    Py_ssize_t m                # nodes of the longest chains
-    const int64_t* source_ends
-    const int32_t* source_targets
-    const int32_t* source_weights
-    const int64_t* weight_ends
-    const int32_t* weight_targets
-    const int32_t* weight_sources
-
-
-cdef inline vec scaled(vec x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x * (<const double*>values)[i]
-    else:
-        return x * (<const float*>values)[i]
-
-
-cdef inline void load_weights(const vec* terms, vec* w, const Job* job) noexcept nogil:
-    """The weights of a step, from increment and correction."""
-    cdef Py_ssize_t j
-    for j in range(job.n_weights):
-        w[j] = scaled(terms[job.weight_terms[j]], job.weight_ways, j)
-
-
-cdef inline void horner_run(const vec* x, const vec* v, const vec* w, vec factor, vec* out, const int64_t* run,
-                            const Job* job, const Py_ssize_t count) noexcept nogil:
-    """`horner` for a run of coefficients with `count` terms each, up to FEW."""
-    cdef Py_ssize_t i, k
-    cdef const int32_t* rows = job.rows
-    cdef const int32_t* sources = job.sources + run[4]
-    cdef vec total
-    cdef vec weights[FEW]
-    for k in range(count):
-        weights[k] = w[job.weights[run[3] + k]] * factor
-    for i in range(run[0], run[1]):
-        total = x[rows[i]]
-        for k in range(count):
-            total = total + weights[k] * v[sources[k]]
-        out[rows[i]] = total
-        sources = sources + count
-
-
-cdef inline void horner_long_run(const vec* x, const vec* v, const vec* w, vec factor, vec* out, const int64_t* run,
-                                 const Job* job) noexcept nogil:
-    """The same for any number of terms."""
-    cdef Py_ssize_t i, k, count = run[2]
-    cdef const int32_t* weights = job.weights + run[3]
-    cdef const int32_t* sources = job.sources + run[4]
-    cdef vec total
-    for i in range(run[0], run[1]):
-        total = w[weights[0]] * v[sources[0]]
-        for k in range(1, count):
-            total = total + w[weights[k]] * v[sources[k]]
-        out[job.rows[i]] = x[job.rows[i]] + factor * total
-        sources = sources + count
-
-
-cdef void horner(const vec* x, const vec* v, const vec* w, vec factor, vec* out, Py_ssize_t nodes,
-                 const Job* job) noexcept nogil:
-    """Coefficients of up to `nodes` nodes of X + factor l * V to out, which may be x or v; these are 1 at nothing.
-
-    What reads and what is read differ in nodes, so runs are taken downwards, their coefficients in any order.
-    """
-    cdef Py_ssize_t r
-    cdef const int64_t* run
-    for r in range(job.run_ends[nodes] - 1, -1, -1):
-        run = job.runs + 5 * r
-        # Weights stay in registers.
-        if run[2] == 0:
-            horner_run(x, v, w, factor, out, run, job, 0)
-        elif run[2] == 1:
-            horner_run(x, v, w, factor, out, run, job, 1)
-        elif run[2] == 2:
-            horner_run(x, v, w, factor, out, run, job, 2)
-        elif run[2] == 3:
-            horner_run(x, v, w, factor, out, run, job, 3)
-        elif run[2] == 4:
-            horner_run(x, v, w, factor, out, run, job, 4)
-        elif run[2] == 5:
-            horner_run(x, v, w, factor, out, run, job, 5)
-        elif run[2] == 6:
-            horner_run(x, v, w, factor, out, run, job, 6)
-        else:
-            horner_long_run(x, v, w, factor, out, run, job)
-
-
-cdef void add_weight_derivs(const vec* g, const vec* v, vec factor, vec* g_w, Py_ssize_t nodes,
-                            const Job* job) noexcept nogil:
-    """Adjoint of `horner` for the weights: their cotangents are added to, for coefficients of up to `nodes` nodes."""
-    cdef Py_ssize_t j, k, start, stop
-    cdef const int32_t* targets = job.weight_targets
-    cdef const int32_t* sources = job.weight_sources
-    cdef vec a, b, c, d
-    for j in range(job.n_weights):
-        start, stop = job.weight_ends[j * (job.degree + 1)], job.weight_ends[j * (job.degree + 1) + nodes]
-        # Four sums, so that none waits for the one before.
-        a = b = c = d = factor - factor
-        for k in range(start, stop - 3, 4):
-            a = a + g[targets[k]] * v[sources[k]]
-            b = b + g[targets[k + 1]] * v[sources[k + 1]]
-            c = c + g[targets[k + 2]] * v[sources[k + 2]]
-            d = d + g[targets[k + 3]] * v[sources[k + 3]]
-        for k in range(stop - (stop - start) % 4, stop):
-            a = a + g[targets[k]] * v[sources[k]]
-        g_w[j] = g_w[j] + factor * ((a + b) + (c + d))
-
-
-cdef void horner_backprop(const vec* g, const vec* w, vec factor, vec* g_v, vec* g_x, Py_ssize_t nodes,
-                          const Job* job) noexcept nogil:
-    """Adjoint of `horner` for V: its cotangent to g_v, and added to g_x, which may both be g.
-
-    Upwards: a cotangent is read before it changes, as targets are larger than sources.
-    """
-    cdef Py_ssize_t n, e, k, m = job.m, stop
-    cdef const int32_t* targets = job.source_targets
-    cdef const int32_t* weights = job.source_weights
-    cdef vec total, other
-    for n in range(1, nodes):
-        for e in range(job.ends[n - 1] + 1, job.ends[n] + 1):
-            stop = job.source_ends[e * (m + 1) + min(m, nodes - n)]
-            total = other = factor - factor
-            for k in range(job.source_ends[e * (m + 1)], stop - 1, 2):
-                total = total + w[weights[k]] * g[targets[k]]
-                other = other + w[weights[k + 1]] * g[targets[k + 1]]
-            if (stop - job.source_ends[e * (m + 1)]) % 2:
-                total = total + w[weights[stop - 1]] * g[targets[stop - 1]]
-            total = factor * (total + other)
-            g_v[e] = total
-            g_x[e] = g_x[e] + total
-
-
-cdef void step(vec* x, vec* v, const vec* w, const vec* inverse, const Job* job) noexcept nogil:
-    """X <- exp(l) * X; v is scratch memory."""
-    cdef Py_ssize_t k, degree = job.degree
-    v[0] = x[0]
-    for k in range(degree, 1, -1):
-        horner(x, v, w, inverse[k], v, degree - k + 1, job)
-    horner(x, v, w, inverse[1], x, degree, job)
-
-
-cdef void step_backprop(vec* x, vec* g, vec* v, vec* b, vec* g_w, const vec* w, const vec* inverse,
-                        const Job* job) noexcept nogil:
-    """Adjoint of `step` at the X before it: g becomes the cotangent of that, and g_w is set.
-
-    Scratch: v for V^(degree), .., V^(2), b for a cotangent of V.
-    """
-    cdef Py_ssize_t k, degree = job.degree
-    cdef const vec* above = x
-    cdef const vec* seeds = g
-    # V^(k) has the coefficients of up to degree - k + 1 nodes behind the one of nothing; V^(degree+1) has that alone.
-    for k in range(degree, 1, -1):
-        v[0] = x[0]
-        horner(x, above, w, inverse[k], v, degree - k + 1, job)
-        above = v
-        v = v + job.ends[degree - k + 1] + 1
-    memset(<void*>g_w, 0, job.n_weights * sizeof(vec))
-    for k in range(1, degree + 1):
-        # `above` is V^(k+1), `seeds` the cotangent of V^(k).
-        add_weight_derivs(seeds, above, inverse[k], g_w, degree - k + 1, job)
-        horner_backprop(seeds, w, inverse[k], b, g, degree - k + 1, job)
-        seeds = b
-        if k + 1 < degree:
-            above = above - (job.ends[degree - k - 1] + 1)
-        else:
-            above = x
 
 
 cdef void walk(vec* x, vec* v, vec* w, vec* terms, const vec* dx, const void* const* correction, const vec* inverse,
@@ -220,14 +34,14 @@ cdef void walk(vec* x, vec* v, vec* w, vec* terms, const vec* dx, const void* co
     """All segments of one path per lane, last to first, through X."""
     cdef Py_ssize_t row, u, spent = 0, d = job.paths.transform.d, n_rows = job.paths.transform.n_rows
     for row in range(n_rows - 1, -1, -1):
-        if due(&spent, job.cost):
+        if due(&spent, job.flow.cost):
             return
         if row == n_rows - 1 or job.row_step:
             load_columns(correction, row * job.row_step, job.n_terms, terms + d)
         for u in range(d):
             terms[u] = dx[row * d + u]
-        load_weights(terms, w, job)
-        step(x, v, w, inverse, job)
+        load_weights(terms, w, &job.flow)
+        step(x, v, w, inverse, &job.flow)
 
 
 cdef void walk_back(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms, vec* g_terms, const vec* dx, vec* gx,
@@ -238,20 +52,20 @@ cdef void walk_back(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms
     cdef Py_ssize_t n_terms = job.n_terms
     memset(<void*>g_terms, 0, (d + n_terms) * sizeof(vec))
     for row in range(n_rows):
-        if due(&spent, 6 * job.cost):
+        if due(&spent, 6 * job.flow.cost):
             return
         if row == 0 or job.row_step:
             load_columns(correction, row * job.row_step, n_terms, terms + d)
         for u in range(d):
             terms[u] = dx[row * d + u]
-        load_weights(terms, w, job)
-        for j in range(job.n_weights):
+        load_weights(terms, w, &job.flow)
+        for j in range(job.flow.n_weights):
             g_w[j] = -w[j]
-        step(x, v, g_w, inverse, job)
-        step_backprop(x, g, v, b, g_w, w, inverse, job)
-        for j in range(job.n_weights):
-            u = job.weight_terms[j]
-            g_terms[u] = g_terms[u] + scaled(g_w[j], job.weight_ways, j)
+        step(x, v, g_w, inverse, &job.flow)
+        step_backprop(x, g, v, b, g_w, w, inverse, &job.flow)
+        for j in range(job.flow.n_weights):
+            u = job.flow.weight_terms[j]
+            g_terms[u] = g_terms[u] + scaled(g_w[j], job.flow.weight_ways, j)
         for u in range(d):
             gx[row * d + u] = g_terms[u]
         memset(<void*>g_terms, 0, d * sizeof(vec))
@@ -266,30 +80,30 @@ cdef void walk_back(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms
 cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t group,
                     real* scratch, const Job* job) noexcept nogil:
     """Scratch memory: 1 / k, increments, l, weights, X, V."""
-    cdef Py_ssize_t lane, skip = out.shape[1] - job.n, width = n_lanes(scratch), d = job.paths.transform.d
+    cdef Py_ssize_t lane, skip = out.shape[1] - job.flow.n, width = n_lanes(scratch), d = job.paths.transform.d
     cdef int n_live
-    cdef real* dx = scratch + (job.degree + 1) * width
+    cdef real* dx = scratch + (job.flow.degree + 1) * width
     cdef real* terms = dx + job.paths.transform.n_rows * d * width
     cdef real* w = terms + (d + job.n_terms) * width
-    cdef real* x = w + job.n_weights * width
-    cdef real* v = x + (job.n + 1) * width
+    cdef real* x = w + job.flow.n_weights * width
+    cdef real* v = x + (job.flow.n + 1) * width
     cdef void* corrections[MOST_LANES]
     cdef void* outs[MOST_LANES]
     set_rows(&correction[0, 0, 0], correction.shape[1] * correction.shape[2], group, correction.shape[0], corrections)
     n_live = set_rows(<const real*>&out[0, skip], out.shape[1], group, job.paths.batch, outs)
-    fill_inverses(scratch, job.degree)
+    fill_inverses(scratch, job.flow.degree)
     fill_increments(path, group, dx, &job.paths)
-    memset(x, 0, (job.n + 1) * width * sizeof(real))
+    memset(x, 0, (job.flow.n + 1) * width * sizeof(real))
     for lane in range(width):
         x[lane] = 1
     if real is double:
         walk(<vd*>x, <vd*>v, <vd*>w, <vd*>terms, <const vd*>dx, <const void* const*>corrections, <const vd*>scratch,
              job)
-        store_columns(<const vd*>x + 1, <void* const*>outs, 0, job.n, n_live)
+        store_columns(<const vd*>x + 1, <void* const*>outs, 0, job.flow.n, n_live)
     else:
         walk(<vf*>x, <vf*>v, <vf*>w, <vf*>terms, <const vf*>dx, <const void* const*>corrections, <const vf*>scratch,
              job)
-        store_columns(<const vf*>x + 1, <void* const*>outs, 0, job.n, n_live)
+        store_columns(<const vf*>x + 1, <void* const*>outs, 0, job.flow.n, n_live)
 
 
 cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction, const real[:, ::1] bsig,
@@ -297,20 +111,20 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                              Py_ssize_t group, real* scratch, real* last, const Job* job) noexcept nogil:
     """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, l, its cotangent, weights, their
     cotangents, X, its cotangent, that of V, V^(degree), .., V^(2)."""
-    cdef Py_ssize_t lane, row, i, skip = bsig.shape[1] - job.n, width = n_lanes(scratch), d = job.paths.transform.d
+    cdef Py_ssize_t lane, row, i, skip = bsig.shape[1] - job.flow.n, width = n_lanes(scratch), d = job.paths.transform.d
     cdef Py_ssize_t n_rows = job.paths.transform.n_rows, dimension = job.paths.transform.dimension
     cdef bint wanted = correction_derivs.shape[0] > 0
     cdef int n_live
-    cdef real* dx = scratch + (job.degree + 1) * width
+    cdef real* dx = scratch + (job.flow.degree + 1) * width
     cdef real* gx = dx + n_rows * d * width
     cdef real* terms = gx + n_rows * d * width
     cdef real* g_terms = terms + (d + job.n_terms) * width
     cdef real* w = g_terms + (d + job.n_terms) * width
-    cdef real* g_w = w + job.n_weights * width
-    cdef real* x = g_w + job.n_weights * width
-    cdef real* g = x + (job.n + 1) * width
-    cdef real* b = g + (job.n + 1) * width
-    cdef real* v = b + (job.n + 1) * width
+    cdef real* g_w = w + job.flow.n_weights * width
+    cdef real* x = g_w + job.flow.n_weights * width
+    cdef real* g = x + (job.flow.n + 1) * width
+    cdef real* b = g + (job.flow.n + 1) * width
+    cdef real* v = b + (job.flow.n + 1) * width
     cdef void* corrections[MOST_LANES]
     cdef void* found[MOST_LANES]
     cdef void* bsigs[MOST_LANES]
@@ -321,19 +135,19 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                  job.paths.batch, found)
     n_live = set_rows(&bsig[0, skip], bsig.shape[1], group, job.paths.batch, bsigs)
     set_rows(&derivs[0, skip], derivs.shape[1], group, job.paths.batch, bsig_derivs)
-    fill_inverses(scratch, job.degree)
+    fill_inverses(scratch, job.flow.degree)
     fill_increments(path, group, dx, &job.paths)
     for lane in range(width):
         x[lane] = 1
     if real is double:
-        load_columns(<const void* const*>bsigs, 0, job.n, <vd*>x + 1)
-        load_columns(<const void* const*>bsig_derivs, 0, job.n, <vd*>g + 1)
+        load_columns(<const void* const*>bsigs, 0, job.flow.n, <vd*>x + 1)
+        load_columns(<const void* const*>bsig_derivs, 0, job.flow.n, <vd*>g + 1)
         walk_back(<vd*>x, <vd*>g, <vd*>v, <vd*>b, <vd*>w, <vd*>g_w, <vd*>terms, <vd*>g_terms, <const vd*>dx, <vd*>gx,
                   <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
                   <const vd*>scratch, job)
     else:
-        load_columns(<const void* const*>bsigs, 0, job.n, <vf*>x + 1)
-        load_columns(<const void* const*>bsig_derivs, 0, job.n, <vf*>g + 1)
+        load_columns(<const void* const*>bsigs, 0, job.flow.n, <vf*>x + 1)
+        load_columns(<const void* const*>bsig_derivs, 0, job.flow.n, <vf*>g + 1)
         walk_back(<vf*>x, <vf*>g, <vf*>v, <vf*>b, <vf*>w, <vf*>g_w, <vf*>terms, <vf*>g_terms, <const vf*>dx, <vf*>gx,
                   <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
                   <const vf*>scratch, job)
@@ -351,19 +165,19 @@ cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, co
     cdef Job job
     cdef Py_ssize_t k, r
     job.paths = make_paths(path, transform)
-    job.degree = ends.shape[0] - 1
-    job.n = rows.shape[0]
+    job.flow.degree = ends.shape[0] - 1
+    job.flow.n = rows.shape[0]
     job.n_terms = correction.shape[2]
     job.row_step = job.n_terms if correction.shape[1] > 1 else 0
-    job.n_weights = weight_terms.shape[0]
-    job.n_kept = job.cost = 0
-    for k in range(1, job.degree + 1):
-        job.n_kept += ends[k] + 1
+    job.flow.n_weights = weight_terms.shape[0]
+    job.flow.n_kept = job.flow.cost = 0
+    for k in range(1, job.flow.degree + 1):
+        job.flow.n_kept += ends[k] + 1
         for r in range(run_ends[k]):
-            job.cost += (runs[r, 1] - runs[r, 0]) * (runs[r, 2] + 1)
-    job.runs, job.run_ends, job.rows = &runs[0, 0], &run_ends[0], &rows[0]
-    job.sources, job.weights, job.ends = &sources[0], &weights[0], &ends[0]
-    job.weight_terms, job.weight_ways = &weight_terms[0], &weight_ways[0]
+            job.flow.cost += (runs[r, 1] - runs[r, 0]) * (runs[r, 2] + 1)
+    job.flow.runs, job.flow.run_ends, job.flow.rows = &runs[0, 0], &run_ends[0], &rows[0]
+    job.flow.sources, job.flow.weights, job.flow.ends = &sources[0], &weights[0], &ends[0]
+    job.flow.weight_terms, job.flow.weight_ways = &weight_terms[0], &weight_ways[0]
     return job
 
 
@@ -378,13 +192,13 @@ def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, con
                             transform)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (out.shape[0] + width - 1) // width
     cdef Py_ssize_t d = job.paths.transform.d
-    cdef size_t per_thread = (job.degree + 1 + (job.paths.transform.n_rows + 1) * d + job.n_terms + job.n_weights
-                              + 2 * (job.n + 1))
+    cdef size_t per_thread = (job.flow.degree + 1 + (job.paths.transform.n_rows + 1) * d + job.n_terms
+                              + job.flow.n_weights + 2 * (job.flow.n + 1))
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
     cdef Watch* loop
-    if out.shape[1] > job.n:
+    if out.shape[1] > job.flow.n:
         out[:, 0] = 1
     if n_groups == 0:
         return
@@ -394,7 +208,7 @@ def branched_sig(const real[:, :, :] path, const real[:, :, ::1] correction, con
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, <double>job.paths.transform.n_rows * job.cost, n_threads)
+    loop = share(n_groups, <double>job.paths.transform.n_rows * job.flow.cost, n_threads)
     with nogil, parallel(num_threads=n_threads):
         group = end = 0
         while next_unit(loop, &group, &end):
@@ -418,18 +232,18 @@ def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correc
                             transform)
     cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (bsig.shape[0] + width - 1) // width
     cdef Py_ssize_t d = job.paths.transform.d
-    cdef size_t numbers = (job.degree + 1 + 2 * (job.paths.transform.n_rows + 1) * d + 2 * job.n_terms
-                           + 2 * job.n_weights + 3 * (job.n + 1) + job.n_kept)
+    cdef size_t numbers = (job.flow.degree + 1 + 2 * (job.paths.transform.n_rows + 1) * d + 2 * job.n_terms
+                           + 2 * job.flow.n_weights + 3 * (job.flow.n + 1) + job.flow.n_kept)
     cdef size_t per_thread
     cdef void* raw = NULL
     cdef char* memory
     cdef real* mine
     cdef Watch watch
     cdef Watch* loop
-    job.m = source_ends.shape[1] - 1
-    job.source_ends, job.weight_ends = &source_ends[0, 0], &weight_ends[0, 0]
-    job.source_targets, job.source_weights = &source_targets[0], &source_weights[0]
-    job.weight_targets, job.weight_sources = &weight_targets[0], &weight_sources[0]
+    job.flow.m = source_ends.shape[1] - 1
+    job.flow.source_ends, job.flow.weight_ends = &source_ends[0, 0], &weight_ends[0, 0]
+    job.flow.source_targets, job.flow.source_weights = &source_targets[0], &source_weights[0]
+    job.flow.weight_targets, job.flow.weight_sources = &weight_targets[0], &weight_sources[0]
     if n_groups == 0:
         return
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
@@ -440,7 +254,7 @@ def branched_sig_backprop(const real[:, :, :] path, const real[:, :, ::1] correc
     if memory == NULL:
         raise MemoryError(f"cannot allocate {per_thread * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_groups, 6 * <double>job.paths.transform.n_rows * job.cost, n_threads)
+    loop = share(n_groups, 6 * <double>job.paths.transform.n_rows * job.flow.cost, n_threads)
     with nogil, parallel(num_threads=n_threads):
         mine = <real*>(memory + threadid() * per_thread)
         group = end = 0

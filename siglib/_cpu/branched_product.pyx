@@ -1,12 +1,8 @@
 """Products of branched signatures, power series in them, which are logarithms and exponentials, and the gradients.
 
 Design. Lanes hold 8 float64 or 16 float32 items side by side; one `nogil` function takes a lane group from rows to
-rows. The tables are `_tables/coproducts.py`: a coefficient of the product is a sum over the cuts of its tree,
-
-    (X * Y)_i = sum_k ways[k] X[pruned[k]] Y[trunks[k]],   starts[i] <= k < starts[i + 1],
-
-where element 0 is nothing, 1 + i the i-th coefficient, and then come forests of several trees, on which X is a product
-of earlier elements. A power series without constant term is Horner's scheme with the same sums,
+rows. Sums over the cuts of trees are in `branched_cuts.pxd`. A power series without constant term is Horner's scheme
+with the same sums,
 
     c_1 X + c_2 X * X + .. = X * (c_1 + X * (c_2 + .. X * c_N)),
 
@@ -19,7 +15,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
+from ._interruption cimport Watch, begin_watch, end_watch, next_unit, share
+from .branched_cuts cimport Cuts, expand, expand_backprop, multiply, multiply_backprop
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
@@ -29,103 +26,24 @@ cdef enum:
 
 
 cdef struct Job:
-    # What all lane groups of one call share; the tables are `_tables/coproducts.py`.
+    # What all lane groups of one call share.
+    Cuts cuts
     Py_ssize_t batch
     Py_ssize_t skip              # 1 if rows begin with a scalar term
-    Py_ssize_t n                 # coefficients
-    Py_ssize_t n_elements
-    Py_ssize_t n_products        # forests of several trees on which X is a product; on others it is 0
-    Py_ssize_t degree
     Py_ssize_t n_kept            # numbers in all steps of Horner's scheme
-    const int64_t* starts
-    const int32_t* pruned
-    const int32_t* trunks
-    const void* ways
-    const int64_t* ends
-    const int32_t* products
-
-
-cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x[0] * (<const double*>values)[i]
-    else:
-        return x[0] * (<const float*>values)[i]
-
-
-cdef void expand(vec* x, const Job* job) noexcept nogil:
-    """X on forests of several trees, from X on trees."""
-    cdef Py_ssize_t j, first = job.n + 1
-    cdef const int32_t* products = job.products
-    for j in range(job.n_products):
-        x[first + j] = x[products[2 * j]] * x[products[2 * j + 1]]
-    if job.n_products == 0:
-        memset(<void*>(x + first), 0, (job.n_elements - first) * sizeof(vec))
-
-
-cdef void expand_backprop(const vec* x, vec* g, const Job* job) noexcept nogil:
-    """Adjoint of `expand`: the cotangents of forests to those of trees."""
-    cdef Py_ssize_t j, a, b, first = job.n + 1
-    cdef const int32_t* products = job.products
-    for j in range(job.n_products - 1, -1, -1):
-        a, b = products[2 * j], products[2 * j + 1]
-        g[a] = g[a] + g[first + j] * x[b]
-        g[b] = g[b] + g[first + j] * x[a]
-
-
-cdef void multiply(const vec* x, const vec* y, vec* out, Py_ssize_t n, bint whole, const Job* job) noexcept nogil:
-    """out[1..n] = the first n coefficients of X * Y, or of (X - X_0) * Y if not `whole`; out may be y."""
-    cdef Py_ssize_t i, k, stop, spent = 0
-    cdef const int64_t* starts = job.starts
-    cdef const int32_t* pruned = job.pruned
-    cdef const int32_t* trunks = job.trunks
-    cdef const void* ways = job.ways
-    cdef vec total, term
-    for i in range(n - 1, -1, -1):
-        stop = starts[i + 1] - 1
-        if due(&spent, stop - starts[i]):
-            return
-        # The last term is (0, the whole), the one before it has the whole pruned, or is the only one.
-        total = x[0] * y[i + 1] if whole else x[0] - x[0]
-        for k in range(starts[i], stop):
-            term = x[pruned[k]] * y[trunks[k]]
-            total = total + scaled(&term, ways, k)
-        out[i + 1] = total
-
-
-cdef void multiply_backprop(const vec* g, const vec* x, const vec* y, vec* g_x, vec* g_y, Py_ssize_t n, bint whole,
-                            const Job* job) noexcept nogil:
-    """Adjoint of `multiply`: g[1..n] to the cotangents of X and Y, which are added to."""
-    cdef Py_ssize_t i, k, stop, a, b, spent = 0
-    cdef const int64_t* starts = job.starts
-    cdef const int32_t* pruned = job.pruned
-    cdef const int32_t* trunks = job.trunks
-    cdef const void* ways = job.ways
-    cdef vec part
-    for i in range(n):
-        stop = starts[i + 1] - 1
-        if due(&spent, 2 * (stop - starts[i])):
-            return
-        if whole:
-            g_y[i + 1] = g_y[i + 1] + g[i + 1] * x[0]
-        for k in range(starts[i], stop):
-            a, b = pruned[k], trunks[k]
-            part = scaled(g + i + 1, ways, k)
-            g_x[a] = g_x[a] + part * y[b]
-            g_y[b] = g_y[b] + part * x[a]
 
 
 cdef void combine_group(const void* const* bsig1, const void* const* bsig2, void* const* out, int n_live, vec one,
                         vec* scratch, const Job* job) noexcept nogil:
     """Scratch: X, Y."""
     cdef vec* x = scratch
-    cdef vec* y = x + job.n_elements
-    load_columns(bsig1, 0, job.n, x + 1)
-    load_columns(bsig2, 0, job.n, y + 1)
+    cdef vec* y = x + job.cuts.n_elements
+    load_columns(bsig1, 0, job.cuts.n, x + 1)
+    load_columns(bsig2, 0, job.cuts.n, y + 1)
     x[0] = y[0] = one
-    expand(x, job)
-    multiply(x, y, y, job.n, True, job)
-    store_columns(y + 1, out, 0, job.n, n_live)
+    expand(x, &job.cuts)
+    multiply(x, y, y, job.cuts.n, True, &job.cuts)
+    store_columns(y + 1, out, 0, job.cuts.n, n_live)
 
 
 cdef void combine_group_backprop(const void* const* derivs, const void* const* bsig1, const void* const* bsig2,
@@ -133,72 +51,72 @@ cdef void combine_group_backprop(const void* const* derivs, const void* const* b
                                  const Job* job) noexcept nogil:
     """Adjoint of `combine_group`; scratch: X, its cotangent, Y, its cotangent, that of the product."""
     cdef vec* x = scratch
-    cdef vec* g_x = x + job.n_elements
-    cdef vec* y = g_x + job.n_elements
-    cdef vec* g_y = y + job.n + 1
-    cdef vec* g = g_y + job.n + 1
-    load_columns(bsig1, 0, job.n, x + 1)
-    load_columns(bsig2, 0, job.n, y + 1)
-    load_columns(derivs, 0, job.n, g + 1)
+    cdef vec* g_x = x + job.cuts.n_elements
+    cdef vec* y = g_x + job.cuts.n_elements
+    cdef vec* g_y = y + job.cuts.n + 1
+    cdef vec* g = g_y + job.cuts.n + 1
+    load_columns(bsig1, 0, job.cuts.n, x + 1)
+    load_columns(bsig2, 0, job.cuts.n, y + 1)
+    load_columns(derivs, 0, job.cuts.n, g + 1)
     x[0] = y[0] = one
-    expand(x, job)
-    memset(<void*>g_x, 0, job.n_elements * sizeof(vec))
-    memset(<void*>g_y, 0, (job.n + 1) * sizeof(vec))
-    multiply_backprop(g, x, y, g_x, g_y, job.n, True, job)
-    expand_backprop(x, g_x, job)
-    store_columns(g_x + 1, out1, 0, job.n, n_live)
-    store_columns(g_y + 1, out2, 0, job.n, n_live)
+    expand(x, &job.cuts)
+    memset(<void*>g_x, 0, job.cuts.n_elements * sizeof(vec))
+    memset(<void*>g_y, 0, (job.cuts.n + 1) * sizeof(vec))
+    multiply_backprop(g, x, y, g_x, g_y, job.cuts.n, True, &job.cuts)
+    expand_backprop(x, g_x, &job.cuts)
+    store_columns(g_x + 1, out1, 0, job.cuts.n, n_live)
+    store_columns(g_y + 1, out2, 0, job.cuts.n, n_live)
 
 
 cdef void series_group(const void* const* vectors, void* const* out, int n_live, vec* scratch,
                        const Job* job) noexcept nogil:
     """Scratch: c_0, .., c_degree, X, V."""
-    cdef Py_ssize_t k, degree = job.degree
+    cdef Py_ssize_t k, degree = job.cuts.degree
     cdef vec* x = scratch + degree + 1
-    cdef vec* v = x + job.n_elements
-    load_columns(vectors, 0, job.n, x + 1)
+    cdef vec* v = x + job.cuts.n_elements
+    load_columns(vectors, 0, job.cuts.n, x + 1)
     x[0] = scratch[0]
-    expand(x, job)
+    expand(x, &job.cuts)
     for k in range(degree, 0, -1):
         v[0] = scratch[k]
-        multiply(x, v, v, job.ends[degree - k + 1], False, job)
-    store_columns(v + 1, out, 0, job.n, n_live)
+        multiply(x, v, v, job.cuts.ends[degree - k + 1], False, &job.cuts)
+    store_columns(v + 1, out, 0, job.cuts.n, n_live)
 
 
 cdef void series_group_backprop(const void* const* vectors, const void* const* derivs, void* const* out, int n_live,
                                 vec* scratch, const Job* job) noexcept nogil:
     """Adjoint of `series_group`; scratch: c_0, .., c_degree, X, its cotangent, two of V, V^(degree), .., V^(1)."""
-    cdef Py_ssize_t k, n, degree = job.degree
+    cdef Py_ssize_t k, n, degree = job.cuts.degree
     cdef vec* x = scratch + degree + 1
-    cdef vec* g_x = x + job.n_elements
-    cdef vec* g = g_x + job.n_elements
-    cdef vec* g_v = g + job.n + 1
-    cdef vec* v = g_v + job.n + 1
+    cdef vec* g_x = x + job.cuts.n_elements
+    cdef vec* g = g_x + job.cuts.n_elements
+    cdef vec* g_v = g + job.cuts.n + 1
+    cdef vec* v = g_v + job.cuts.n + 1
     cdef vec* above
     cdef vec* swap
-    load_columns(vectors, 0, job.n, x + 1)
-    load_columns(derivs, 0, job.n, g + 1)
+    load_columns(vectors, 0, job.cuts.n, x + 1)
+    load_columns(derivs, 0, job.cuts.n, g + 1)
     x[0] = scratch[0]
-    expand(x, job)
-    memset(<void*>g_x, 0, job.n_elements * sizeof(vec))
+    expand(x, &job.cuts)
+    memset(<void*>g_x, 0, job.cuts.n_elements * sizeof(vec))
     # V^(k) has the coefficients of up to degree - k nodes behind c_k.
     v[0] = scratch[degree]
     for k in range(degree, 1, -1):
-        above = v + job.ends[degree - k] + 1
+        above = v + job.cuts.ends[degree - k] + 1
         above[0] = scratch[k - 1]
-        multiply(x, v, above, job.ends[degree - k + 1], False, job)
+        multiply(x, v, above, job.cuts.ends[degree - k + 1], False, &job.cuts)
         v = above
     for k in range(1, degree + 1):
-        n = job.ends[degree - k + 1]
+        n = job.cuts.ends[degree - k + 1]
         memset(<void*>g_v, 0, (n + 1) * sizeof(vec))
-        multiply_backprop(g, x, v, g_x, g_v, n, False, job)
+        multiply_backprop(g, x, v, g_x, g_v, n, False, &job.cuts)
         swap = g
         g = g_v
         g_v = swap
         if k < degree:
-            v = v - (job.ends[degree - k - 1] + 1)
-    expand_backprop(x, g_x, job)
-    store_columns(g_x + 1, out, 0, job.n, n_live)
+            v = v - (job.cuts.ends[degree - k - 1] + 1)
+    expand_backprop(x, g_x, &job.cuts)
+    store_columns(g_x + 1, out, 0, job.cuts.n, n_live)
 
 
 cdef inline void fill(real* out, const real* numbers, Py_ssize_t n) noexcept nogil:
@@ -256,7 +174,7 @@ cdef void series_unit(const real* vectors, const real* constants, const real* ou
     cdef void* outs[MOST_LANES]
     cdef int n_live = set_rows(vectors, stride, group, job.batch, rows)
     set_rows(out, stride, group, job.batch, outs)
-    fill(scratch, constants, job.degree + 1)
+    fill(scratch, constants, job.cuts.degree + 1)
     if real is double:
         series_group(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
     else:
@@ -271,7 +189,7 @@ cdef void series_unit_backprop(const real* vectors, const real* derivs, const re
     cdef int n_live = set_rows(vectors, stride, group, job.batch, rows)
     set_rows(derivs, stride, group, job.batch, g)
     set_rows(out, stride, group, job.batch, outs)
-    fill(scratch, constants, job.degree + 1)
+    fill(scratch, constants, job.cuts.degree + 1)
     if real is double:
         series_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
                               <vd*>scratch, job)
@@ -286,16 +204,16 @@ cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] pruned, const in
     cdef Job job
     cdef Py_ssize_t k
     job.batch = batch
-    job.n = starts.shape[0] - 1
-    job.skip = length - job.n
-    job.n_elements = 1 + job.n + products.shape[0]
-    job.n_products = products.shape[0] if extended else 0
-    job.degree = ends.shape[0] - 1
+    job.cuts.n = starts.shape[0] - 1
+    job.skip = length - job.cuts.n
+    job.cuts.n_elements = 1 + job.cuts.n + products.shape[0]
+    job.cuts.n_products = products.shape[0] if extended else 0
+    job.cuts.degree = ends.shape[0] - 1
     job.n_kept = 0
-    for k in range(job.degree):
+    for k in range(job.cuts.degree):
         job.n_kept += ends[k] + 1
-    job.starts, job.pruned, job.trunks, job.ways = &starts[0], &pruned[0], &trunks[0], &ways[0]
-    job.ends, job.products = &ends[0], &products[0, 0]
+    job.cuts.starts, job.cuts.pruned, job.cuts.trunks, job.cuts.ways = &starts[0], &pruned[0], &trunks[0], &ways[0]
+    job.cuts.ends, job.cuts.products = &ends[0], &products[0, 0]
     return job
 
 
@@ -322,11 +240,11 @@ def combine(const real[:, ::1] bsig1, const real[:, ::1] bsig2, const int64_t[::
     cdef Job job = make_job(starts, pruned, trunks, ways, ends, products, out.shape[0], out.shape[1], True)
     if job.skip:
         out[:, 0] = 1
-    if job.n == 0 or job.batch == 0:
+    if job.cuts.n == 0 or job.batch == 0:
         return
     n_groups = (job.batch + n_lanes(&ways[0]) - 1) // n_lanes(&ways[0])
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
-    memory = make_scratch(job.n_elements + job.n + 1, &ways[0], n_threads, &per_thread, &raw)
+    memory = make_scratch(job.cuts.n_elements + job.cuts.n + 1, &ways[0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
     loop = share(n_groups, pruned.shape[0], n_threads)
     with nogil, parallel(num_threads=n_threads):
@@ -353,11 +271,11 @@ def combine_backprop(const real[:, ::1] derivs, const real[:, ::1] bsig1, const 
     if job.skip:
         bsig1_derivs[:, 0] = 0
         bsig2_derivs[:, 0] = 0
-    if job.n == 0 or job.batch == 0:
+    if job.cuts.n == 0 or job.batch == 0:
         return
     n_groups = (job.batch + n_lanes(&ways[0]) - 1) // n_lanes(&ways[0])
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
-    memory = make_scratch(2 * job.n_elements + 3 * (job.n + 1), &ways[0], n_threads, &per_thread, &raw)
+    memory = make_scratch(2 * job.cuts.n_elements + 3 * (job.cuts.n + 1), &ways[0], n_threads, &per_thread, &raw)
     begin_watch(&watch)
     loop = share(n_groups, 2 * pruned.shape[0], n_threads)
     with nogil, parallel(num_threads=n_threads):
@@ -388,11 +306,12 @@ def series(const real[:, ::1] vectors, const int64_t[::1] starts, const int32_t[
     cdef Job job = make_job(starts, pruned, trunks, ways, ends, products, out.shape[0], out.shape[1], extended)
     if job.skip:
         out[:, 0] = <real>scalar
-    if job.n == 0 or job.batch == 0:
+    if job.cuts.n == 0 or job.batch == 0:
         return
     n_groups = (job.batch + n_lanes(&ways[0]) - 1) // n_lanes(&ways[0])
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
-    memory = make_scratch(job.degree + 1 + job.n_elements + job.n + 1, &ways[0], n_threads, &per_thread, &raw)
+    memory = make_scratch(job.cuts.degree + 1 + job.cuts.n_elements + job.cuts.n + 1, &ways[0], n_threads,
+                          &per_thread, &raw)
     begin_watch(&watch)
     loop = share(n_groups, 2 * pruned.shape[0], n_threads)
     with nogil, parallel(num_threads=n_threads):
@@ -418,12 +337,12 @@ def series_backprop(const real[:, ::1] vectors, const real[:, ::1] derivs, const
     cdef Job job = make_job(starts, pruned, trunks, ways, ends, products, out.shape[0], out.shape[1], extended)
     if job.skip:
         out[:, 0] = 0
-    if job.n == 0 or job.batch == 0:
+    if job.cuts.n == 0 or job.batch == 0:
         return
     n_groups = (job.batch + n_lanes(&ways[0]) - 1) // n_lanes(&ways[0])
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
-    memory = make_scratch(job.degree + 1 + 2 * (job.n_elements + job.n + 1) + job.n_kept, &ways[0], n_threads,
-                          &per_thread, &raw)
+    memory = make_scratch(job.cuts.degree + 1 + 2 * (job.cuts.n_elements + job.cuts.n + 1) + job.n_kept, &ways[0],
+                          n_threads, &per_thread, &raw)
     begin_watch(&watch)
     loop = share(n_groups, 4 * pruned.shape[0], n_threads)
     with nogil, parallel(num_threads=n_threads):
