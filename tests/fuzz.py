@@ -84,18 +84,28 @@ class Inputs:
             self.options["method"] = int(rng.integers(0, 4))
         if name == "extract_sig_coef":
             self.options["scalar_term"] = self.chance(0.5)
+        if self.takes("planar"):
+            self.options["planar"] = self.chance(0.5)
+            self.options["method"] = int(rng.integers(0, 4)) if self.options["planar"] else self.pick([0, None])
         self.d = int(self.pick([1, 2, 2, 3, 3, 4, 5, 6, 7, 9, 17, 40]))
         while True:
             self.degree = int(rng.integers(0, 9))
             self.width = (2 * self.d if self.options["lead_lag"] else self.d) + self.options["time_aug"]
             self.length = siglib.sig_length(self.width if self.takes("time_aug") else self.d, self.degree)
-            if self.length <= LONGEST:
+            if self.length <= LONGEST and self.n_trees() <= LONGEST:
                 break
         self.batch = self.pick([(), (), (1,), (2,), (3,), (2, 3), (0,), (17,), (40,)])
         self.n_points = int(self.pick([0, 1, 2, 3, *rng.integers(2, 40, 6), rng.integers(40, 700)]))
         n = int(rng.integers(0, 20))
         self.bounds = None if self.chance(0.5) else np.sort(rng.integers(0, self.n_points + 1, (2, n)), axis=0)
         self.dtype = self.pick([np.float64, np.float64, np.float32, np.float32, np.float16, np.int32])
+
+    def n_trees(self) -> int:
+        """Length of branched signatures; 0 for what has none."""
+        if not self.takes("planar"):
+            return 0
+        width = self.width if self.takes("time_aug") else self.d
+        return siglib.branched_sig_length(width, self.degree, planar=self.options["planar"])
 
     def takes(self, parameter: str) -> bool:
         return parameter in inspect.signature(getattr(siglib, self.name)).parameters
@@ -139,6 +149,16 @@ class Inputs:
         n = self.length if method == 0 and self.takes("method") else siglib.log_sig_length(width, self.degree)
         return self.array(*self.batch, n)
 
+    def bsig(self) -> Any:
+        return self.array(*self.batch, self.n_trees() + self.options.get("scalar_term", self.chance(0.2)))
+
+    def blogsig(self) -> Any:
+        if not self.takes("planar"):
+            return self.array(*self.batch, siglib.branched_log_sig_length(self.d, self.degree, planar=True))
+        if self.options["method"] in (0, None) and not (self.options["planar"] and self.options["method"] is None):
+            return self.bsig()
+        return self.array(*self.batch, siglib.branched_log_sig_length(self.d, self.degree, planar=True))
+
     def words(self) -> Any:
         n = int(self.rng.integers(1, 12))
         longest = self.degree if self.name == "extract_sig_coef" else int(self.pick([2, 4, 7, 20, 40]))
@@ -163,6 +183,10 @@ class Inputs:
             return self.array(*self.batch, self.d)
         if parameter in ("sig", "sig1", "sig2"):
             return self.sig()
+        if parameter in ("bsig", "bsig1", "bsig2"):
+            return self.bsig()
+        if parameter in ("blogsig", "blogsig1", "blogsig2"):
+            return self.blogsig()
         if parameter in ("log_sig", "log_sig1", "log_sig2", "ls1", "ls2"):
             return self.log_sig()
         if parameter == "words":
@@ -205,9 +229,9 @@ def bound(name: str, inputs: Inputs) -> dict[str, Any]:
     for parameter in parameters:
         if parameter in options:
             found[parameter] = options[parameter]
-        elif parameter in ("derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs"):
+        elif parameter in ("derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs", "bsig_derivs", "blogsig_derivs"):
             found[parameter] = inputs.array(*out.shape)
-        elif parameter == "sig" or parameter == "coefs":
+        elif parameter in ("sig", "coefs", "bsig"):
             found[parameter] = out
         elif parameter in ("ls1", "ls2"):
             found[parameter] = options["log_sig" + parameter[-1]]
@@ -303,6 +327,16 @@ def use_words(rng: np.random.Generator) -> bool:
     return True
 
 
+def use_trees(rng: np.random.Generator) -> bool:
+    d, degree, planar = int(rng.integers(1, 4)), int(rng.integers(0, 5)), bool(rng.integers(2))
+    listed = siglib.trees(d, degree, planar=planar)
+    assert len(listed) == siglib.branched_sig_length(d, degree, planar=planar, scalar_term=True)
+    i = int(rng.integers(len(listed)))
+    assert siglib.tree_to_idx(listed[i], d, degree, planar=planar, scalar_term=True) == i
+    assert siglib.idx_to_tree(i, d, degree, planar=planar, scalar_term=True) == listed[i]
+    return True
+
+
 def use_cache(rng: np.random.Generator) -> bool:
     siglib.prepare_log_sig(int(rng.integers(1, 5)), int(rng.integers(0, 5)), int(rng.integers(0, 4)), use_disk=True)
     siglib.clear_cache(use_disk=bool(rng.integers(2)))
@@ -311,13 +345,22 @@ def use_cache(rng: np.random.Generator) -> bool:
 
 # Those of words and of the cache have calls of their own.
 APART = {"set_cache_dir", "prepare_log_sig", "clear_cache", "show_config", "words", "words_of_length", "lyndon_words"}
-APART |= {"lyndon_words_of_length", "is_lyndon", "word_to_idx", "idx_to_word"}
+APART |= {
+    "trees",
+    "trees_of_order",
+    "tree_to_idx",
+    "idx_to_tree",
+    "lyndon_words_of_length",
+    "is_lyndon",
+    "word_to_idx",
+    "idx_to_word",
+}
 
 
 def all_calls() -> dict[str, Callable[[np.random.Generator], bool]]:
     names = [name for name, value in vars(siglib).items() if inspect.isfunction(value) and not name.startswith("_")]
     calls: dict[str, Any] = {name: lambda rng, name=name: call(name, rng) for name in sorted({*names} - APART)}
-    calls |= {"IntervalSignature": use_intervals, "words": use_words, "cache": use_cache}
+    calls |= {"IntervalSignature": use_intervals, "words": use_words, "trees": use_trees, "cache": use_cache}
     for cls in (siglib.SigStream, siglib.LogSigStream):
         calls[cls.__name__] = lambda rng, cls=cls: use_stream(rng, cls=cls)
     for cls in (siglib.SigWindowStream, siglib.LogSigWindowStream):

@@ -63,8 +63,13 @@ points = st.one_of(
 
 ARRAYS = [
     *("path", "path1", "path2", "sig", "sig1", "sig2", "log_sig", "log_sig1", "log_sig2", "ls1", "ls2", "displacement", "coefs", "sample"),
-    *("sample1", "sample2", "y", "derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs"),
+    *("sample1", "sample2", "y", "bsig", "bsig1", "bsig2", "blogsig", "blogsig1", "blogsig2", "bsig_derivs", "blogsig_derivs", "derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs"),
 ]  # fmt: skip
+# Trees: leaves, nested tuples and lists, forests, junk.
+leaves = st.one_of(small.map(lambda label: (label,)), small.map(lambda label: [label]), junk)
+forms = st.recursive(
+    leaves, lambda parts: st.tuples(parts, parts, small) | st.tuples(parts, small) | st.tuples(parts), max_leaves=4
+)
 STRATEGIES: dict[str, st.SearchStrategy] = {
     **dict.fromkeys(ARRAYS, arbitrary_arrays()),
     **dict.fromkeys(("degree", "dimension", "alphabet_size", "max_length", "length", "window_size", "idx"), small),
@@ -78,12 +83,13 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "window": small, "stride": small, "starts": points, "ends": points,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
-    "prepend": flags, "correction_deriv": flags,
+    "prepend": flags, "planar": flags, "tree": forms, "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
 }  # fmt: skip
 # Where a name means something else.
 OTHERS = {
+    ("trees_of_order", "order"): small,
     ("PolynomialKernel", "degree"): st.one_of(st.floats(), junk),
     ("prepare_log_sig", "method"): st.one_of(st.integers(-1, 4), junk),
 }
