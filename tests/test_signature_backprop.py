@@ -236,7 +236,11 @@ PATHS, SIGS = np.zeros((3, 4, 2)), np.zeros((3, 6))
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 3), ValueError, "sig must have length 14"),
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 2, time_aug=True), ValueError, "sig must have length 12"),
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 2, lead_lag=True), ValueError, "sig must have length 20"),
-        (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS.astype("f4"), 2), TypeError, "share a dtype, got .*float32.*float64"),
+        (
+            lambda: siglib.sig_backprop(PATHS, SIGS, SIGS.astype("f4"), 2),
+            TypeError,
+            "share a dtype, got .*float32.*float64",
+        ),
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 2.0), TypeError, "degree must be an integer"),
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 2, n_jobs=0), ValueError, "n_jobs must not be 0"),
         (lambda: siglib.sig_backprop(PATHS, SIGS, SIGS, 2, end_time="1"), TypeError, "end_time must be a real number"),
