@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from gpu import Gpu
-from siglib._kernel_operations import gradients, make_problem
 from test_signature_kernel_range import SCHEMES, SIZES, TOLERANCE, rising_pair, schemes, turning_pair
 
 import siglib
+from siglib.kernels.operations import SIG_KERNEL
 
 
 def assert_right_or_unknown(found: Any, expected: Any, tolerance: float) -> bool:
@@ -56,12 +56,13 @@ def test_values_that_vanish(gpu: Gpu, dtype: np.dtype, columns: int, scheme: dic
 def gradients_of(arrays: Any, a: Any, b: Any, derivs: Any, scheme: dict[str, Any], **how: bool) -> list[Any]:
     orders = scheme.get("dyadic_order", 0)
     order1, order2 = orders if isinstance(orders, tuple) else (orders, orders)
-    problem = make_problem(
-        False, *map(arrays, (a[None], b[None])), (1.0, 0.0, 0.0), arrays(derivs[None]), static_kernel=0, order1=order1,
-        order2=order2, order=scheme.get("order", 0), time_aug=False, lead_lag=False, end_time=1.0, n_jobs=1,
-        return_grid=how.get("return_grid", False), max_batch=-1, given=None, same=False, equal=False,
-    )  # fmt: skip
-    found = on_cpu(gradients, problem, (True, True, False), **how)[:2]
+    options: dict[str, Any] = {
+        "static_kernel": 0, "order1": order1, "order2": order2, "order": scheme.get("order", 0), "time_aug": False,
+        "lead_lag": False, "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False,
+        "max_batch": -1, "given": None, "same": False, "equal": False, "total": False,
+    }  # fmt: skip
+    given = (arrays(derivs[None]), None, arrays(a[None]), arrays(b[None]), (1.0, 0.0, 0.0))
+    found = on_cpu(SIG_KERNEL.backprop, *given, needs=(True, True, False), **options | how)[:2]
     return [gradient if isinstance(gradient, np.ndarray) else gradient.get() for gradient in found]
 
 
