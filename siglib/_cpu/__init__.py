@@ -57,7 +57,7 @@ def _choose() -> str:
 
 def load(instruction_set: str) -> dict[str, SimpleNamespace]:
     """The kernel modules of one instruction set, specialised: dtype name -> module name -> kernel name."""
-    spaces = {dtype: SimpleNamespace() for dtype in _C_NAMES}
+    spaces = {dtype: SimpleNamespace(dtype=dtype) for dtype in _C_NAMES}
     for stem in _MODULES:
         module = importlib.import_module(f"{__name__}._{stem}_{instruction_set}")
         for dtype, c_name in _C_NAMES.items():

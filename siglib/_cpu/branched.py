@@ -22,7 +22,7 @@ Array = np.ndarray
 
 def branched_sig(loops: Any, sig: Array, out: Array, dimension: int, degree: int, planar: bool, n_threads: int) -> None:
     """From signatures, with or without scalar term."""
-    table = tree_tables.word_matrix(dimension, degree, planar, sig.dtype.name, False)
+    table = tree_tables.word_matrix(dimension, degree, planar, loops.dtype, False)
     _apply(loops, table, sig, out, tensor_length(dimension, degree), 1.0, n_threads)
 
 
@@ -30,7 +30,7 @@ def branched_sig_backprop(
     loops: Any, derivs: Array, out: Array, dimension: int, degree: int, planar: bool, n_threads: int
 ) -> None:
     """From derivatives by branched signatures to those by signatures."""
-    table = tree_tables.word_matrix(dimension, degree, planar, derivs.dtype.name, True)
+    table = tree_tables.word_matrix(dimension, degree, planar, loops.dtype, True)
     _apply(loops, table, derivs, out, branched_length(dimension, degree, planar), 0.0, n_threads)
 
 
@@ -38,7 +38,7 @@ def sig_of_branched_sig(
     loops: Any, bsig: Array, out: Array, dimension: int, degree: int, planar: bool, n_threads: int
 ) -> None:
     """The signature that a branched signature without correction came from: its values at chains."""
-    table = tree_tables.chain_matrix(dimension, degree, planar, bsig.dtype.name)
+    table = tree_tables.chain_matrix(dimension, degree, planar, loops.dtype)
     _apply(loops, table, bsig, out, branched_length(dimension, degree, planar), 1.0, n_threads)
 
 
@@ -47,14 +47,14 @@ def branched_log_sig(
 ) -> None:
     """From log-signatures at all words (method 0), with or without scalar term, to branched ones of method 0, 1 or 2;
     only method 0 may have a scalar term."""
-    table = _log_table(dimension, degree, planar, method, log_sig.dtype.name, False)
+    table = _log_table(dimension, degree, planar, method, loops.dtype, False)
     _apply(loops, table, log_sig, out, tensor_length(dimension, degree), 0.0, n_threads)
 
 
 def branched_log_sig_backprop(
     loops: Any, derivs: Array, out: Array, dimension: int, degree: int, planar: bool, method: int, n_threads: int
 ) -> None:
-    table = _log_table(dimension, degree, planar, method, derivs.dtype.name, True)
+    table = _log_table(dimension, degree, planar, method, loops.dtype, True)
     _apply(loops, table, derivs, out, log_length(dimension, degree, planar, method), 0.0, n_threads)
 
 
@@ -62,7 +62,7 @@ def branched_sig_combine(
     loops: Any, bsig1: Array, bsig2: Array, out: Array, dimension: int, degree: int, planar: bool, n_threads: int
 ) -> None:
     """Products, bsig1 being the earlier path. Scalar terms are taken to be 1."""
-    table = tree_tables.cut_tables(dimension, degree, planar, out.dtype.name)
+    table = tree_tables.cut_tables(dimension, degree, planar, loops.dtype)
     loops.branched_product.combine(bsig1, bsig2, *table, out, n_threads)
 
 
@@ -78,7 +78,7 @@ def branched_sig_combine_backprop(
     planar: bool,
     n_threads: int,
 ) -> None:
-    table = tree_tables.cut_tables(dimension, degree, planar, derivs.dtype.name)
+    table = tree_tables.cut_tables(dimension, degree, planar, loops.dtype)
     loops.branched_product.combine_backprop(derivs, bsig1, bsig2, *table, bsig1_derivs, bsig2_derivs, n_threads)
 
 
@@ -86,7 +86,7 @@ def branched_sig_to_log_sig(
     loops: Any, bsig: Array, out: Array, dimension: int, degree: int, planar: bool, method: int, n_threads: int
 ) -> None:
     """Logarithms of any branched signatures, by method 0, 1 or 2; only method 0 may have a scalar term."""
-    dtype = bsig.dtype.name
+    dtype = loops.dtype
     table = tree_tables.cut_tables(dimension, degree, planar, dtype)
     log = out if method == 0 else np.empty_like(bsig)
     loops.branched_product.series(bsig, *table, _log_constants(degree, dtype), log, 0.0, True, n_threads)
@@ -106,7 +106,7 @@ def branched_sig_to_log_sig_backprop(
     method: int,
     n_threads: int,
 ) -> None:
-    dtype = bsig.dtype.name
+    dtype = loops.dtype
     table = tree_tables.cut_tables(dimension, degree, planar, dtype)
     if method:
         coordinates = tree_tables.coordinate_matrix(dimension, degree, method, dtype, True)
@@ -123,7 +123,7 @@ def branched_logsig_to_sig(
     loops: Any, log_sig: Array, out: Array, dimension: int, degree: int, planar: bool, method: int, n_threads: int
 ) -> None:
     """Exponentials: the inverse of `branched_sig_to_log_sig`."""
-    dtype = out.dtype.name
+    dtype = loops.dtype
     table = tree_tables.cut_tables(dimension, degree, planar, dtype)
     log = _expanded(loops, log_sig, out, dimension, degree, method, n_threads)
     loops.branched_product.series(log, *table, _exp_constants(degree, dtype), out, 1.0, planar, n_threads)
@@ -140,7 +140,7 @@ def branched_logsig_to_sig_backprop(
     method: int,
     n_threads: int,
 ) -> None:
-    dtype = out.dtype.name
+    dtype = loops.dtype
     table = tree_tables.cut_tables(dimension, degree, planar, dtype)
     log = _expanded(loops, log_sig, derivs, dimension, degree, method, n_threads)
     log_derivs = np.empty_like(log) if method else out
@@ -166,7 +166,7 @@ def corrected_branched_sig(
     """path (batch, length, dimension), of any strides, at least two points; correction (batch or 1, length - 1 or 1,
     D^2 + .. + D^m) with D channels, time being the last of them if `time_aug`. 2 <= m <= degree; or m = 1 without any
     numbers in the correction."""
-    tables = tree_tables.flow_tables(path.shape[-1] + transform.time_aug, degree, m, planar, path.dtype.name)
+    tables = tree_tables.flow_tables(path.shape[-1] + transform.time_aug, degree, m, planar, loops.dtype)
     loops.branched_flow.branched_sig(path, correction, *tables[:8], out, transform, n_threads)
 
 
@@ -185,7 +185,7 @@ def corrected_branched_sig_backprop(
     n_threads: int,
 ) -> None:
     """path_derivs is C-contiguous; correction_derivs (batch, as correction), or (0, 0, 0) if not wanted."""
-    tables = tree_tables.flow_tables(path.shape[-1] + transform.time_aug, degree, m, planar, path.dtype.name)
+    tables = tree_tables.flow_tables(path.shape[-1] + transform.time_aug, degree, m, planar, loops.dtype)
     loops.branched_flow.branched_sig_backprop(
         path, correction, bsig, derivs, *tables, path_derivs, correction_derivs, transform, n_threads
     )
@@ -209,7 +209,7 @@ def _expanded(
     if method == 0:
         return log_sig
     log = np.empty_like(like)
-    expansion = tree_tables.expansion_matrix(dimension, degree, method, log_sig.dtype.name, False)
+    expansion = tree_tables.expansion_matrix(dimension, degree, method, loops.dtype, False)
     _apply(loops, expansion, log_sig, log, log_length(dimension, degree, True, method), 0.0, n_threads)
     return log
 
