@@ -157,6 +157,7 @@ class Operation:
 
 # How names of operations begin, or go on, that belong to neither signatures and log-signatures nor kernels.
 _FAMILY = (
+    "branched",
     "sig_join",
     "sig_coef",
     "sig_windows",
@@ -210,6 +211,53 @@ def corrected_and_derivs(shape: Shape, dtype: Any) -> tuple[np.ndarray, ...]:
     sig = siglib.sig(path, shape.degree, correction=correction)
     return path, correction, sig, like(sig)
 
+
+# Trees and planar forests are many: few channels, few nodes.
+BRANCHED_SHAPES = (Shape(64, 129, 2, 4), Shape(64, 129, 3, 4), Shape(64, 129, 2, 5))
+KINDS = {"branched": False, "planar": True}
+
+
+def bsig_and_derivs(shape: Shape, dtype: Any, planar: bool) -> tuple[np.ndarray, ...]:
+    path = brownian(shape, dtype)
+    bsig = siglib.branched_sig(path, shape.degree, planar=planar)
+    return path, bsig, like(bsig)
+
+
+def two_bsigs(shape: Shape, dtype: Any, planar: bool) -> tuple[np.ndarray, ...]:
+    bsig = siglib.branched_sig(brownian(shape, dtype), shape.degree, planar=planar)
+    return bsig, np.ascontiguousarray(bsig[::-1])
+
+
+for _kind, _planar in KINDS.items():
+    OPERATIONS[f"branched_sig, {_kind}"] = Operation(
+        path_of,
+        lambda lib, s, n_jobs, path, planar=_planar: lib.branched_sig(path, s.degree, planar=planar, n_jobs=n_jobs),
+        BRANCHED_SHAPES,
+    )
+    OPERATIONS[f"branched_sig_backprop, {_kind}"] = Operation(
+        partial(bsig_and_derivs, planar=_planar),
+        lambda lib, s, n_jobs, path, bsig, derivs, planar=_planar: lib.branched_sig_backprop(
+            path, bsig, derivs, s.degree, planar=planar, n_jobs=n_jobs
+        ),
+        BRANCHED_SHAPES,
+    )
+    OPERATIONS[f"branched_log_sig, {_kind}"] = Operation(
+        path_of,
+        lambda lib, s, n_jobs, path, planar=_planar: lib.branched_log_sig(path, s.degree, planar=planar, n_jobs=n_jobs),
+        BRANCHED_SHAPES,
+    )
+    OPERATIONS[f"branched_sig_combine, {_kind}"] = Operation(
+        partial(two_bsigs, planar=_planar),
+        lambda lib, s, n_jobs, a, b, planar=_planar: lib.branched_sig_combine(
+            a, b, s.dimension, s.degree, planar=planar, n_jobs=n_jobs
+        ),
+        BRANCHED_SHAPES,
+    )
+OPERATIONS["branched_sig, planar, corrected"] = Operation(
+    path_and_correction,
+    lambda lib, s, n_jobs, path, c: lib.branched_sig(path, s.degree, planar=True, correction=c, n_jobs=n_jobs),
+    BRANCHED_SHAPES,
+)
 
 # Others need seconds for longer ones.
 CORRECTED_SHAPES = (Shape(64, 257, 3, 4), Shape(32, 257, 5, 4), Shape(64, 257, 2, 6), Shape(32, 129, 10, 3))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from cases import OPERATIONS, TINY, KernelShape, Operation, Shape, group_of
+from cases import BRANCHED_SHAPES, OPERATIONS, TINY, KernelShape, Operation, Shape, group_of
 
 import siglib
 
@@ -78,16 +78,18 @@ def deviation(ours: Any, theirs: Any) -> float:
     return float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
 
 
-def prepare(shape: Shape | KernelShape, n_jobs: int) -> None:
+def prepare(shape: Shape | KernelShape, n_jobs: int, branched: bool = False) -> None:
     """What pysiglib wants to be told: tables of log-signatures, and threads of torch, which it uses for kernels."""
     if isinstance(shape, Shape):
         pysiglib.prepare_log_sig(shape.dimension, shape.degree, 3)
+        for planar in (False, True) if branched else ():
+            pysiglib.prepare_branched_log_sig(shape.dimension, shape.degree, int(planar), planar=planar)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(n_jobs)
 
 
 def measure(operation: Operation, shape: Shape | KernelShape, dtype: str, n_jobs: int, budget: float) -> Figure:
-    prepare(shape, n_jobs)
+    prepare(shape, n_jobs, operation.shapes is BRANCHED_SHAPES)
     arrays = operation.arrays(shape, np.dtype(dtype))
 
     def ours() -> Any:
