@@ -2,6 +2,9 @@
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
+from .branched.coefficients import branched_sig_coef as branched_sig_coef
+from .branched.coefficients import branched_sig_coef_backprop as branched_sig_coef_backprop
+from .branched.coefficients import extract_branched_sig_coef as extract_branched_sig_coef
 from .branched.combine import branched_sig_combine as branched_sig_combine
 from .branched.combine import branched_sig_combine_backprop as branched_sig_combine_backprop
 from .branched.join import branched_sig_join as branched_sig_join

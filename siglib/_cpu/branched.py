@@ -58,6 +58,17 @@ def branched_log_sig_backprop(
     _apply(loops, table, derivs, out, log_length(dimension, degree, planar, method), 0.0, n_threads)
 
 
+def coefficients(loops: Any, coefs: Array, out: Array, forms: Any, planar: bool, n_threads: int) -> None:
+    """From the coefficients of `tree_tables.coefficient_words` to those of trees."""
+    table = tree_tables.coefficient_matrix(forms, planar, coefs.dtype.name, False)
+    _apply(loops, table, coefs, out, coefs.shape[1], 0.0, n_threads)
+
+
+def coefficients_backprop(loops: Any, derivs: Array, out: Array, forms: Any, planar: bool, n_threads: int) -> None:
+    table = tree_tables.coefficient_matrix(forms, planar, derivs.dtype.name, True)
+    _apply(loops, table, derivs, out, derivs.shape[1], 0.0, n_threads)
+
+
 def branched_sig_combine(
     loops: Any, bsig1: Array, bsig2: Array, out: Array, dimension: int, degree: int, planar: bool, n_threads: int
 ) -> None:

@@ -10,6 +10,7 @@ Products go through, and with them logarithms: what is true for signatures is tr
 """
 
 from collections import Counter
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from .sizes import SizeError
 
 # More terms than this are not built: that would take gigabytes.
 MAX_TERMS = 2**24
+# Those of single trees are Python objects, of this many nodes at most.
+_MAX_SINGLE_TERMS = 2**20
+MAX_NODES = 100
 
 Terms = tuple[Ints, Ints, Ints]  # rows, codes, coefficients
 Form = tuple[Any, ...]  # a tree or forest in tuples
@@ -115,30 +119,50 @@ def _with_labels(sums: _Sums, dimension: int) -> _Sums:
 def words_of(forms: tuple[Form, ...], planar: bool) -> tuple[tuple[tuple[int, ...], ...], SparseMatrix]:
     """Single trees or planar forests, as tuples of trees, () for none: all words that they need, by length and then
     lexicographically, and the matrix of how often, a row for each form."""
-    known: dict[Form, Counter[tuple[int, ...]]] = {(): Counter({(): 1})}
+    known = _Known()
     sums = [_words_of(form, planar, known) for form in forms]
     words = sorted(set().union(*sums), key=lambda word: (len(word), word))
     checked_terms(sum(map(len, sums)))
     place = {word: i for i, word in enumerate(words)}
     rows = np.repeat(np.arange(len(forms)), [len(found) for found in sums])
     columns = np.array([place[word] for found in sums for word in found], np.int64)
-    values = np.array([count for found in sums for count in found.values()], np.int64)
+    counts = [count for found in sums for count in found.values()]
+    if max(counts, default=0) >= 2**63:
+        raise SizeError("trees have a coefficient that is 2**63 or more times that of a word")
+    values = np.array(counts, np.int64)
     rows, columns, values = _collected(len(words), rows, columns, values)
     return tuple(words), SparseMatrix(_starts(rows, len(forms)), columns.astype(np.int32), values)
 
 
-def _words_of(form: Form, planar: bool, known: dict[Form, Counter[tuple[int, ...]]]) -> Counter[tuple[int, ...]]:
-    """The words of a forest and how often each; `known` are those of others."""
+class _Known(dict[Form, Counter[tuple[int, ...]]]):
+    """The words of forests and how often each, and how many terms these are."""
+
+    def __init__(self) -> None:
+        super().__init__({(): Counter({(): 1})})
+        self.n_terms = 1
+
+    def count(self, n: int) -> None:
+        """n terms more, or SizeError."""
+        self.n_terms += n
+        if self.n_terms > _MAX_SINGLE_TERMS:
+            raise SizeError(f"the coefficients of these trees need a table of {self.n_terms} terms or more")
+
+
+def _words_of(form: Form, planar: bool, known: _Known) -> Counter[tuple[int, ...]]:
+    """The words of a forest and how often each."""
     if form not in known:
         found: Counter[tuple[int, ...]] = Counter()
+        n_terms = 0
         for i, tree in enumerate(form):
             if planar and i < len(form) - 1:
                 continue
             others = form[:i] + form[i + 1 :]
+            known.count(comb(len(others) + len(tree) - 1, len(others)) if planar else 1)
             for rest in _form_shuffles(others, tree[:-1]) if planar else [_sorted(others + tree[:-1])]:
                 for word, count in _words_of(rest, planar, known).items():
                     found[(*word, tree[-1])] += count
-            checked_terms(len(found))
+            known.count(len(found) - n_terms)
+            n_terms = len(found)
         known[form] = found
     return known[form]
 

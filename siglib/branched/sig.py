@@ -43,7 +43,7 @@ class _BranchedSig(Operation):
             _corrected(on, rows, o, corrected, path, correction, n_threads)
             return
         paths, length = on.paths(path), checked_tensor_length(d, o.degree)
-        for block, sigs in _blocks(on, len(paths), length):
+        for block, sigs in blocks_of_sigs(on, len(paths), length):
             on.kernels.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
             on.kernels.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
 
@@ -67,7 +67,7 @@ class _BranchedSig(Operation):
                 on, needs[1], g_rows, rows, gradients, o, corrected, path, correction, n_threads
             )
         length = checked_tensor_length(d, o.degree)
-        for block, sigs in _blocks(on, len(paths), length):
+        for block, sigs in blocks_of_sigs(on, len(paths), length):
             g_sigs, trees = on.scratch(sigs.shape), (d, o.degree, o.planar, n_threads)
             # The signature is among the coefficients: at chains.
             on.kernels.branched.sig_of_branched_sig(rows[block], sigs, *trees)
@@ -78,7 +78,7 @@ class _BranchedSig(Operation):
         return gradient, None
 
 
-def _blocks(on: Any, batch: int, length: int) -> Any:
+def blocks_of_sigs(on: Any, batch: int, length: int) -> Any:
     """Blocks of paths, and memory for their signatures, which stay in a cache."""
     blocks = blocks_of(on, batch, length)
     sigs = on.scratch((blocks.step, length))

@@ -218,10 +218,7 @@ def tree_to_idx(tree: Any, dimension: int, degree: int, *, planar: bool = False,
         if not scalar_term:
             raise ValueError("tree None is the empty tree, which has a coefficient only with scalar_term=True")
         return 0
-    form = as_forest(tree, dimension, degree, planar)
-    table = forests(dimension, _nodes(form), planar) if planar else forests(dimension, _nodes(form) - 1, planar)
-    number = _forest_number(form, table) - 1 if planar else _tree_number(form[0], table)
-    return number + scalar_term
+    return number_of(as_forest(tree, dimension, degree, planar), dimension, planar) + scalar_term
 
 
 def idx_to_tree(
@@ -297,20 +294,21 @@ def _listed(dimension: int, degree: int, planar: bool, counts: list[int], start:
     return forest_forms[1 + start :] if planar else tree_forms[start:]
 
 
-def as_forest(tree: Any, dimension: int, degree: int, planar: bool) -> tuple[Tree, ...]:
-    """A tree or planar forest of the caller's as a tuple of trees, checked; not None."""
+def as_forest(tree: Any, dimension: int, degree: int, planar: bool, limit: str = "degree=") -> tuple[Tree, ...]:
+    """A tree or planar forest of the caller's as a tuple of trees, checked; not None. `limit` is what errors say before
+    the degree."""
     if not isinstance(tree, (tuple, list)):
         raise TypeError(f"tree must be a tuple or list of trees and a label, or None, got {type(tree).__name__}")
     if planar and len(tree) and isinstance(tree[-1], (tuple, list)):
         trees, n_left = [], degree
         for part in tree:
-            found, n_left = _checked(part, dimension, degree, n_left)
+            found, n_left = _checked(part, dimension, limit, degree, n_left)
             trees.append(found)
         return tuple(trees)
-    return (_checked(tree, dimension, degree, degree)[0],)
+    return (_checked(tree, dimension, limit, degree, degree)[0],)
 
 
-def _checked(tree: Any, dimension: int, degree: int, n_left: int) -> tuple[Tree, int]:
+def _checked(tree: Any, dimension: int, limit: str, degree: int, n_left: int) -> tuple[Tree, int]:
     """A tree as tuples of Python ints, and how many nodes of n_left it leaves."""
     if not isinstance(tree, (tuple, list)):
         raise TypeError(f"the children of a tree must be tuples or lists, got {tree!r}")
@@ -322,17 +320,24 @@ def _checked(tree: Any, dimension: int, degree: int, n_left: int) -> tuple[Tree,
     if label >= dimension:
         raise ValueError(f"the labels of a tree must be less than dimension={dimension}, got {label}")
     if n_left == 0:
-        raise ValueError(f"tree must have at most degree={degree} nodes, got more")
+        raise ValueError(f"tree must have at most {limit}{degree} nodes, got more")
     children, n_left = [], n_left - 1
     for child in tree[:-1]:
-        found, n_left = _checked(child, dimension, degree, n_left)
+        found, n_left = _checked(child, dimension, limit, degree, n_left)
         children.append(found)
     return (*children, label), n_left
 
 
-def _nodes(form: Any) -> int:
+def number_of(form: Any, dimension: int, planar: bool) -> int:
+    """The place of a checked tree or planar forest among those of 1 node and more."""
+    if planar:
+        return _forest_number(form, forests(dimension, n_nodes(form), True)) - 1
+    return _tree_number(form[0], forests(dimension, n_nodes(form) - 1, False))
+
+
+def n_nodes(form: Any) -> int:
     """Nodes of a checked tree or forest."""
-    return sum(1 if isinstance(item, int) else _nodes(item) for item in form)
+    return sum(1 if isinstance(item, int) else n_nodes(item) for item in form)
 
 
 def _tree_number(form: Any, table: Forests) -> int:

@@ -13,6 +13,7 @@ from .._call.tracing import is_compiling, settled, without_compiler
 from .._tables.cache import TABLES
 from .._tables.sizes import augmented_dimension, tensor_length
 from .._tables.time import sets_time_words, time_powers
+from .._tables.transform import Transform
 from .._tables.word_trie import Word, decode, encode, powers, tables
 from .words import _as_word, word_to_idx
 
@@ -50,6 +51,18 @@ def _as_text(words: Any) -> str:
     return _checked_text(tuple(_as_words(words)))
 
 
+def put_coefficients(
+    on: Any, paths: Any, words: str, prefixes: bool, rows: Any, transform: Transform, n_threads: int
+) -> None:
+    """The coefficients of encoded words to `rows`."""
+    on.kernels.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
+    if sets_time_words(transform.time_aug, rows.itemsize, paths.shape[1] - 1):
+        time = transform.width(paths.shape[2]) - 1
+        with on.current():
+            for place, length in powers(words, time, prefixes):
+                rows[:, place] = time_powers(transform.end_time, length)[-1]
+
+
 class _SigCoef(Operation):
     """Coefficients of encoded words."""
 
@@ -68,13 +81,7 @@ class _SigCoef(Operation):
         return ((*batch, len(found.prefix_columns if o.prefixes else found.columns)),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        rows, transform = on.rows(out), o.transform
-        on.kernels.coefficients.sig_coef(on.paths(path), o.words, o.prefixes, rows, transform, as_n_threads(o.n_jobs))
-        if sets_time_words(o.time_aug, rows.itemsize, path.shape[-2] - 1):
-            time = transform.width(path.shape[-1]) - 1
-            with on.current():
-                for place, length in powers(o.words, time, o.prefixes):
-                    rows[:, place] = time_powers(o.end_time, length)[-1]
+        put_coefficients(on, on.paths(path), o.words, o.prefixes, on.rows(out), o.transform, as_n_threads(o.n_jobs))
 
     def adapted(self, o: Any, derivs: Any, out: Any, path: Any) -> Any:
         n_prefixes, expected = len(tables(o.words).prefix_columns), path_shape("path", path)[0]
@@ -312,14 +319,19 @@ def extract_sig_coef(
     if is_compiling():
         places, longest = _places_of_text(_text_of_constant(words), dimension, scalar_term)
         _check_degree(sig.shape, longest, dimension, scalar_term)
-        return sig[..., places].contiguous()
+        return picked(sig, places)
     as_given, sig = widened(sig=sig)
     places, longest = _places(words, dimension, scalar_term)
     _check_degree(sig.shape, longest, dimension, scalar_term)
+    return as_given(picked(sig, places))
+
+
+def picked(sig: Array, places: list[int]) -> Array:
+    """The entries at these places of the last axis."""
     if library_of(sig) == "torch":
-        return as_given(sig[..., places].contiguous())
+        return sig[..., places].contiguous()
     xp = namespace_of(sig)
-    return as_given(xp.take(sig, xp.asarray(places, "int64"), axis=-1))
+    return xp.take(sig, xp.asarray(places, "int64"), axis=-1)
 
 
 def _places(words: Any, dimension: int, scalar_term: bool) -> tuple[list[int], int]:
