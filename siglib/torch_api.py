@@ -15,6 +15,9 @@ from .branched.log_join import linear_branched_log_sig as linear_branched_log_si
 from .branched.log_sig import branched_log_sig as branched_log_sig
 from .branched.logarithm import branched_logsig_to_sig as branched_logsig_to_sig
 from .branched.logarithm import branched_sig_to_log_sig as branched_sig_to_log_sig
+from .branched.preparation import prepare_branched_log_sig as prepare_branched_log_sig
+from .branched.preparation import prepare_branched_sig as prepare_branched_sig
+from .branched.preparation import prepare_branched_sig_coef as prepare_branched_sig_coef
 from .branched.sig import branched_sig as branched_sig
 from .branched.trees import branched_log_sig_length as branched_log_sig_length
 from .branched.trees import branched_sig_length as branched_sig_length
@@ -22,6 +25,10 @@ from .branched.trees import idx_to_tree as idx_to_tree
 from .branched.trees import tree_to_idx as tree_to_idx
 from .branched.trees import trees as trees
 from .branched.trees import trees_of_order as trees_of_order
+from .branched.windows import branched_log_sig_prefixes as branched_log_sig_prefixes
+from .branched.windows import branched_log_sig_windows as branched_log_sig_windows
+from .branched.windows import branched_sig_prefixes as branched_sig_prefixes
+from .branched.windows import branched_sig_windows as branched_sig_windows
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score
@@ -67,6 +74,10 @@ from .signatures.words import lyndon_words_of_length as lyndon_words_of_length
 from .signatures.words import word_to_idx as word_to_idx
 from .signatures.words import words as words
 from .signatures.words import words_of_length as words_of_length
+from .streams.branched import BranchedLogSigStream as BranchedLogSigStream
+from .streams.branched import BranchedLogSigWindowStream as BranchedLogSigWindowStream
+from .streams.branched import BranchedSigStream as BranchedSigStream
+from .streams.branched import BranchedSigWindowStream as BranchedSigWindowStream
 from .streams.intervals import IntervalSignature as IntervalSignature
 from .streams.streams import LogSigStream as LogSigStream
 from .streams.streams import LogSigWindowStream as LogSigWindowStream

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._call.options import Meaning, as_any_int, as_count
+from .._call.options import Meaning, as_any_int, as_count, as_int
 from .._call.shapes import vector_shape
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import checked_tensor_length
@@ -45,6 +45,13 @@ def check_method(method: int, planar: bool, largest: int) -> None:
         raise ValueError(f"method must be at most {largest} {what}, got {method}")
     if method and not planar:
         raise ValueError(f"method {method} needs planar=True: trees that are not planar have method 0 only")
+
+
+def as_path_method(method: Any, planar: bool, largest: int = 3) -> tuple[int, int]:
+    """The method of a caller, checked, and that of its coordinates: 3 has those of 2, always in float64."""
+    method = as_int("method", default_method(method, planar), 0)
+    check_method(method, planar, largest)
+    return method, min(method, 2)
 
 
 METHOD = Meaning(as_count, as_any_int, "SymInt")

@@ -9,7 +9,7 @@ from .._tables.sizes import augmented_dimension
 from .parts import as_path_method, log_length
 
 
-def _check_device(device: Any) -> None:
+def check_device(device: Any) -> None:
     if not isinstance(device, str):
         raise TypeError(f"device must be a string, got {type(device).__name__}")
     if device not in ("cpu", "cuda", "both"):
@@ -65,7 +65,7 @@ def prepare_log_sig(
     method = as_path_method(method)
     dimension = augmented_dimension(dimension, as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag))
     use_disk = as_bool("use_disk", use_disk)
-    _check_device(device)
+    check_device(device)
     log_length(dimension, degree, method, False)
     lyndon_cache.prepare(dimension, degree, method, use_disk, levels=device != "cpu")
 
@@ -127,5 +127,5 @@ def clear_cache(*, use_disk: bool = False, device: str = "both") -> None:
     >>> siglib.clear_cache()
     """
     use_disk = as_bool("use_disk", use_disk)
-    _check_device(device)
+    check_device(device)
     lyndon_cache.clear(use_disk)

@@ -61,12 +61,16 @@ class _Stream(OfPoints):
 
     def _result(self, sig: Array, n_points: np.ndarray) -> Array:
         """What the caller wants of signatures (n, ...) of pieces of so many points."""
+        return self._points.on.result(self._values(sig, n_points))
+
+    def _values(self, sig: Array, n_points: np.ndarray) -> Array:
+        """The same in the dtype that we compute in."""
         if self._method is not None:
             # Methods 2 and 3 are two ways to the same coordinates.
             method = 2 if self._method == 3 else self._method
             sig = sig_to_log_sig(sig, self._dimension, self._degree, method=method, n_jobs=self._n_jobs)
             sig = straight(sig, self._dimension, (n_points <= 2).reshape(-1, *(1,) * (sig.ndim - 2)))
-        return self._points.on.result(sig)
+        return sig
 
 
 class SigStream(_Stream):
