@@ -125,6 +125,16 @@ OPERATIONS = [
     Operation("branched_log_sig_combine_backprop", [(2, 15), (2, 15), (2, 15)], (3, 2)),
     Operation("branched_log_sig_join", [(2, 15), (2, 3)], (3, 2), {"prepend": True}),
     Operation("branched_log_sig_join_backprop", [(2, 15), (2, 15), (2, 3)], (3, 2)),
+    Operation("branched_sig_coef", [(2, 5, 3)], ([((0,), 1), None, ((2,), (0,), 2)],)),
+    Operation("branched_sig_coef", [(2, 5, 3)], ([((6,), (0,)), (1,)],), {**AUGMENTED, "planar": True}),
+    Operation("branched_sig_coef", [(2, 5, 3)], (((0,), 1),), {"correction": [0.5] * 9}),
+    Operation("branched_sig_windows", [(2, 5, 3)], (2, 3)),
+    Operation(
+        "branched_sig_windows", [(2, 5, 3)], (2,), {"starts": [0, 3], "ends": [2, 5], "planar": True, **AUGMENTED}
+    ),
+    Operation("branched_sig_prefixes", [(2, 5, 3)], (2,), {"scalar_term": True}),
+    Operation("branched_log_sig_windows", [(2, 5, 3)], (2, 3), {"stride": 2}),
+    Operation("branched_log_sig_prefixes", [(2, 5, 3)], (2,), {**AUGMENTED, "planar": True, "method": 3}),
 ]
 # Operations whose result has the batch axes of two arrays, one after the other.
 OF_ALL_PAIRS = [
@@ -207,6 +217,8 @@ DIFFERENTIABLE = [
     Differentiable("linear_branched_log_sig", [(2, 2)], (2, 2), {"planar": True}),
     Differentiable("branched_log_sig_combine", [(2, 7), (2, 7)], (2, 2)),
     Differentiable("branched_log_sig_join", [(2, 7), (2, 2)], (2, 2)),
+    Differentiable("branched_sig_coef", [(2, 4, 2)], ([((0,), (1,), 1), None, (0,)],)),
+    Differentiable("branched_sig_coef", [(3, 2)], (((3,), (4,)),), {**_SHORT, "planar": True, "n_jobs": 2}),
 ]
 # What else there is with options, by name and argument.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -216,6 +228,14 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("trees_of_order", {"dimension": 2, "order": 2}),
     ("tree_to_idx", {"tree": ((0,), 1), "dimension": 2, "degree": 3}),
     ("idx_to_tree", {"idx": 3, "dimension": 2, "degree": 3}),
+    ("extract_branched_sig_coef", {"bsig": np.arange(6.0), "trees": ((0,), 1), "dimension": 2}),
+    ("branched_sig_coef_backprop", {"path": np.eye(2), "trees": (0,), "coefs": np.ones(1), "derivs": np.ones(1)}),
+    ("prepare_branched_sig", {"dimension": 2, "degree": 3}),
+    ("prepare_branched_log_sig", {"dimension": 2, "degree": 3, "method": 0}),
+    ("prepare_branched_sig_coef", {"dimension": 2, "trees": ((0,), 1)}),
+    *[(name, {"dimension": 2, "degree": 2}) for name in ("BranchedSigStream", "BranchedLogSigStream")],
+    ("BranchedSigWindowStream", {"dimension": 2, "degree": 2, "window_size": 2}),
+    ("BranchedLogSigWindowStream", {"dimension": 2, "degree": 2, "window_size": 2}),
     ("sig_length", {"dimension": 2, "degree": 3}),
     ("log_sig_length", {"dimension": 2, "degree": 3}),
     ("extract_sig_coef", {"sig": np.arange(6.0), "words": (0, 1), "dimension": 2}),
@@ -246,6 +266,9 @@ WITH_OPTIONS = [
     Operation("sig_windows_backprop", [(2, 5, 3), (2, 2, 12)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("sig_coef", [(2, 5, 3)], ((0, 1),)),
+    Operation("branched_sig_coef", [(2, 5, 3)], ((0,),), {"correction": np.full(9, 0.5)}),
+    Operation("branched_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
+    Operation("branched_log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"method": "polynomial", "order": 2}),
 ]  # fmt: skip
 ALL = OPERATIONS + OF_ALL_PAIRS + WITH_OPTIONS

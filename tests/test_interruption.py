@@ -134,6 +134,11 @@ def of_words() -> Calls:
         coefs = siglib.sig_coef(path, words, prefixes=True)
         calls.add(name, siglib.sig_coef, path, words)
         calls.add(name, siglib.sig_coef_backprop, path, words, coefs, np.ones_like(coefs))
+    for name, path in (("trees, many", paths(4000, 20, 3)), ("trees, few", paths(2, 10_000, 3))):
+        trees = list(siglib.trees(3, 4))
+        coefs = siglib.branched_sig_coef(path, trees)
+        calls.add(name, siglib.branched_sig_coef, path, trees)
+        calls.add(name, siglib.branched_sig_coef_backprop, path, trees, coefs, np.ones_like(coefs))
     return calls
 
 
@@ -235,6 +240,10 @@ def test_all_functions_are_there():
         "log_sig_prefixes",
         "linear_log_sig",
         "linear_log_sig_backprop",
+        "branched_sig_windows",
+        "branched_sig_prefixes",
+        "branched_log_sig_windows",
+        "branched_log_sig_prefixes",
         "sig_score",
         "expected_sig_score",
     }

@@ -20,6 +20,12 @@ MORE: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "extract_sig_coef": (lambda x: siglib.extract_sig_coef(siglib.sig(x, 2), [(0, 1)], 2), [(4, 2)]),
     "log_sig_windows": (lambda x: siglib.log_sig_windows(x, 2, window=3), [(5, 2)]),
     "log_sig_prefixes": (lambda x: siglib.log_sig_prefixes(x, 2), [(5, 2)]),
+    "extract_branched_sig_coef": (
+        lambda x: siglib.extract_branched_sig_coef(siglib.branched_sig(x, 2), ((0,), 1), 2),
+        [(4, 2)],
+    ),
+    "branched_sig_windows": (lambda x: siglib.branched_sig_windows(x, 2, window=3, planar=True), [(5, 2)]),
+    "branched_log_sig_prefixes": (lambda x: siglib.branched_log_sig_prefixes(x, 2, planar=True), [(5, 2)]),
     "sig_score": (lambda x, y: siglib.sig_score(x, y, dyadic_order=0), SAMPLES),
     "expected_sig_score": (lambda x, y: siglib.expected_sig_score(x, y, dyadic_order=0), SAMPLES),
     "sig_mmd": (lambda x, y: siglib.sig_mmd(x, y, dyadic_order=0), SAMPLES),

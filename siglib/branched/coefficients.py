@@ -60,7 +60,8 @@ def _places_of(
     if is_compiling():
         sizes = [dimension, -1 if length is None else length]
         return _places_of_constant(_plain_text(given), _plain_text(sizes), planar, scalar_term)
-    return _checked_places(given, dimension, planar, scalar_term, length)
+    # Where torch.jit traces, sizes are tensors.
+    return _checked_places(given, int(dimension), planar, scalar_term, None if length is None else int(length))
 
 
 def _checked_places(

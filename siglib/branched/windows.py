@@ -83,8 +83,7 @@ def branched_sig_windows(
         stride,
         starts=starts,
         ends=ends,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
+        **options.flags,
         end_time=end_time,
         n_jobs=options.n_jobs,
     )
@@ -150,8 +149,7 @@ def branched_sig_prefixes(
     sig = sig_prefixes(
         options.path,
         options.degree,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
+        **options.flags,
         end_time=end_time,
         n_jobs=options.n_jobs,
     )
@@ -222,8 +220,7 @@ def branched_log_sig_windows(
         stride,
         starts=starts,
         ends=ends,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
+        **options.flags,
         end_time=end_time,
         method=0,
         n_jobs=options.n_jobs,
@@ -278,8 +275,7 @@ def branched_log_sig_prefixes(
     log_sig = log_sig_prefixes(
         options.path,
         options.degree,
-        time_aug=time_aug,
-        lead_lag=lead_lag,
+        **options.flags,
         end_time=end_time,
         method=0,
         n_jobs=options.n_jobs,
@@ -304,10 +300,10 @@ class _Options:
         n_jobs: Any,
     ) -> None:
         self.degree, self.n_jobs = as_int("degree", degree, 0), as_n_jobs(n_jobs)
-        time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
+        self.flags = {"time_aug": as_bool("time_aug", time_aug), "lead_lag": as_bool("lead_lag", lead_lag)}
         self.planar, self.scalar_term = as_bool("planar", planar), as_bool("scalar_term", scalar_term)
         self.back, self.path = widened(path=path)
-        self.dimension = augmented_dimension(path_shape("path", tuple(self.path.shape))[2], time_aug, lead_lag)
+        self.dimension = augmented_dimension(path_shape("path", tuple(self.path.shape))[2], **self.flags)
         checked_length(self.dimension, self.degree, self.planar)
 
     def branched(self, sig: Array) -> Array:
