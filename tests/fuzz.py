@@ -82,7 +82,7 @@ class Inputs:
             self.options["static_kernel"] = self.pick(KERNELS)(float(rng.uniform(0.3, 2)))
         else:
             self.options["method"] = int(rng.integers(0, 4))
-        if name == "extract_sig_coef":
+        if name.startswith("extract"):
             self.options["scalar_term"] = self.chance(0.5)
         if self.takes("planar"):
             self.options["planar"] = self.chance(0.5)
@@ -167,6 +167,15 @@ class Inputs:
             for _ in range(n)
         ]  # fmt: skip
 
+    def trees(self) -> Any:
+        """Some trees, their children in any order if they have none."""
+        width = self.width if self.takes("time_aug") else self.d
+        listed = siglib.trees(width, min(self.degree, 5), planar=self.options["planar"])
+        chosen = [self.pick(listed) for _ in range(self.rng.integers(1, 8))]
+        if not self.options["planar"] and self.chance(0.5):
+            chosen = [None if tree is None else (*tree[-2::-1], tree[-1]) for tree in chosen]
+        return chosen[0] if self.chance(0.1) else chosen
+
     def argument(self, parameter: str) -> Any:
         """What goes with the rest, or `inspect.Parameter.empty` for the default."""
         rng = self.rng
@@ -191,6 +200,8 @@ class Inputs:
             return self.log_sig()
         if parameter == "words":
             return self.words()
+        if parameter == "trees":
+            return self.trees()
         if parameter in ("dimension", "degree"):
             return self.d if parameter == "dimension" else self.degree
         if parameter in ("starts", "ends") and self.bounds is not None:
@@ -286,9 +297,17 @@ def use_intervals(rng: np.random.Generator) -> bool:
     return True
 
 
+def for_stream(rng: np.random.Generator, cls: Any) -> tuple[Inputs, dict[str, Any]]:
+    """Inputs for a stream, and options of its own."""
+    if not issubclass(cls, (siglib.BranchedSigStream, siglib.BranchedSigWindowStream)):
+        return Inputs(rng, "sig"), {}
+    inputs = Inputs(rng, "branched_sig_windows")
+    return inputs, {"planar": inputs.options["planar"], "scalar_term": inputs.chance(0.4)}
+
+
 def use_stream(rng: np.random.Generator, *, cls: Any = siglib.SigStream) -> bool:
-    inputs = Inputs(rng, "sig")
-    stream = cls(inputs.d, inputs.degree, n_jobs=int(inputs.pick([1, 2])))
+    inputs, options = for_stream(rng, cls)
+    stream = cls(inputs.d, inputs.degree, n_jobs=int(inputs.pick([1, 2])), **options)
     for _ in range(6):
         for _ in range(rng.integers(0, 40)):
             stream.push(inputs.array(*inputs.batch, inputs.d))
@@ -306,8 +325,8 @@ def use_stream(rng: np.random.Generator, *, cls: Any = siglib.SigStream) -> bool
 
 
 def use_window_stream(rng: np.random.Generator, *, cls: Any = siglib.SigWindowStream) -> bool:
-    inputs = Inputs(rng, "sig")
-    stream = cls(inputs.d, inputs.degree, int(rng.integers(1, 30)), stride=int(rng.integers(1, 40)))
+    inputs, options = for_stream(rng, cls)
+    stream = cls(inputs.d, inputs.degree, int(rng.integers(1, 30)), stride=int(rng.integers(1, 40)), **options)
     for _ in range(4):
         stream.push(inputs.array(*inputs.batch, inputs.d))
         n = int(inputs.pick([1, 40, 9000 if inputs.length < 100 and math.prod(inputs.batch) < 4 else 60]))
@@ -361,9 +380,10 @@ def all_calls() -> dict[str, Callable[[np.random.Generator], bool]]:
     names = [name for name, value in vars(siglib).items() if inspect.isfunction(value) and not name.startswith("_")]
     calls: dict[str, Any] = {name: lambda rng, name=name: call(name, rng) for name in sorted({*names} - APART)}
     calls |= {"IntervalSignature": use_intervals, "words": use_words, "trees": use_trees, "cache": use_cache}
-    for cls in (siglib.SigStream, siglib.LogSigStream):
+    for cls in (siglib.SigStream, siglib.LogSigStream, siglib.BranchedSigStream, siglib.BranchedLogSigStream):
         calls[cls.__name__] = lambda rng, cls=cls: use_stream(rng, cls=cls)
-    for cls in (siglib.SigWindowStream, siglib.LogSigWindowStream):
+    windows = (siglib.SigWindowStream, siglib.LogSigWindowStream)
+    for cls in (*windows, siglib.BranchedSigWindowStream, siglib.BranchedLogSigWindowStream):
         calls[cls.__name__] = lambda rng, cls=cls: use_window_stream(rng, cls=cls)
     return calls
 

@@ -83,7 +83,7 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "window": small, "stride": small, "starts": points, "ends": points,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()),
-    "prepend": flags, "planar": flags, "tree": forms, "correction_deriv": flags,
+    "prepend": flags, "planar": flags, "tree": forms, "trees": st.one_of(st.none(), forms, st.lists(st.none() | forms, max_size=3)), "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone
 }  # fmt: skip
@@ -91,6 +91,7 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
 OTHERS = {
     ("trees_of_order", "order"): small,
     ("PolynomialKernel", "degree"): st.one_of(st.floats(), junk),
+    ("prepare_branched_log_sig", "method"): st.one_of(st.integers(-1, 4), junk),
     ("prepare_log_sig", "method"): st.one_of(st.integers(-1, 4), junk),
 }
 

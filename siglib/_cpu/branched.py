@@ -60,12 +60,12 @@ def branched_log_sig_backprop(
 
 def coefficients(loops: Any, coefs: Array, out: Array, forms: Any, planar: bool, n_threads: int) -> None:
     """From the coefficients of `tree_tables.coefficient_words` to those of trees."""
-    table = tree_tables.coefficient_matrix(forms, planar, coefs.dtype.name, False)
+    table = tree_tables.coefficient_matrix(forms, planar, loops.dtype, False)
     _apply(loops, table, coefs, out, coefs.shape[1], 0.0, n_threads)
 
 
 def coefficients_backprop(loops: Any, derivs: Array, out: Array, forms: Any, planar: bool, n_threads: int) -> None:
-    table = tree_tables.coefficient_matrix(forms, planar, derivs.dtype.name, True)
+    table = tree_tables.coefficient_matrix(forms, planar, loops.dtype, True)
     _apply(loops, table, derivs, out, derivs.shape[1], 0.0, n_threads)
 
 
