@@ -234,6 +234,21 @@ def test_extraction_of_nothing() -> None:
     assert siglib.extract_branched_sig_coef(np.ones((2, 0)), [], 1).shape == (2, 0)
 
 
+def test_labels_of_other_types() -> None:
+    """What is kept for a tree is not taken for one that only compares equal."""
+    path = np.array([[0.0, 0.0], [1.0, 2.0]])
+    bsig = siglib.branched_sig(path, 2)
+    for _ in range(2):
+        assert siglib.branched_sig_coef(path, ((0,), 1)).tolist() == [1.0]
+        assert siglib.branched_sig_coef(path, ((np.int8(0),), np.int64(1))).tolist() == [1.0]
+        assert siglib.extract_branched_sig_coef(bsig, [[[np.int8(0)], 1]], 2).tolist() == [1.0]
+        for wrong in (((False,), True), ((0.0,), 1.0)):
+            with pytest.raises(TypeError, match="label of a tree must be an integer"):
+                siglib.branched_sig_coef(path, wrong)
+            with pytest.raises(TypeError, match="label of a tree must be an integer"):
+                siglib.extract_branched_sig_coef(bsig, wrong, 2)
+
+
 # PyTorch
 
 

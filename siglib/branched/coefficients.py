@@ -2,6 +2,7 @@
 
 import json
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from .._call.backend import Array, namespace_of, widened
@@ -37,7 +38,24 @@ def _listed(trees: Any) -> list[Any]:
 def _text_of(trees: Any, planar: bool) -> str:
     """The trees encoded as operators take them, each as a forest; there must be some."""
     given = _listed(trees)
-    return _text_of_constant(_plain_text(given), planar) if is_compiling() else _checked_text(given, planar)
+    if is_compiling():
+        return _text_of_constant(_plain_text(given), planar)
+    return _kept(_checked_text, given, planar)
+
+
+def _kept(function: Callable[..., Any], given: list[Any], *options: Any) -> Any:
+    """`function(given, *options)`, kept if the trees are of Python's own types."""
+    try:
+        # True is not 1 in a text, and numbers of other libraries do not pass.
+        text = json.dumps(given)
+    except (TypeError, ValueError, RecursionError):
+        return function(given, *options)
+    return _of_text(function, text, *options)
+
+
+@TABLES.keep
+def _of_text(function: Callable[..., Any], text: str, *options: Any) -> Any:
+    return function(json.loads(text), *options)
 
 
 def _checked_text(given: list[Any], planar: bool) -> str:
@@ -61,7 +79,8 @@ def _places_of(
         sizes = [dimension, -1 if length is None else length]
         return _places_of_constant(_plain_text(given), _plain_text(sizes), planar, scalar_term)
     # Where torch.jit traces, sizes are tensors.
-    return _checked_places(given, int(dimension), planar, scalar_term, None if length is None else int(length))
+    length = None if length is None else int(length)
+    return _kept(_checked_places, given, int(dimension), planar, scalar_term, length)
 
 
 def _checked_places(
@@ -87,12 +106,12 @@ def _plain_text(tree: Any) -> str:
 
 
 def _text_of_constant(text: str, planar: bool) -> str:
-    return _checked_text(json.loads(text), planar)
+    return _of_text(_checked_text, text, planar)
 
 
 def _places_of_constant(text: str, sizes: str, planar: bool, scalar_term: bool) -> tuple[list[int], int]:
     dimension, length = json.loads(sizes)
-    return _checked_places(json.loads(text), dimension, planar, scalar_term, None if length < 0 else length)
+    return _of_text(_checked_places, text, dimension, planar, scalar_term, None if length < 0 else length)
 
 
 # The mark of torch.compiler.assume_constant_result: the compiler calls these functions instead of tracing them.
