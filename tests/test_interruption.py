@@ -188,7 +188,41 @@ def of_pairs() -> Calls:
     return calls
 
 
-KINDS = [of_paths, of_signatures, of_words, of_windows, of_pairs]
+@cache
+def of_trees() -> Calls:
+    calls = Calls()
+    for name, path in (("many", paths(3000, 20, 3)), ("few", paths(2, 20_000, 3))):
+        for with_options, options in ((name, {}), (f"{name}, corrected", {"correction": 0.001 * np.ones(9)})):
+            out = siglib.branched_sig(path[:, :200], 4, **options)
+            calls.add(with_options, siglib.branched_sig, path[:, :200], 4, **options)
+            calls.add(with_options, siglib.branched_sig_backprop, path[:, :200], out, out, 4, **options)
+        calls.add(name, siglib.branched_log_sig, path, 4)
+    for name, batch, planar in (("trees", 3000, False), ("forests", 1000, True)):
+        path, size, options = paths(batch, 5, 3), (3, 4), {"planar": planar}
+        x, bsig = path[:, 0], siglib.branched_sig(path, 4, **options)
+        log_sig = siglib.branched_sig_to_log_sig(bsig, *size, **options)
+        for function, arrays in (
+            (siglib.branched_sig_combine, (bsig, bsig)),
+            (siglib.branched_sig_combine_backprop, (bsig, bsig, bsig)),
+            (siglib.branched_sig_join, (bsig, x)),
+            (siglib.branched_sig_join_backprop, (bsig, bsig, x)),
+            (siglib.linear_branched_sig, (x,)),
+            (siglib.linear_branched_sig_backprop, (bsig, x)),
+            (siglib.branched_sig_to_log_sig, (bsig,)),
+            (siglib.branched_sig_to_log_sig_backprop, (bsig, log_sig)),
+            (siglib.branched_logsig_to_sig, (log_sig,)),
+            (siglib.branched_logsig_to_sig_backprop, (log_sig, bsig)),
+        ):
+            calls.add(name, function, *arrays, *size, **options)
+    coordinates = siglib.branched_sig_to_log_sig(bsig, *size, method=2, **options)
+    calls.add(name, siglib.branched_log_sig_combine, coordinates, coordinates, *size)
+    calls.add(name, siglib.branched_log_sig_combine_backprop, coordinates, coordinates, coordinates, *size)
+    calls.add(name, siglib.branched_log_sig_join, coordinates, x, *size)
+    calls.add(name, siglib.branched_log_sig_join_backprop, coordinates, coordinates, x, *size)
+    return calls
+
+
+KINDS = [of_paths, of_signatures, of_words, of_windows, of_pairs, of_trees]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -240,6 +274,8 @@ def test_all_functions_are_there():
         "log_sig_prefixes",
         "linear_log_sig",
         "linear_log_sig_backprop",
+        "linear_branched_log_sig",
+        "linear_branched_log_sig_backprop",
         "branched_sig_windows",
         "branched_sig_prefixes",
         "branched_log_sig_windows",
