@@ -27,6 +27,10 @@ from .branched.trees import idx_to_tree as idx_to_tree
 from .branched.trees import tree_to_idx as tree_to_idx
 from .branched.trees import trees as trees
 from .branched.trees import trees_of_order as trees_of_order
+from .kernels.branched import branched_sig_kernel as branched_sig_kernel
+from .kernels.branched import branched_sig_kernel_backprop as branched_sig_kernel_backprop
+from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
+from .kernels.branched import branched_sig_kernel_gram_backprop as branched_sig_kernel_gram_backprop
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

@@ -56,6 +56,8 @@ def name_of(operation: Operation) -> str:
 
 # Paths of 3 channels and signatures of degree 2 (length 12).
 AUGMENTED = {"time_aug": True, "lead_lag": True, "end_time": 2.0}
+# With whole numbers for paths, branched kernels of a depth beyond 1 overflow without it.
+SMOOTH = {"static_kernel": siglib.RBFKernel(20.0)}
 OPERATIONS = [
     Operation("sig", [(2, 5, 3)], (2,)),
     Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
@@ -125,6 +127,10 @@ OPERATIONS = [
     Operation("branched_log_sig_combine_backprop", [(2, 15), (2, 15), (2, 15)], (3, 2)),
     Operation("branched_log_sig_join", [(2, 15), (2, 3)], (3, 2), {"prepend": True}),
     Operation("branched_log_sig_join_backprop", [(2, 15), (2, 15), (2, 3)], (3, 2)),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (2, 0), SMOOTH),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (3, (1, 0)), {"return_grid": True, **SMOOTH}),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (2, 0), {"log": True, **AUGMENTED, **SMOOTH}),
+    Operation("branched_sig_kernel_backprop", [(2,), (2, 5, 3), (2, 4, 3)], (2, 0), {"right_deriv": True, **SMOOTH}),
 ]
 # Operations whose result has the batch axes of two arrays, one after the other.
 OF_ALL_PAIRS = [
@@ -136,6 +142,13 @@ OF_ALL_PAIRS = [
         {"method": "polynomial", "order": 3, "static_kernel": siglib.RBFKernel(20.0)},
     ),
     Operation("sig_kernel_gram_backprop", [(2, 3), (2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+    Operation("branched_sig_kernel_gram", [(2, 5, 3), (3, 4, 3)], (2, 0), SMOOTH),
+    Operation(
+        "branched_sig_kernel_gram_backprop",
+        [(2, 3), (2, 5, 3), (3, 4, 3)],
+        (2, (0, 1)),
+        {"right_deriv": True, **SMOOTH},
+    ),
     Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
     Operation("expected_sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
     Operation("sig_mmd", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
@@ -207,6 +220,11 @@ DIFFERENTIABLE = [
     Differentiable("linear_branched_log_sig", [(2, 2)], (2, 2), {"planar": True}),
     Differentiable("branched_log_sig_combine", [(2, 7), (2, 7)], (2, 2)),
     Differentiable("branched_log_sig_join", [(2, 7), (2, 2)], (2, 2)),
+    Differentiable("branched_sig_kernel", [(2, 4, 2), (2, 3, 2)], (2, 1), SMOOTH),
+    Differentiable("branched_sig_kernel", [(4, 2), (3, 2)], (3, (0, 1)), {"normalize": True, **_SHORT, **SMOOTH}),
+    Differentiable("branched_sig_kernel", [(2, 3, 2), (2, 3, 2)], (2, 0), {"return_grid": True, "n_jobs": 2, **SMOOTH}),
+    Differentiable("branched_sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (1, 0), {"log": True}),
+    Differentiable("branched_sig_kernel_gram", [(4, 2), (2, 3, 2)], (2, (1, 0)), {"normalize": True, **SMOOTH}),
 ]
 # What else there is with options, by name and argument.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
