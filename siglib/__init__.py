@@ -37,6 +37,10 @@ from .branched.windows import branched_log_sig_prefixes as branched_log_sig_pref
 from .branched.windows import branched_log_sig_windows as branched_log_sig_windows
 from .branched.windows import branched_sig_prefixes as branched_sig_prefixes
 from .branched.windows import branched_sig_windows as branched_sig_windows
+from .kernels.branched import branched_sig_kernel as branched_sig_kernel
+from .kernels.branched import branched_sig_kernel_backprop as branched_sig_kernel_backprop
+from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
+from .kernels.branched import branched_sig_kernel_gram_backprop as branched_sig_kernel_gram_backprop
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

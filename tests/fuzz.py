@@ -74,11 +74,13 @@ class Inputs:
             "end_time": float(rng.uniform(-2, 2)),
         }
         if "kernel" in name or name.endswith(("score", "mmd")):
-            if self.chance(0.3):
+            if self.takes("method") and self.chance(0.3):
                 self.options |= {"method": "polynomial", "order": int(rng.integers(2, 12))}
             else:
                 orders = rng.integers(0, 3, 2).tolist()
                 self.options["dyadic_order"] = orders[0] if self.chance(0.7) else tuple(orders)
+            if self.takes("depth"):
+                self.options["depth"] = int(rng.integers(0, 5))
             self.options["static_kernel"] = self.pick(KERNELS)(float(rng.uniform(0.3, 2)))
         else:
             self.options["method"] = int(rng.integers(0, 4))

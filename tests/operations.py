@@ -56,6 +56,8 @@ def name_of(operation: Operation) -> str:
 
 # Paths of 3 channels and signatures of degree 2 (length 12).
 AUGMENTED = {"time_aug": True, "lead_lag": True, "end_time": 2.0}
+# With whole numbers for paths, branched kernels of a depth beyond 1 overflow without it.
+SMOOTH = {"static_kernel": siglib.RBFKernel(20.0)}
 OPERATIONS = [
     Operation("sig", [(2, 5, 3)], (2,)),
     Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
@@ -135,6 +137,10 @@ OPERATIONS = [
     Operation("branched_sig_prefixes", [(2, 5, 3)], (2,), {"scalar_term": True}),
     Operation("branched_log_sig_windows", [(2, 5, 3)], (2, 3), {"stride": 2}),
     Operation("branched_log_sig_prefixes", [(2, 5, 3)], (2,), {**AUGMENTED, "planar": True, "method": 3}),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (2, 0), SMOOTH),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (3, (1, 0)), {"return_grid": True, **SMOOTH}),
+    Operation("branched_sig_kernel", [(2, 5, 3), (2, 4, 3)], (2, 0), {"log": True, **AUGMENTED, **SMOOTH}),
+    Operation("branched_sig_kernel_backprop", [(2,), (2, 5, 3), (2, 4, 3)], (2, 0), {"right_deriv": True, **SMOOTH}),
 ]
 # Operations whose result has the batch axes of two arrays, one after the other.
 OF_ALL_PAIRS = [
@@ -146,6 +152,13 @@ OF_ALL_PAIRS = [
         {"method": "polynomial", "order": 3, "static_kernel": siglib.RBFKernel(20.0)},
     ),
     Operation("sig_kernel_gram_backprop", [(2, 3), (2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+    Operation("branched_sig_kernel_gram", [(2, 5, 3), (3, 4, 3)], (2, 0), SMOOTH),
+    Operation(
+        "branched_sig_kernel_gram_backprop",
+        [(2, 3), (2, 5, 3), (3, 4, 3)],
+        (2, (0, 1)),
+        {"right_deriv": True, **SMOOTH},
+    ),
     Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
     Operation("expected_sig_score", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
     Operation("sig_mmd", [(2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0}),
@@ -219,6 +232,11 @@ DIFFERENTIABLE = [
     Differentiable("branched_log_sig_join", [(2, 7), (2, 2)], (2, 2)),
     Differentiable("branched_sig_coef", [(2, 4, 2)], ([((0,), (1,), 1), None, (0,)],)),
     Differentiable("branched_sig_coef", [(3, 2)], (((3,), (4,)),), {**_SHORT, "planar": True, "n_jobs": 2}),
+    Differentiable("branched_sig_kernel", [(2, 4, 2), (2, 3, 2)], (2, 1), SMOOTH),
+    Differentiable("branched_sig_kernel", [(4, 2), (3, 2)], (3, (0, 1)), {"normalize": True, **_SHORT, **SMOOTH}),
+    Differentiable("branched_sig_kernel", [(2, 3, 2), (2, 3, 2)], (2, 0), {"return_grid": True, "n_jobs": 2, **SMOOTH}),
+    Differentiable("branched_sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (1, 0), {"log": True}),
+    Differentiable("branched_sig_kernel_gram", [(4, 2), (2, 3, 2)], (2, (1, 0)), {"normalize": True, **SMOOTH}),
 ]
 # What else there is with options, by name and argument.
 OTHERS: list[tuple[str, dict[str, Any]]] = [

@@ -72,7 +72,7 @@ forms = st.recursive(
 )
 STRATEGIES: dict[str, st.SearchStrategy] = {
     **dict.fromkeys(ARRAYS, arbitrary_arrays()),
-    **dict.fromkeys(("degree", "dimension", "alphabet_size", "max_length", "length", "window_size", "idx"), small),
+    **dict.fromkeys(("degree", "dimension", "alphabet_size", "max_length", "length", "window_size", "idx", "depth"), small),
     **dict.fromkeys(("sigma", "alpha", "scale", "gamma"), st.one_of(st.floats(), junk)),
     "words": chosen_words, "word": st.one_of(st.lists(small, max_size=4), arbitrary_arrays()), "dyadic_order": orders,
     "dir": st.one_of(junk.filter(lambda x: not isinstance(x, str)), st.just("/no/such/directory")),
@@ -82,7 +82,7 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "window": small, "stride": small, "starts": points, "ends": points,
-    "k_grid": st.one_of(st.none(), arbitrary_arrays()),
+    "k_grid": st.one_of(st.none(), arbitrary_arrays()), "k_stack": st.one_of(st.none(), arbitrary_arrays()),
     "prepend": flags, "planar": flags, "tree": forms, "trees": st.one_of(st.none(), forms, st.lists(st.none() | forms, max_size=3)), "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),
     "use_disk": flags.filter(lambda x: not (isinstance(x, (bool, np.bool_)) and x)),  # a test leaves the user's files alone

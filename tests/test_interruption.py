@@ -184,6 +184,12 @@ def of_pairs() -> Calls:
         calls.add(f"{name}, symmetric", siglib.sig_kernel_gram, path, path, **options)
         calls.add(name, siglib.sig_kernel_gram_backprop, derivs, path, other, **both)
     calls.add("grid", siglib.sig_kernel_gram, some, some, dyadic_order=0, return_grid=True)
+    small = 0.3 * some
+    calls.add("", siglib.branched_sig_kernel, small, -small, 3, 1)
+    calls.add("", siglib.branched_sig_kernel_backprop, np.ones(20), small, -small, 3, 1, right_deriv=True)
+    calls.add("", siglib.branched_sig_kernel_gram, small, -small, 3, 0)
+    calls.add("symmetric", siglib.branched_sig_kernel_gram, small, small, 3, 0)
+    calls.add("", siglib.branched_sig_kernel_gram_backprop, np.ones((20, 20)), small, -small, 3, 0)
     calls.add("", siglib.sig_mmd, some, 0.9 * some, dyadic_order=0)
     return calls
 

@@ -25,7 +25,14 @@ def _same_random_numbers() -> None:
 
 
 # Functions that check their options before they call the operation that torch sees.
-KERNELS = {"sig_kernel", "sig_kernel_gram", "sig_coef", "branched_sig_coef"}
+KERNELS = {
+    "sig_kernel",
+    "sig_kernel_gram",
+    "branched_sig_kernel",
+    "branched_sig_kernel_gram",
+    "sig_coef",
+    "branched_sig_coef",
+}
 # Parts of functions, and tested with them: windows and streams of branched signatures.
 PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig"}
 operations = pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
@@ -476,7 +483,8 @@ def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
     if operation.name in KERNELS:
         pytest.skip(
-            "its operator takes other arguments: see test_signature_kernel_autograd.py and test_coefficients.py"
+            "its operator takes other arguments: see test_signature_kernel_autograd.py, test_coefficients.py and "
+            "test_branched_kernel_public.py"
         )
     declared, forward, backward = operators(operation.name)
     tensors = operation.tensors(requires_grad=requires_grad)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array, as_tensor, library_of, namespace_of
-from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem, notes
+from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 from .static_kernels import GIVEN, Context
 
 # Bytes of double increments and paths in a chunk, unless the caller says how many pairs to take.
@@ -61,30 +61,17 @@ class GivenProblem(Problem):
         with self.on.current():
             return paths[index if isinstance(paths, np.ndarray) else _index_like(index, paths)]
 
-    def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, out: Any, exponent: Any) -> None:
+    def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, outs: tuple[Any, ...]) -> None:
         x, y = self.as_given(x), self.as_given(y)
         for first, second in self.chunks(x, y, layout):
             cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
-            xp = self.on.xp
-            mantissas, exponents = xp.empty(len(cells), out.dtype), xp.empty(len(cells), out.dtype)
-            self.kernels.sig_kernel(
-                cells,
-                self.nothing(out.dtype),
-                mantissas,
-                exponents,
-                _NUMBERS,
-                length1,
-                length2,
-                self.dimension,
-                GIVEN,
-                PAIRWISE,
-                *self.orders,
-                self.wavefront,
-                self.n_threads,
-            )
+            parts = tuple([self.on.xp.empty(len(cells), out.dtype) for out in outs])
+            nothing = self.nothing(cells.dtype)
+            self.solve(cells, nothing, parts, _NUMBERS, length1, length2, GIVEN, PAIRWISE)
             for where in self.places(first, second, layout, y.shape[0]):
                 where = self.on.xp.asarray(where)
-                out[where], exponent[where] = mantissas, exponents
+                for out, part in zip(outs, parts, strict=True):
+                    out[where] = part
 
     def places(self, first: Any, second: Any, layout: int, n2: int) -> list[Any]:
         """Where the results of pairs belong."""
@@ -97,19 +84,7 @@ class GivenProblem(Problem):
         for first, second in self.chunks(x, y, self.layout):
             cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
             grids = self.on.xp.empty((len(cells), *self.grid_shape), out.dtype)
-            self.kernels.sig_kernel_grid(
-                cells,
-                self.nothing(out.dtype),
-                grids,
-                _NUMBERS,
-                self.length1,
-                self.length2,
-                self.dimension,
-                GIVEN,
-                PAIRWISE,
-                *self.orders,
-                self.n_threads,
-            )
+            self.solve_grid(cells, self.nothing(out.dtype), grids, _NUMBERS, GIVEN, PAIRWISE)
             for i, where in enumerate(self.places(first, second, self.layout, y.shape[0])):
                 out[self.on.xp.asarray(where)] = grids.swapaxes(1, 2) if i else grids
 
@@ -131,28 +106,23 @@ class GivenProblem(Problem):
                 some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
             seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
             d_cells = self.on.view(seeds).reshape(cells.shape)
-            found = self.kernels.sig_kernel_backprop(
+            nothing = self.nothing(derivs.dtype)
+            self.solve_backprop(
                 xp.ascontiguousarray(some.astype(derivs.dtype, copy=False)),
                 cells,
-                self.nothing(derivs.dtype),
+                nothing,
                 d_cells,
-                self.nothing(derivs.dtype),
+                nothing,
                 self.no_parameters(),
                 _NUMBERS,
                 length1,
                 length2,
-                self.dimension,
                 GIVEN,
                 PAIRWISE,
-                *self.orders,
                 log,
                 True,
                 False,
-                self.wavefront,
-                self.n_threads,
             )
-            if found:
-                notes.found |= found
             seeds = self.as_given(seeds)
             if left:
                 self.add(d_x, first, self.checked("grad_x", self.given.grad_x(ctx, seeds), some_x, some_x.shape))
@@ -161,7 +131,9 @@ class GivenProblem(Problem):
 
     def add(self, to: Any, index: Any, paths: Any) -> None:
         """to[index[i]] += paths[i], one after the other."""
-        self.kernels.add_paths(to.reshape(len(to), -1), self.on.xp.asarray(index), paths.reshape(len(index), -1))
+        self.kernels.signature_kernel.add_paths(
+            to.reshape(len(to), -1), self.on.xp.asarray(index), paths.reshape(len(index), -1)
+        )
 
 
 def _index_like(index: Any, paths: Array) -> Any:

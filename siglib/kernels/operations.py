@@ -25,11 +25,6 @@ from .options import kernel_shape
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 
 
-def _too_coarse(problem: Problem) -> str:
-    option = "order" if problem.orders[2] else "dyadic_order"
-    return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
-
-
 def warn(message: str) -> None:
     """At the line of the caller, whichever public function it called, and whether or not torch stands between."""
     level, frame = 1, sys._getframe()
@@ -41,16 +36,17 @@ def warn(message: str) -> None:
 # Values
 
 
-def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log: bool) -> None:
-    """The results of a call to `view`, of their shape."""
+def _write_grid(problem: Problem, view: Any) -> None:
+    """Grids to `view`, of the shape of the result."""
+    view = view.reshape(problem.n_pairs, *problem.grid_shape)
+    problem.grids(view)
+    warn_if_not_finite(problem, view, view, return_grid=True)
+
+
+def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
+    """Kernels to `view`, of one axis."""
     xp = problem.on.xp
-    if return_grid:
-        view = view.reshape(problem.n_pairs, *problem.grid_shape)
-        problem.grids(view)
-        _warn_if_not_finite(problem, view, view, return_grid=True)
-        return
-    view = view.reshape(problem.n_pairs)
-    exponent = problem.values(problem.x, problem.y, problem.layout, view)
+    _, exponent = problem.values(problem.x, problem.y, problem.layout, view)
     if problem.equal:
         _warn_if_negative(problem, view)
     if normalize:
@@ -63,18 +59,18 @@ def _write(problem: Problem, view: Any, return_grid: bool, normalize: bool, log:
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
-        _warn_if_not_finite(problem, mantissa, view)
+        warn_if_not_finite(problem, mantissa, view)
 
 
-def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
+def warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
     if not problem.on.can_look or np.isfinite(out).all():
         return
     finite_paths = _have_finite_paths(problem).all()
-    if not return_grid and _warn_of_cells(problem, ~np.isfinite(mantissa)):
+    if not return_grid and warn_of_cells(problem, ~np.isfinite(mantissa)):
         return
     if (np.isfinite(mantissa) & ~np.isfinite(out)).any() or (np.isinf(out).any() and finite_paths):
         warn(
-            f"signature kernels overflow {out.dtype}: "
+            f"{problem.subject} overflow {out.dtype}: "
             + (
                 "scale the paths down"
                 if return_grid
@@ -82,7 +78,7 @@ def _warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: 
             )
         )
     elif finite_paths:
-        warn(f"signature kernels are not finite: {_too_coarse(problem)}")
+        warn(f"{problem.subject} are not finite: {problem.too_coarse}")
 
 
 def _have_finite_paths(problem: Problem) -> Any:
@@ -91,7 +87,7 @@ def _have_finite_paths(problem: Problem) -> Any:
     return first & second if problem.layout == PAIRWISE else (first[:, None] & second).reshape(-1)
 
 
-def _warn_of_cells(problem: Problem, not_finite: Any) -> bool:
+def warn_of_cells(problem: Problem, not_finite: Any) -> bool:
     """Warn of pairs without a mantissa though their paths are finite; returns whether there are any.
 
     Kernels have no limit, but what they are made of has.
@@ -99,8 +95,8 @@ def _warn_of_cells(problem: Problem, not_finite: Any) -> bool:
     n = int((not_finite & _have_finite_paths(problem)).sum())
     if n:
         warn(
-            f"{n} signature kernels are not finite: double increments of the static kernel overflow "
-            f"{problem.on.dtype_name}. Scale the paths down"
+            f"{n} {problem.subject} are not finite: {problem.limit} overflow {problem.on.dtype_name}. "
+            "Scale the paths down"
         )
     return n > 0
 
@@ -111,7 +107,7 @@ def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
         return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
-        warn(f"the signature kernel of a path with itself is negative: {_too_coarse(problem)}")
+        warn(f"the signature kernel of a path with itself is negative: {problem.too_coarse}")
 
 
 def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
@@ -126,28 +122,27 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         not_positive = mantissa <= 0
         if not_positive.any():
             warn(
-                f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: "
-                f"{_too_coarse(problem)}"
+                f"{not_positive.sum()} signature kernels are not positive, their logarithm is NaN: {problem.too_coarse}"
             )
-        _warn_of_cells(problem, ~np.isfinite(mantissa))
+        warn_of_cells(problem, ~np.isfinite(mantissa))
     return log
 
 
-def _own(problem: Problem, paths: Array) -> tuple[Any, Any]:
-    """Mantissas and exponents of k(x, x) for every path x."""
-    out = problem.on.xp.empty(paths.shape[0], problem.on.dtype_name)
-    return out, problem.values(paths, paths, PAIRWISE, out)
+def own_values(problem: Any, found: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+    """Values of k(x, x) and of k(y, y) for all paths, as `values` gives them: those that were `found` are taken."""
+    if problem.layout == SYMMETRIC:
+        own = tuple([part[:: problem.n1 + 1] for part in found])
+        return own, own
+    if problem.equal and problem.layout == PAIRWISE:
+        return found, found
+    empty, dtype = problem.on.xp.empty, problem.on.dtype_name
+    return tuple([problem.values(p, p, PAIRWISE, empty(p.shape[0], dtype)) for p in (problem.x, problem.y)])
 
 
 def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     """k(x, y) / sqrt(k(x, x) k(y, y)) in float64, from mantissas and exponents: exactly 1 where x = y."""
     shape: tuple[int, ...] = (-1,)
-    if problem.layout == SYMMETRIC:
-        own1 = own2 = (mantissa[:: problem.n1 + 1], exponent[:: problem.n1 + 1])
-    elif problem.equal and problem.layout == PAIRWISE:
-        own1 = own2 = (mantissa, exponent)
-    else:
-        own1, own2 = _own(problem, problem.x), _own(problem, problem.y)
+    own1, own2 = own_values(problem, (mantissa, exponent))
     xp = problem.on.xp
     m1, e1 = _split(xp, *own1)
     m2, e2 = _split(xp, *own2)
@@ -172,18 +167,18 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         if not_positive.any():
             warn(
                 f"{not_positive.sum()} normalised signature kernels are NaN, since k(x, x) or k(y, y) is not positive: "
-                f"{_too_coarse(problem)}"
+                f"{problem.too_coarse}"
             )
-        _warn_of_cells(problem, ~(np.isfinite(m1) & np.isfinite(m2)).reshape(-1))
+        warn_of_cells(problem, ~(np.isfinite(m1) & np.isfinite(m2)).reshape(-1))
     if not np.isfinite(m).all():
         value[~np.isfinite(m).reshape(shape)] = np.nan
-        _warn_of_cells(problem, ~np.isfinite(m))
+        warn_of_cells(problem, ~np.isfinite(m))
     tolerance = 1e-6 if mantissa.dtype == np.float64 else 1e-3
     above = np.abs(value) > 1 + tolerance
     if above.any():
         warn(
             f"{above.sum()} normalised signature kernels are above 1, up to {np.nanmax(np.abs(value)):.6g}: "
-            f"{_too_coarse(problem)}"
+            f"{problem.too_coarse}"
         )
     return value.reshape(-1)
 
@@ -281,12 +276,12 @@ def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:
 # The two operations
 
 
-def _fits(shape: tuple[int, ...], expected: tuple[int, ...], of_grids: bool) -> bool:
-    """Whether a shape is the expected one; that of a single pair may have an axis for it."""
-    return shape == expected or (len(expected) == 2 * of_grids and shape == (1, *expected))
+def fits(shape: tuple[int, ...], expected: tuple[int, ...], n_axes: int) -> bool:
+    """Whether a shape is the expected one; that of a single pair, of `n_axes`, may have an axis for it."""
+    return shape == expected or (len(expected) == n_axes and shape == (1, *expected))
 
 
-class _KernelOperation(Operation):
+class KernelOperation(Operation):
     """Kernels with the static kernel's code and parameters.
 
     `same`: path2 is path1; `equal`: both hold the same numbers; `total`: the gradients with respect to the same paths
@@ -295,7 +290,7 @@ class _KernelOperation(Operation):
 
     arrays = ("path1", "path2", "parameters")
     n_numbers = 1
-    options = (
+    options: ClassVar[tuple[str, ...]] = (
         "static_kernel",
         "same",
         "equal",
@@ -320,6 +315,8 @@ class _KernelOperation(Operation):
     }
     keeps_out = "normalize"
     gram: ClassVar[bool]
+    # Kinds of problems: with static kernels that are compiled, and with those that users wrote.
+    problems: ClassVar[tuple[type[Problem], type[Problem]]] = (Problem, GivenProblem)
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,30 +324,43 @@ class _KernelOperation(Operation):
         # Not with the kernels that users wrote, which nobody else should keep alive.
         self.known_sizes = lambda o, *shapes: (known if o.given is None else self.sizes)(o, *shapes)
 
+    def n_batched(self, *arrays: Array) -> int:
+        return 0 if self.gram else 2
+
     def sizes(self, o: Any, path1: Any, path2: Any) -> tuple[Any, ...]:
         options = {"order1": o.order1, "order2": o.order2, "lead_lag": o.lead_lag, "return_grid": o.return_grid}
         return (kernel_shape(self.gram, path1, path2, **options),)
 
     def problem(self, on: Any, o: Any, sizes: Any, path1: Array, path2: Array, parameters: Any) -> Problem:
-        kind = Problem if o.given is None else GivenProblem
-        return kind(self.gram, on, path1, path2, parameters, o, sizes[0])
+        return self.problems[o.given is not None](self.gram, on, path1, path2, parameters, o, sizes[0])
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, *arrays: Any) -> None:
         problem = self.problem(on, o, sizes, *arrays)
         with on.current():
-            _write(problem, on.view(out), o.return_grid, o.normalize, o.log)
+            if o.return_grid:
+                _write_grid(problem, on.view(out))
+            else:
+                self.write(problem, on.view(out).reshape(problem.n_pairs), o.normalize, o.log)
+
+    def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
+        """Kernels to `view`, of one axis; normalised, or their logarithms, if asked for."""
+        _write(problem, view, normalize, log)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
-        if not _fits(derivs, sizes[0], o.return_grid):
+        if not fits(derivs, sizes[0], 2 * o.return_grid):
             raise ValueError(f"derivs must have shape {sizes[0]}, that of the kernels, got {derivs}")
         return False
 
-    def check_grid(self, k_grid: Any, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> None:
-        """ValueError unless `k_grid` has the shape of the grids of these paths."""
-        expected = self.sizes(self.replaced(o, "return_grid", True), path1, path2)[0]
-        shape = tuple(getattr(k_grid, "shape", ()))
-        if not _fits(shape, expected, True):
-            raise ValueError(f"k_grid must have shape {expected}, that of the grids, got {shape}")
+    def check_grid(self, grid: Any, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> None:
+        """ValueError unless `grid`, which nobody reads, has the shape of the grids of these paths."""
+        name, expected, n_axes = self.grids(o, self.sizes(self.replaced(o, "return_grid", True), path1, path2)[0])
+        shape = tuple(getattr(grid, "shape", ()))
+        if not fits(shape, expected, n_axes):
+            raise ValueError(f"{name} must have shape {expected}, that of the grids, got {shape}")
+
+    def grids(self, o: Any, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], int]:
+        """What callers of the gradient may give: its name, its shape, and how many axes a single pair has."""
+        return "k_grid", shape, 2
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, *arrays: Any
@@ -365,20 +375,14 @@ class _KernelOperation(Operation):
         )
 
 
-class _SigKernel(_KernelOperation):
+class _SigKernel(KernelOperation):
     name = "sig_kernel"
     gram = False
 
-    def n_batched(self, *arrays: Array) -> int:
-        return 2
 
-
-class _SigKernelGram(_KernelOperation):
+class _SigKernelGram(KernelOperation):
     name = "sig_kernel_gram"
     gram = True
-
-    def n_batched(self, *arrays: Array) -> int:
-        return 0
 
 
 SIG_KERNEL, SIG_KERNEL_GRAM = _SigKernel(), _SigKernelGram()

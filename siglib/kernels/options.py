@@ -8,6 +8,8 @@ from .static_kernels import LinearKernel, StaticKernel
 
 # Grids beyond this many steps along one path are refused: nobody could wait for them.
 _MAX_STEPS = 2**31
+# Deeper trees have more nodes than anybody could sum: kernels that still change there have long overflowed.
+_MAX_DEPTH = 1000
 _LINEAR_KERNEL = LinearKernel()
 
 
@@ -20,12 +22,7 @@ def solver_orders(method: Any, dyadic_order: Any, order: Any) -> tuple[int, int,
             raise ValueError(
                 "method='finite_difference' needs a dyadic_order: an integer, 0 or more, or a pair of them"
             )
-        if isinstance(dyadic_order, (tuple, list)):
-            if len(dyadic_order) != 2:
-                raise ValueError(f"dyadic_order must be an integer or a pair of them, got {dyadic_order!r}")
-            return _dyadic_order(dyadic_order[0]), _dyadic_order(dyadic_order[1]), 0
-        order1 = _dyadic_order(dyadic_order)
-        return order1, order1, 0
+        return *dyadic_orders(dyadic_order), 0
     if method == "polynomial":
         if dyadic_order is not None:
             raise ValueError(
@@ -42,11 +39,29 @@ def solver_orders(method: Any, dyadic_order: Any, order: Any) -> tuple[int, int,
     raise ValueError(f"method must be 'finite_difference' or 'polynomial', got {method!r}")
 
 
+def dyadic_orders(dyadic_order: Any) -> tuple[int, int]:
+    """Those of both paths."""
+    if isinstance(dyadic_order, (tuple, list)):
+        if len(dyadic_order) != 2:
+            raise ValueError(f"dyadic_order must be an integer or a pair of them, got {dyadic_order!r}")
+        return _dyadic_order(dyadic_order[0]), _dyadic_order(dyadic_order[1])
+    order = _dyadic_order(dyadic_order)
+    return order, order
+
+
 def _dyadic_order(value: Any) -> int:
     value = as_int("dyadic_order", value, 0)
     if value > 30:
         raise ValueError(f"dyadic_order must be at most 30, got {value}: the grid would have 4**{value} nodes a cell")
     return value
+
+
+def as_depth(depth: Any) -> int:
+    """The depth of a branched kernel."""
+    depth = as_int("depth", depth, 0)
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"depth must be at most {_MAX_DEPTH}, got {depth}")
+    return depth
 
 
 def as_static_kernel(static_kernel: Any) -> StaticKernel:

@@ -2,8 +2,8 @@
 
 A `Problem` holds the transformed paths, and which pairs of them are asked for (`layout`). Its functions work on
 views of arrays, NumPy's or CuPy's; they are given the paths again, so that k(x, x) and k(y, y) of a normalisation come
-from the same code.
-`given.py` has the same three for static kernels that users wrote.
+from the same code. `given.py` has the same three for static kernels that users wrote, `branched_problem.py` has the
+compiled kernels that solve branched problems (`solve`, `solve_grid`, `solve_backprop`).
 """
 
 import math
@@ -46,8 +46,12 @@ def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
 class Problem:
     """The pairs of one call: paths and parameters as the backend computes with them, and clean options."""
 
+    # For warnings: what is computed, and what may overflow on the way.
+    subject = "signature kernels"
+    limit = "double increments of the static kernel"
+
     def __init__(self, gram: bool, on: Any, path1: Array, path2: Array, parameters: Any, o: Any, shape: Any) -> None:
-        self.on, self.kernels = on, on.kernels.signature_kernel
+        self.on, self.kernels = on, on.kernels
         self.shape1, self.shape2, self.shape = tuple(path1.shape), tuple(path2.shape), shape
         self.n_threads = as_n_threads(o.n_jobs)
         self.transform = o.transform
@@ -64,11 +68,21 @@ class Problem:
         self.same, self.equal = o.same, o.equal
         self.layout = (SYMMETRIC if o.equal and o.order1 == o.order2 else GRAM) if gram else PAIRWISE
         self.static_kernel, self.given, self.max_batch = o.static_kernel, o.given, o.max_batch
-        self.orders = (o.order1, o.order2, o.order)
+        self.orders = self.orders_of(o)
         self.parameters = numbers_for(on, parameters)
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
         self.x = self.transformed(path1)
         self.y = self.x if o.equal else self.transformed(path2)
+
+    def orders_of(self, o: Any) -> tuple[int, int, int]:
+        """The orders of the solver, as compiled kernels take them."""
+        return o.order1, o.order2, o.order
+
+    @property
+    def too_coarse(self) -> str:
+        """What to do about results that no exact solution has."""
+        option = "order" if self.orders[2] else "dyadic_order"
+        return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
 
     def transformed(self, path: Array) -> Array:
         """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
@@ -104,35 +118,20 @@ class Problem:
     def n_of(self, x: Array, y: Array, layout: int) -> int:
         return x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]
 
-    def values(self, x: Array, y: Array, layout: int, out: Any) -> Any:
-        """Write mantissas to `out`, a view of one axis; return exponents: kernels are out * 2**exponent."""
+    def values(self, x: Array, y: Array, layout: int, out: Any) -> tuple[Any, ...]:
+        """Mantissas, written to `out`, a view of one axis, and exponents: kernels are out * 2**exponent."""
         exponent = self.on.xp.empty_like(out)
         length1, length2 = x.shape[1], y.shape[1]
         if length1 < 2 or length2 < 2 or out.size == 0:
             out[...] = 1
             exponent[...] = 0
         else:
-            self._values(x, y, length1, length2, layout, out, exponent)
-        return exponent
+            self._values(x, y, length1, length2, layout, (out, exponent))
+        return out, exponent
 
-    def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, out: Any, exponent: Any) -> None:
-        found = self.kernels.sig_kernel(
-            self.on.rows(x, 2),
-            self.on.rows(y, 2),
-            out,
-            exponent,
-            self.parameters,
-            length1,
-            length2,
-            self.dimension,
-            self.static_kernel,
-            layout,
-            *self.orders,
-            self.wavefront,
-            self.n_threads,
-        )
-        if found:
-            notes.found |= found
+    def _values(self, x: Array, y: Array, length1: int, length2: int, layout: int, outs: tuple[Any, ...]) -> None:
+        x, y, kind = self.on.rows(x, 2), self.on.rows(y, 2), self.static_kernel
+        self.solve(x, y, outs, self.parameters, length1, length2, kind, layout)
 
     def grids(self, out: Any) -> None:
         """Write the kernel at all nodes of the grids to `out`, a view of shape (pairs, rows, columns)."""
@@ -142,21 +141,8 @@ class Problem:
             self._grids(out)
 
     def _grids(self, out: Any) -> None:
-        found = self.kernels.sig_kernel_grid(
-            self.on.rows(self.x, 2),
-            self.on.rows(self.y, 2),
-            out,
-            self.parameters,
-            self.length1,
-            self.length2,
-            self.dimension,
-            self.static_kernel,
-            self.layout,
-            *self.orders,
-            self.n_threads,
-        )
-        if found:
-            notes.found |= found
+        rows = self.on.rows(self.x, 2), self.on.rows(self.y, 2)
+        self.solve_grid(*rows, out, self.parameters, self.static_kernel, self.layout)
 
     def pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, left: bool, right: bool, numbers: bool
@@ -177,9 +163,8 @@ class Problem:
     def _pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
-        length1, length2 = x.shape[1], y.shape[1]
         nothing = self.nothing(derivs.dtype)
-        found = self.kernels.sig_kernel_backprop(
+        self.solve_backprop(
             derivs,
             self.on.rows(x, 2),
             self.on.rows(y, 2),
@@ -187,15 +172,82 @@ class Problem:
             nothing if d_y is None else d_y.reshape(len(d_y), -1),
             self.no_parameters() if d_parameters is None else d_parameters,
             self.parameters,
-            length1,
-            length2,
-            self.dimension,
+            x.shape[1],
+            y.shape[1],
             self.static_kernel,
             layout,
-            *self.orders,
             log,
             d_x is not None,
             d_y is not None,
+        )
+
+    # The compiled kernels. `x` and `y` are rows: paths, or the cells of a user's kernel, and nothing.
+
+    def solve(
+        self, x: Any, y: Any, outs: tuple[Any, ...], parameters: Any, length1: int, length2: int, kind: int, layout: int
+    ) -> None:
+        """Write what `values` wants to `outs`."""
+        found = self.kernels.signature_kernel.sig_kernel(
+            x,
+            y,
+            *outs,
+            parameters,
+            length1,
+            length2,
+            self.dimension,
+            kind,
+            layout,
+            *self.orders,
+            self.wavefront,
+            self.n_threads,
+        )
+        if found:
+            notes.found |= found
+
+    def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
+        """Write grids."""
+        lengths = self.length1, self.length2, self.dimension
+        found = self.kernels.signature_kernel.sig_kernel_grid(
+            x, y, out, parameters, *lengths, kind, layout, *self.orders, self.n_threads
+        )
+        if found:
+            notes.found |= found
+
+    def solve_backprop(
+        self,
+        derivs: Any,
+        x: Any,
+        y: Any,
+        d_x: Any,
+        d_y: Any,
+        d_parameters: Any,
+        parameters: Any,
+        length1: int,
+        length2: int,
+        kind: int,
+        layout: int,
+        log: bool,
+        left: bool,
+        right: bool,
+    ) -> None:
+        """Write gradients with respect to rows, where `left` and `right` want them, and to the parameters."""
+        found = self.kernels.signature_kernel.sig_kernel_backprop(
+            derivs,
+            x,
+            y,
+            d_x,
+            d_y,
+            d_parameters,
+            parameters,
+            length1,
+            length2,
+            self.dimension,
+            kind,
+            layout,
+            *self.orders,
+            log,
+            left,
+            right,
             self.wavefront,
             self.n_threads,
         )

@@ -5,73 +5,22 @@ Options are checked here; `operations.py` has the operations that torch differen
 
 from typing import Any
 
-from .._call.backend import Array, backend_for, hold_equal_numbers
-from .._call.options import as_bool, as_n_jobs, as_transform
-from .._call.tracing import holds_numbers, is_compiling, without_compiler
+from .._call.backend import Array
+from .._call.tracing import without_compiler
 from . import operations
-from .options import as_max_batch, as_static_kernel, solver_orders
-from .problem import NEGATIVE_BASE, OVERFLOW, notes
-from .static_kernels import GIVEN, PolynomialKernel, StaticKernel, numbers_of
+from .calls import backprop, common_options, scaling_options, warn_of_notes
+from .options import solver_orders
+from .static_kernels import StaticKernel
 
 
 def _options(
-    compare: bool,
-    path1: Array,
-    path2: Array,
-    method: str,
-    dyadic_order: Any,
-    order: Any,
-    static_kernel: Any,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
-    n_jobs: int,
-    max_batch: int,
-    return_grid: bool,
+    compare: bool, path1: Array, path2: Array, method: str, dyadic_order: Any, order: Any, *common: Any
 ) -> tuple[Any, dict[str, Any]]:
     """The static kernel's parameters, and the options of the operations by name. `compare`: look for equal paths."""
-    order1, order2, order = solver_orders(method, dyadic_order, order)
-    kernel = as_static_kernel(static_kernel)
-    time_aug, lead_lag, end_time = as_transform(time_aug, lead_lag, end_time)
-    code = kernel._code
-    if not is_compiling() and notes.found:
-        notes.take()
-    return (0.0, 0.0, 0.0) if code == GIVEN else numbers_of(kernel), {
-        "static_kernel": code,
-        "same": path1 is path2,
-        "equal": path1 is path2 or (compare and holds_numbers(path1, path2) and hold_equal_numbers(path1, path2)),
-        "order1": order1,
-        "order2": order2,
-        "order": order,
-        "time_aug": time_aug,
-        "lead_lag": lead_lag,
-        "end_time": end_time,
-        "n_jobs": as_n_jobs(n_jobs),
-        "return_grid": as_bool("return_grid", return_grid),
-        "max_batch": as_max_batch(max_batch),
-        "given": kernel if code == GIVEN else None,
-    }
-
-
-def _warn_of_notes(static_kernel: Any, *, gradients: bool = False) -> None:
-    """Warn about what kernels have found since `_options`."""
-    if is_compiling() or not notes.found:
-        return
-    found = notes.take()
-    if found & NEGATIVE_BASE and isinstance(static_kernel, PolynomialKernel):
-        static_kernel._warn_of_negative_base(operations.warn)
-    if found & OVERFLOW and gradients:
-        operations.warn("gradients of signature kernels overflow and are not finite: scale the paths down")
-
-
-def _scaling(return_grid: bool, normalize: Any, log: Any) -> dict[str, bool]:
-    """`normalize` and `log` by name."""
-    normalize, log = as_bool("normalize", normalize), as_bool("log", log)
-    if normalize and log:
-        raise ValueError("normalize and log do not go together: a normalised kernel needs no logarithm")
-    if return_grid and (normalize or log):
-        raise ValueError(f"return_grid and {'normalize' if normalize else 'log'} do not go together")
-    return {"normalize": normalize, "log": log}
+    orders = solver_orders(method, dyadic_order, order)
+    parameters, options = common_options(compare, path1, path2, *common)
+    options["order1"], options["order2"], options["order"] = orders
+    return parameters, options
 
 
 def sig_kernel(
@@ -198,10 +147,10 @@ def sig_kernel(
         -1,
         return_grid,
     )
-    scaling = _scaling(options["return_grid"], normalize, log)
+    scaling = scaling_options(options["return_grid"], normalize, log)
     call = operations.SIG_KERNEL if options["given"] is None else operations.given_sig_kernel
     out = call(path1, path2, parameters, total=True, **scaling, **options)
-    _warn_of_notes(static_kernel)
+    warn_of_notes(static_kernel)
     return out
 
 
@@ -295,10 +244,10 @@ def sig_kernel_gram(
         max_batch,
         return_grid,
     )
-    scaling = _scaling(options["return_grid"], normalize, log)
+    scaling = scaling_options(options["return_grid"], normalize, log)
     call = operations.SIG_KERNEL_GRAM if options["given"] is None else operations.given_sig_kernel_gram
     out = call(path1, path2, parameters, total=True, **scaling, **options)
-    _warn_of_notes(static_kernel)
+    warn_of_notes(static_kernel)
     return out
 
 
@@ -466,15 +415,7 @@ def _backprop(
     k_grid: Array,
     solver: tuple[Any, ...],
 ) -> tuple[Array | None, Array | None]:
-    left_deriv, right_deriv = as_bool("left_deriv", left_deriv), as_bool("right_deriv", right_deriv)
     parameters, options = _options(False, path1, path2, *solver)
     operation = operations.SIG_KERNEL_GRAM if gram else operations.SIG_KERNEL
-    options |= {"normalize": False, "log": False, "total": False}
-    if k_grid is not None:
-        # Not needed, but a wrong one is a mistake of the caller's.
-        _, *paths = backend_for(path1=path1, path2=path2)
-        operation.check_grid(k_grid, operation.clean(options), *(tuple(path.shape) for path in paths))
-    needs = (left_deriv, right_deriv, False)
-    left, right, _ = operation.backprop(derivs, None, path1, path2, parameters, needs=needs, **options)
-    _warn_of_notes(solver[3], gradients=True)
-    return left, right
+    needs = left_deriv, right_deriv
+    return backprop(operation, derivs, path1, path2, needs, k_grid, parameters, options, solver[3])

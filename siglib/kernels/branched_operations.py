@@ -1,0 +1,172 @@
+"""The operations behind branched signature kernels: those of signature kernels with other compiled loops.
+
+Branched kernels are exponentials, and the loops give their logarithms. The scheme is an inner product itself, whatever
+the order, so that kernels are positive and normalised ones at most 1: nothing is ever too coarse for that.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .._call.backend import Array
+from .._call.tracing import without_compiler
+from .given import GivenProblem
+from .operations import KernelOperation, own_values, warn_if_not_finite, warn_of_cells
+from .problem import GRAM, OVERFLOW, PAIRWISE, SYMMETRIC, Problem, notes
+
+
+class BranchedProblem(Problem):
+    """A problem whose values are logarithms, for a number of depths in place of an order."""
+
+    subject = "branched signature kernels"
+    limit = "kernels of a lower depth, or double increments of the static kernel,"
+
+    def orders_of(self, o: Any) -> tuple[int, int, int]:
+        return o.order1, o.order2, o.depth
+
+    @property
+    def too_coarse(self) -> str:
+        return f"{self.limit} overflow {self.on.dtype_name}. Scale the paths down"
+
+    def values(self, x: Array, y: Array, layout: int, out: Any) -> tuple[Any, ...]:
+        """The logarithms, written to `out`, a view of one axis."""
+        if x.shape[1] < 2 or y.shape[1] < 2 or out.size == 0:
+            out[...] = 0
+        else:
+            self._values(x, y, x.shape[1], y.shape[1], layout, (out,))
+        return (out,)
+
+    def solve(
+        self, x: Any, y: Any, outs: tuple[Any, ...], parameters: Any, length1: int, length2: int, kind: int, layout: int
+    ) -> None:
+        (out,) = outs
+        found = self.kernels.branched_kernel.branched_sig_kernel(
+            x,
+            y,
+            out.reshape(-1, 1),
+            parameters,
+            length1,
+            length2,
+            self.dimension,
+            kind,
+            layout,
+            *self.orders,
+            True,
+            self.n_threads,
+        )
+        notes.found |= found
+
+    def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
+        found = self.kernels.branched_kernel.branched_sig_kernel(
+            x,
+            y,
+            out.reshape(len(out), -1),
+            parameters,
+            self.length1,
+            self.length2,
+            self.dimension,
+            kind,
+            # A grid is not symmetric.
+            GRAM if layout == SYMMETRIC else layout,
+            *self.orders,
+            False,
+            self.n_threads,
+        )
+        notes.found |= found
+
+    def solve_backprop(
+        self,
+        derivs: Any,
+        x: Any,
+        y: Any,
+        d_x: Any,
+        d_y: Any,
+        d_parameters: Any,
+        parameters: Any,
+        length1: int,
+        length2: int,
+        kind: int,
+        layout: int,
+        log: bool,
+        left: bool,
+        right: bool,
+    ) -> None:
+        found = self.kernels.branched_kernel.branched_sig_kernel_backprop(
+            derivs,
+            x,
+            y,
+            d_x,
+            d_y,
+            d_parameters,
+            parameters,
+            length1,
+            length2,
+            self.dimension,
+            kind,
+            layout,
+            *self.orders,
+            log,
+            left,
+            right,
+            self.n_threads,
+        )
+        if self.on.can_look and not _are_finite(d_x, d_y) and _are_finite(derivs, x, y):
+            found |= OVERFLOW
+        notes.found |= found
+
+
+class GivenBranchedProblem(BranchedProblem, GivenProblem):
+    """The same with a static kernel of the user."""
+
+
+def _are_finite(*arrays: np.ndarray) -> bool:
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> None:
+    """Kernels to `view`, of one axis."""
+    xp = problem.on.xp
+    found = problem.values(problem.x, problem.y, problem.layout, view)
+    logs, finite = view.copy(), xp.isfinite(view)
+    with np.errstate(all="ignore"):
+        if normalize:
+            # In float64, since logarithms may be large: exactly 1 where x = y.
+            own1, own2 = (own.astype(np.float64) for (own,) in own_values(problem, found))
+            own = own1 + own2 if problem.layout == PAIRWISE else (own1[:, None] + own2).reshape(-1)
+            finite &= xp.isfinite(own)
+            view[:] = xp.exp(logs - 0.5 * own)
+        elif not log:
+            xp.exp(logs, out=view)
+    if not normalize and not log:
+        warn_if_not_finite(problem, logs, view)
+        return
+    view[~finite] = np.nan
+    if problem.on.can_look:
+        warn_of_cells(problem, ~finite)
+
+
+class _BranchedOperation(KernelOperation):
+    options = tuple("depth" if name == "order" else name for name in KernelOperation.options)
+    meanings = KernelOperation.meanings | {"depth": KernelOperation.meanings["order"]}
+    problems = BranchedProblem, GivenBranchedProblem
+
+    def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
+        _write(problem, view, normalize, log)
+
+    def grids(self, o: Any, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], int]:
+        return "k_stack", (*shape[:-2], o.depth + 1, *shape[-2:]), 3
+
+
+class _BranchedSigKernel(_BranchedOperation):
+    name = "branched_sig_kernel"
+    gram = False
+
+
+class _BranchedSigKernelGram(_BranchedOperation):
+    name = "branched_sig_kernel_gram"
+    gram = True
+
+
+BRANCHED_SIG_KERNEL, BRANCHED_SIG_KERNEL_GRAM = _BranchedSigKernel(), _BranchedSigKernelGram()
+given_branched_sig_kernel = without_compiler(BRANCHED_SIG_KERNEL.__call__)
+given_branched_sig_kernel_gram = without_compiler(BRANCHED_SIG_KERNEL_GRAM.__call__)
