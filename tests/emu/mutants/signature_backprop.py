@@ -138,5 +138,5 @@ MUTANTS = [
     Mutant("a chunk without neighbour", CHEN, "2 * i + 1 == n_in", "false", chunks),
     Mutant("the factors exchanged", CHEN, "(g, factors + first, factors + first + n_words,", "(g, factors + first, factors + first,", chunks, "exact"),
     Mutant("a factor's own cotangent", CHEN, "out[word] = g[word] + sum;", "out[word] = sum;", chunks, "exact"),
-    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / n_chunks : 0ll)", chunks, "exact"),
+    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / paths.n_chunks : 0ll)", chunks, "exact"),
 ]  # fmt: skip
