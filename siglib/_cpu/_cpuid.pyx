@@ -1,4 +1,4 @@
-"""Which of the instruction sets that the kernels are built for can this machine run?"""
+"""Which of the instruction sets that the loops are built for can this machine run?"""
 
 cdef extern from *:
     """

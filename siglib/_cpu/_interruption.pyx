@@ -1,4 +1,4 @@
-"""Where a call looks at signals: the one place in which a running kernel meets Python."""
+"""Where a call looks at signals: the one place in which a running loop meets Python."""
 
 import threading
 from libc.stdint cimport INT64_MAX

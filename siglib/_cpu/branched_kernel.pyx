@@ -24,7 +24,7 @@ from .branched_kernel_sweep cimport (
 from .lane_math cimport exp_lanes
 from .lane_moves cimport load_columns, store_columns
 from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
-from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments
+from .signature_kernel_groups cimport add_lanes, increments_backprop, load_increments
 from .signature_kernel_plan cimport (
     COLUMNS,
     PAIRWISE,
@@ -43,9 +43,9 @@ from .static_kernels cimport (
     LINEAR,
     StaticKernel,
     fill_cells,
+    fill_cells_backprop,
     finish_increments,
     make_static_kernel,
-    pull_cells,
 )
 
 cdef enum:
@@ -245,13 +245,13 @@ cdef void backward_group(Group* g, vec* memory, const Job* job) noexcept nogil:
             if job.kernel.kind == GIVEN:
                 store_given(g, row, n_rows, tile, n, memory, job)
             else:
-                pull_cells(&job.kernel, memory + job.x, memory + job.y, row, n_rows, tile * COLUMNS, n,
-                           memory + job.d_cells + tile * TILE, memory + job.below, memory + job.right,
-                           memory + job.gx, memory + job.gy, gp)
+                fill_cells_backprop(&job.kernel, memory + job.x, memory + job.y, row, n_rows, tile * COLUMNS, n,
+                                    memory + job.d_cells + tile * TILE, memory + job.below, memory + job.right,
+                                    memory + job.gx, memory + job.gy, gp)
     if job.kernel.kind == LINEAR:
         finish_increments(&job.kernel, memory + job.y, job.n2, memory + job.gx, memory + job.gy, job.n1, gp)
-        increments_adjoint(memory + job.gx, job.n1, job.d)
-        increments_adjoint(memory + job.gy, job.n2, job.d)
+        increments_backprop(memory + job.gx, job.n1, job.d)
+        increments_backprop(memory + job.gy, job.n2, job.d)
 
 
 cdef void store_given(const Group* g, Py_ssize_t row, Py_ssize_t n_rows, Py_ssize_t tile, Py_ssize_t n, vec* memory,

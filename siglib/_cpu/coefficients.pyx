@@ -2,7 +2,7 @@
 
 Lanes hold paths. A lane group goes through its increments stretch by stretch (coefficients_groups.pxd) and keeps one
 coefficient for each distinct prefix of the words (coefficients_trie.pxd); the gradient takes the increments off again
-(coefficients_trie_adjoint.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of
+(coefficients_trie_backprop.pxd). Tries without branches have faster code (coefficients_chains.pxd). Small batches of
 long paths are cut in time. Chunks need the coefficients of all sub-words, and are joined by Chen's identity: S(w) =
 sum over w = u v of S_1(u) S_2(v). Long words have their letters in the lanes instead (coefficients_long.pxi).
 
@@ -12,17 +12,16 @@ Cuts and the order of every sum depend on shapes and words alone: the bits are t
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
-from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_adjoint
+from .coefficients_chains cimport LONGEST, walk_chains, walk_chains_backprop
 from .coefficients_chunks cimport gather_columns, join_chunks, join_chunks_backprop
 from .coefficients_groups cimport (
     STRETCH,
-    Plan,
+    CoefficientPlan,
     add_gradient_behind,
     add_stretch,
-    ceil_div,
     chunk_length,
     chunk_start,
     load_stretch,
@@ -33,26 +32,25 @@ from .coefficients_groups cimport (
     store_values,
 )
 from .coefficients_trie cimport BLOCK, Trie, make_trie, walk
-from .coefficients_trie_adjoint cimport PAIR, WIDE, walk_adjoint
-from .increments cimport Transform, load_letter, load_letter_backprop, make_transform
-from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vf
-from .long_words cimport MOST_TERMS, collect, halvings, scatter, series, series_adjoint
+from .coefficients_trie_backprop cimport PAIR, WIDE, walk_backprop
+from .increments cimport Transform, make_transform
+from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vf
 
 cdef struct Call:
     # What all lane groups of a call share. Pointers to numbers are those of the dtype at hand.
-    Plan plan
+    CoefficientPlan plan
     Trie trie                    # the prefixes, or their pieces if paths are cut
     const Py_ssize_t* columns    # (n_letters): where a row of increments has them
     Py_ssize_t strides[3]        # of path, in numbers
 
 
-cdef struct Scratch:
+cdef struct CoefficientScratch:
     # One thread's memory, in vectors: dx | xs | rows | inverse | factors | S | gx | next_row | gxs | stack | G.
     size_t xs, rows, inverse, factors, S, gx, next_row, gxs, stack, G, size
 
 
-cdef Scratch make_scratch(const Call* call, bint backward) noexcept nogil:
-    cdef Scratch at
+cdef CoefficientScratch make_scratch(const Call* call, bint backward) noexcept nogil:
+    cdef CoefficientScratch at
     cdef const Trie* trie = &call.trie
     cdef size_t stretch = (STRETCH + 1) * call.plan.row_size
     at.xs = stretch
@@ -74,7 +72,7 @@ cdef double group_cost(const Call* call) noexcept nogil:
     return <double>call.plan.chunk_rows * call.trie.n_operations
 
 
-cdef void fill_constants(const Call* call, const Scratch* at, bint backward, real* memory) noexcept nogil:
+cdef void fill_constants(const Call* call, const CoefficientScratch* at, bint backward, real* memory) noexcept nogil:
     """inverse[r] = 1 / r, factors[r] = 1 / r!, and the root's partial results, 1."""
     cdef Py_ssize_t r, i, width = call.plan.width
     cdef double factor = 1
@@ -108,7 +106,8 @@ cdef void store(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t
         store_stretch(&call.plan, &call.trie, call.columns, group, first, n, gx, next_row, out, last_derivs)
 
 
-cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
+cdef void forward_stretch(const Call* call, const CoefficientScratch* at, Py_ssize_t n_rows,
+                          real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
     if call.trie.n_chains > 0:
         if real is double:
@@ -127,28 +126,31 @@ cdef void forward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows
              <vf*>(memory + at.S * w))
 
 
-cdef void backward_stretch(const Call* call, const Scratch* at, Py_ssize_t n_rows, real* memory) noexcept nogil:
+cdef void backward_stretch(const Call* call, const CoefficientScratch* at, Py_ssize_t n_rows,
+                           real* memory) noexcept nogil:
     cdef Py_ssize_t w = call.plan.width
     if call.trie.n_chains > 0:
         if real is double:
-            walk_chains_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
-                                call.columns, <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w),
-                                <vd*>(memory + at.G * w))
+            walk_chains_backprop(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                 call.columns, <const vd*>(memory + at.factors * w), <vd*>(memory + at.S * w),
+                                 <vd*>(memory + at.G * w))
         else:
-            walk_chains_adjoint(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
-                                call.columns, <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w),
-                                <vf*>(memory + at.G * w))
+            walk_chains_backprop(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                                 call.columns, <const vf*>(memory + at.factors * w), <vf*>(memory + at.S * w),
+                                 <vf*>(memory + at.G * w))
     elif real is double:
-        walk_adjoint(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie, call.columns,
-                     <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w), <vd*>(memory + at.gxs * w),
-                     <vd*>(memory + at.stack * w), <vd*>(memory + at.S * w), <vd*>(memory + at.G * w))
+        walk_backprop(<const vd*>memory, <vd*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                      call.columns, <const vd*>(memory + at.inverse * w), <vd*>(memory + at.xs * w),
+                      <vd*>(memory + at.gxs * w), <vd*>(memory + at.stack * w), <vd*>(memory + at.S * w),
+                      <vd*>(memory + at.G * w))
     else:
-        walk_adjoint(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie, call.columns,
-                     <const vf*>(memory + at.inverse * w), <vf*>(memory + at.xs * w), <vf*>(memory + at.gxs * w),
-                     <vf*>(memory + at.stack * w), <vf*>(memory + at.S * w), <vf*>(memory + at.G * w))
+        walk_backprop(<const vf*>memory, <vf*>(memory + at.gx * w), n_rows, call.plan.row_size, &call.trie,
+                      call.columns, <const vf*>(memory + at.inverse * w), <vf*>(memory + at.xs * w),
+                      <vf*>(memory + at.gxs * w), <vf*>(memory + at.stack * w), <vf*>(memory + at.S * w),
+                      <vf*>(memory + at.G * w))
 
 
-cdef void forward_group(const real* path, const Call* call, const Scratch* at, Py_ssize_t group,
+cdef void forward_group(const real* path, const Call* call, const CoefficientScratch* at, Py_ssize_t group,
                         real* memory) noexcept nogil:
     """The coefficients of one lane group, left in the scratch memory."""
     cdef Py_ssize_t stretch, first, n, padded, spent = 0, n_rows = call.plan.chunk_rows
@@ -163,8 +165,8 @@ cdef void forward_group(const real* path, const Call* call, const Scratch* at, P
         forward_stretch(call, at, padded, memory)
 
 
-cdef void backward_group(const real* path, const Call* call, const Scratch* at, Py_ssize_t group, real* memory,
-                         real* out, real* last_derivs) noexcept nogil:
+cdef void backward_group(const real* path, const Call* call, const CoefficientScratch* at, Py_ssize_t group,
+                         real* memory, real* out, real* last_derivs) noexcept nogil:
     """The gradients of one lane group, whose coefficients and their derivatives are in the scratch memory."""
     cdef Py_ssize_t stretch, first, n, padded, spent = 0, n_rows = call.plan.chunk_rows
     cdef Py_ssize_t w = call.plan.width
@@ -183,7 +185,7 @@ cdef void backward_group(const real* path, const Call* call, const Scratch* at, 
 cdef int forward(const real* path, const Call* call, const int32_t* columns, Py_ssize_t n_columns, real* out,
                  int n_threads) noexcept nogil:
     """Coefficients of all virtual paths at `columns` (NULL: at all nodes) to rows of `out`; -1 if memory is short."""
-    cdef Scratch at = make_scratch(call, False)
+    cdef CoefficientScratch at = make_scratch(call, False)
     cdef Py_ssize_t group, end, w = call.plan.width
     cdef Watch* loop
     cdef size_t per_thread = at.size * w
@@ -216,8 +218,8 @@ cdef int backward(const real* path, const Call* call, const real* values, const 
     Between two chunks the gradient is a difference of what both have. Each is taken relative to an increment of zero
     between them, which both know with the same error: see `store_last_points` in signature_groups.pxd.
     """
-    cdef Scratch at = make_scratch(call, True)
-    cdef const Plan* plan = &call.plan
+    cdef CoefficientScratch at = make_scratch(call, True)
+    cdef const CoefficientPlan* plan = &call.plan
     cdef Py_ssize_t group, end, virtual, i, w = plan.width, dimension = plan.transform.dimension
     cdef Watch* loop
     cdef size_t per_thread = at.size * w
@@ -343,7 +345,6 @@ cdef int backward_in_chunks(const real* path, const Call* call, Py_ssize_t n_nod
     free(chunk_derivs)
     free(joined)
     return status
-
 
 include "coefficients_long.pxi"
 

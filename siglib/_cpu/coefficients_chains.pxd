@@ -52,8 +52,9 @@ cdef inline void chain(const vec* dx, Py_ssize_t n_rows, Py_ssize_t row_size, co
         S[k] = s[k]
 
 
-cdef inline void chain_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size, const Py_ssize_t* places,
-                               const vec* factors, vec* S, vec* G, const int n) noexcept nogil:
+cdef inline void chain_backprop(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size,
+                                const Py_ssize_t* places, const vec* factors, vec* S, vec* G,
+                                const int n) noexcept nogil:
     """Take n_rows increments off one chain, last to first, and add their gradients to gx."""
     cdef int k, r
     cdef Py_ssize_t _row
@@ -146,9 +147,9 @@ cdef inline void walk_chains(const vec* dx, Py_ssize_t n_rows, Py_ssize_t row_si
         at = following
 
 
-cdef inline void walk_chains_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size, const Trie* trie,
-                                     const Py_ssize_t* columns, const vec* factors, vec* S, vec* G) noexcept nogil:
-    """`walk_adjoint` of coefficients_trie_adjoint.pxd for tries of chains, any n_rows; factors[0] is 1."""
+cdef inline void walk_chains_backprop(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size, const Trie* trie,
+                                      const Py_ssize_t* columns, const vec* factors, vec* S, vec* G) noexcept nogil:
+    """`walk_backprop` of coefficients_trie_backprop.pxd for tries of chains, any n_rows; factors[0] is 1."""
     cdef const int64_t* at = trie.chains
     cdef const int64_t* following
     cdef Py_ssize_t _chain, i, spent = 0
@@ -160,21 +161,21 @@ cdef inline void walk_chains_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, 
             return
         following = next_chain(at, columns, places)
         if at[0] == 1:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 1)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 1)
         elif at[0] == 2:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 2)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 2)
         elif at[0] == 3:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 3)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 3)
         elif at[0] == 4:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 4)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 4)
         elif at[0] == 5:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 5)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 5)
         elif at[0] == 6:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 6)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 6)
         elif at[0] == 7:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, 7)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, 7)
         else:
-            chain_adjoint(dx, gx, n_rows, row_size, places, factors, S, G, LONGEST)
+            chain_backprop(dx, gx, n_rows, row_size, places, factors, S, G, LONGEST)
         S = S + at[0]
         G = G + at[0]
         at = following

@@ -1,4 +1,4 @@
-"""Lane groups of the kernels of coefficients: how a call is cut, increments and values into lanes and out of them.
+"""Lane groups of coefficients: how a call is cut, increments and values into lanes and out of them.
 
 A *virtual path* is one time chunk of one path; `width` of them share a lane group. Increments come a *stretch* of rows
 at a time, so that memory does not grow with the length of paths. Only the letters of the words are loaded, unless it is
@@ -11,13 +11,13 @@ from libc.string cimport memset
 from .coefficients_trie cimport Trie
 from .increments cimport MOST_LANES, Transform, load_letter, load_letter_backprop, load_time
 from .lane_moves cimport gather, load_columns, prefetch_line, store_columns
-from .lanes cimport real, vd, vf
+from .lanes cimport ceil_div, real, vd, vf
 
 cdef enum:
     STRETCH = 64         # rows
 
 
-cdef struct Plan:
+cdef struct CoefficientPlan:
     Transform transform
     Py_ssize_t n_paths, n_chunks, chunk_rows, n_virtual, n_groups
     Py_ssize_t row_size          # letters of a row: those of the words, or all
@@ -25,15 +25,12 @@ cdef struct Plan:
     int width                    # lanes
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, bint contiguous, const Trie* direct,
-                           const Trie* pieces, Py_ssize_t n_joins, int width) noexcept nogil:
+cdef inline CoefficientPlan make_plan(const Transform* transform, Py_ssize_t n_paths, bint contiguous,
+                                      const Trie* direct, const Trie* pieces, Py_ssize_t n_joins,
+                                      int width) noexcept nogil:
     """How a call is cut: depends on shapes and words alone. pieces.n_nodes is 0 where words are too long for chunks;
     n_joins: multiply-adds to join one chunk; contiguous: whether points lie one after another."""
-    cdef Plan plan
+    cdef CoefficientPlan plan
     cdef Py_ssize_t chunks
     cdef double cost, best
     plan.transform = transform[0]
@@ -64,21 +61,21 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, bint 
     return plan
 
 
-cdef inline Py_ssize_t virtual_of(const Plan* plan, Py_ssize_t group, int lane) noexcept nogil:
+cdef inline Py_ssize_t virtual_of(const CoefficientPlan* plan, Py_ssize_t group, int lane) noexcept nogil:
     """The virtual path of a lane; lanes that are left over repeat the last one."""
     return min(group * plan.width + lane, plan.n_virtual - 1)
 
 
-cdef inline int n_live(const Plan* plan, Py_ssize_t group) noexcept nogil:
+cdef inline int n_live(const CoefficientPlan* plan, Py_ssize_t group) noexcept nogil:
     """Lanes that are not left over."""
     return <int>min(<Py_ssize_t>plan.width, plan.n_virtual - group * plan.width)
 
 
-cdef inline Py_ssize_t chunk_start(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+cdef inline Py_ssize_t chunk_start(const CoefficientPlan* plan, Py_ssize_t virtual) noexcept nogil:
     return min(virtual % plan.n_chunks * plan.chunk_rows, plan.transform.n_rows)
 
 
-cdef inline Py_ssize_t chunk_length(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+cdef inline Py_ssize_t chunk_length(const CoefficientPlan* plan, Py_ssize_t virtual) noexcept nogil:
     return min(plan.chunk_rows, plan.transform.n_rows - chunk_start(plan, virtual))
 
 
@@ -137,9 +134,9 @@ cdef inline void load_letter_of_lanes(const real* const* points, Py_ssize_t row_
             before_f32 = after_f32
 
 
-cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const Plan* plan, const Trie* trie,
-                              const Py_ssize_t* columns, Py_ssize_t group, Py_ssize_t first, Py_ssize_t n,
-                              Py_ssize_t padded, Py_ssize_t ahead, real* dx) noexcept nogil:
+cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const CoefficientPlan* plan,
+                              const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group, Py_ssize_t first,
+                              Py_ssize_t n, Py_ssize_t padded, Py_ssize_t ahead, real* dx) noexcept nogil:
     """dx (padded, row_size, width): rows first..first + n - 1 of a group's virtual paths, then rows of zeros.
 
     strides: those of path (n_paths, length, dimension), in numbers; ahead: how many points further the next stretch
@@ -187,7 +184,7 @@ cdef inline void load_stretch(const real* path, const Py_ssize_t* strides, const
                 target[k * row] = 0
 
 
-cdef inline void add_stretch(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
+cdef inline void add_stretch(const CoefficientPlan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
                              Py_ssize_t first, Py_ssize_t n, const real* gx, real* out,
                              real* last_derivs) noexcept nogil:
     """`store_stretch` for lead-lag, where several rows belong to one point: adds to `out`, which must be 0 at first."""
@@ -205,7 +202,7 @@ cdef inline void add_stretch(const Plan* plan, const Trie* trie, const Py_ssize_
                                  last_derivs + virtual * plan.transform.dimension)
 
 
-cdef inline void store_lane(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, const real* gx,
+cdef inline void store_lane(const CoefficientPlan* plan, const Trie* trie, const Py_ssize_t* columns, const real* gx,
                             Py_ssize_t row, Py_ssize_t n, real* out) noexcept nogil:
     """Gradients of n points in a row of one lane, `row` numbers apart, to out (n, dimension)."""
     cdef Py_ssize_t i, k, letter, dimension = plan.transform.dimension
@@ -219,8 +216,8 @@ cdef inline void store_lane(const Plan* plan, const Trie* trie, const Py_ssize_t
                 out[k * dimension + letter] = source[k * row]
 
 
-cdef inline void store_stretch(const Plan* plan, const Trie* trie, const Py_ssize_t* columns, Py_ssize_t group,
-                               Py_ssize_t first, Py_ssize_t n, real* gx, real* next_row, real* out,
+cdef inline void store_stretch(const CoefficientPlan* plan, const Trie* trie, const Py_ssize_t* columns,
+                               Py_ssize_t group, Py_ssize_t first, Py_ssize_t n, real* gx, real* next_row, real* out,
                                real* last_derivs) noexcept nogil:
     """Adjoint of `load_stretch`: of gx (n, row_size, width), gradients of rows, writes those of the points first + 1 to
     first + n of each virtual path, and if first is 0 of point 0, to out (n_paths, length, dimension).
@@ -273,8 +270,9 @@ cdef inline void store_stretch(const Plan* plan, const Trie* trie, const Py_ssiz
                 points[lane][i] = 0 - points[lane][i]
 
 
-cdef inline void add_gradient_behind(const Plan* plan, const Trie* trie, const real* values, Py_ssize_t value_step,
-                                     const real* derivs, Py_ssize_t deriv_step, real factor, real* out) noexcept nogil:
+cdef inline void add_gradient_behind(const CoefficientPlan* plan, const Trie* trie, const real* values,
+                                     Py_ssize_t value_step, const real* derivs, Py_ssize_t deriv_step, real factor,
+                                     real* out) noexcept nogil:
     """Adds `factor` times the gradient of an increment of zero behind a path, of its coefficients (n_nodes) and their
     derivatives, to out (dimension)."""
     cdef Py_ssize_t v, parent, letter
@@ -286,7 +284,7 @@ cdef inline void add_gradient_behind(const Plan* plan, const Trie* trie, const r
                 factor * derivs[v * deriv_step] * (1 if parent < 0 else values[parent * value_step]))
 
 
-cdef inline void store_values(const Plan* plan, Py_ssize_t group, const real* S, const real* one,
+cdef inline void store_values(const CoefficientPlan* plan, Py_ssize_t group, const real* S, const real* one,
                               const int32_t* columns, Py_ssize_t n_columns, real* out,
                               Py_ssize_t out_stride) noexcept nogil:
     """out[virtual][p] = S[columns[p]], or one where that is -1; without columns, S itself."""
@@ -311,8 +309,9 @@ cdef inline void store_values(const Plan* plan, Py_ssize_t group, const real* S,
             store_columns(values_f32, <void* const*>rows, p, n, n_live(plan, group))
 
 
-cdef inline void load_values(const Plan* plan, Py_ssize_t group, const real* source, Py_ssize_t source_stride,
-                             const int32_t* columns, Py_ssize_t n_columns, bint add, real* S) noexcept nogil:
+cdef inline void load_values(const CoefficientPlan* plan, Py_ssize_t group, const real* source,
+                             Py_ssize_t source_stride, const int32_t* columns, Py_ssize_t n_columns, bint add,
+                             real* S) noexcept nogil:
     """S[columns[p]] = source[virtual][p], or its sum over all such p if `add`; without columns, S = source[virtual]."""
     cdef Py_ssize_t p, k, n, node
     cdef int lane

@@ -1,20 +1,34 @@
 # Words too long to be cut in time, where it is faster to have letters in the lanes (long_words.pxd): path after path,
-# word after word. Threads share the paths.
+# word after word. Threads share the paths. Included by coefficients.pyx.
 #
 # Increments that are long enough to matter for such words cannot be taken off again without loss, so the gradient goes
 # forward first, and keeps the coefficients at the start of each stretch; then stretch by stretch, last to first, at
 # each of its rows.
 
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 
-cdef struct LongScratch:
+from ._interruption cimport Watch, due, next_unit, share
+from .coefficients_chunks cimport gather_columns
+from .coefficients_groups cimport STRETCH
+from .coefficients_trie cimport Trie
+from .coefficients_trie_backprop cimport WIDE
+from .increments cimport Transform, load_letter, load_letter_backprop
+from .lanes cimport aligned_malloc, ceil_div, lanes, real, vd, vf
+from .long_words cimport MOST_TERMS, collect, halvings, scatter, series, series_backprop
+
+
+cdef struct LongWordScratch:
     # One thread's memory, in numbers:
     # dx | gx | x | S | G | gx_word | border | sums | v | back | borders | rows | starts.
     size_t dx, gx, x, S, G, gx_word, border, sums, v, back, borders, rows, starts, size
     Py_ssize_t most, row, length
 
 
-cdef LongScratch make_long_scratch(const Trie* trie, Py_ssize_t n_rows, int width, bint backward) noexcept nogil:
-    cdef LongScratch at
+cdef LongWordScratch make_long_scratch(const Trie* trie, Py_ssize_t n_rows, int width, bint backward) noexcept nogil:
+    cdef LongWordScratch at
     cdef Py_ssize_t length = ceil_div(trie.highest + 1, width) * width
     at.length = length
     at.most = min(<Py_ssize_t>MOST_TERMS, length + 1) + 1
@@ -69,9 +83,9 @@ cdef void long_increment(const real* dx, const int32_t* letters, Py_ssize_t n_ve
         series(<const vf*>x, n_vectors, <const vf*>inverse, <vf*>border, <vf*>S)
 
 
-cdef void long_increment_adjoint(const LongScratch* at, const int32_t* letters, Py_ssize_t n_vectors,
-                                 const real* inverse, Py_ssize_t n_halvings, const real* dx, const real* before,
-                                 real* gx, Py_ssize_t* n_terms, real* memory, int width) noexcept nogil:
+cdef void long_increment_backprop(const LongWordScratch* at, const int32_t* letters, Py_ssize_t n_vectors,
+                                  const real* inverse, Py_ssize_t n_halvings, const real* dx, const real* before,
+                                  real* gx, Py_ssize_t* n_terms, real* memory, int width) noexcept nogil:
     """One increment, from the coefficients before it: its gradient to gx (row), and G in the memory goes over it."""
     cdef Py_ssize_t b, i, part, _, parts = 1 << n_halvings
     cdef real* sums = memory + at.sums
@@ -85,9 +99,9 @@ cdef void long_increment_adjoint(const LongScratch* at, const int32_t* letters, 
                 (<vd*>(memory + at.x))[b] = collect(<const vd*>dx, letters + b * width) * scale
             for _ in range(part):
                 series(<const vd*>(memory + at.x), n_vectors, <const vd*>inverse, <vd*>(memory + at.border), <vd*>S)
-            series_adjoint(<const vd*>(memory + at.x), n_vectors, <const vd*>inverse, <const vd*>S,
-                           <vd*>(memory + at.G), <vd*>(memory + at.v), <vd*>(memory + at.borders), at.most,
-                           <vd*>(memory + at.back), n_terms, <vd*>(memory + at.gx_word))
+            series_backprop(<const vd*>(memory + at.x), n_vectors, <const vd*>inverse, <const vd*>S,
+                            <vd*>(memory + at.G), <vd*>(memory + at.v), <vd*>(memory + at.borders), at.most,
+                            <vd*>(memory + at.back), n_terms, <vd*>(memory + at.gx_word))
             for b in range(n_vectors):
                 scatter((<vd*>(memory + at.gx_word))[b], <vd*>sums, letters + b * width)
         else:
@@ -96,9 +110,9 @@ cdef void long_increment_adjoint(const LongScratch* at, const int32_t* letters, 
                 (<vf*>(memory + at.x))[b] = collect(<const vf*>dx, letters + b * width) * scale
             for _ in range(part):
                 series(<const vf*>(memory + at.x), n_vectors, <const vf*>inverse, <vf*>(memory + at.border), <vf*>S)
-            series_adjoint(<const vf*>(memory + at.x), n_vectors, <const vf*>inverse, <const vf*>S,
-                           <vf*>(memory + at.G), <vf*>(memory + at.v), <vf*>(memory + at.borders), at.most,
-                           <vf*>(memory + at.back), n_terms, <vf*>(memory + at.gx_word))
+            series_backprop(<const vf*>(memory + at.x), n_vectors, <const vf*>inverse, <const vf*>S,
+                            <vf*>(memory + at.G), <vf*>(memory + at.v), <vf*>(memory + at.borders), at.most,
+                            <vf*>(memory + at.back), n_terms, <vf*>(memory + at.gx_word))
             for b in range(n_vectors):
                 scatter((<vf*>(memory + at.gx_word))[b], <vf*>sums, letters + b * width)
     for i in range(at.row):
@@ -109,8 +123,8 @@ cdef void long_increment_adjoint(const LongScratch* at, const int32_t* letters, 
 
 
 cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
-                            const LongScratch* at, const real* inverse, int32_t* letters, real* memory, real* values,
-                            int width) noexcept nogil:
+                            const LongWordScratch* at, const real* inverse, int32_t* letters, real* memory,
+                            real* values, int width) noexcept nogil:
     """The coefficients of one path at all nodes."""
     cdef const int64_t* way = trie.ways
     cdef Py_ssize_t _way, k, n, first, stretch, length, n_vectors, spent = 0
@@ -135,7 +149,7 @@ cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const T
 
 
 cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
-                             const LongScratch* at, const real* inverse, int32_t* letters, Py_ssize_t* n_terms,
+                             const LongWordScratch* at, const real* inverse, int32_t* letters, Py_ssize_t* n_terms,
                              real* memory, const real* derivs, real* out, int width) noexcept nogil:
     """The gradient of one path, from the derivatives of the coefficients at all nodes; out must be 0."""
     cdef const int64_t* way = trie.ways
@@ -177,9 +191,9 @@ cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const 
                     n_halvings = halvings(<const vd*>row, trie.n_letters, length)
                 else:
                     n_halvings = halvings(<const vf*>row, trie.n_letters, length)
-                long_increment_adjoint(at, letters, n_vectors, inverse, n_halvings, row,
-                                       memory + at.rows + k * at.length, memory + at.gx + k * at.row, n_terms, memory,
-                                       width)
+                long_increment_backprop(at, letters, n_vectors, inverse, n_halvings, row,
+                                        memory + at.rows + k * at.length, memory + at.gx + k * at.row, n_terms, memory,
+                                        width)
             for i in range(trie.n_letters):
                 load_letter_backprop(memory + at.gx + i, at.row, transform, trie.letters[3 * i], first, n, -1, out,
                                      <real*>NULL)
@@ -192,7 +206,7 @@ cdef int run_long(const real* path, const Py_ssize_t* strides, const Transform* 
     """Coefficients of all paths at all nodes to values (n_paths, n_nodes); or, with their derivatives derivs (n_paths,
     n_nodes), the gradients to out. -1 if memory is short."""
     cdef bint backward = derivs != NULL
-    cdef LongScratch at = make_long_scratch(trie, transform.n_rows, width, backward)
+    cdef LongWordScratch at = make_long_scratch(trie, transform.n_rows, width, backward)
     cdef Py_ssize_t b, end, i, length = ceil_div(trie.highest + 1, width) * width
     cdef Watch* loop
     cdef Py_ssize_t path_size = transform.length * transform.dimension

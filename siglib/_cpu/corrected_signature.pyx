@@ -28,10 +28,10 @@ from .increments cimport (
     sets_time_words,
 )
 from .lane_moves cimport load_columns, store_columns
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .lanes cimport aligned_malloc, ceil_div, fill_inverse, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_start
 
-cdef struct Job:
+cdef struct CorrectedJob:
     # What all lane groups of one call share. Strides count numbers.
     Transform transform
     Py_ssize_t degree
@@ -46,7 +46,7 @@ cdef struct Job:
 
 
 cdef void walk(vec* s, vec* v, const vec* dx, vec* c, const void* const* terms, const vec* inverse,
-               const Job* job) noexcept nogil:
+               const CorrectedJob* job) noexcept nogil:
     """All segments of one path per lane, through S."""
     cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m
     for row in range(job.transform.n_rows):
@@ -68,7 +68,7 @@ cdef void walk(vec* s, vec* v, const vec* dx, vec* c, const void* const* terms, 
 
 
 cdef inline void store_border(const vec* s, const vec* g, vec* sums, void* const* borders, Py_ssize_t side,
-                              int n_live, const Job* job) noexcept nogil:
+                              int n_live, const CorrectedJob* job) noexcept nogil:
     """The gradient of an increment of zero behind S, without time, to the rows of `borders`: side 0 or 1 of them."""
     cdef Py_ssize_t u, i, d = job.transform.d, dimension = job.transform.dimension
     for i in range(dimension):
@@ -79,9 +79,9 @@ cdef inline void store_border(const vec* s, const vec* g, vec* sums, void* const
     store_columns(sums, borders, side * dimension, dimension, n_live)
 
 
-cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, vec* gx, vec* c, vec* gc,
-                    const void* const* terms, void* const* term_derivs, void* const* borders, int n_live,
-                    const vec* inverse, const Job* job) noexcept nogil:
+cdef void walk_backprop(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, vec* gx, vec* c, vec* gc,
+                        const void* const* terms, void* const* term_derivs, void* const* borders, int n_live,
+                        const vec* inverse, const CorrectedJob* job) noexcept nogil:
     """Adjoint of `walk`: from S and its cotangent, those of all increments and, if asked for, of the correction and of
     increments of zero at both ends."""
     cdef Py_ssize_t row, spent = 0, d = job.transform.d, degree = job.degree, m = job.m, n_terms = job.n_terms
@@ -114,14 +114,12 @@ cdef void walk_back(vec* s, vec* g, vec* v, vec* b, vec* minus, const vec* dx, v
         store_border(s, g, minus, borders, 0, n_live, job)
 
 
-cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, const Job* job) noexcept nogil:
+cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, const CorrectedJob* job) noexcept nogil:
     """1 / k for k = 1..degree, and the increments of a lane group; lanes behind the last path repeat it."""
-    cdef Py_ssize_t k, lane, d = job.transform.d, width = n_lanes(dx)
+    cdef Py_ssize_t lane, d = job.transform.d, width = n_lanes(dx)
     cdef double start[MOST_LANES]
     cdef double stop[MOST_LANES]
-    for k in range(1, job.degree + 1):
-        for lane in range(width):
-            inverse[k * width + lane] = <real>1 / <real>k
+    fill_inverse(inverse, job.degree, width)
     for lane in range(width):
         load_rows(path + min(group * width + lane, job.batch - 1) * job.path_stride, job.point_stride,
                   job.channel_stride, &job.transform, 0, job.transform.n_rows, dx + lane, d * width, <int>width)
@@ -132,7 +130,7 @@ cdef void fill(const real* path, Py_ssize_t group, real* inverse, real* dx, cons
 
 
 cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, ::1] out, Py_ssize_t group,
-                    real* scratch, const Job* job) noexcept nogil:
+                    real* scratch, const CorrectedJob* job) noexcept nogil:
     """Scratch memory: 1 / k, increments, correction, S, V."""
     cdef Py_ssize_t lane, row, width = n_lanes(scratch), d = job.transform.d
     cdef int n_live = <int>min(width, job.batch - group * width)
@@ -167,7 +165,7 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
 cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction, const real[:, ::1] sig,
                              const real[:, ::1] derivs, real[:, :, ::1] out, real[:, :, ::1] correction_derivs,
                              real* borders, Py_ssize_t group, real* scratch, real* last,
-                             const Job* job) noexcept nogil:
+                             const CorrectedJob* job) noexcept nogil:
     """Adjoint of `run_group`. Scratch memory: 1 / k, increments, their cotangents, correction, its cotangent, minus
     both, S, G, b, V."""
     cdef Py_ssize_t lane, row, i, width = n_lanes(scratch), d = job.transform.d
@@ -199,15 +197,15 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
     if real is double:
         load_columns(<const void* const*>sigs, 0, job.n_words, <vd*>s)
         load_columns(<const void* const*>sig_derivs, 0, job.n_words, <vd*>g)
-        walk_back(<vd*>s, <vd*>g, <vd*>v, <vd*>b, <vd*>minus, <const vd*>dx, <vd*>gx, <vd*>c, <vd*>gc,
-                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
-                  <void* const*>border_rows if borders != NULL else NULL, n_live, <const vd*>scratch, job)
+        walk_backprop(<vd*>s, <vd*>g, <vd*>v, <vd*>b, <vd*>minus, <const vd*>dx, <vd*>gx, <vd*>c, <vd*>gc,
+                      <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
+                      <void* const*>border_rows if borders != NULL else NULL, n_live, <const vd*>scratch, job)
     else:
         load_columns(<const void* const*>sigs, 0, job.n_words, <vf*>s)
         load_columns(<const void* const*>sig_derivs, 0, job.n_words, <vf*>g)
-        walk_back(<vf*>s, <vf*>g, <vf*>v, <vf*>b, <vf*>minus, <const vf*>dx, <vf*>gx, <vf*>c, <vf*>gc,
-                  <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
-                  <void* const*>border_rows if borders != NULL else NULL, n_live, <const vf*>scratch, job)
+        walk_backprop(<vf*>s, <vf*>g, <vf*>v, <vf*>b, <vf*>minus, <const vf*>dx, <vf*>gx, <vf*>c, <vf*>gc,
+                      <const void* const*>terms, <void* const*>term_derivs if wanted else NULL,
+                      <void* const*>border_rows if borders != NULL else NULL, n_live, <const vf*>scratch, job)
     for lane in range(n_live):
         row = group * width + lane
         load_rows_backprop(gx + lane, &job.transform, job.transform.n_rows, <int>width, &out[row, 0, 0], last)
@@ -215,9 +213,9 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
             out[row, length - 1, i] = last[i]
 
 
-cdef Job make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py_ssize_t degree, Py_ssize_t m,
-                  bint scalar_term, object transform):
-    cdef Job job
+cdef CorrectedJob make_job(const real[:, :, :] path, const real[:, :, ::1] correction, Py_ssize_t degree, Py_ssize_t m,
+                           bint scalar_term, object transform):
+    cdef CorrectedJob job
     cdef Py_ssize_t k
     job.transform = make_transform(path.shape[1], path.shape[2], transform)
     job.degree = degree
@@ -240,8 +238,8 @@ def sig(const real[:, :, :] path, const real[:, :, ::1] correction, real[:, ::1]
         bint scalar_term, object transform, int n_threads):
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
-    cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
-    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef CorrectedJob job = make_job(path, correction, degree, m, scalar_term, transform)
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = ceil_div(job.batch, width)
     cdef size_t per_thread = job.degree + 1 + job.transform.n_rows * job.transform.d + job.n_terms + 2 * job.n_words
     cdef void* raw = NULL
     cdef char* memory
@@ -270,8 +268,8 @@ cdef int backprop(const real[:, :, :] path, const real[:, :, ::1] correction, co
                   int n_threads) except -1:
     """`sig_backprop`, and the gradients of increments of zero at both ends to borders (batch, 2, dimension), or
     NULL."""
-    cdef Job job = make_job(path, correction, degree, m, scalar_term, transform)
-    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = (job.batch + width - 1) // width
+    cdef CorrectedJob job = make_job(path, correction, degree, m, scalar_term, transform)
+    cdef Py_ssize_t group, end, width = n_lanes(<const real*>NULL), n_groups = ceil_div(job.batch, width)
     cdef Py_ssize_t rows = job.transform.n_rows * job.transform.d
     cdef size_t numbers = (job.degree + 1 + 2 * rows + 3 * job.n_terms + job.transform.d + 3 * job.n_words
                            + job.n_partial)

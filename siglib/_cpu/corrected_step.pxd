@@ -111,8 +111,8 @@ cdef inline void step(vec* s, vec* v, const vec* x, const vec* c, const vec* inv
     horner(s, v, x, c, inverse[1], s, degree, d, m)
 
 
-cdef inline void pull_level(const vec* g1, const vec* g2, const vec* v, const vec* x, const vec* c, vec factor,
-                            vec* out, vec* g_x, vec* g_c, Py_ssize_t size, const Py_ssize_t d) noexcept nogil:
+cdef inline void add_level_backprop(const vec* g1, const vec* g2, const vec* v, const vec* x, const vec* c, vec factor,
+                                    vec* out, vec* g_x, vec* g_c, Py_ssize_t size, const Py_ssize_t d) noexcept nogil:
     """Adjoint of `add_level` for one level of v, of `size` words, that both terms multiply: its cotangent to out, those
     of x and c added to theirs. g1, g2: the cotangents of the levels one and two above. For d up to 5."""
     cdef Py_ssize_t u, j
@@ -147,8 +147,8 @@ cdef inline void pull_level(const vec* g1, const vec* g2, const vec* v, const ve
         g_c[j] = g_z[j]
 
 
-cdef inline void pull_product(const vec* g, const vec* v, const vec* x, vec factor, vec* out, vec* g_x, Py_ssize_t size,
-                              Py_ssize_t n, bint add) noexcept nogil:
+cdef inline void add_product_backprop(const vec* g, const vec* v, const vec* x, vec factor, vec* out, vec* g_x,
+                                      Py_ssize_t size, Py_ssize_t n, bint add) noexcept nogil:
     """Adjoint of `add_product`: the cotangent of v to out, or added to it, that of x added to g_x."""
     cdef Py_ssize_t u, j
     cdef vec total, a, total1, a1, g0, g1
@@ -200,16 +200,17 @@ cdef inline void horner_backprop(const vec* g, const vec* v, const vec* x, const
         start = level_start(d, n)
         size = level_size(d, n)
         if d <= 5 and n + 2 <= top:
-            pull_level(g + level_start(d, n + 1), g + level_start(d, n + 2), v + start, x, c, factor, out + start, g_x,
-                       g_c, size, d)
+            add_level_backprop(g + level_start(d, n + 1), g + level_start(d, n + 2), v + start, x, c, factor,
+                               out + start, g_x, g_c, size, d)
         else:
-            pull_product(g + level_start(d, n + 1), v + start, x, factor, out + start, g_x, size, d, False)
+            add_product_backprop(g + level_start(d, n + 1), v + start, x, factor, out + start, g_x, size, d, False)
             if n + 2 <= top:
-                pull_product(g + level_start(d, n + 2), v + start, c, factor, out + start, g_c, size, d * d, True)
+                add_product_backprop(g + level_start(d, n + 2), v + start, c, factor, out + start, g_c, size, d * d,
+                                     True)
         at = d * d
         for q in range(3, min(m, top - n) + 1):
-            pull_product(g + level_start(d, n + q), v + start, c + at, factor, out + start, g_c + at, size,
-                         level_size(d, q), True)
+            add_product_backprop(g + level_start(d, n + q), v + start, c + at, factor, out + start, g_c + at, size,
+                                 level_size(d, q), True)
             at += level_size(d, q)
 
 

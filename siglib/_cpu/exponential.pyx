@@ -12,19 +12,9 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
-from .lane_moves cimport load_columns, store_columns
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
-from .tensor_log cimport (
-    horner_length,
-    horner_tails,
-    horner_tails_backprop,
-    level_size,
-    level_start,
-    multiply_level,
-    multiply_level_backprop,
-    multiply_rows,
-    multiply_rows_backprop,
-)
+from .lane_moves cimport load_columns, set_rows, store_columns
+from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vec, vf
+from .tensor_log cimport horner_length, level_size, level_start
 
 include "tensor_log_parts.pxi"
 
@@ -32,7 +22,7 @@ cdef enum:
     MAX_LANES = 16
 
 
-cdef struct Job:
+cdef struct ExponentialJob:
     # What all lane groups of one call share; the matrix is `lyndon_cache.expansion_tables`.
     Py_ssize_t d
     Py_ssize_t degree
@@ -56,7 +46,7 @@ cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept 
         return x[0] * (<const float*>values)[i]
 
 
-cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
+cdef void expand(const vec* words, vec* p, const ExponentialJob* job) noexcept nogil:
     """p = E words, column by column: no addition waits for the one before, as all are to different words."""
     cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
     cdef const int64_t* starts = job.starts
@@ -72,7 +62,7 @@ cdef void expand(const vec* words, vec* p, const Job* job) noexcept nogil:
             p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
 
 
-cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept nogil:
+cdef void expand_backprop(const vec* g, vec* g_words, const ExponentialJob* job) noexcept nogil:
     """Adjoint of `expand`."""
     cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
     cdef const int64_t* starts = job.starts
@@ -90,7 +80,7 @@ cdef void expand_backprop(const vec* g, vec* g_words, const Job* job) noexcept n
 
 
 cdef void exp_group(const void* const* log_sig, void* const* out, int n_live, vec* scratch,
-                    const Job* job) noexcept nogil:
+                    const ExponentialJob* job) noexcept nogil:
     """The exponentials of one log-signature per lane; scratch: c, t, p, words."""
     cdef Py_ssize_t n, start, d = job.d, degree = job.degree
     cdef vec* c = scratch
@@ -111,7 +101,7 @@ cdef void exp_group(const void* const* log_sig, void* const* out, int n_live, ve
 
 
 cdef void exp_group_backprop(const void* const* log_sig, const void* const* derivs, void* const* out, int n_live,
-                             vec* scratch, const Job* job) noexcept nogil:
+                             vec* scratch, const ExponentialJob* job) noexcept nogil:
     """Adjoint of `exp_group`; scratch: c, t, its cotangent, p, its cotangent, words."""
     cdef Py_ssize_t n, spent = 0, d = job.d, degree = job.degree
     cdef vec* c = scratch
@@ -151,16 +141,8 @@ cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) no
             c[k * width + lane] = <real>factor
 
 
-cdef inline void set_rows(const real* first, Py_ssize_t stride, Py_ssize_t group, Py_ssize_t width, Py_ssize_t batch,
-                          void** rows) noexcept nogil:
-    """The rows of a lane group; lanes behind the last row repeat it."""
-    cdef Py_ssize_t lane
-    for lane in range(width):
-        rows[lane] = <void*>(first + min(group * width + lane, batch - 1) * stride)
-
-
 cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t group, real* scratch,
-                    const Job* job) noexcept nogil:
+                    const ExponentialJob* job) noexcept nogil:
     cdef Py_ssize_t width = n_lanes(scratch), lane
     cdef int n_live = <int>min(width, job.batch - group * width)
     cdef void* rows[MAX_LANES]
@@ -178,7 +160,7 @@ cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t gro
 
 
 cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] derivs, real[:, ::1] out, Py_ssize_t group,
-                             real* scratch, const Job* job) noexcept nogil:
+                             real* scratch, const ExponentialJob* job) noexcept nogil:
     """Adjoint of `run_group`."""
     cdef Py_ssize_t width = n_lanes(scratch), lane
     cdef int n_live = <int>min(width, job.batch - group * width)
@@ -200,13 +182,13 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
             out[group * width + lane, 0] = 0
 
 
-cdef Job make_job(tuple tables, const real* like, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t d, Py_ssize_t degree,
-                  bint scalar_term) except *:
+cdef ExponentialJob make_job(tuple tables, const real* like, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t d,
+                             Py_ssize_t degree, bint scalar_term) except *:
     """like: of the type of the tables' values, not read."""
     cdef const int64_t[::1] starts = tables[0]
     cdef const int32_t[::1] rows = tables[1]
     cdef const real[::1] values = tables[2]
-    cdef Job job
+    cdef ExponentialJob job
     job.d = d
     job.degree = degree
     job.batch = batch
@@ -238,8 +220,9 @@ def logsig_to_sig(const real[:, ::1] log_sig, tuple tables, real[:, ::1] out, Py
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 1
         return
-    cdef Job job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
-    n_groups = (job.batch + width - 1) // width
+    cdef ExponentialJob job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree,
+                                       scalar_term)
+    n_groups = ceil_div(job.batch, width)
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + job.t_length + job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
     memory = <char*>aligned_malloc(per_thread * n_threads, &raw)
@@ -267,8 +250,9 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef Job job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
-    n_groups = (job.batch + width - 1) // width
+    cdef ExponentialJob job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree,
+                                       scalar_term)
+    n_groups = ceil_div(job.batch, width)
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + 2 * job.t_length + 2 * job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
     memory = <char*>aligned_malloc(per_thread * n_threads, &raw)

@@ -1,7 +1,7 @@
 """The increment loader: the one place where a path becomes increments in lanes, and its adjoint, where gradients of
 increments become gradients of the path.
 
-Time augmentation, lead-lag and the cutting into time chunks happen here; no kernel behind knows of them. The
+Time augmentation, lead-lag and the cutting into time chunks happen here; no loop behind knows of them. The
 increments of the transformed path are its *rows*: with lead-lag, row 2k moves the lead block and row 2k + 1 the lag
 block from point k to point k + 1.
 """

@@ -31,7 +31,7 @@ from libc.string cimport memset
 from ._interruption cimport Watch, begin_watch, end_watch, next_unit, share
 from .interval_plan cimport Interval, IntervalPlan, cut, n_kinds, sort
 from .lane_moves cimport load_columns, store_columns
-from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
+from .lanes cimport aligned_malloc, fill_inverse, lanes, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_size, level_start, multiply_level
 from .tensor_runs cimport RUN, add_increments
 from .tensor_steps cimport steps_work
@@ -41,13 +41,13 @@ cdef enum:
     PIECE = 64
 
 
-cdef struct Scratch:
+cdef struct IntervalScratch:
     # One thread's memory, in vectors: inverse | increments | work | partial results | B | A | top, or reversed | ..
     size_t x, work, b, right, left, top, reversed, size
 
 
-cdef Scratch make_scratch(const IntervalPlan* plan) noexcept nogil:
-    cdef Scratch at
+cdef IntervalScratch make_scratch(const IntervalPlan* plan) noexcept nogil:
+    cdef IntervalScratch at
     at.x = plan.degree + 1
     at.work = at.x + 2 * plan.block * plan.d
     at.b = at.work + steps_work(plan.d, plan.degree)
@@ -58,14 +58,6 @@ cdef Scratch make_scratch(const IntervalPlan* plan) noexcept nogil:
     at.reversed = at.left + plan.n_words
     at.size = at.reversed + plan.n_words
     return at
-
-
-cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, int width) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int lane
-    for k in range(degree + 1):
-        for lane in range(width):
-            inverse[k * width + lane] = <real>1 / <real>k if k > 0 else 0
 
 
 # The primitives as functions of their own, specialised for small dimensions.
@@ -175,7 +167,7 @@ cdef inline void reverse_words(const vec* sig, vec* out, const int64_t* words, c
 
 
 cdef void interval_group(const void* points, const void* table, const IntervalPlan* plan, Py_ssize_t group,
-                         vec* scratch, const Scratch* at, const int64_t* words, const void* zeros, void* dump,
+                         vec* scratch, const IntervalScratch* at, const int64_t* words, const void* zeros, void* dump,
                          void* out, const Py_ssize_t* strides) noexcept nogil:
     cdef Interval intervals[16]
     cdef Py_ssize_t paths[16]
@@ -249,7 +241,7 @@ def interval_sig(const real[:, :, ::1] points, const real[:, :, :, ::1] table, c
     (n_queries, batch, scalar_term + n_words).
     """
     cdef IntervalPlan plan
-    cdef Scratch at
+    cdef IntervalScratch at
     cdef Py_ssize_t[2] strides
     cdef Py_ssize_t group, end, n_bytes, n_numbers
     cdef Watch watch

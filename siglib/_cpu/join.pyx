@@ -14,8 +14,8 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
-from .lane_moves cimport load_columns, store_columns
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
+from .lane_moves cimport load_columns, set_rows, store_columns
+from .lanes cimport aligned_malloc, fill_inverse, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_size, level_start
 
 cdef enum:
@@ -199,22 +199,6 @@ cdef void linear_group_backprop(const void* const* derivs, const void* const* di
     store_columns(g_x, out, 0, d, n_live)
 
 
-cdef inline void fill_inverse(real* inverse, Py_ssize_t width, Py_ssize_t degree) noexcept nogil:
-    """inverse[k] = 1 / k in each of `width` lanes."""
-    cdef Py_ssize_t k, lane
-    for k in range(1, degree + 1):
-        for lane in range(width):
-            inverse[k * width + lane] = <real>1 / <real>k
-
-
-cdef inline void set_rows(const real* first, Py_ssize_t stride, Py_ssize_t skip, Py_ssize_t group, Py_ssize_t width,
-                          Py_ssize_t batch, void** rows) noexcept nogil:
-    """The rows of a lane group; lanes behind the last row repeat it."""
-    cdef Py_ssize_t lane
-    for lane in range(width):
-        rows[lane] = <void*>(first + min(group * width + lane, batch - 1) * stride + skip)
-
-
 cdef char* make_scratch(Py_ssize_t n_numbers, const real* tag, int n_threads, size_t* per_thread, void** raw):
     per_thread[0] = n_numbers * n_lanes(tag) * sizeof(real)
     per_thread[0] = (per_thread[0] + 63) // 64 * 64
@@ -231,10 +215,10 @@ cdef void join_unit(const real[:, ::1] sig, const real[:, ::1] displacement, rea
     cdef void* sigs[MAX_LANES]
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&sig[0, 0], sig.shape[1], scalar_term, group, width, batch, sigs)
-    set_rows(&displacement[0, 0], d, 0, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0], out.shape[1], scalar_term, group, width, batch, outs)
-    fill_inverse(scratch, width, degree)
+    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, width, batch, sigs)
+    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
+    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, width, batch, outs)
+    fill_inverse(scratch, degree, width)
     if real is double:
         join_group(<const void* const*>sigs, <const void* const*>displacements, <void* const*>outs, n_live,
                    <vd*>scratch, d, degree, prepend)
@@ -256,12 +240,12 @@ cdef void join_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, 
     cdef void* displacements[MAX_LANES]
     cdef void* g_sigs[MAX_LANES]
     cdef void* g_displacements[MAX_LANES]
-    set_rows(&derivs[0, 0], sig.shape[1], scalar_term, group, width, batch, g)
-    set_rows(&sig[0, 0], sig.shape[1], scalar_term, group, width, batch, sigs)
-    set_rows(&displacement[0, 0], d, 0, group, width, batch, displacements)
-    set_rows(<const real*>&sig_derivs[0, 0], sig.shape[1], scalar_term, group, width, batch, g_sigs)
-    set_rows(<const real*>&displacement_derivs[0, 0], d, 0, group, width, batch, g_displacements)
-    fill_inverse(scratch, width, degree)
+    set_rows(&derivs[0, 0] + scalar_term, sig.shape[1], group, width, batch, g)
+    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, width, batch, sigs)
+    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
+    set_rows(<const real*>&sig_derivs[0, 0] + scalar_term, sig.shape[1], group, width, batch, g_sigs)
+    set_rows(<const real*>&displacement_derivs[0, 0], d, group, width, batch, g_displacements)
+    fill_inverse(scratch, degree, width)
     if real is double:
         join_group_backprop(<const void* const*>g, <const void* const*>sigs, <const void* const*>displacements,
                             <void* const*>g_sigs, <void* const*>g_displacements, n_live, <vd*>scratch, d, degree,
@@ -281,9 +265,9 @@ cdef void linear_unit(const real[:, ::1] displacement, real[:, ::1] out, Py_ssiz
     cdef int n_live = <int>min(width, batch - group * width)
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&displacement[0, 0], d, 0, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0], out.shape[1], scalar_term, group, width, batch, outs)
-    fill_inverse(scratch, width, degree)
+    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
+    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, width, batch, outs)
+    fill_inverse(scratch, degree, width)
     if real is double:
         linear_group(<const void* const*>displacements, <void* const*>outs, n_live, <vd*>scratch, d, degree)
     else:
@@ -300,10 +284,10 @@ cdef void linear_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] dis
     cdef void* g[MAX_LANES]
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&derivs[0, 0], derivs.shape[1], scalar_term, group, width, batch, g)
-    set_rows(&displacement[0, 0], d, 0, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0], d, 0, group, width, batch, outs)
-    fill_inverse(scratch, width, degree)
+    set_rows(&derivs[0, 0] + scalar_term, derivs.shape[1], group, width, batch, g)
+    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
+    set_rows(<const real*>&out[0, 0], d, group, width, batch, outs)
+    fill_inverse(scratch, degree, width)
     if real is double:
         linear_group_backprop(<const void* const*>g, <const void* const*>displacements, <void* const*>outs, n_live,
                               <vd*>scratch, d, degree)

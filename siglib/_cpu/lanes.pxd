@@ -1,7 +1,7 @@
-"""Lane types and scratch memory shared by all kernels.
+"""Lane types, and what all loops share: scratch memory, constants in lanes.
 
 Cython believes that `vd` and `vf` are plain numbers; the C compiler sees vectors (simd.h). So `a + x * b` works on
-all lanes at once, but kernels neither index lanes nor cast to a lane type: to reach single lanes, view the memory as
+all lanes at once, but loops neither index lanes nor cast to a lane type: to reach single lanes, view the memory as
 `real*` with `lanes(...)` numbers per vector.
 """
 
@@ -49,3 +49,15 @@ cdef inline void* aligned_malloc(size_t n_bytes, void** raw) noexcept nogil:
     if raw[0] == NULL:
         return NULL
     return <void*>((<uintptr_t>raw[0] + 63) & ~(<uintptr_t>63))
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, Py_ssize_t width) noexcept nogil:
+    """inverse[k] = 1 / k in each of `width` lanes, k = 1..degree, and 0 for k = 0."""
+    cdef Py_ssize_t k, lane
+    for k in range(degree + 1):
+        for lane in range(width):
+            inverse[k * width + lane] = <real>1 / <real>k if k > 0 else 0

@@ -12,25 +12,15 @@ from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
 
-from . cimport tensor_log_single as single
 from ._interruption cimport Watch, begin_watch, end_watch, next_unit, share
 from .lane_moves cimport load_doubles, store_doubles
-from .lanes cimport LANES_F64, aligned_malloc, real, vd, vec
+from .lanes cimport LANES_F64, aligned_malloc, real, vd
 from .log_product cimport Steps, log_product, log_product_backprop, scratch_length, scratch_length_backprop
-from .log_product_plan cimport Plan
+from .log_product_plan cimport ProductPlan
 from .log_product_single cimport Steps as SingleSteps
 from .log_product_single cimport log_product as log_product_single
 from .log_product_single cimport log_product_backprop as log_product_single_backprop
-from .tensor_log cimport (
-    horner_length,
-    horner_tails,
-    horner_tails_backprop,
-    level_start,
-    multiply_level,
-    multiply_level_backprop,
-    multiply_rows,
-    multiply_rows_backprop,
-)
+from .tensor_log cimport horner_length, level_start
 
 include "tensor_log_parts.pxi"
 include "tensor_log_single_parts.pxi"
@@ -39,8 +29,8 @@ cdef enum:
     MAX_LANES = 8
 
 
-cdef struct Job:
-    Plan plan
+cdef struct JoinJob:
+    ProductPlan plan
     Py_ssize_t batch
     Py_ssize_t n_groups         # lane groups; then n_singles products one by one
     Py_ssize_t n_singles
@@ -123,9 +113,9 @@ single_steps.multiply_rows_backprop = single_rows_of_words_backprop
 
 
 cdef void run_unit(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, Py_ssize_t unit, char* memory,
-                   const Job* job) noexcept nogil:
+                   const JoinJob* job) noexcept nogil:
     """Unit number `unit`: a lane group, or one product."""
-    cdef const Plan* plan = &job.plan
+    cdef const ProductPlan* plan = &job.plan
     cdef Py_ssize_t n = plan.n_lyndon, row
     cdef bint is_group = unit < job.n_groups
     cdef Py_ssize_t width = LANES_F64 if is_group else 1
@@ -152,9 +142,9 @@ cdef void run_unit(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out,
 
 cdef void run_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] x, const real[:, ::1] y,
                             real[:, ::1] x_derivs, real[:, ::1] y_derivs, Py_ssize_t unit, char* memory,
-                            const Job* job) noexcept nogil:
+                            const JoinJob* job) noexcept nogil:
     """Adjoint of `run_unit`."""
-    cdef const Plan* plan = &job.plan
+    cdef const ProductPlan* plan = &job.plan
     cdef bint is_group = unit < job.n_groups
     cdef Py_ssize_t width = LANES_F64 if is_group else 1
     cdef Py_ssize_t first = unit * width if is_group else job.n_groups * LANES_F64 + unit - job.n_groups
@@ -177,15 +167,15 @@ cdef void run_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] x, con
     write_rows(scratch + job.n1 * width, width, y_derivs, first)
 
 
-cdef Job make_job(tuple tables, Py_ssize_t batch, Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, Py_ssize_t degree,
-                  bint is_segment1, bint is_segment2, bint backward) except *:
+cdef JoinJob make_job(tuple tables, Py_ssize_t batch, Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, Py_ssize_t degree,
+                      bint is_segment1, bint is_segment2, bint backward) except *:
     """tables: those of `sig_to_log_sig` for method 2 in float64, then those of `logsig_to_sig`."""
     cdef const int64_t[::1] index = tables[0], p_starts = tables[3], e_starts = tables[6]
     cdef const int64_t[:, ::1] segments = tables[1]
     cdef const int32_t[::1] entries = tables[2], p_columns = tables[4], e_rows = tables[7]
     cdef const double[::1] p_values = tables[5], e_values = tables[8]
-    cdef Job job
-    cdef Plan* plan = &job.plan
+    cdef JoinJob job
+    cdef ProductPlan* plan = &job.plan
     cdef Py_ssize_t rest = batch % LANES_F64, n_numbers
     plan.d = d
     plan.degree = degree
@@ -225,7 +215,7 @@ cdef Job make_job(tuple tables, Py_ssize_t batch, Py_ssize_t n1, Py_ssize_t n2, 
     return job
 
 
-cdef int run_all(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, const Job* job,
+cdef int run_all(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, const JoinJob* job,
                  int n_threads) except -1:
     """out = log(exp(x) (x) exp(y)), shared among threads."""
     cdef Py_ssize_t unit, end, n_units = job.n_groups + job.n_singles
@@ -248,7 +238,7 @@ cdef int run_all(const real[:, ::1] x, const real[:, ::1] y, real[:, ::1] out, c
 
 
 cdef int run_all_backprop(const real[:, ::1] derivs, const real[:, ::1] x, const real[:, ::1] y,
-                          real[:, ::1] x_derivs, real[:, ::1] y_derivs, const Job* job, int n_threads) except -1:
+                          real[:, ::1] x_derivs, real[:, ::1] y_derivs, const JoinJob* job, int n_threads) except -1:
     """Adjoint of `run_all`."""
     cdef Py_ssize_t unit, end, n_units = job.n_groups + job.n_singles
     cdef void* raw = NULL
@@ -277,8 +267,8 @@ def log_sig_combine(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, tu
     """
     if degree == 0 or out.shape[0] == 0:
         return
-    cdef Job job = make_job(tables, out.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
-                            False, False)
+    cdef JoinJob job = make_job(tables, out.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
+                                False, False)
     run_all(log_sig1, log_sig2, out, &job, n_threads)
 
 
@@ -288,8 +278,8 @@ def log_sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] log_s
     """Adjoint of `log_sig_combine`; all arrays are of one shape."""
     if degree == 0 or out1.shape[0] == 0:
         return
-    cdef Job job = make_job(tables, out1.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
-                            False, True)
+    cdef JoinJob job = make_job(tables, out1.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
+                                False, True)
     run_all_backprop(derivs, log_sig1, log_sig2, out1, out2, &job, n_threads)
 
 
@@ -298,7 +288,7 @@ def log_sig_join(const real[:, ::1] log_sig, const real[:, ::1] displacement, tu
     """log_sig, out (batch, number of Lyndon words); displacement (batch, dimension); tables as above."""
     if degree == 0 or out.shape[0] == 0:
         return
-    cdef Job job
+    cdef JoinJob job
     if prepend:
         job = make_job(tables, out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, False)
         run_all(displacement, log_sig, out, &job, n_threads)
@@ -314,7 +304,7 @@ def log_sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig,
     if degree == 0 or out.shape[0] == 0:
         out_displacement[:, :] = 0
         return
-    cdef Job job
+    cdef JoinJob job
     if prepend:
         job = make_job(tables, out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, True)
         run_all_backprop(derivs, displacement, log_sig, out_displacement, out, &job, n_threads)

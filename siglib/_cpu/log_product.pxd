@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 from ._interruption cimport due
 from .lanes cimport vd as item
-from .log_product_plan cimport Plan
+from .log_product_plan cimport ProductPlan
 from .tensor_log cimport level_size, level_start, solve_projection, solve_projection_backprop
 
 

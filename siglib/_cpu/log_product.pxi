@@ -1,6 +1,7 @@
 # log(exp(x) (x) exp(y)) in coordinates of the Lyndon basis, for any type `item` of numbers. Two modules include this
 # text: `log_product.pxd` (item: a vector of doubles, many products side by side) and `log_product_single.pxd` (item: a
-# double).
+# double). They bring `item`, `ProductPlan` and `due`, and for this type `level_size`, `level_start`, `solve_projection`
+# and its adjoint.
 #
 # Both exponentials, their product and its logarithm are those of `tensor_log.pxi`. All of them are needed at all words
 # shorter than the degree, but at words of full length at Lyndon words only, by far the fewest: each of the four steps
@@ -23,7 +24,7 @@ cdef struct Steps:
                                    Py_ssize_t, Py_ssize_t) noexcept nogil
 
 
-cdef inline void expand(const item* words, item* p, const Plan* plan) noexcept nogil:
+cdef inline void expand(const item* words, item* p, const ProductPlan* plan) noexcept nogil:
     """p = E words at the words that are shorter than the degree."""
     cdef Py_ssize_t i, e, spent = 0
     cdef item x
@@ -36,7 +37,7 @@ cdef inline void expand(const item* words, item* p, const Plan* plan) noexcept n
             p[plan.e_rows[e]] = p[plan.e_rows[e]] + x * plan.e_values[e]
 
 
-cdef inline void expand_top(const item* words, item* p, const Plan* plan) noexcept nogil:
+cdef inline void expand_top(const item* words, item* p, const ProductPlan* plan) noexcept nogil:
     """p = E words at the Lyndon words of full length, where E is P."""
     cdef Py_ssize_t i, e
     cdef item x
@@ -47,7 +48,7 @@ cdef inline void expand_top(const item* words, item* p, const Plan* plan) noexce
         p[plan.index[i]] = x
 
 
-cdef inline void expand_backprop(const item* g, const item* z, item* g_words, const Plan* plan) noexcept nogil:
+cdef inline void expand_backprop(const item* g, const item* z, item* g_words, const ProductPlan* plan) noexcept nogil:
     """Adjoint of both; g holds the cotangents of the shorter words, z by rank those of the others."""
     cdef Py_ssize_t i, e, spent = 0
     cdef item total
@@ -66,7 +67,7 @@ cdef inline void expand_backprop(const item* g, const item* z, item* g_words, co
             g_words[plan.p_columns[e]] = g_words[plan.p_columns[e]] + z[i] * plan.p_values[e]
 
 
-cdef inline void top_rows(const item* p, const item* t, item* words, const Plan* plan,
+cdef inline void top_rows(const item* p, const item* t, item* words, const ProductPlan* plan,
                           const Steps* steps) noexcept nogil:
     """words[r] = p[w] + sum of p t over the cuts of the Lyndon word w of rank r, for those of full length."""
     cdef Py_ssize_t i, spent = 0
@@ -80,7 +81,7 @@ cdef inline void top_rows(const item* p, const item* t, item* words, const Plan*
 
 
 cdef inline void top_rows_backprop(const item* z, const item* p, const item* t, item* g_p, item* g_t,
-                                   const Plan* plan, const Steps* steps) noexcept nogil:
+                                   const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """Adjoint of `top_rows`, but for the cotangent of p[w], which is z."""
     cdef Py_ssize_t i, spent = 0
     cdef const int64_t* segment = plan.segments + 4 * plan.first_top
@@ -91,7 +92,7 @@ cdef inline void top_rows_backprop(const item* z, const item* p, const item* t, 
         segment += 4
 
 
-cdef inline void exp_of_log(const item* words, item* p, item* t, item* a, const item* c, const Plan* plan,
+cdef inline void exp_of_log(const item* words, item* p, item* t, item* a, const item* c, const ProductPlan* plan,
                             const Steps* steps) noexcept nogil:
     """a = exp(p) - 1 at the shorter words, for the expansion p of `words`; c[k] = 1 / k!."""
     cdef Py_ssize_t d = plan.d, n, start = 0, size = d
@@ -103,7 +104,7 @@ cdef inline void exp_of_log(const item* words, item* p, item* t, item* a, const 
         size *= d
 
 
-cdef inline void exp_of_log_top(const item* words, item* p, const item* t, item* a_top, const Plan* plan,
+cdef inline void exp_of_log_top(const item* words, item* p, const item* t, item* a_top, const ProductPlan* plan,
                                 const Steps* steps) noexcept nogil:
     """a_top = exp(p) by rank at the Lyndon words of full length, after `exp_of_log`."""
     expand_top(words, p, plan)
@@ -111,7 +112,7 @@ cdef inline void exp_of_log_top(const item* words, item* p, const item* t, item*
 
 
 cdef inline void exp_of_log_backprop(item* g_p, item* g_t, const item* z, const item* p, const item* t, const item* c,
-                                     item* g_words, const Plan* plan, const Steps* steps) noexcept nogil:
+                                     item* g_words, const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """Adjoint of both: from g_p, the cotangent of `a`, which is used up, and z, that of `a_top`."""
     cdef Py_ssize_t d = plan.d, n, spent = 0, start = d, size = d * d
     memset(<void*>g_t, 0, plan.t_length * sizeof(item))
@@ -127,7 +128,7 @@ cdef inline void exp_of_log_backprop(item* g_p, item* g_t, const item* z, const 
     expand_backprop(g_p, z, g_words, plan)
 
 
-cdef inline void exp_of_segment(const item* x, item* a, const Plan* plan) noexcept nogil:
+cdef inline void exp_of_segment(const item* x, item* a, const ProductPlan* plan) noexcept nogil:
     """a = exp(x) - 1 at the shorter words for a displacement x: its powers over factorials."""
     cdef Py_ssize_t d = plan.d, n, u, j, start = 0, size = d
     cdef item b
@@ -142,7 +143,7 @@ cdef inline void exp_of_segment(const item* x, item* a, const Plan* plan) noexce
         size *= d
 
 
-cdef inline void exp_of_segment_top(const item* x, const item* a, item* a_top, const Plan* plan) noexcept nogil:
+cdef inline void exp_of_segment_top(const item* x, const item* a, item* a_top, const ProductPlan* plan) noexcept nogil:
     """a_top = exp(x) by rank at the Lyndon words of full length, after `exp_of_segment`."""
     cdef Py_ssize_t i, j, row, n = plan.degree
     cdef const int64_t* segment = plan.segments + 4 * plan.first_top
@@ -160,7 +161,7 @@ cdef inline void exp_of_segment_top(const item* x, const item* a, item* a_top, c
 
 
 cdef inline void exp_of_segment_backprop(item* g_a, const item* z, const item* x, const item* a, item* g_x,
-                                         const Plan* plan) noexcept nogil:
+                                         const ProductPlan* plan) noexcept nogil:
     """Adjoint of both: from g_a, which is used up, and z, the cotangent of `a_top`."""
     cdef Py_ssize_t d = plan.d, n, u, j, row, i, degree = plan.degree, start, size
     cdef const int64_t* segment = plan.segments + 4 * plan.first_top
@@ -198,7 +199,7 @@ cdef inline void exp_of_segment_backprop(item* g_a, const item* z, const item* x
 
 
 cdef inline void product_top(item* a, const item* a_top, const item* b, const item* b_top, item* words,
-                             const Plan* plan, const Steps* steps) noexcept nogil:
+                             const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """a = (1 + a) (x) (1 + b) at the Lyndon words of full length; they are in `words` by rank, too."""
     cdef Py_ssize_t i
     for i in range(plan.n_lower, plan.n_lyndon):
@@ -208,7 +209,7 @@ cdef inline void product_top(item* a, const item* a_top, const item* b, const it
         a[plan.index[i]] = words[i]
 
 
-cdef inline void product(const item* a, const item* b, item* s, const item* one, const Plan* plan,
+cdef inline void product(const item* a, const item* b, item* s, const item* one, const ProductPlan* plan,
                          const Steps* steps) noexcept nogil:
     """s = (1 + a) (x) (1 + b) - 1 at the shorter words, which may be a."""
     cdef Py_ssize_t d = plan.d, n, u, start = plan.top, size = level_size(d, plan.degree - 1)
@@ -223,7 +224,7 @@ cdef inline void product(const item* a, const item* b, item* s, const item* one,
 
 
 cdef inline void product_backprop(const item* g_s, const item* z, const item* a, const item* b, item* g_a, item* g_b,
-                                  const Plan* plan, const Steps* steps) noexcept nogil:
+                                  const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """Adjoint of both: z is the cotangent of the words of full length, and so those of `a_top` and `b_top`."""
     cdef Py_ssize_t d = plan.d, n, spent = 0, start = d, size = d * d
     memcpy(<void*>g_a, g_s, plan.top * sizeof(item))
@@ -237,7 +238,7 @@ cdef inline void product_backprop(const item* g_s, const item* z, const item* a,
     top_rows_backprop(z, a, b, g_a, g_b, plan, steps)
 
 
-cdef inline void log_of(const item* s, item* t, item* words, const item* c, const Plan* plan,
+cdef inline void log_of(const item* s, item* t, item* words, const item* c, const ProductPlan* plan,
                         const Steps* steps) noexcept nogil:
     """words = log(1 + s) in the Lyndon basis; c[k] = (-1)^(k-1) / k."""
     cdef Py_ssize_t d = plan.d, i, spent = 0
@@ -255,7 +256,7 @@ cdef inline void log_of(const item* s, item* t, item* words, const item* c, cons
 
 
 cdef inline void log_of_backprop(item* z, item* g_s, item* g_t, const item* s, const item* t, const item* c,
-                                 const Plan* plan, const Steps* steps) noexcept nogil:
+                                 const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """Adjoint of `log_of`: z comes as the cotangent of `words` and leaves as that of the values at Lyndon words, which
     at full length is that of s.
     """
@@ -274,18 +275,18 @@ cdef inline void log_of_backprop(item* z, item* g_s, item* g_t, const item* s, c
     steps.horner_tails_backprop(g_s, g_t, s, c, t, d, plan.degree)
 
 
-cdef inline Py_ssize_t scratch_length(const Plan* plan) noexcept nogil:
+cdef inline Py_ssize_t scratch_length(const ProductPlan* plan) noexcept nogil:
     """Numbers that `log_product` takes."""
     return 2 * plan.length + plan.t_length + plan.top + 2 * plan.n_lyndon
 
 
-cdef inline Py_ssize_t scratch_length_backprop(const Plan* plan) noexcept nogil:
+cdef inline Py_ssize_t scratch_length_backprop(const ProductPlan* plan) noexcept nogil:
     """Numbers that `log_product_backprop` takes."""
     return 4 * plan.t_length + 8 * plan.top
 
 
 cdef inline void log_product(const item* x, const item* y, item* words, const item* c_exp, item* scratch,
-                             const Plan* plan, const Steps* steps) noexcept nogil:
+                             const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """words = log(exp(x) (x) exp(y)). x, y, words: coordinates, or a displacement for x or y.
 
     c_exp: the constants of exponentials, and behind them those of logarithms, degree + 1 each.
@@ -320,7 +321,7 @@ cdef inline void log_product(const item* x, const item* y, item* words, const it
 
 
 cdef inline void log_product_backprop(item* z, const item* x, const item* y, item* g_x, item* g_y, const item* c_exp,
-                                      item* scratch, const Plan* plan, const Steps* steps) noexcept nogil:
+                                      item* scratch, const ProductPlan* plan, const Steps* steps) noexcept nogil:
     """Adjoint of `log_product`: from z, the cotangent of `words`, which is used up. Values at words of full length are
     not needed.
     """

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t
 
 
-cdef struct Plan:
+cdef struct ProductPlan:
     # Tables: index, segments, entries are `lyndon.LyndonTables`; P - 1 is a `lyndon.SparseMatrix`, by rows; E is
     # `lyndon_cache.expansion_tables`, by columns.
     Py_ssize_t d

@@ -40,19 +40,7 @@ from . cimport tensor_log_single as single
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .lane_moves cimport gather, load_columns, store_columns
 from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, n_lanes, real, vd, vec, vf
-from .tensor_log cimport (
-    horner_length,
-    horner_tails,
-    horner_tails_backprop,
-    level_size,
-    level_start,
-    multiply_level,
-    multiply_level_backprop,
-    multiply_rows,
-    multiply_rows_backprop,
-    solve_projection,
-    solve_projection_backprop,
-)
+from .tensor_log cimport horner_length, level_size, level_start, solve_projection, solve_projection_backprop
 
 include "tensor_log_parts.pxi"
 include "tensor_log_single_parts.pxi"
@@ -61,7 +49,7 @@ cdef enum:
     MAX_LANES = 16
 
 
-cdef struct Job:
+cdef struct LogarithmJob:
     # What all units of work of one call share; the tables are those of `lyndon.LyndonTables` and
     # `lyndon.SparseMatrix`.
     Py_ssize_t d
@@ -83,7 +71,8 @@ cdef struct Job:
     const void* values
 
 
-cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch, const Job* job) noexcept nogil:
+cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* scratch,
+                    const LogarithmJob* job) noexcept nogil:
     """The logarithms of one signature per lane. sig, out: rows without scalar term, one per lane; n_live of `out` are
     written.
     """
@@ -118,7 +107,7 @@ cdef void log_group(const void* const* sig, void* const* out, int n_live, vec* s
 
 
 cdef void log_group_backprop(const void* const* sig, const void* const* derivs, void* const* out, int n_live,
-                             vec* scratch, const Job* job) noexcept nogil:
+                             vec* scratch, const LogarithmJob* job) noexcept nogil:
     """Adjoint of `log_group`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
     cdef Py_ssize_t n, i, lane, spent = 0, d = job.d, degree = job.degree
     cdef Py_ssize_t top = level_start(d, degree), length = level_start(d, degree + 1)
@@ -166,7 +155,7 @@ cdef void log_group_backprop(const void* const* sig, const void* const* derivs, 
                 scatter_top(<const float*>words + lane, LANES_F32, <float*>out[lane], job, top, length)
 
 
-cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, const Job* job, Py_ssize_t top,
+cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, const LogarithmJob* job, Py_ssize_t top,
                              Py_ssize_t length) noexcept nogil:
     """The last level of a gradient, row[top:length]: words[r * stride] at the Lyndon word of rank r, 0 elsewhere."""
     cdef Py_ssize_t i
@@ -177,7 +166,7 @@ cdef inline void scatter_top(const real* words, Py_ssize_t stride, real* row, co
         row[job.index[i]] = words[i * stride]
 
 
-cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) noexcept nogil:
+cdef void log_single(const real* sig, real* out, real* scratch, const LogarithmJob* job) noexcept nogil:
     """The logarithm of one signature: `log_group` without lanes. sig, out: rows without scalar term."""
     cdef Py_ssize_t n, i, start, spent = 0, d = job.d, degree = job.degree
     cdef real* c = scratch
@@ -203,7 +192,7 @@ cdef void log_single(const real* sig, real* out, real* scratch, const Job* job) 
 
 
 cdef void log_single_backprop(const real* sig, const real* derivs, real* out, real* scratch,
-                              const Job* job) noexcept nogil:
+                              const LogarithmJob* job) noexcept nogil:
     """Adjoint of `log_single`: from `derivs`, the cotangent of its result, the cotangent of `sig`."""
     cdef Py_ssize_t n, i, spent = 0, d = job.d, degree = job.degree, length = level_start(d, degree + 1)
     cdef real* c = scratch
@@ -245,7 +234,8 @@ cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) no
             c[k * width + lane] = (<real>1 if k % 2 else <real>-1) / <real>k
 
 
-cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory, const Job* job) noexcept nogil:
+cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory,
+                   const LogarithmJob* job) noexcept nogil:
     """Unit number `unit` of `sig_to_log_sig`: a lane group, or one signature."""
     cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
     cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
@@ -277,7 +267,7 @@ cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* 
 
 
 cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[:, :] out, Py_ssize_t unit,
-                            char* memory, const Job* job) noexcept nogil:
+                            char* memory, const LogarithmJob* job) noexcept nogil:
     """Adjoint of `run_unit`."""
     cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
     cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
@@ -312,10 +302,11 @@ cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[
             out[first + lane, 0] = 0
 
 
-cdef Job make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                  const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values, Py_ssize_t batch,
-                  Py_ssize_t d, Py_ssize_t degree, int method, bint scalar_term, bint backward) noexcept nogil:
-    cdef Job job
+cdef LogarithmJob make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
+                           const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values,
+                           Py_ssize_t batch, Py_ssize_t d, Py_ssize_t degree, int method, bint scalar_term,
+                           bint backward) noexcept nogil:
+    cdef LogarithmJob job
     cdef Py_ssize_t width = n_lanes(&values[0]), rest = batch % width, top = level_start(d, degree), n_numbers
     job.d = d
     job.degree = degree
@@ -362,8 +353,8 @@ def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t
     if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
-                            scalar_term, False)
+    cdef LogarithmJob job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree,
+                                     method, scalar_term, False)
     n_units = job.n_groups + job.n_singles
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
@@ -394,8 +385,8 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
     if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef Job job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree, method,
-                            scalar_term, True)
+    cdef LogarithmJob job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree,
+                                     method, scalar_term, True)
     n_units = job.n_groups + job.n_singles
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)

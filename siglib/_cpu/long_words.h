@@ -1,4 +1,4 @@
-/* What the kernel of long words (long_words.pxd) needs beyond arithmetic, for both lane types.
+/* What the loops of long words (long_words.pxd) needs beyond arithmetic, for both lane types.
  *
  * collect_*:    lane q = row[index[q]].
  * scatter_*:    sums[index[q] * lanes + q] += v[q], all different numbers.

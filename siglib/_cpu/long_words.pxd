@@ -121,8 +121,8 @@ cdef inline Py_ssize_t halvings(const vec* row, Py_ssize_t n_letters, Py_ssize_t
     return times
 
 
-cdef inline void series_adjoint(const vec* x, Py_ssize_t n_vectors, const vec* inverse, const vec* S, vec* G, vec* v,
-                                vec* borders, Py_ssize_t most, vec* back, Py_ssize_t* n_terms, vec* gx) noexcept nogil:
+cdef inline void series_backprop(const vec* x, Py_ssize_t n_vectors, const vec* inverse, const vec* S, vec* G, vec* v,
+                                 vec* borders, Py_ssize_t most, vec* back, Py_ssize_t* n_terms, vec* gx) noexcept nogil:
     """The cotangent G of S exp(x) becomes that of S, and the gradients of x are written.
 
     borders: `most` numbers for each vector, the last lanes of its v_m. Scratch: v (most), back (2 most numbers),

@@ -18,14 +18,11 @@ Signatures of degree 1, and of degree 2 where channels are many, take no increme
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
 from .increments cimport Transform, make_transform, set_time_words, sets_time_words
-from .lane_moves cimport load_columns
-from .lane_windows cimport copies_at, copies_of, number_at, set_number, store_at
-from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
-from .matrix_tiles cimport TILE_VECTORS, multiply_tile, tile_rows
+from .lanes cimport aligned_malloc, ceil_div, fill_inverse, n_lanes, real, vd, vf
 from .signature_groups cimport (
     gather_letters,
     load_group,
@@ -38,33 +35,23 @@ from .signature_groups cimport (
     suffix_letters,
     suffix_of_lane,
 )
-from .signature_plan cimport Plan, ceil_div, fits, make_plan, n_copies, n_suffix_sets
+from .signature_plan cimport SignaturePlan, fits, make_plan, n_copies, n_suffix_sets
 from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
-from .signature_tree_adjoint cimport walk_adjoint
+from .signature_tree_backprop cimport walk_backprop
 from .tensor_algebra cimport product, product_backprop
-from .two_levels cimport (
-    BLOCK_CHANNELS,
-    DEPTH,
-    TwoLevels,
-    address,
-    channels,
-    first_panel,
-    make_two_levels,
-    n_parts,
-    takes_two_levels,
-)
+from .two_levels cimport TwoLevels, make_two_levels, takes_two_levels
 
 include "signature_two_levels.pxi"
-include "signature_two_levels_adjoint.pxi"
+include "signature_two_levels_backprop.pxi"
 
-cdef struct Scratch:
+cdef struct SignatureScratch:
     # One thread's memory, in numbers: dx | xw | inverse | ending | tree | work.
     size_t xw, inverse, ending, tree, work, size
 
 
-cdef Scratch forward_scratch(const Plan* plan) noexcept nogil:
-    cdef Scratch at
+cdef SignatureScratch forward_scratch(const SignaturePlan* plan) noexcept nogil:
+    cdef SignatureScratch at
     cdef Py_ssize_t level, nodes = 1, partial = plan.p * BLOCK
     for level in range(plan.p):
         partial += nodes * (plan.p - level) * BLOCK
@@ -78,47 +65,40 @@ cdef Scratch forward_scratch(const Plan* plan) noexcept nogil:
     return at
 
 
-cdef inline double unit_cost(const Plan* plan) noexcept nogil:
+cdef inline double unit_cost(const SignaturePlan* plan) noexcept nogil:
     """About how many vector operations a unit takes."""
     return <double>plan.padded_rows * plan.tree_size * n_suffix_sets(plan, 0) / plan.n_blocks
 
 
-cdef inline Py_ssize_t rows_at_once(const Plan* plan) noexcept nogil:
+cdef inline Py_ssize_t rows_at_once(const SignaturePlan* plan) noexcept nogil:
     """How many increments are taken between two looks at signals."""
     return max(<Py_ssize_t>BLOCK, (1 << 18) // plan.tree_size // BLOCK * BLOCK)
 
 
-cdef inline void fill_inverse(const Plan* plan, real* inverse) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int lane
-    for k in range(plan.degree + 1):
-        for lane in range(plan.width):
-            inverse[k * plan.width + lane] = <real>1 / <real>k if k > 0 else 0
-
-
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
-cdef void load(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
+cdef void load(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, Py_ssize_t group,
                real* dx) noexcept nogil:
     load_group(path, strides, plan, group, dx)
 
 
-cdef void gather(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx, Py_ssize_t* letters,
-                 real* xw) noexcept nogil:
+cdef void gather(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx,
+                 Py_ssize_t* letters, real* xw) noexcept nogil:
     gather_letters(plan, group, suffix_set, dx, letters, xw)
 
 
-cdef void store(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending, const real* tree,
-                const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
+cdef void store(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending,
+                const real* tree, const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
     store_item(plan, group, suffix_set, ending, tree, order, out, out_stride)
 
 
-cdef void read(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source, Py_ssize_t source_stride,
-               const int32_t* order, bint once, int depth, real* ending, real* tree) noexcept nogil:
+cdef void read(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source,
+               Py_ssize_t source_stride, const int32_t* order, bint once, int depth, real* ending,
+               real* tree) noexcept nogil:
     load_item(plan, group, suffix_set, source, source_stride, order, once, depth, ending, tree)
 
 
-cdef void set_time(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, real* ending,
+cdef void set_time(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, real* ending,
                    real* tree) noexcept nogil:
     """The words of time alone, as in `set_time_words`, of the items that have them; of paths that are not cut."""
     cdef Py_ssize_t suffix, n, size
@@ -145,12 +125,12 @@ cdef void set_time(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, re
             word = word + size * plan.width
 
 
-cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order,
+cdef void forward_unit(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, const int32_t* order,
                        Py_ssize_t unit, real* scratch, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers,
                        real* out, Py_ssize_t out_stride) noexcept nogil:
     """The signatures' coefficients that belong to one unit; `loaded` is the group whose increments the scratch memory
     holds."""
-    cdef Scratch at = forward_scratch(plan)
+    cdef SignatureScratch at = forward_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
     cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
     cdef bint gathered = n_copies(plan, group) > 1
@@ -159,7 +139,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
     cdef const real* dx
     if loaded[0] != group:
         load(path, strides, plan, group, scratch)
-        fill_inverse(plan, scratch + at.inverse)
+        fill_inverse(scratch + at.inverse, plan.degree, plan.width)
         loaded[0] = group
     size = 0
     for k in range(plan.p - 1, -1, -1):
@@ -193,10 +173,10 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Plan* 
         store(plan, group, suffix_set, scratch + at.ending, scratch + at.tree, order, out, out_stride)
 
 
-cdef int forward(const real* path, const Py_ssize_t* strides, const Plan* plan, real* out, Py_ssize_t out_stride,
-                 int n_threads) noexcept nogil:
+cdef int forward(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, real* out,
+                 Py_ssize_t out_stride, int n_threads) noexcept nogil:
     """Signatures of all virtual paths into rows of `out`; -1 if memory is short."""
-    cdef Scratch at = forward_scratch(plan)
+    cdef SignatureScratch at = forward_scratch(plan)
     # Per thread: the numbers, then the pointers, the letters, and the loaded group.
     cdef size_t numbers = (at.size * sizeof(real) + 63) // 64 * 64
     cdef size_t n_pointers = plan.s + plan.p
@@ -276,7 +256,7 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
     cdef double end_time = transform[2]
-    cdef Plan plan
+    cdef SignaturePlan plan
     cdef TwoLevels job
     cdef Watch watch
     cdef Watch* loop
@@ -339,13 +319,13 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
         raise MemoryError("not enough memory for the scratch space of sig")
 
 
-cdef struct AdjointScratch:
+cdef struct SignatureBackpropScratch:
     # One thread's memory, in numbers: dx | gx | xw | gxw | inverse | ending | ending_g | S | G | work.
     size_t gx, xw, gxw, inverse, ending, ending_g, S, G, work, size
 
 
-cdef AdjointScratch adjoint_scratch(const Plan* plan) noexcept nogil:
-    cdef AdjointScratch at
+cdef SignatureBackpropScratch backprop_scratch(const SignaturePlan* plan) noexcept nogil:
+    cdef SignatureBackpropScratch at
     cdef size_t rows = plan.padded_rows * plan.width
     cdef size_t gathered = rows * plan.s if n_copies(plan, plan.n_groups - 1) > 1 else 0
     cdef Py_ssize_t level, nodes = 1, partial = 3 * plan.p * PAIR + plan.s * (PAIR + 1)
@@ -366,11 +346,11 @@ cdef AdjointScratch adjoint_scratch(const Plan* plan) noexcept nogil:
     return at
 
 
-cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan* plan, const int32_t* order,
+cdef void backward_unit(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, const int32_t* order,
                         Py_ssize_t unit, const real* sig, const real* derivs, Py_ssize_t row_stride, real* scratch,
                         real* gx, Py_ssize_t* loaded, Py_ssize_t* letters, void** pointers) noexcept nogil:
     """gx (padded_rows, d, width) = the part of the increments' gradients that comes from one unit."""
-    cdef AdjointScratch at = adjoint_scratch(plan)
+    cdef SignatureBackpropScratch at = backprop_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
     cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
     cdef bint gathered = n_copies(plan, group) > 1
@@ -380,7 +360,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
     cdef void** G = S + plan.p
     if loaded[0] != group:
         load(path, strides, plan, group, scratch)
-        fill_inverse(plan, scratch + at.inverse)
+        fill_inverse(scratch + at.inverse, plan.degree, plan.width)
         loaded[0] = group
     size = 0
     for k in range(plan.p - 1, -1, -1):
@@ -405,13 +385,13 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
             stop = min(first + rows_at_once(plan), plan.padded_rows)
             size = first * plan.d * plan.width
             if real is double:
-                walk_adjoint(<const vd*>(scratch + size), <vd*>(gx + size), stop - first, <vd**>pointers, <vd**>gxw,
-                             xw_stride, <vd*>(scratch + at.ending), <vd*>(scratch + at.ending_g), <vd**>S, <vd**>G,
-                             <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
+                walk_backprop(<const vd*>(scratch + size), <vd*>(gx + size), stop - first, <vd**>pointers, <vd**>gxw,
+                              xw_stride, <vd*>(scratch + at.ending), <vd*>(scratch + at.ending_g), <vd**>S, <vd**>G,
+                              <vd*>(scratch + at.inverse), <vd*>(scratch + at.work), plan.d, plan.p, plan.s)
             else:
-                walk_adjoint(<const vf*>(scratch + size), <vf*>(gx + size), stop - first, <vf**>pointers, <vf**>gxw,
-                             xw_stride, <vf*>(scratch + at.ending), <vf*>(scratch + at.ending_g), <vf**>S, <vf**>G,
-                             <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
+                walk_backprop(<const vf*>(scratch + size), <vf*>(gx + size), stop - first, <vf**>pointers, <vf**>gxw,
+                              xw_stride, <vf*>(scratch + at.ending), <vf*>(scratch + at.ending_g), <vf**>S, <vf**>G,
+                              <vf*>(scratch + at.inverse), <vf*>(scratch + at.work), plan.d, plan.p, plan.s)
             if due(&spent, 4 * (stop - first) * plan.tree_size):
                 return
             first = stop
@@ -419,7 +399,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Plan*
             scatter_letters(plan, group, suffix_set, scratch + at.gxw, letters, gx)
 
 
-cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t gx_size, real* out,
+cdef void reduce_blocks(const SignaturePlan* plan, Py_ssize_t group, real* gx, Py_ssize_t gx_size, real* out,
                         real* last_derivs) noexcept nogil:
     """Sum a group's gradient buffers, in their order, and store them."""
     cdef Py_ssize_t block, i
@@ -432,10 +412,10 @@ cdef void reduce_blocks(const Plan* plan, Py_ssize_t group, real* gx, Py_ssize_t
     store_group(plan, group, total, out, last_derivs)
 
 
-cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan, const real* sig, const real* derivs,
-                  Py_ssize_t row_stride, real* out, int n_threads) noexcept nogil:
+cdef int backward(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, const real* sig,
+                  const real* derivs, Py_ssize_t row_stride, real* out, int n_threads) noexcept nogil:
     """Gradients of the paths, given the signatures of all virtual paths and their cotangents; -1 if memory is short."""
-    cdef AdjointScratch at = adjoint_scratch(plan)
+    cdef SignatureBackpropScratch at = backprop_scratch(plan)
     cdef size_t numbers = (at.size * sizeof(real) + 63) // 64 * 64
     cdef size_t n_pointers = 2 * plan.s + 2 * plan.p
     cdef size_t per_thread = (numbers + (n_pointers + plan.s + 1) * sizeof(void*) + 63) // 64 * 64
@@ -485,7 +465,7 @@ cdef int backward(const real* path, const Py_ssize_t* strides, const Plan* plan,
     return 0
 
 
-cdef void chunk_cotangents(const Plan* plan, const real* virtual, const real* derivs, real* prefixes,
+cdef void chunk_cotangents(const SignaturePlan* plan, const real* virtual, const real* derivs, real* prefixes,
                            real* cotangents) noexcept nogil:
     """Cotangents of one path's chunk signatures S_1, ..., S_K, given that of their product.
 
@@ -513,7 +493,7 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
                  Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
-    cdef Plan plan
+    cdef SignaturePlan plan
     cdef TwoLevels job
     cdef Watch watch
     cdef Watch* loop

@@ -9,11 +9,11 @@ from .increments cimport MOST_LANES, load_rows, load_rows_backprop, load_time
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, store_at
 from .lanes cimport n_lanes, real, vd, vf
-from .signature_plan cimport Plan, chunk_length, chunk_start, group_size, locate, n_copies
+from .signature_plan cimport SignaturePlan, chunk_length, chunk_start, group_size, locate, n_copies
 
 
-cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
-                                 real* dx) noexcept nogil:
+cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan,
+                                 Py_ssize_t group, real* dx) noexcept nogil:
     """`load_group` by transposes in registers, or False where it takes more than that."""
     cdef Py_ssize_t first, n, i, virtual, spent = 0, d = plan.d, length = chunk_length(plan, group * plan.width)
     cdef const real* points[16]
@@ -44,7 +44,7 @@ cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, co
     return True
 
 
-cdef inline void load_group(const real* path, const Py_ssize_t* strides, const Plan* plan, Py_ssize_t group,
+cdef inline void load_group(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, Py_ssize_t group,
                             real* dx) noexcept nogil:
     """dx (padded_rows + 1, d, width): the increments of a group's virtual paths; missing rows are zero.
 
@@ -99,7 +99,7 @@ cdef inline void copy_lanes(real* numbers, Py_ssize_t size) noexcept nogil:
             numbers[lane] = numbers[lane - size]
 
 
-cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int lane,
+cdef inline Py_ssize_t suffix_of_lane(const SignaturePlan* plan, Py_ssize_t group, int lane,
                                       Py_ssize_t suffix_set) noexcept nogil:
     """The suffix (index of a word of length s) that a lane takes in this set, or -1 for an idle lane."""
     cdef Py_ssize_t virtual, copy, suffix, copies = n_copies(plan, group)
@@ -108,7 +108,7 @@ cdef inline Py_ssize_t suffix_of_lane(const Plan* plan, Py_ssize_t group, int la
     return -1 if copy >= copies or suffix >= plan.n_suffixes else suffix
 
 
-cdef inline void suffix_letters(const Plan* plan, Py_ssize_t suffix, Py_ssize_t* letters) noexcept nogil:
+cdef inline void suffix_letters(const SignaturePlan* plan, Py_ssize_t suffix, Py_ssize_t* letters) noexcept nogil:
     """letters[k]: the letter k + 1 places from the end of the suffix."""
     cdef int k
     for k in range(plan.s):
@@ -116,7 +116,7 @@ cdef inline void suffix_letters(const Plan* plan, Py_ssize_t suffix, Py_ssize_t*
         suffix //= plan.d
 
 
-cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx,
+cdef inline void gather_letters(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* dx,
                                 Py_ssize_t* letters, real* xw) noexcept nogil:
     """xw (padded_rows, s, width): the increments of each lane's own suffix letters; zero for idle lanes."""
     cdef Py_ssize_t row, suffix
@@ -130,7 +130,7 @@ cdef inline void gather_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t s
                     0 if suffix < 0 else dx[(row * plan.d + letters[k]) * plan.width + lane])
 
 
-cdef inline void make_order(const Plan* plan, int32_t* order) noexcept nogil:
+cdef inline void make_order(const SignaturePlan* plan, int32_t* order) noexcept nogil:
     """order[t] for the words of length 1..p in the tree: their index among the words of that length (the tree stores
     them reversed)."""
     cdef Py_ssize_t node, letter, size = 1, offset = 0, previous = 0
@@ -193,7 +193,7 @@ cdef inline void store_words(const real* tree, Py_ssize_t width, const int32_t* 
             rows[i][t * step] = tree[position[t] * width + lane_of[i]]
 
 
-cdef inline void store_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending,
+cdef inline void store_item(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* ending,
                             const real* tree, const int32_t* order, real* out, Py_ssize_t out_stride) noexcept nogil:
     """Write the coefficients of every lane's item to out (n_virtual, n_words), rows out_stride apart.
 
@@ -266,7 +266,7 @@ cdef inline void load_words(const real* const* rows, const Py_ssize_t step, cons
             tree[position[t] * width + lane] = 0 if rows[lane] == NULL else rows[lane][t * step]
 
 
-cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source,
+cdef inline void load_item(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* source,
                            Py_ssize_t source_stride, const int32_t* order, bint once, int depth, real* ending,
                            real* tree) noexcept nogil:
     """Read every lane's item from source (n_virtual, n_words): levels 1..s into `ending`, the first `depth` tree
@@ -306,7 +306,7 @@ cdef inline void load_item(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix
         n *= plan.d
 
 
-cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* gxw,
+cdef inline void scatter_letters(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffix_set, const real* gxw,
                                  Py_ssize_t* letters, real* gx) noexcept nogil:
     """Adjoint of `gather_letters`: adds gxw (padded_rows, s, width) to gx."""
     cdef Py_ssize_t row, suffix
@@ -321,7 +321,7 @@ cdef inline void scatter_letters(const Plan* plan, Py_ssize_t group, Py_ssize_t 
                 gx[(row * plan.d + letters[k]) * plan.width + lane] += gxw[(row * plan.s + k) * plan.width + lane]
 
 
-cdef inline void store_group(const Plan* plan, Py_ssize_t group, real* gx, real* out,
+cdef inline void store_group(const SignaturePlan* plan, Py_ssize_t group, real* gx, real* out,
                              real* last_derivs) noexcept nogil:
     """Adjoint of `load_group`: gx (padded_rows, d, width) to the gradients of points, out (n_paths, length,
     dimension).
@@ -378,8 +378,8 @@ cdef inline real gradient_in_front(const real* sig, const real* derivs, Py_ssize
     return total
 
 
-cdef inline void store_last_points(const Plan* plan, const real* sig, const real* derivs, Py_ssize_t row_stride,
-                                   const real* last_derivs, real* out) noexcept nogil:
+cdef inline void store_last_points(const SignaturePlan* plan, const real* sig, const real* derivs,
+                                   Py_ssize_t row_stride, const real* last_derivs, real* out) noexcept nogil:
     """Add what `store_group` left: every virtual path's gradient at its last point.
 
     Between two chunks that is a difference of the gradients of two increments, one from either chunk, and errors grow

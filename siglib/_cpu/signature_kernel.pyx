@@ -17,112 +17,17 @@ Gradients of a Gram matrix add up many pairs for every path. The matrix is cut i
 its own, which are added in a fixed order: the bits are the same for any number of threads.
 """
 
-from cython.parallel cimport parallel, threadid
-from libc.math cimport INFINITY, frexp, ldexp
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from ._interruption cimport Watch, add_bits, begin_watch, due, end_watch, interrupted, next_unit, share
-from .lane_exponents cimport any_differ, gone, larger, power_of_two
-from .lane_moves cimport load_columns, store_columns
-from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
-from .lanes cimport LANES_F64, aligned_malloc, lanes, n_lanes, real, vd, vec, vf
-from .signature_kernel_groups cimport add_lanes, increments_adjoint, load_increments, load_seeds, store_values
-from .signature_kernel_plan cimport (
-    BY_FRONT,
-    BY_NUMBER,
-    BY_SMALL_TILE,
-    BY_TILE,
-    PAIRWISE,
-    ROWS,
-    SYMMETRIC,
-    TILE,
-    Pairs,
-    Problem,
-    Scaling,
-    Units,
-    cell_factor,
-    make_pairs,
-    make_problem,
-    make_units,
-    next_pair,
-    pair_of,
-    scaled_as,
-    unit_pairs,
-)
-from .signature_kernel_numbers cimport set_to, set_zeros, sweep_numbers, sweep_numbers_adjoint
-from .signature_kernel_polynomial cimport (
-    HANKEL,
-    N_CONSTANTS,
-    corner,
-    corner_adjoint,
-    make_constants,
-    sweep_polynomial,
-    sweep_polynomial_adjoint,
-)
-from .signature_kernel_polynomial_numbers cimport (
-    number_corner,
-    number_corner_adjoint,
-    sweep_polynomial_numbers,
-    sweep_polynomial_numbers_adjoint,
-)
-from .signature_kernel_scale cimport Edge, enter_tile, leave_tile, least_of
-from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, sweep_tile, sweep_tile_adjoint, times
-from .signature_kernel_wavefront cimport (
-    CHUNK,
-    STRIPS,
-    add_up,
-    excess_of,
-    largest_exponent,
-    loses,
-    number_is_lost,
-    read_row,
-    scale_state,
-    set_exponents,
-    sweep_strips,
-    sweep_strips_adjoint,
-)
-from .signature_kernel_wavefront_cells cimport (
-    add_first,
-    add_second,
-    fill_given,
-    fill_products,
-    inner_product,
-    load_first,
-    load_lanes,
-    load_second,
-    pull_given,
-    pull_products,
-    reverse_rows,
-    slant,
-    slanted_products,
-    spread,
-    spread_adjoint,
-    straighten,
-    sum_rows,
-)
-from .signature_kernel_wavefront_points cimport fill_point_cells, pull_point_cells
-from .static_kernels cimport (
-    GIVEN,
-    LINEAR,
-    MATERN12,
-    MATERN32,
-    MATERN52,
-    POLYNOMIAL,
-    RATIONAL_QUADRATIC,
-    RBF,
-    StaticKernel,
-    fill_cells,
-    finish_increments,
-    make_static_kernel,
-    pull_cells,
-)
-
+from ._interruption cimport Watch, begin_watch, due, end_watch
+from .lanes cimport real
+from .signature_kernel_plan cimport BY_TILE, SYMMETRIC, Pairs, Problem, cell_factor, make_pairs, make_problem
+from .static_kernels cimport GIVEN, StaticKernel, make_static_kernel
 
 include "signature_kernel_parts.pxi"
 include "signature_kernel_lanes.pxi"
 include "signature_kernel_wavefront.pxi"
-include "signature_kernel_wavefront_adjoint.pxi"
+include "signature_kernel_wavefront_backprop.pxi"
 include "signature_kernel_pairs.pxi"
 include "signature_kernel_again.pxi"
 include "signature_kernel_units.pxi"

@@ -1,7 +1,31 @@
-# Pairs whose cells were too large for the way in which they were swept. Included by signature_kernel.pyx.
+# Pairs whose cells were too large for the way in which they were swept. Included by signature_kernel.pyx; needs the
+# functions of signature_kernel_pairs.pxi and signature_kernel_units.pxi.
 #
 # Those of float32 are swept in float64, whose range is wide enough for nearly all of them. Those of float64 go on to
 # finer exponents (`Scaling`).
+
+from libc.math cimport frexp
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from ._interruption cimport interrupted
+from .lanes cimport LANES_F64, aligned_malloc, ceil_div, n_lanes, real
+from .signature_kernel_plan cimport (
+    BY_FRONT,
+    BY_NUMBER,
+    BY_SMALL_TILE,
+    BY_TILE,
+    PAIRWISE,
+    Pairs,
+    Problem,
+    Scaling,
+    Units,
+    make_pairs,
+    make_units,
+    scaled_as,
+)
+from .static_kernels cimport GIVEN, StaticKernel
+
 
 cdef inline Scaling next_scaling(const Problem* p, Scaling scaling) noexcept nogil:
     """How pairs are swept again."""
@@ -25,7 +49,7 @@ cdef struct Widened:
     void* memory                 # to be freed
 
 
-cdef bint widen(const Problem* p, const Arrays* arrays, const Group* g, int first, Py_ssize_t n_extra,
+cdef bint widen(const Problem* p, const Arrays* arrays, const PairGroup* g, int first, Py_ssize_t n_extra,
                 Py_ssize_t n_derivs, Widened* w) noexcept nogil:
     """Rows of as many pairs from `first` on as 64 MiB hold, and of one in any case; False if memory is short.
 
@@ -67,11 +91,11 @@ cdef void widen_row(const float* row, Py_ssize_t n, double* out) noexcept nogil:
 
 # Forward
 
-cdef int forward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
+cdef int forward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, PairGroup* g,
                        Scaling scaling, real* out, real* exponent, bint grids) noexcept nogil:
     """Kernels of a group that are in doubt with these exponents."""
     cdef Problem q
-    cdef Scratch at
+    cdef KernelScratch at
     cdef real* memory
     cdef void* raw = NULL
     cdef int found = 0
@@ -89,11 +113,11 @@ cdef int forward_again(const Problem* p, const StaticKernel* s, const Arrays* ar
     return found
 
 
-cdef int forward_in_double(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
-                           Scaling scaling, float* out, float* exponent, bint grids) noexcept nogil:
+cdef int forward_in_double(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
+                           PairGroup* g, Scaling scaling, float* out, float* exponent, bint grids) noexcept nogil:
     """Kernels of a group of float32 paths, computed in float64; the group is empty afterwards."""
     cdef Widened w
-    cdef Scratch at
+    cdef KernelScratch at
     cdef Wave wave
     cdef Pairs some
     cdef Py_ssize_t grid_size = (p.rows + 1) * (p.columns + 1) if grids else 0, size, i
@@ -122,7 +146,7 @@ cdef int forward_in_double(const Problem* p, const StaticKernel* s, const Arrays
             for lane in range(w.n):
                 found |= forward_pair(p, s, &w.arrays, &some, lane, &wave, memory, &mantissas[0], &exponents[0])
         else:
-            for lane in range((w.n + width - 1) // width):
+            for lane in range(ceil_div(w.n, width)):
                 found |= forward_unit(p, s, &w.arrays, &some, lane, &at, memory, &mantissas[0], &exponents[0], values,
                                       grid_size)
         for lane in range(w.n):
@@ -150,11 +174,11 @@ cdef inline void store_double(const Pairs* pairs, Py_ssize_t a, Py_ssize_t b, do
 
 # Backward
 
-cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, Scaling scaling,
+cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* arrays, PairGroup* g, Scaling scaling,
                         bint log_derivs, double* parameters, const real* tag) noexcept nogil:
     """Gradients of a group that are in doubt with these exponents."""
     cdef Problem q
-    cdef Scratch at
+    cdef KernelScratch at
     cdef real* memory
     cdef void* raw = NULL
     cdef int found = 0
@@ -172,11 +196,11 @@ cdef int backward_again(const Problem* p, const StaticKernel* s, const Arrays* a
     return found
 
 
-cdef int backward_in_double(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, Scaling scaling,
-                            bint log_derivs, double* parameters) noexcept nogil:
+cdef int backward_in_double(const Problem* p, const StaticKernel* s, const Arrays* arrays, PairGroup* g,
+                            Scaling scaling, bint log_derivs, double* parameters) noexcept nogil:
     """Gradients of a group of float32 paths, computed in float64; the group is empty afterwards."""
     cdef Widened w
-    cdef Scratch at
+    cdef KernelScratch at
     cdef Wave wave
     cdef Pairs some
     cdef Units units

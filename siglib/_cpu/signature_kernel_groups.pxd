@@ -5,7 +5,7 @@ from libc.string cimport memset
 from .lane_exponents cimport power_of_two, rounded_half
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, load_part, store_at, store_part
-from .lanes cimport LANES_F32, LANES_F64, lanes, real, vd, vec
+from .lanes cimport LANES_F32, LANES_F64, ceil_div, lanes, real, vd, vec
 from .signature_kernel_plan cimport ROWS
 from .signature_kernel_sweep cimport times
 
@@ -21,7 +21,7 @@ cdef inline void load_increments(const void* const* paths, Py_ssize_t n, Py_ssiz
         x[i] = times(x[i], 0)
 
 
-cdef inline void increments_adjoint(vec* gx, Py_ssize_t n, Py_ssize_t d) noexcept nogil:
+cdef inline void increments_backprop(vec* gx, Py_ssize_t n, Py_ssize_t d) noexcept nogil:
     """gx: derivatives with respect to n increments, then, in place, with respect to the n + 1 points."""
     cdef Py_ssize_t i
     for i in range(d):
@@ -41,7 +41,7 @@ cdef inline void add_lanes(const vec* numbers, Py_ssize_t n, void** rows, int n_
     cdef Py_ssize_t start, width = lanes(scratch), size = width * width, count
     # Many numbers at the end take a transpose of their own, with what is behind them.
     cdef Py_ssize_t n_few = n % width if n % width <= width // 2 else 0
-    cdef Py_ssize_t n_padded = n if n_few else (n + width - 1) // width * width
+    cdef Py_ssize_t n_padded = n if n_few else ceil_div(n, width) * width
     cdef int lane, first
     for lane in range(<int>width):
         buffers[lane] = scratch + lane * width

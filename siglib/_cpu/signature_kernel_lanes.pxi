@@ -1,6 +1,21 @@
-# One lane group: from the paths of its pairs to kernels, and to gradients. Included by signature_kernel.pyx.
+# One lane group: from the paths of its pairs to kernels, and to gradients. Included by signature_kernel.pyx; needs
+# the functions of signature_kernel_parts.pxi.
 
-cdef struct Scratch:
+from libc.string cimport memcpy, memset
+
+from ._interruption cimport due
+from .lane_exponents cimport gone, larger, power_of_two
+from .lane_moves cimport store_columns
+from .lanes cimport ceil_div, vec
+from .signature_kernel_groups cimport increments_backprop, load_seeds, store_values
+from .signature_kernel_plan cimport ROWS, TILE, Problem, cell_factor
+from .signature_kernel_polynomial cimport HANKEL, N_CONSTANTS, corner, corner_backprop, make_constants
+from .signature_kernel_scale cimport Edge, enter_tile, least_of, leave_tile
+from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, times
+from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells_backprop, finish_increments
+
+
+cdef struct KernelScratch:
     # One thread's memory, in vectors.
     Py_ssize_t x, y, columns, exponents, cells, above, left, rows, kept, result, lost, constants, size
     # Backward only.
@@ -8,9 +23,9 @@ cdef struct Scratch:
     Py_ssize_t cells_stride
 
 
-cdef Scratch make_scratch(const Problem* p, bint grid, bint backward, bint seeded, int width) noexcept nogil:
-    cdef Scratch at
-    cdef Py_ssize_t n_segments = (p.n_blocks + p.segment - 1) // p.segment
+cdef KernelScratch make_scratch(const Problem* p, bint grid, bint backward, bint seeded, int width) noexcept nogil:
+    cdef KernelScratch at
+    cdef Py_ssize_t n_segments = ceil_div(p.n_blocks, p.segment)
     at.x = 0
     # Blocks are read, and their gradients written, as if they had all their rows.
     at.y = at.x + (p.n1 + ROWS) * p.d
@@ -70,7 +85,7 @@ cdef inline bint starts_cells(const Problem* p, Py_ssize_t block) noexcept nogil
 
 
 cdef void forward_block(const Problem* p, const StaticKernel* s, const void* const* paths1, Py_ssize_t start,
-                        Py_ssize_t block, bint fresh, const Scratch* at, vec* memory, vec* cells, Kept keep,
+                        Py_ssize_t block, bint fresh, const KernelScratch* at, vec* memory, vec* cells, Kept keep,
                         vec* kept, vec* used, void** grids, int n_live) noexcept nogil:
     """One block of rows, of a sweep that started at row `start` of cells.
 
@@ -151,7 +166,7 @@ cdef inline void set_zero_columns(const Problem* p, vec* columns, vec* exponents
         memset(columns, 0, (exponents - columns + p.n_tiles) * sizeof(vec))
 
 
-cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept nogil:
+cdef void first_row(const Problem* p, const KernelScratch* at, vec* memory) noexcept nogil:
     """State of the columns, and exponents of their tiles, above the grid."""
     cdef vec* columns = memory + at.columns
     cdef Py_ssize_t column
@@ -166,7 +181,7 @@ cdef void first_row(const Problem* p, const Scratch* at, vec* memory) noexcept n
 
 
 cdef void forward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
-                        const Scratch* at, vec* memory, void** grids, int n_live) noexcept nogil:
+                        const KernelScratch* at, vec* memory, void** grids, int n_live) noexcept nogil:
     """Kernels of one lane group; mantissas and exponents are left at `at.result`."""
     cdef Py_ssize_t block, spent = 0
     load(p, s, paths1, paths2, at, memory)
@@ -178,8 +193,8 @@ cdef void forward_group(const Problem* p, const StaticKernel* s, const void* con
                       NOTHING if grids == NULL else VALUES, memory + at.kept, NULL, grids, n_live)
 
 
-cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t block, const Scratch* at, vec* memory,
-                         const vec* cells, const vec* slopes, const vec* used, vec final_exponent,
+cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t block, const KernelScratch* at,
+                         vec* memory, const vec* cells, const vec* slopes, const vec* used, vec final_exponent,
                          const void* const* grid_derivs, void** given, int n_live, bint parameters) noexcept nogil:
     """Adjoint of `forward_block`; derivatives of grids that `grid_derivs` has are added on the way."""
     cdef vec* rows = memory + at.rows
@@ -194,10 +209,10 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
     cdef Edge edge = edge_of(p, True)
     set_zero_state(p, rows, rows_state)
     if p.by_number and grid_derivs == NULL and block == p.n_blocks - 1:
-        end_by_number_adjoint(p, n_rows, memory[at.seed], memory + at.adjoint, rows, memory + at.constants)
+        end_by_number_backprop(p, n_rows, memory[at.seed], memory + at.adjoint, rows, memory + at.constants)
     elif p.order > 0 and grid_derivs == NULL and block == p.n_blocks - 1:
-        corner_adjoint(memory[at.seed], rows + (n_rows - 1) * p.state,
-                       memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
+        corner_backprop(memory[at.seed], rows + (n_rows - 1) * p.state,
+                        memory + at.adjoint + (p.columns - 1) * p.state, memory + at.constants, p.order)
     memset(memory + at.right, 0, (ROWS + 1) * sizeof(vec))
     rows_exponent = memory[at.adjoint_exponents + p.n_tiles - 1]
     for tile in range(p.n_tiles - 1, -1, -1):
@@ -214,23 +229,23 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
             load_seeds(grid_derivs, block * ROWS + 1, n_rows, column + 1, n_columns, p.columns + 1,
                        power_of_two(-rows_exponent), memory + at.seeds)
         if p.by_number:
-            sweep_back_by_number(p, cells + tile * TILE, n_rows, n_cells, memory + at.constants,
-                                 slopes + ROWS * column * p.kept, memory + at.seeds, grid_derivs != NULL,
-                                 final_exponent, columns, rows, d_cells, several and not last)
+            sweep_by_number_backprop(p, cells + tile * TILE, n_rows, n_cells, memory + at.constants,
+                                     slopes + ROWS * column * p.kept, memory + at.seeds, grid_derivs != NULL,
+                                     final_exponent, columns, rows, d_cells, several and not last)
         elif p.order > 0 and grid_derivs == NULL:
-            sweep_order_back(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
-                             slopes + ROWS * column * p.kept, factor, columns, rows, d_cells, p.state, p.order)
+            sweep_order_backprop(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
+                                 slopes + ROWS * column * p.kept, factor, columns, rows, d_cells, p.state, p.order)
         elif p.order > 0:
-            sweep_order_back_seeded(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
-                                    slopes + ROWS * column * p.kept, memory + at.seeds, factor, columns, rows, d_cells,
-                                    p.state, p.order)
+            sweep_order_backprop_seeded(cells + tile * TILE, n_rows, n_cells, memory + at.constants,
+                                        slopes + ROWS * column * p.kept, memory + at.seeds, factor, columns, rows,
+                                        d_cells, p.state, p.order)
         elif grid_derivs == NULL:
-            sweep_back(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes + ROWS * column,
-                       times(factor, 1.7320508075688772), columns, rows, d_cells, several and not last)
+            sweep_backprop(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes + ROWS * column,
+                           times(factor, 1.7320508075688772), columns, rows, d_cells, several and not last)
         else:
-            sweep_back_seeded(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes + ROWS * column,
-                              memory + at.seeds, times(factor, 1.7320508075688772), columns, rows, d_cells,
-                              several and not last)
+            sweep_backprop_seeded(cells + tile * TILE, p.shift, n_cells, <Py_ssize_t>1 << p.order2,
+                                  slopes + ROWS * column, memory + at.seeds, times(factor, 1.7320508075688772), columns,
+                                  rows, d_cells, several and not last)
         if not p.by_number:
             # What the last column carries up is all that comes in from the right.
             before = columns[(n_columns - 1) * p.state]
@@ -240,11 +255,12 @@ cdef void backward_block(const Problem* p, const StaticKernel* s, Py_ssize_t blo
                 memory[at.lost] = larger(gone(before, columns[(n_columns - 1) * p.state], least_of(columns)),
                                          memory[at.lost])
         if starts_cells(p, block):
-            pull(p, s, row, tile, at, memory, d_cells, given, n_live, parameters)
+            fill_backprop(p, s, row, tile, at, memory, d_cells, given, n_live, parameters)
 
 
-cdef void pull(const Problem* p, const StaticKernel* s, Py_ssize_t row, Py_ssize_t tile, const Scratch* at, vec* memory,
-               vec* d_cells, void** given, int n_live, bint parameters) noexcept nogil:
+cdef void fill_backprop(const Problem* p, const StaticKernel* s, Py_ssize_t row, Py_ssize_t tile,
+                        const KernelScratch* at, vec* memory, vec* d_cells, void** given, int n_live,
+                        bint parameters) noexcept nogil:
     """Adjoint of `fill`."""
     cdef Py_ssize_t column = tile * p.tile_cells, n_columns = min(p.tile_cells, p.n2 - column)
     cdef Py_ssize_t n_rows = min(p.block_cells, p.n1 - row), q, t
@@ -256,16 +272,16 @@ cdef void pull(const Problem* p, const StaticKernel* s, Py_ssize_t row, Py_ssize
     else:
         for q in range(n_rows, ROWS):
             memset(d_cells + q * (TILE // ROWS), 0, (TILE // ROWS) * sizeof(vec))
-        pull_cells(s, memory + at.x, memory + at.y, row, n_rows, column, n_columns, d_cells, memory + at.below,
-                   memory + at.right, memory + at.gx, memory + at.gy, memory + at.gp if parameters else NULL)
+        fill_cells_backprop(s, memory + at.x, memory + at.y, row, n_rows, column, n_columns, d_cells, memory + at.below,
+                            memory + at.right, memory + at.gx, memory + at.gy, memory + at.gp if parameters else NULL)
 
 
 cdef void backward_group(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
-                         const Scratch* at, vec* memory, const void* const* grid_derivs, bint log_derivs,
+                         const KernelScratch* at, vec* memory, const void* const* grid_derivs, bint log_derivs,
                          void** given, int n_live, bint parameters) noexcept nogil:
     """Gradients of one lane group, whose derivatives are at `at.seed` or in `grid_derivs`, left at `at.gx`, `at.gy`
     and `at.gp`."""
-    cdef Py_ssize_t block, first, stop, segment, row, spent = 0, n_segments = (p.n_blocks + p.segment - 1) // p.segment
+    cdef Py_ssize_t block, first, stop, segment, row, spent = 0, n_segments = ceil_div(p.n_blocks, p.segment)
     cdef Py_ssize_t checkpoint = p.columns * p.state + p.n_tiles
     cdef vec* cells = memory + at.cells
     cdef vec final_exponent, seed = memory[at.seed]
@@ -312,8 +328,8 @@ cdef void backward_group(const Problem* p, const StaticKernel* s, const void* co
     if p.kind == LINEAR:
         finish_increments(s, memory + at.y, p.n2, memory + at.gx, memory + at.gy, p.n1,
                           memory + at.gp if parameters else NULL)
-        increments_adjoint(memory + at.gx, p.n1, p.d)
-        increments_adjoint(memory + at.gy, p.n2, p.d)
+        increments_backprop(memory + at.gx, p.n1, p.d)
+        increments_backprop(memory + at.gy, p.n2, p.d)
 
 
 cdef inline vec* segment_cells(const Problem* p, Py_ssize_t first, Py_ssize_t block, vec* cells) noexcept nogil:

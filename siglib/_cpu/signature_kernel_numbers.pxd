@@ -95,10 +95,10 @@ cdef inline void sweep_numbers(const vd* cells, int shift, Py_ssize_t n_cells, P
             j += 1
 
 
-cdef inline void sweep_numbers_adjoint(const vd* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
-                                       const vd* slopes, const vd* seeds, bint seeded, vd final_exponent, vd* E,
-                                       vd* rows, vd* d_cells, bint accumulate) noexcept nogil:
-    """`sweep_tile_adjoint` with numbers in E, rows and slopes, for derivatives over 2^final_exponent."""
+cdef inline void sweep_numbers_backprop(const vd* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
+                                        const vd* slopes, const vd* seeds, bint seeded, vd final_exponent, vd* E,
+                                        vd* rows, vd* d_cells, bint accumulate) noexcept nogil:
+    """`sweep_tile_backprop` with numbers in E, rows and slopes, for derivatives over 2^final_exponent."""
     cdef vd* L = rows
     cdef vd* hL = rows + 2 * ROWS
     cdef vd* gL = rows + 4 * ROWS

@@ -1,5 +1,15 @@
 # The pairs of one lane group: where their paths are, kernels and gradients of all of them, and which are in doubt.
-# Included by signature_kernel.pyx.
+# Included by signature_kernel.pyx; needs the functions of signature_kernel_parts.pxi and signature_kernel_lanes.pxi.
+
+from libc.math cimport INFINITY
+
+from .lane_exponents cimport any_differ
+from .lane_windows cimport copies_of
+from .lanes cimport n_lanes, real, vd, vec, vf
+from .signature_kernel_groups cimport add_lanes
+from .signature_kernel_plan cimport PAIRWISE, SYMMETRIC, Pairs, Problem, next_pair, pair_of
+from .static_kernels cimport GIVEN, StaticKernel
+
 
 cdef struct Arrays:
     # What the units of a call read and write; paths are rows of row_bytes1 and row_bytes2 bytes.
@@ -21,7 +31,7 @@ cdef enum Found:
     NO_MEMORY = 4
 
 
-cdef struct Group:
+cdef struct PairGroup:
     # The pairs of a lane group, one in each of the first n lanes; the other lanes repeat the last.
     int n
     Py_ssize_t[16] a
@@ -36,7 +46,7 @@ cdef struct Group:
 
 
 cdef inline void load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t first, int width,
-                            Group* g) noexcept nogil:
+                            PairGroup* g) noexcept nogil:
     """The group of the pairs from `first` on."""
     cdef int lane
     cdef Py_ssize_t a, b
@@ -50,13 +60,13 @@ cdef inline void load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t
         g.paths2[lane] = arrays.path2 + g.b[lane] * arrays.row_bytes2
 
 
-cdef inline void copy_lane(Group* g, int lane, int to) noexcept nogil:
+cdef inline void copy_lane(PairGroup* g, int lane, int to) noexcept nogil:
     g.a[to], g.b[to], g.seeds[to] = g.a[lane], g.b[lane], g.seeds[lane]
     g.paths1[to], g.paths2[to], g.grids[to] = g.paths1[lane], g.paths2[lane], g.grids[lane]
     g.derivs[to], g.sums1[to], g.sums2[to] = g.derivs[lane], g.sums1[lane], g.sums2[lane]
 
 
-cdef void keep_lanes(Group* g, const bint* kept, int width) noexcept nogil:
+cdef void keep_lanes(PairGroup* g, const bint* kept, int width) noexcept nogil:
     """Nothing but the pairs in the lanes that are `kept`."""
     cdef int lane, n = 0
     for lane in range(g.n):
@@ -69,7 +79,7 @@ cdef void keep_lanes(Group* g, const bint* kept, int width) noexcept nogil:
             copy_lane(g, n - 1, lane)
 
 
-cdef bint inputs_finite(const Problem* p, const Arrays* arrays, const Group* g, int lane,
+cdef bint inputs_finite(const Problem* p, const Arrays* arrays, const PairGroup* g, int lane,
                         const real* tag) noexcept nogil:
     """Whether the paths of a lane are finite, and the derivatives if there are any; `tag` only names their type."""
     if p.kind == GIVEN:
@@ -91,7 +101,7 @@ cdef inline bint in_doubt(const vec* numbers, const vec* lost) noexcept nogil:
     return any_differ(marks, copies_of(0, numbers))
 
 
-cdef int judge_lanes(const Problem* p, const Arrays* arrays, Group* g, const real* numbers,
+cdef int judge_lanes(const Problem* p, const Arrays* arrays, PairGroup* g, const real* numbers,
                      const real* lost, bint* doubtful) noexcept nogil:
     """Which pairs are in doubt, and can be swept in another way."""
     cdef int lane, found = 0
@@ -104,8 +114,8 @@ cdef int judge_lanes(const Problem* p, const Arrays* arrays, Group* g, const rea
     return found
 
 
-cdef int forward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, Group* g,
-                       const Scratch* at, real* memory, real* out, real* exponent, bint grids) noexcept nogil:
+cdef int forward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs, PairGroup* g,
+                       const KernelScratch* at, real* memory, real* out, real* exponent, bint grids) noexcept nogil:
     """Kernels of one group, to out and exponent, or to its grids. The group keeps the pairs that are in doubt."""
     cdef bint doubtful[16]
     cdef bint settled
@@ -168,7 +178,7 @@ cdef inline vec zero_if_finite(const vec* numbers, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef void judge_gradients(const Problem* p, const Arrays* arrays, const Scratch* at, vec* memory,
+cdef void judge_gradients(const Problem* p, const Arrays* arrays, const KernelScratch* at, vec* memory,
                           bint parameters) noexcept nogil:
     """memory[at.result]: 0 in the lanes whose gradients of paths and parameters are finite, else NaN."""
     cdef vec total = copies_of(0, memory)
@@ -183,8 +193,9 @@ cdef void judge_gradients(const Problem* p, const Arrays* arrays, const Scratch*
     memory[at.result] = total
 
 
-cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, Group* g, const Scratch* at,
-                        real* memory, bint log_derivs, double* parameters, bint judged) noexcept nogil:
+cdef int backward_lanes(const Problem* p, const StaticKernel* s, const Arrays* arrays, PairGroup* g,
+                        const KernelScratch* at, real* memory, bint log_derivs, double* parameters,
+                        bint judged) noexcept nogil:
     """Gradients of one group, added to its sums. The group keeps the pairs that are in doubt: these add nothing.
 
     Unless `judged` all are added, and the group is empty afterwards: its sums show whether all was well. Pairs that

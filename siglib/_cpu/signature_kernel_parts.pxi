@@ -2,6 +2,25 @@
 #
 # What is inlined everywhere else is a function of its own here, so that each part gets the registers to itself.
 
+from libc.string cimport memset
+
+from .lane_moves cimport load_columns
+from .lane_windows cimport copies_of
+from .lanes cimport real, vd, vec
+from .signature_kernel_groups cimport load_increments
+from .signature_kernel_numbers cimport set_to, set_zeros, sweep_numbers, sweep_numbers_backprop
+from .signature_kernel_plan cimport ROWS, TILE, Problem, cell_factor
+from .signature_kernel_polynomial cimport sweep_polynomial, sweep_polynomial_backprop
+from .signature_kernel_polynomial_numbers cimport (
+    number_corner,
+    number_corner_backprop,
+    sweep_polynomial_numbers,
+    sweep_polynomial_numbers_backprop,
+)
+from .signature_kernel_sweep cimport NOTHING, SLOPES, VALUES, Kept, sweep_tile, sweep_tile_backprop, times
+from .static_kernels cimport GIVEN, LINEAR, StaticKernel, fill_cells
+
+
 cdef inline bint is_finite(double number) noexcept nogil:
     return number - number == 0
 
@@ -22,7 +41,7 @@ cdef bint all_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
 
 
 cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths1, const void* const* paths2,
-               const Scratch* at, vec* memory) noexcept nogil:
+               const KernelScratch* at, vec* memory) noexcept nogil:
     cdef Py_ssize_t n_loaded = 0 if p.kind == GIVEN else (p.n1 + 1) * p.d
     memset(memory + at.x + n_loaded, 0, (at.y - at.x - n_loaded) * sizeof(vec))
     if p.kind == LINEAR:
@@ -34,7 +53,7 @@ cdef void load(const Problem* p, const StaticKernel* s, const void* const* paths
 
 
 cdef void fill(const Problem* p, const StaticKernel* s, const void* const* paths1, Py_ssize_t start, Py_ssize_t row,
-               Py_ssize_t tile, const Scratch* at, vec* memory, vec* cells) noexcept nogil:
+               Py_ssize_t tile, const KernelScratch* at, vec* memory, vec* cells) noexcept nogil:
     """Coefficients of a tile, in the block that starts at row `row` of cells, of a sweep that started at row
     `start`."""
     cdef Py_ssize_t column = tile * p.tile_cells, n_columns = min(p.tile_cells, p.n2 - column)
@@ -77,19 +96,19 @@ cdef void sweep_values(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize
     sweep_tile(cells, shift, n_cells, repeat, columns, rows, kept, VALUES)
 
 
-cdef void sweep_back(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, const vec* slopes, vec factor,
-                     vec* columns, vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
+cdef void sweep_backprop(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, const vec* slopes,
+                         vec factor, vec* columns, vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
     if repeat == 1 and shift == 0:
-        sweep_tile_adjoint(cells, 0, n_cells, 1, slopes, slopes, False, factor, columns, rows, d_cells, False)
+        sweep_tile_backprop(cells, 0, n_cells, 1, slopes, slopes, False, factor, columns, rows, d_cells, False)
     else:
-        sweep_tile_adjoint(cells, shift, n_cells, repeat, slopes, slopes, False, factor, columns, rows, d_cells,
-                           accumulate)
+        sweep_tile_backprop(cells, shift, n_cells, repeat, slopes, slopes, False, factor, columns, rows, d_cells,
+                            accumulate)
 
 
-cdef void sweep_back_seeded(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, const vec* slopes,
-                            const vec* seeds, vec factor, vec* columns, vec* rows, vec* d_cells,
-                            bint accumulate) noexcept nogil:
-    sweep_tile_adjoint(cells, shift, n_cells, repeat, slopes, seeds, True, factor, columns, rows, d_cells, accumulate)
+cdef void sweep_backprop_seeded(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat, const vec* slopes,
+                                const vec* seeds, vec factor, vec* columns, vec* rows, vec* d_cells,
+                                bint accumulate) noexcept nogil:
+    sweep_tile_backprop(cells, shift, n_cells, repeat, slopes, seeds, True, factor, columns, rows, d_cells, accumulate)
 
 
 # With an exponent for each number: float64 only.
@@ -112,16 +131,16 @@ cdef void sweep_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows,
             sweep_numbers(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, columns, rows, kept, keep)
 
 
-cdef void sweep_back_by_number(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells, const vec* c,
-                               const vec* slopes, const vec* seeds, bint seeded, vec final_exponent, vec* columns,
-                               vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
+cdef void sweep_by_number_backprop(const Problem* p, const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_cells,
+                                   const vec* c, const vec* slopes, const vec* seeds, bint seeded, vec final_exponent,
+                                   vec* columns, vec* rows, vec* d_cells, bint accumulate) noexcept nogil:
     if vec is vd:
         if p.order > 0:
-            sweep_polynomial_numbers_adjoint(cells, n_rows, n_cells, c, slopes, seeds, seeded, final_exponent, columns,
-                                             rows, d_cells, p.state, p.order)
+            sweep_polynomial_numbers_backprop(cells, n_rows, n_cells, c, slopes, seeds, seeded, final_exponent, columns,
+                                              rows, d_cells, p.state, p.order)
         else:
-            sweep_numbers_adjoint(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes, seeds, seeded,
-                                  final_exponent, columns, rows, d_cells, accumulate)
+            sweep_numbers_backprop(cells, p.shift, n_cells, <Py_ssize_t>1 << p.order2, slopes, seeds, seeded,
+                                   final_exponent, columns, rows, d_cells, accumulate)
 
 
 cdef void end_by_number(const Problem* p, Py_ssize_t n_rows, const vec* columns, const vec* rows, const vec* c,
@@ -135,13 +154,13 @@ cdef void end_by_number(const Problem* p, Py_ssize_t n_rows, const vec* columns,
             result[0], result[1] = row[0], row[1]
 
 
-cdef void end_by_number_adjoint(const Problem* p, Py_ssize_t n_rows, vec seed, vec* columns, vec* rows,
-                                const vec* c) noexcept nogil:
+cdef void end_by_number_backprop(const Problem* p, Py_ssize_t n_rows, vec seed, vec* columns, vec* rows,
+                                 const vec* c) noexcept nogil:
     """Its adjoint, added to states."""
     cdef vec* column = columns + (p.columns - 1) * p.state
     if vec is vd:
         if p.order > 0:
-            number_corner_adjoint(seed, rows + (n_rows - 1) * p.state, column, c, p.order)
+            number_corner_backprop(seed, rows + (n_rows - 1) * p.state, column, c, p.order)
         else:
             set_to(column, seed, copies_of(0, column))
 
@@ -209,49 +228,49 @@ cdef void sweep_order_values(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_c
     sweep_polynomial(cells, n_rows, n_columns, constants, columns, rows, kept, stride, order, VALUES)
 
 
-cdef void sweep_order_back(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
-                           const vec* slopes, vec factor, vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
-                           int order) noexcept nogil:
+cdef void sweep_order_backprop(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
+                               const vec* slopes, vec factor, vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
+                               int order) noexcept nogil:
     if order == 2:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 2)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 2)
     elif order == 3:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 3)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 3)
     elif order == 4:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 4)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 4)
     elif order == 5:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 5)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 5)
     elif order == 6:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 6)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 6)
     elif order == 7:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 7)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 7)
     elif order == 8:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 8)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 8)
     elif order == 9:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 9)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 9)
     elif order == 10:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 10)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 10)
     elif order == 11:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 11)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 11)
     elif order == 12:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, 12)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, 12)
     else:
-        sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
-                                 d_cells, stride, order)
+        sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, slopes, False, factor, columns, rows,
+                                  d_cells, stride, order)
 
 
-cdef void sweep_order_back_seeded(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
-                                  const vec* slopes, const vec* seeds, vec factor, vec* columns, vec* rows,
-                                  vec* d_cells, Py_ssize_t stride, int order) noexcept nogil:
-    sweep_polynomial_adjoint(cells, n_rows, n_columns, constants, slopes, seeds, True, factor, columns, rows, d_cells,
-                             stride, order)
+cdef void sweep_order_backprop_seeded(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* constants,
+                                      const vec* slopes, const vec* seeds, vec factor, vec* columns, vec* rows,
+                                      vec* d_cells, Py_ssize_t stride, int order) noexcept nogil:
+    sweep_polynomial_backprop(cells, n_rows, n_columns, constants, slopes, seeds, True, factor, columns, rows, d_cells,
+                              stride, order)

@@ -8,6 +8,8 @@ first-level cache, and numbers are rescaled at the edges of tiles only.
 
 from libc.math cimport sqrt
 
+from .lanes cimport ceil_div
+
 cdef enum:
     ROWS = 4
     COLUMNS = 32
@@ -70,7 +72,7 @@ cdef inline Problem make_problem(Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, int
     p.columns = n2 << order2
     p.shift = min(order1, 2)
     p.block_cells = ROWS >> p.shift
-    p.n_blocks = (p.rows + ROWS - 1) // ROWS
+    p.n_blocks = ceil_div(p.rows, ROWS)
     p.tile_cells = max(tile_columns >> order2, 1) if order2 < 6 else 1
     p.tile_columns = p.tile_cells << order2
     p.n_tiles = (n2 + p.tile_cells - 1) // p.tile_cells
@@ -173,12 +175,12 @@ cdef inline Units make_units(const Pairs* pairs, Py_ssize_t path_bytes1, Py_ssiz
     u.pairs = pairs[0]
     if pairs.layout == PAIRWISE:
         u.size1 = u.size2 = width
-        u.blocks1 = u.n = (pairs.n + width - 1) // width
+        u.blocks1 = u.n = ceil_div(pairs.n, width)
         u.blocks2 = 1
         return u
     while True:
-        u.size1 = max((pairs.batch1 + parts - 1) // parts, 1)
-        u.size2 = max((pairs.batch2 + parts - 1) // parts, 1)
+        u.size1 = max(ceil_div(pairs.batch1, parts), 1)
+        u.size2 = max(ceil_div(pairs.batch2, parts), 1)
         if width > 1:
             u.size1 = max(u.size1, min(4, pairs.batch1))
             u.size2 = max(u.size2, 16 // max(u.size1, 1))

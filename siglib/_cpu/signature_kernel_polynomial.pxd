@@ -185,8 +185,8 @@ cdef inline void sweep_polynomial(const vec* cells, Py_ssize_t n_rows, Py_ssize_
                 kept[ROWS * t + q] = corner(rows + q * stride, columns + t * stride, c, order)
 
 
-cdef inline void edges_adjoint(const vec* A, const vec* B, const vec* U, const vec* V, const vec* e, const vec* c,
-                               const int p, vec* left, vec* upper, const int order, const int width) noexcept nogil:
+cdef inline void edges_backprop(const vec* A, const vec* B, const vec* U, const vec* V, const vec* e, const vec* c,
+                                const int p, vec* left, vec* upper, const int order, const int width) noexcept nogil:
     """Adjoint of `edges`: coefficients p .. p + width - 1 of both.
 
     A, B: derivatives with respect to the right and the lower edge; U, V: with factors x^n.
@@ -217,7 +217,7 @@ cdef inline void edges_adjoint(const vec* A, const vec* B, const vec* U, const v
         upper[p + i] = b[i]
 
 
-cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec* c, const int order) noexcept nogil:
+cdef inline vec cell_backprop(vec* A, vec* B, vec r, const vec* slopes, const vec* c, const int order) noexcept nogil:
     """Adjoint of `cell`, in place; returns the derivative with respect to r."""
     cdef vec a[MAX_COEFFICIENTS]
     cdef vec b[MAX_COEFFICIENTS]
@@ -237,24 +237,24 @@ cdef inline vec cell_adjoint(vec* A, vec* B, vec r, const vec* slopes, const vec
         other = other + b[p] * slopes[2 * p - 1]
     powers(r, c + Z, e, order)
     if order >= 3:
-        edges_adjoint(a, b, u, v, e, c, 0, A, B, order, AT_ONCE)
+        edges_backprop(a, b, u, v, e, c, 0, A, B, order, AT_ONCE)
     if order >= 7:
-        edges_adjoint(a, b, u, v, e, c, 4, A, B, order, AT_ONCE)
+        edges_backprop(a, b, u, v, e, c, 4, A, B, order, AT_ONCE)
     if order >= 11:
-        edges_adjoint(a, b, u, v, e, c, 8, A, B, order, AT_ONCE)
+        edges_backprop(a, b, u, v, e, c, 8, A, B, order, AT_ONCE)
     for p in range(3, (order + 1) // AT_ONCE):
-        edges_adjoint(a, b, u, v, e, c, p * AT_ONCE, A, B, order, AT_ONCE)
+        edges_backprop(a, b, u, v, e, c, p * AT_ONCE, A, B, order, AT_ONCE)
     p = (order + 1) // AT_ONCE * AT_ONCE
     if order % AT_ONCE == 0:
-        edges_adjoint(a, b, u, v, e, c, p, A, B, order, 1)
+        edges_backprop(a, b, u, v, e, c, p, A, B, order, 1)
     elif order % AT_ONCE == 1:
-        edges_adjoint(a, b, u, v, e, c, p, A, B, order, 2)
+        edges_backprop(a, b, u, v, e, c, p, A, B, order, 2)
     elif order % AT_ONCE == 2:
-        edges_adjoint(a, b, u, v, e, c, p, A, B, order, 3)
+        edges_backprop(a, b, u, v, e, c, p, A, B, order, 3)
     return d_r + other
 
 
-cdef inline void corner_adjoint(vec seed, vec* A, vec* B, const vec* c, const int order) noexcept nogil:
+cdef inline void corner_backprop(vec seed, vec* A, vec* B, const vec* c, const int order) noexcept nogil:
     """Adjoint of `corner`, added to A and B."""
     cdef const vec* weights = c + CORNER
     cdef int p
@@ -263,10 +263,10 @@ cdef inline void corner_adjoint(vec seed, vec* A, vec* B, const vec* c, const in
         B[p] = B[p] + seed * weights[p]
 
 
-cdef inline void sweep_polynomial_adjoint(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* c,
-                                          const vec* slopes, const vec* seeds, const bint seeded, vec factor,
-                                          vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
-                                          const int order) noexcept nogil:
+cdef inline void sweep_polynomial_backprop(const vec* cells, Py_ssize_t n_rows, Py_ssize_t n_columns, const vec* c,
+                                           const vec* slopes, const vec* seeds, const bint seeded, vec factor,
+                                           vec* columns, vec* rows, vec* d_cells, Py_ssize_t stride,
+                                           const int order) noexcept nogil:
     """Adjoint of `sweep_polynomial`, from the last cell to the first.
 
     columns, rows: derivatives with respect to lower and right edges, then upper and left ones. seeds (n_columns, ROWS):
@@ -276,7 +276,7 @@ cdef inline void sweep_polynomial_adjoint(const vec* cells, Py_ssize_t n_rows, P
     for t in range(n_columns - 1, -1, -1):
         for q in range(n_rows - 1, -1, -1):
             if seeded:
-                corner_adjoint(seeds[ROWS * t + q], rows + q * stride, columns + t * stride, c, order)
-            d_cells[q * COLUMNS + t] = factor * cell_adjoint(
+                corner_backprop(seeds[ROWS * t + q], rows + q * stride, columns + t * stride, c, order)
+            d_cells[q * COLUMNS + t] = factor * cell_backprop(
                 rows + q * stride, columns + t * stride, cells[q * COLUMNS + t],
                 slopes + 2 * order * (ROWS * t + q), c, order)

@@ -79,7 +79,7 @@ cdef inline void number_corner(const vd* A, const vd* B, const vd* c, int order,
     add_hankel(B, c + CORNER, order, n)
 
 
-cdef inline void number_corner_adjoint(vd seed, vd* A, vd* B, const vd* c, int order) noexcept nogil:
+cdef inline void number_corner_backprop(vd seed, vd* A, vd* B, const vd* c, int order) noexcept nogil:
     """Its adjoint, added to A and B."""
     cdef vd n[2]
     cdef int p
@@ -104,9 +104,9 @@ cdef inline void sweep_polynomial_numbers(const vd* cells, Py_ssize_t n_rows, Py
                 kept[ROWS * t + q] = value_of(n[0], n[1])
 
 
-cdef inline void number_cell_adjoint(vd* A, vd* B, vd increment, const vd* slopes, const vd* c, int order,
-                                     vd* d_r) noexcept nogil:
-    """`cell_adjoint` with numbers; d_r, a number, becomes the derivative with respect to the cell's coefficient."""
+cdef inline void number_cell_backprop(vd* A, vd* B, vd increment, const vd* slopes, const vd* c, int order,
+                                      vd* d_r) noexcept nogil:
+    """`cell_backprop` with numbers; d_r, a number, becomes the derivative with respect to the cell's coefficient."""
     cdef vd a[2 * MAX_COEFFICIENTS]
     cdef vd b[2 * MAX_COEFFICIENTS]
     cdef vd u[2 * MAX_COEFFICIENTS]
@@ -143,17 +143,17 @@ cdef inline void number_cell_adjoint(vd* A, vd* B, vd increment, const vd* slope
                 add_to(B + 2 * p, e[2 * (q - p)] * b[2 * q], e[2 * (q - p) + 1] + b[2 * q + 1])
 
 
-cdef inline void sweep_polynomial_numbers_adjoint(const vd* cells, Py_ssize_t n_rows, Py_ssize_t n_columns,
-                                                  const vd* c, const vd* slopes, const vd* seeds, bint seeded,
-                                                  vd final_exponent, vd* columns, vd* rows, vd* d_cells,
-                                                  Py_ssize_t stride, int order) noexcept nogil:
-    """`sweep_polynomial_adjoint` with numbers in columns, rows and slopes, for derivatives over 2^final_exponent."""
+cdef inline void sweep_polynomial_numbers_backprop(const vd* cells, Py_ssize_t n_rows, Py_ssize_t n_columns,
+                                                   const vd* c, const vd* slopes, const vd* seeds, bint seeded,
+                                                   vd final_exponent, vd* columns, vd* rows, vd* d_cells,
+                                                   Py_ssize_t stride, int order) noexcept nogil:
+    """`sweep_polynomial_backprop` with numbers in columns, rows and slopes, for derivatives over 2^final_exponent."""
     cdef vd d_r[2]
     cdef Py_ssize_t t, q
     for t in range(n_columns - 1, -1, -1):
         for q in range(n_rows - 1, -1, -1):
             if seeded:
-                number_corner_adjoint(seeds[ROWS * t + q], rows + q * stride, columns + t * stride, c, order)
-            number_cell_adjoint(rows + q * stride, columns + t * stride, cells[q * COLUMNS + t],
-                                slopes + 4 * order * (ROWS * t + q), c, order, d_r)
+                number_corner_backprop(seeds[ROWS * t + q], rows + q * stride, columns + t * stride, c, order)
+            number_cell_backprop(rows + q * stride, columns + t * stride, cells[q * COLUMNS + t],
+                                 slopes + 4 * order * (ROWS * t + q), c, order, d_r)
             d_cells[q * COLUMNS + t] = value_of(d_r[0], d_r[1] - final_exponent)

@@ -90,10 +90,10 @@ cdef inline void sweep_tile(const vec* cells, int shift, Py_ssize_t n_cells, Py_
     k[0], k[1], k[2], k[3], k[4] = k0, k1, k2, k3, top
 
 
-cdef inline void sweep_tile_adjoint(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
-                                    const vec* slopes,
-                                    const vec* seeds, bint seeded, vec factor, vec* E, vec* rows, vec* d_cells,
-                                    bint accumulate) noexcept nogil:
+cdef inline void sweep_tile_backprop(const vec* cells, int shift, Py_ssize_t n_cells, Py_ssize_t repeat,
+                                     const vec* slopes,
+                                     const vec* seeds, bint seeded, vec factor, vec* E, vec* rows, vec* d_cells,
+                                     bint accumulate) noexcept nogil:
     """Adjoint of `sweep_tile`, from the last column to the first.
 
     E (n_cells * repeat): differences of derivatives in the row below the tile, then in its top row. rows (3, ROWS): L,

@@ -1,13 +1,34 @@
-# All pairs of a call: units of work, shared among threads, and their sums. Included by signature_kernel.pyx.
+# All pairs of a call: units of work, shared among threads, and their sums. Included by signature_kernel.pyx; needs
+# the functions of signature_kernel_pairs.pxi, signature_kernel_again.pxi and of the wavefront.
+
+from cython.parallel cimport parallel, threadid
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from ._interruption cimport Watch, add_bits, next_unit, share
+from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vf
+from .signature_kernel_plan cimport (
+    BY_FRONT,
+    BY_TILE,
+    PAIRWISE,
+    SYMMETRIC,
+    Pairs,
+    Problem,
+    Units,
+    make_units,
+    unit_pairs,
+)
+from .static_kernels cimport GIVEN, StaticKernel
+
 
 # Forward
 
 cdef int forward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Pairs* pairs,
-                      Py_ssize_t group, const Scratch* at, real* memory, real* out, real* exponent, real* grids,
+                      Py_ssize_t group, const KernelScratch* at, real* memory, real* out, real* exponent, real* grids,
                       Py_ssize_t grid_size) noexcept nogil:
     """Kernels of one lane group, to out and exponent, or to the rows of grids."""
     cdef int lane, width = n_lanes(memory)
-    cdef Group g
+    cdef PairGroup g
     load_pairs(arrays, pairs, group * width, width, &g)
     if grids != NULL:
         for lane in range(g.n):
@@ -24,7 +45,7 @@ cdef int forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arr
     cdef double mantissa = 1, power = 0
     cdef bint doubtful
     cdef int width = n_lanes(memory)
-    cdef Group g
+    cdef PairGroup g
     load_pairs(arrays, pairs, pair, 1, &g)
     g.n = 1
     if real is double:
@@ -64,8 +85,8 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
                  real* exponent, real* grids, int n_threads) noexcept nogil:
     """Kernels of all pairs."""
     cdef int width = n_lanes(<real*>NULL), found = 0
-    cdef Scratch at = make_scratch(p, grids != NULL, False, False, width)
-    cdef Py_ssize_t group, end, n_groups = (pairs.n + width - 1) // width, size = at.size * width
+    cdef KernelScratch at = make_scratch(p, grids != NULL, False, False, width)
+    cdef Py_ssize_t group, end, n_groups = ceil_div(pairs.n, width), size = at.size * width
     cdef Watch* loop
     cdef int* to_found = &found
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
@@ -87,7 +108,7 @@ cdef int forward(const Problem* p, const StaticKernel* s, const Arrays* arrays, 
 
 cdef inline void load_unit(const Arrays* arrays, const Units* units, const Pairs* pairs, Py_ssize_t first,
                            Py_ssize_t block1, Py_ssize_t block2, int width, const real* derivs,
-                           Group* g) noexcept nogil:
+                           PairGroup* g) noexcept nogil:
     """The group of the pairs from `first` on of a unit with its two blocks, with derivatives and sums."""
     cdef Py_ssize_t i
     cdef int lane
@@ -107,7 +128,7 @@ cdef inline void load_unit(const Arrays* arrays, const Units* units, const Pairs
 
 
 cdef int backward_unit(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
-                       Py_ssize_t unit, const Scratch* at, real* memory, bint log_derivs) noexcept nogil:
+                       Py_ssize_t unit, const KernelScratch* at, real* memory, bint log_derivs) noexcept nogil:
     """Gradients of the pairs of one unit, added to its sums."""
     cdef Py_ssize_t block1, block2
     cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
@@ -137,13 +158,13 @@ cdef int backward_unit(const Problem* p, const StaticKernel* s, const Arrays* ar
 
 
 cdef int backward_groups(const Problem* p, const StaticKernel* s, const Arrays* arrays, const Units* units,
-                         const Pairs* pairs, Py_ssize_t block1, Py_ssize_t block2, const Scratch* at, real* memory,
-                         bint log_derivs, double* parameters, bint judged) noexcept nogil:
+                         const Pairs* pairs, Py_ssize_t block1, Py_ssize_t block2, const KernelScratch* at,
+                         real* memory, bint log_derivs, double* parameters, bint judged) noexcept nogil:
     """The groups of a unit; `judged` as in `backward_lanes`."""
     cdef Py_ssize_t first
     cdef int width = n_lanes(memory), found = 0
-    cdef Group g
-    for first in range((pairs.n + width - 1) // width):
+    cdef PairGroup g
+    for first in range(ceil_div(pairs.n, width)):
         load_unit(arrays, units, pairs, first * width, block1, block2, width, <const real*>arrays.derivs, &g)
         found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters, judged)
         if found and not judged:
@@ -168,7 +189,7 @@ cdef int backward_unit_wave(const Problem* p, const StaticKernel* s, const Array
     cdef Py_ssize_t pair, block1, block2
     cdef int width = n_lanes(memory), found = 0
     cdef Pairs pairs = unit_pairs(units, unit, &block1, &block2)
-    cdef Group g
+    cdef PairGroup g
     cdef double* parameters = unit_parameters(arrays, unit)
     cdef bint doubtful, trusted
     for pair in range(pairs.n):
@@ -201,7 +222,7 @@ cdef int backward(const Problem* p, const StaticKernel* s, Arrays* arrays, const
                   real* d_path2, double* d_parameters, bint log_derivs, bint wavefront, int n_threads) noexcept nogil:
     """Gradients of all pairs; d_path1, d_path2, d_parameters may be NULL."""
     cdef int width = n_lanes(<real*>NULL), k, found = 0
-    cdef Scratch at = make_scratch(p, False, True, arrays.row_length > 1, width)
+    cdef KernelScratch at = make_scratch(p, False, True, arrays.row_length > 1, width)
     cdef Wave wave = make_wave(p, True, width)
     cdef Units units = make_units(pairs, arrays.row_bytes1, arrays.row_bytes2, 1 if wavefront else width)
     cdef Py_ssize_t unit, row, end, size = wave.size if wavefront else at.size * width

@@ -80,8 +80,8 @@ cdef inline void sweep_strips(const vec* cells, Py_ssize_t pitch, const vec* top
         state[i], state[STRIPS + i], state[2 * STRIPS + i] = k[i], D[i], corner[i]
 
 
-cdef inline void sweep_strips_adjoint(const vec* cells, Py_ssize_t pitch, const vec* bottom, vec factor, vec* state,
-                                      vec* row, Py_ssize_t place, vec* slopes, const int n) noexcept nogil:
+cdef inline void sweep_strips_backprop(const vec* cells, Py_ssize_t pitch, const vec* bottom, vec factor, vec* state,
+                                       vec* row, Py_ssize_t place, vec* slopes, const int n) noexcept nogil:
     """Adjoint of `sweep_strips`, from the last step to the first.
 
     bottom: CHUNK numbers, the differences E (with all that the row below adds to them) of that row. state (4, STRIPS):

@@ -1,5 +1,50 @@
-# One pair, swept along anti-diagonals: from two paths to the kernel. Included by signature_kernel.pyx; the primitives
-# are in signature_kernel_wavefront.pxd, signature_kernel_wavefront_cells.pxd and signature_kernel_wavefront_points.pxd.
+# One pair, swept along anti-diagonals: from two paths to the kernel. Included by signature_kernel.pyx; needs the
+# functions of signature_kernel_parts.pxi and signature_kernel_lanes.pxi. The primitives are in
+# signature_kernel_wavefront.pxd, signature_kernel_wavefront_cells.pxd and signature_kernel_wavefront_points.pxd.
+
+from libc.math cimport ldexp
+from libc.string cimport memcpy, memset
+
+from ._interruption cimport due
+from .lane_windows cimport copies_of, load_at, number_at, store_at
+from .lanes cimport ceil_div, lanes, vec
+from .signature_kernel_plan cimport Problem, cell_factor
+from .signature_kernel_wavefront cimport (
+    CHUNK,
+    STRIPS,
+    add_up,
+    excess_of,
+    largest_exponent,
+    loses,
+    number_is_lost,
+    read_row,
+    scale_state,
+    set_exponents,
+    sweep_strips,
+)
+from .signature_kernel_wavefront_cells cimport (
+    fill_given,
+    fill_products,
+    load_first,
+    load_lanes,
+    load_second,
+    reverse_rows,
+    slant,
+    slanted_products,
+    spread,
+)
+from .signature_kernel_wavefront_points cimport fill_point_cells
+from .static_kernels cimport (
+    GIVEN,
+    LINEAR,
+    MATERN12,
+    MATERN32,
+    MATERN52,
+    POLYNOMIAL,
+    RATIONAL_QUADRATIC,
+    RBF,
+    StaticKernel,
+)
 
 cdef enum:
     # Passes that are swept again one by one, without rows of passes in between kept a second time.
@@ -28,9 +73,9 @@ cdef Wave make_wave(const Problem* p, bint backward, int width) noexcept nogil:
     cdef Py_ssize_t reach = STRIPS * width, strip, n_segments
     cdef bint paths = p.kind != GIVEN
     at.factor = cell_factor(p) * p.parameters[0] * p.parameters[0]
-    at.n_strips = (p.rows + width - 1) // width
-    at.n_passes = (at.n_strips + STRIPS - 1) // STRIPS
-    at.n_chunks = (p.columns + reach - 1 + CHUNK - 1) // CHUNK
+    at.n_strips = ceil_div(p.rows, width)
+    at.n_passes = ceil_div(at.n_strips, STRIPS)
+    at.n_chunks = ceil_div(p.columns + reach - 1, CHUNK)
     at.x_rows = max((at.n_strips * width) >> p.order1, p.n1) + 2 if paths else 0
     at.direct = p.kind == LINEAR and p.order1 == 0 and p.order2 == 0
     # Where coefficients are computed directly, those of strip i are i * lanes steps ahead.
@@ -39,7 +84,7 @@ cdef Wave make_wave(const Problem* p, bint backward, int width) noexcept nogil:
     at.stride = rounded(p.n2 + 1 + 2 * at.margin) if paths else 0
     at.last = p.columns - 1 + reach + CHUNK + width
     at.row_size = rounded(p.columns + 2 * (reach + CHUNK + width))
-    at.segment = (at.n_passes + SINGLE_PASSES - 1) // SINGLE_PASSES
+    at.segment = ceil_div(at.n_passes, SINGLE_PASSES)
     n_segments = (at.n_passes + at.segment - 1) // at.segment
     strip = width * (width + CHUNK)
     at.x = 0

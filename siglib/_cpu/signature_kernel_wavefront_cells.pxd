@@ -79,9 +79,9 @@ cdef inline void fill_products(const vec* x, Py_ssize_t d, Py_ssize_t n_rows, co
         r += 1
 
 
-cdef inline void pull_products(vec* d_cells, Py_ssize_t cells_place, Py_ssize_t cells_stride, const vec* x,
-                               Py_ssize_t d, Py_ssize_t n_rows, const vec* y, vec* gy, Py_ssize_t place,
-                               Py_ssize_t stride, Py_ssize_t n_columns, vec* gx) noexcept nogil:
+cdef inline void fill_products_backprop(vec* d_cells, Py_ssize_t cells_place, Py_ssize_t cells_stride, const vec* x,
+                                        Py_ssize_t d, Py_ssize_t n_rows, const vec* y, vec* gy, Py_ssize_t place,
+                                        Py_ssize_t stride, Py_ssize_t n_columns, vec* gx) noexcept nogil:
     """Adjoint of `fill_products`: gx (n_rows, d), a vector of partial sums each; gy laid out as y."""
     cdef Py_ssize_t width = lanes(gx), r = 0, j, c, at
     cdef vec a0, a1, b0, b1, c0, c1, d0, d1, v0, v1, u0, u1, w
@@ -189,9 +189,9 @@ cdef inline void fill_given(const vec* given, Py_ssize_t row, Py_ssize_t n_rows,
                        if row + r < n1 and 0 <= column + c < n2 else 0)
 
 
-cdef inline void pull_given(vec* d_cells, Py_ssize_t place, Py_ssize_t stride, Py_ssize_t row, Py_ssize_t n_rows,
-                            Py_ssize_t n1, Py_ssize_t n2, double factor, Py_ssize_t column, Py_ssize_t n_columns,
-                            vec* given) noexcept nogil:
+cdef inline void fill_given_backprop(vec* d_cells, Py_ssize_t place, Py_ssize_t stride, Py_ssize_t row,
+                                     Py_ssize_t n_rows, Py_ssize_t n1, Py_ssize_t n2, double factor, Py_ssize_t column,
+                                     Py_ssize_t n_columns, vec* given) noexcept nogil:
     """Adjoint of `fill_given`, added to `given` (n1, n2)."""
     cdef Py_ssize_t r, c, i
     for r in range(min(n_rows, n1 - row)):
@@ -235,9 +235,9 @@ cdef inline void spread(const vec* coarse, Py_ssize_t coarse_stride, Py_ssize_t 
             j += width
 
 
-cdef inline void spread_adjoint(const vec* fine, Py_ssize_t place, Py_ssize_t stride, Py_ssize_t n_rows,
-                                Py_ssize_t row, Py_ssize_t column, int order1, int order2, vec* out,
-                                Py_ssize_t out_stride) noexcept nogil:
+cdef inline void spread_backprop(const vec* fine, Py_ssize_t place, Py_ssize_t stride, Py_ssize_t n_rows,
+                                 Py_ssize_t row, Py_ssize_t column, int order1, int order2, vec* out,
+                                 Py_ssize_t out_stride) noexcept nogil:
     """Sum the refined rows (n_rows, from `row` on) and columns (CHUNK) of every cell, added to `out`."""
     cdef Py_ssize_t r, c, i
     for r in range(n_rows):

@@ -70,10 +70,10 @@ cdef inline void fill_point_cells(const StaticKernel* s, const int kind, const v
             j += width
 
 
-cdef inline void pull_point_cells(const StaticKernel* s, const int kind, const vec* d_cells, Py_ssize_t place,
-                                  Py_ssize_t stride, const vec* x, Py_ssize_t n_rows, const vec* y, vec* gy,
-                                  Py_ssize_t y_place, Py_ssize_t y_stride, Py_ssize_t n_columns, vec* nodes,
-                                  Py_ssize_t nodes_stride, vec* gx, vec* gp) noexcept nogil:
+cdef inline void fill_point_cells_backprop(const StaticKernel* s, const int kind, const vec* d_cells, Py_ssize_t place,
+                                           Py_ssize_t stride, const vec* x, Py_ssize_t n_rows, const vec* y, vec* gy,
+                                           Py_ssize_t y_place, Py_ssize_t y_stride, Py_ssize_t n_columns, vec* nodes,
+                                           Py_ssize_t nodes_stride, vec* gx, vec* gp) noexcept nogil:
     """Adjoint: gx (n_rows + 1, d), a vector of partial sums each; gy laid out as y; gp (3), the parameters.
 
     nodes: memory for (n_rows + 2, nodes_stride) numbers, three vectors more than the columns.

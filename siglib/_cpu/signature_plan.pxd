@@ -7,11 +7,12 @@ group with a range of its suffix sets: what a thread takes at a time.
 """
 
 from .increments cimport Transform
+from .lanes cimport ceil_div
 from .signature_suffix cimport BLOCK
 from .signature_tree cimport MAX_TREE_DEPTH
 
 
-cdef struct Plan:
+cdef struct SignaturePlan:
     Transform transform
     Py_ssize_t d, degree
     Py_ssize_t n_words           # words of length 1..degree
@@ -30,21 +31,17 @@ cdef inline Py_ssize_t power(Py_ssize_t base, Py_ssize_t exponent) noexcept nogi
     return result
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline Py_ssize_t n_copies(const Plan* plan, Py_ssize_t group) noexcept nogil:
+cdef inline Py_ssize_t n_copies(const SignaturePlan* plan, Py_ssize_t group) noexcept nogil:
     """How many times the virtual paths of a group fit into the lanes."""
     return plan.width // group_size(plan, group)
 
 
-cdef inline Py_ssize_t group_size(const Plan* plan, Py_ssize_t group) noexcept nogil:
+cdef inline Py_ssize_t group_size(const SignaturePlan* plan, Py_ssize_t group) noexcept nogil:
     """Virtual paths in a group."""
     return min(<Py_ssize_t>plan.width, plan.n_virtual - group * plan.width)
 
 
-cdef inline Py_ssize_t n_suffix_sets(const Plan* plan, Py_ssize_t group) noexcept nogil:
+cdef inline Py_ssize_t n_suffix_sets(const SignaturePlan* plan, Py_ssize_t group) noexcept nogil:
     """How many times a group walks its increments: every lane takes one suffix at a time."""
     return ceil_div(plan.n_suffixes, n_copies(plan, group))
 
@@ -60,10 +57,10 @@ cdef inline Py_ssize_t worthwhile_bytes(Py_ssize_t degree, int depth) noexcept n
     return 256 * 1024 if degree - depth > 3 else 0
 
 
-cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width,
-                           Py_ssize_t lane_bytes, bint backward) noexcept nogil:
+cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ssize_t degree, int width,
+                                    Py_ssize_t lane_bytes, bint backward) noexcept nogil:
     """The plan of a forward pass (one tree per item) or a backward pass (two trees, one without its top level)."""
-    cdef Plan plan
+    cdef SignaturePlan plan
     # What the trees may take of the first-level cache, measured; the rest is for increments and partial results.
     cdef Py_ssize_t tree_bytes = 28 * 1024 if backward else 24 * 1024
     cdef Py_ssize_t _level, size, chunks, lanes_used, best_used, work
@@ -122,14 +119,14 @@ cdef inline Plan make_plan(const Transform* transform, Py_ssize_t n_paths, Py_ss
     return plan
 
 
-cdef inline bint fits(const Plan* plan) noexcept nogil:
+cdef inline bint fits(const SignaturePlan* plan) noexcept nogil:
     """Whether all sizes of scratch memory can be counted in 64 bits; in floating point, which does not wrap around."""
     cdef double rows = <double>plan.padded_rows * plan.width * (2 * plan.d + 2 * plan.s)
     cdef double words = <double>plan.n_virtual * plan.n_words
     return 8 * rows * plan.n_groups * plan.n_blocks < 4e18 and 8 * words < 4e18
 
 
-cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual,
+cdef inline void locate(const SignaturePlan* plan, Py_ssize_t group, int lane, Py_ssize_t* virtual,
                         Py_ssize_t* copy) noexcept nogil:
     """The virtual path of a lane and which copy of it: the lane takes suffix set * n_copies + copy."""
     cdef Py_ssize_t size = group_size(plan, group)
@@ -137,11 +134,11 @@ cdef inline void locate(const Plan* plan, Py_ssize_t group, int lane, Py_ssize_t
     copy[0] = lane // size
 
 
-cdef inline Py_ssize_t chunk_start(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+cdef inline Py_ssize_t chunk_start(const SignaturePlan* plan, Py_ssize_t virtual) noexcept nogil:
     """First row of a virtual path."""
     return min(virtual % plan.n_chunks * plan.chunk_rows, plan.transform.n_rows)
 
 
-cdef inline Py_ssize_t chunk_length(const Plan* plan, Py_ssize_t virtual) noexcept nogil:
+cdef inline Py_ssize_t chunk_length(const SignaturePlan* plan, Py_ssize_t virtual) noexcept nogil:
     """Number of rows of a virtual path; the last chunks may be short or empty."""
     return min(plan.chunk_rows, plan.transform.n_rows - chunk_start(plan, virtual))

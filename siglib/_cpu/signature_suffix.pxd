@@ -94,8 +94,8 @@ cdef inline void chains_back(vec** xw, Py_ssize_t row_stride, vec* ending, vec* 
             B[(r - 1) * PAIR + m] = c * inverse[r]
 
 
-cdef inline void chains_adjoint(vec** xw, vec** gxw, Py_ssize_t row_stride, vec* ending_g, const vec* old_endings,
-                                const vec* b, vec* partial, const vec* inverse, const int s, int p) noexcept nogil:
+cdef inline void chains_backprop(vec** xw, vec** gxw, Py_ssize_t row_stride, vec* ending_g, const vec* old_endings,
+                                 const vec* b, vec* partial, const vec* inverse, const int s, int p) noexcept nogil:
     """Adjoint of the suffix's chains: cotangents of the roots and of `ending` to gxw and to the cotangent of the old
     ending."""
     cdef int k, m, n, top

@@ -1,4 +1,18 @@
-"""Forward: levels 1 and 2 as a difference and a product of matrices; see two_levels.pxd."""
+"""Forward: levels 1 and 2 as a difference and a product of matrices; see two_levels.pxd.
+
+Included by signature.pyx.
+"""
+
+from cython.parallel cimport parallel, threadid
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+from ._interruption cimport Watch, due, next_unit, share
+from .increments cimport Transform
+from .lane_windows cimport copies_of, number_at, set_number
+from .lanes cimport aligned_malloc, ceil_div, lanes, n_lanes, real, vd, vec, vf
+from .matrix_tiles cimport TILE_VECTORS, multiply_tile, tile_rows
+from .two_levels cimport BLOCK_CHANNELS, DEPTH, TwoLevels, address, channels, first_panel
 
 
 cdef void one_level(const real* path, const Py_ssize_t* strides, const Transform* t,
@@ -70,7 +84,7 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
     cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1)
     cdef Py_ssize_t part, first, n, panel, other, tile, row, n_rows, spent = 0
     cdef int width
-    for part in range(n_parts(n_steps, DEPTH)):
+    for part in range(ceil_div(n_steps, DEPTH)):
         first = part * DEPTH
         n = min(<Py_ssize_t>DEPTH, n_steps - first)
         for panel in range(begin, end):
@@ -83,7 +97,7 @@ cdef void position_product(const vec* path, Py_ssize_t at, const TwoLevels* job,
             load_panel(path, at, job, other * panel_channels, first, n, False, 0, right, width)
             for panel in range(begin, end):
                 n_rows = min(panel_channels, d - panel * panel_channels)
-                for tile in range(n_parts(n_rows, tile_rows(left))):
+                for tile in range(ceil_div(n_rows, tile_rows(left))):
                     row = tile * tile_rows(left)
                     add_tile(left + (panel - begin) * DEPTH * TILE_VECTORS, row, 1, panel_channels, right, n, out,
                              out_at + (panel * panel_channels + row) * job.transform.d + other * panel_channels,
@@ -133,7 +147,7 @@ cdef void displacement(const vec* path, Py_ssize_t at, const TwoLevels* job, Py_
     channels fill.
     """
     cdef Py_ssize_t i, k, first, here, spent = 0, row = 1, width = lanes(out), last = job.transform.length - 1
-    cdef Py_ssize_t n_vectors = n_parts(end - begin, width), n_live = min(width, job.transform.dimension)
+    cdef Py_ssize_t n_vectors = ceil_div(end - begin, width), n_live = min(width, job.transform.dimension)
     cdef Py_ssize_t stride = job.channel_stride, next_row = job.row_stride
     cdef vec zero = copies_of(0, path)
     for i in range(n_vectors):

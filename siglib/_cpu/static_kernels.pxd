@@ -329,8 +329,8 @@ cdef inline void fill_cells(const StaticKernel* s, const vec* x, const vec* y, P
         fill_points(s, RATIONAL_QUADRATIC, x, y, row, n_rows, col, n_cols, above, left, cells)
 
 
-cdef inline void pull_point(const StaticKernel* s, int kind, const vec* x, const vec* y, vec weight, vec* gx, vec* gy,
-                            vec* gp) noexcept nogil:
+cdef inline void point_backprop(const StaticKernel* s, int kind, const vec* x, const vec* y, vec weight, vec* gx,
+                                vec* gy, vec* gp) noexcept nogil:
     """Adjoint of the kernel at one pair of points."""
     cdef bint distance = kind != POLYNOMIAL
     cdef Py_ssize_t c, d = s.d
@@ -346,9 +346,9 @@ cdef inline void pull_point(const StaticKernel* s, int kind, const vec* x, const
             gx[c] = gx[c] + v
 
 
-cdef inline void pull_points(const StaticKernel* s, int kind, const vec* x, const vec* y, Py_ssize_t row,
-                             Py_ssize_t n_rows, Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells, vec* below,
-                             vec* right, vec* gx, vec* gy, vec* gp) noexcept nogil:
+cdef inline void fill_points_backprop(const StaticKernel* s, int kind, const vec* x, const vec* y, Py_ssize_t row,
+                                      Py_ssize_t n_rows, Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells,
+                                      vec* below, vec* right, vec* gx, vec* gy, vec* gp) noexcept nogil:
     """A point takes part in four cells: its weight is a double difference of their derivatives.
 
     below (n2 + 1): those of the cells in the row below; right (ROWS + 1): those of the column to the right.
@@ -404,24 +404,24 @@ cdef inline void pull_points(const StaticKernel* s, int kind, const vec* x, cons
                 gy0[c] = total
         else:
             for q in range(n_rows):
-                pull_point(s, kind, x0 + q * d, y0, (now[q] - after[q]) - (now[q + 1] - after[q + 1]), gx0 + q * d, gy0,
-                           gp)
+                point_backprop(s, kind, x0 + q * d, y0, (now[q] - after[q]) - (now[q + 1] - after[q + 1]), gx0 + q * d,
+                               gy0, gp)
         if row == 0:
-            pull_point(s, kind, x, y0, after[0] - now[0], gx, gy0, gp)
+            point_backprop(s, kind, x, y0, after[0] - now[0], gx, gy0, gp)
         for q in range(5):
             after[q] = now[q]
     if col == 0:
         for q in range(n_rows):
-            pull_point(s, kind, x0 + q * d, y, after[q + 1] - after[q], gx0 + q * d, gy, gp)
+            point_backprop(s, kind, x0 + q * d, y, after[q + 1] - after[q], gx0 + q * d, gy, gp)
         if row == 0:
-            pull_point(s, kind, x, y, after[0], gx, gy, gp)
+            point_backprop(s, kind, x, y, after[0], gx, gy, gp)
     for q in range(5):
         right[q] = after[q]
 
 
-cdef inline void pull_increments(const StaticKernel* s, const vec* x, const vec* y, Py_ssize_t row, Py_ssize_t n_rows,
-                                 Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells, vec* gx, vec* gy,
-                                 vec* gp) noexcept nogil:
+cdef inline void fill_increments_backprop(const StaticKernel* s, const vec* x, const vec* y, Py_ssize_t row,
+                                          Py_ssize_t n_rows, Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells,
+                                          vec* gx, vec* gy, vec* gp) noexcept nogil:
     """gx is the gradient of the scaled increments x; `finish_increments` scales it. gp[0] sums d_cells times cells."""
     cdef Py_ssize_t t, c, d = s.d
     cdef const vec* x0 = x + row * d
@@ -459,28 +459,28 @@ cdef inline void pull_increments(const StaticKernel* s, const vec* x, const vec*
             t += 1
 
 
-cdef inline void pull_cells(const StaticKernel* s, const vec* x, const vec* y, Py_ssize_t row, Py_ssize_t n_rows,
-                            Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells, vec* below, vec* right, vec* gx,
-                            vec* gy, vec* gp) noexcept nogil:
+cdef inline void fill_cells_backprop(const StaticKernel* s, const vec* x, const vec* y, Py_ssize_t row,
+                                     Py_ssize_t n_rows, Py_ssize_t col, Py_ssize_t n_cols, const vec* d_cells,
+                                     vec* below, vec* right, vec* gx, vec* gy, vec* gp) noexcept nogil:
     """Adjoint of `fill_cells`: adds to gx, gy and, unless it is NULL, to gp.
 
     Tiles come from right to left, blocks of rows from bottom to top; `below` starts as zeros, `right` in each block.
     d_cells of rows q >= n_rows are zero. For LINEAR the gradients are those of x and y as they are, x being scaled.
     """
     if s.kind == LINEAR:
-        pull_increments(s, x, y, row, n_rows, col, n_cols, d_cells, gx, gy, gp)
+        fill_increments_backprop(s, x, y, row, n_rows, col, n_cols, d_cells, gx, gy, gp)
     elif s.kind == RBF:
-        pull_points(s, RBF, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, RBF, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
     elif s.kind == POLYNOMIAL:
-        pull_points(s, POLYNOMIAL, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, POLYNOMIAL, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
     elif s.kind == MATERN12:
-        pull_points(s, MATERN12, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, MATERN12, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
     elif s.kind == MATERN32:
-        pull_points(s, MATERN32, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, MATERN32, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
     elif s.kind == MATERN52:
-        pull_points(s, MATERN52, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, MATERN52, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
     else:
-        pull_points(s, RATIONAL_QUADRATIC, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
+        fill_points_backprop(s, RATIONAL_QUADRATIC, x, y, row, n_rows, col, n_cols, d_cells, below, right, gx, gy, gp)
 
 
 cdef inline void finish_increments(const StaticKernel* s, const vec* y, Py_ssize_t n2, vec* gx, vec* gy, Py_ssize_t n1,

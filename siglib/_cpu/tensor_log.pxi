@@ -1,5 +1,6 @@
 # The logarithm of a truncated tensor, for any type `item` of numbers. Two modules include this text: `tensor_log.pxd`
-# (item: a lane vector, many tensors side by side) and `tensor_log_single.pxd` (item: a number, one tensor).
+# (item: a lane vector, many tensors side by side) and `tensor_log_single.pxd` (item: a number, one tensor). They bring
+# `item`, `load_words`, `subtract_scaled`, `LANES_F64`, `due` and `interrupted`.
 #
 # Notation. S = 1 + p is the tensor, p_n its level n (d^n vectors, words in lexicographic order); levels follow one
 # another from level 1. With c_k = (-1)^(k-1) / k Horner's scheme for log S = sum_k c_k p^k reads

@@ -1,5 +1,18 @@
 # The steps of logarithms and exponentials as functions, each compiled once for small dimensions. Included by
-# log_signature.pyx, exponential.pyx and log_join.pyx, which cimport the primitives of tensor_log.pxd, `vec` and `real`.
+# log_signature.pyx, exponential.pyx and log_join.pyx.
+
+from libc.stdint cimport int32_t, int64_t
+
+from .lanes cimport vec
+from .tensor_log cimport (
+    horner_tails,
+    horner_tails_backprop,
+    multiply_level,
+    multiply_level_backprop,
+    multiply_rows,
+    multiply_rows_backprop,
+)
+
 
 cdef void horner_tails_any(const vec* p, const vec* c, vec* t, Py_ssize_t d, Py_ssize_t degree) noexcept nogil:
     """`horner_tails` with the dimension as a literal where that pays."""

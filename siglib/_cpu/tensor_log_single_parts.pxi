@@ -1,5 +1,11 @@
 # The steps of the logarithm of a single signature as functions, each compiled once for small dimensions. Included by
-# log_signature.pyx and log_join.pyx, which cimport `tensor_log_single as single` and `real`.
+# log_signature.pyx and log_join.pyx.
+
+from libc.stdint cimport int32_t, int64_t
+
+from . cimport tensor_log_single as single
+from .lanes cimport real
+
 
 cdef void single_horner_tails_any(const real* p, const real* c, real* t, Py_ssize_t d,
                                   Py_ssize_t degree) noexcept nogil:

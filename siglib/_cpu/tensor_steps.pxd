@@ -200,8 +200,8 @@ cdef inline void step_backprop(const vec* x, const vec* old, vec* g, vec* gx, ve
             gx[i] = total[i]
 
 
-cdef inline void step_pull(const vec* x, vec* g, vec* work, const vec* inverse, const Py_ssize_t d, Py_ssize_t degree,
-                           const bint left) noexcept nogil:
+cdef inline void step_cotangent(const vec* x, vec* g, vec* work, const vec* inverse, const Py_ssize_t d,
+                                Py_ssize_t degree, const bint left) noexcept nogil:
     """g, the cotangent of `new` in `step`, becomes that of `old`, which need not be known."""
     cdef Py_ssize_t i
     cdef vec letters[6]

@@ -16,7 +16,7 @@ the channels whose rows of level 2, or whose gradients, one thread computes at a
 
 from .increments cimport Transform
 from .lane_windows cimport copies_of, load_at, number_at, set_number
-from .lanes cimport lanes, vec
+from .lanes cimport ceil_div, lanes, vec
 from .matrix_tiles cimport TILE_VECTORS
 
 cdef enum:
@@ -43,8 +43,8 @@ cdef inline TwoLevels make_two_levels(const Transform* transform, Py_ssize_t n_p
     cdef Py_ssize_t panel = TILE_VECTORS * n_lanes, most = BLOCK_CHANNELS // panel
     job.transform = transform[0]
     job.n_paths = n_paths
-    job.n_panels = (transform.dimension + panel - 1) // panel
-    job.n_blocks = (job.n_panels + most - 1) // most
+    job.n_panels = ceil_div(transform.dimension, panel)
+    job.n_blocks = ceil_div(job.n_panels, most)
     job.path_stride = strides[0]
     job.row_stride = strides[1]
     job.channel_stride = strides[2]
@@ -53,10 +53,6 @@ cdef inline TwoLevels make_two_levels(const Transform* transform, Py_ssize_t n_p
 
 cdef inline Py_ssize_t first_panel(const TwoLevels* job, Py_ssize_t block) noexcept nogil:
     return job.n_panels * block // job.n_blocks
-
-
-cdef inline Py_ssize_t n_parts(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
-    return (n + size - 1) // size
 
 
 cdef inline vec channels(const vec* path, Py_ssize_t at, Py_ssize_t stride, Py_ssize_t n_live) noexcept nogil:

@@ -46,19 +46,20 @@ cdef inline int64_t left_start(const WindowPlan* plan, const Block* block, Py_ss
     return plan.slot_start[block.row * plan.n_windows + block.first + min(slot, block.n_slots) - 1]
 
 
-cdef struct Group:
+cdef struct WindowGroup:
     Py_ssize_t n_ranks
     Py_ssize_t n_slots
     Py_ssize_t n_left
     Py_ssize_t n_right
 
 
-cdef inline Group make_group(const WindowPlan* plan, Py_ssize_t group, int64_t* left, int64_t* right) noexcept nogil:
+cdef inline WindowGroup make_group(const WindowPlan* plan, Py_ssize_t group, int64_t* left,
+                                   int64_t* right) noexcept nogil:
     """The shape of a group. left[slot], slot = 1..n_slots: increments to this slot; right[rank]: to this window.
 
     NULL for `left` and `right` if they are not wanted.
     """
-    cdef Group shape
+    cdef WindowGroup shape
     cdef Py_ssize_t path, k
     cdef int64_t n_rows
     cdef int lane
@@ -94,7 +95,7 @@ cdef inline Group make_group(const WindowPlan* plan, Py_ssize_t group, int64_t* 
 cdef inline void add_groups(WindowPlan* plan) noexcept nogil:
     """Blocks to lane groups."""
     cdef Py_ssize_t group
-    cdef Group shape
+    cdef WindowGroup shape
     plan.n_items = plan.n_blocks * plan.n_paths if plan.shared else plan.n_blocks
     plan.n_groups = (plan.n_items + plan.width - 1) // plan.width
     plan.n_ranks = plan.n_group_slots = plan.n_left = plan.n_right = 0
@@ -107,7 +108,7 @@ cdef inline void add_groups(WindowPlan* plan) noexcept nogil:
 
 
 cdef inline void load_increments(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
-                                 const Group* shape, const int64_t* left, const int64_t* right,
+                                 const WindowGroup* shape, const int64_t* left, const int64_t* right,
                                  real* x) noexcept nogil:
     """x (n_left + n_right, d, width): the increments in the order of the scans; missing ones stay as they are, zero."""
     cdef Py_ssize_t which, k, step, at, i, n_letters = plan.d - (plan.time != NULL)
@@ -140,7 +141,7 @@ cdef inline void load_increments(const real* path, const Py_ssize_t* strides, co
             row = row + right[k] * plan.d * plan.width
 
 
-cdef inline void add_gradients(const real* gx, const WindowPlan* plan, Py_ssize_t group, const Group* shape,
+cdef inline void add_gradients(const real* gx, const WindowPlan* plan, Py_ssize_t group, const WindowGroup* shape,
                                const int64_t* left, const int64_t* right, real* out) noexcept nogil:
     """Adjoint of `load_increments`: adds to out (n_paths, length, d), where increment k has the place of point k."""
     cdef Py_ssize_t which, k, step, at, i

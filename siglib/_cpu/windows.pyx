@@ -24,28 +24,12 @@ not depend on the number of threads.
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
-from .increments cimport FEW_ROWS, set_time_words_of_lanes
-from .lane_exponents cimport any_differ_vd, any_differ_vf
-from .lane_moves cimport load_columns, store_columns
-from .lanes cimport LANES_F32, LANES_F64, aligned_malloc, n_lanes, real, vd, vec, vf
-from .tensor_algebra cimport product as tensor_product
-from .tensor_algebra cimport product_backprop as tensor_product_backprop
-from .tensor_log cimport multiply_level, multiply_level_backprop
-from .tensor_steps cimport step, step_backprop, step_pull, steps_work
-from .window_groups cimport (
-    Group,
-    add_gradients,
-    add_groups,
-    block_of,
-    item,
-    item_after,
-    item_before,
-    load_increments,
-    make_group,
-)
+from .increments cimport FEW_ROWS
+from .lanes cimport aligned_malloc, ceil_div, fill_inverse, n_lanes, real, vd, vf
+from .window_groups cimport WindowGroup, add_gradients, add_groups, make_group
 from .window_plan cimport Block, WindowPlan, make_blocks
 
 cdef enum:
@@ -53,7 +37,6 @@ cdef enum:
     SLOT_BYTES = 1 << 22
     # Bytes of gradients of increments before they are added up
     ROUND_BYTES = 1 << 24
-
 
 include "windows_parts.pxi"
 include "windows_finite.pxi"
@@ -82,7 +65,7 @@ cdef int make_plan(WindowPlan* plan, const int64_t[:, ::1] starts, const int64_t
 
 
 cdef int make_time(WindowPlan* plan, Py_ssize_t n) noexcept nogil:
-    """What float32 kernels know of time, for n windows; -1 if memory is short.
+    """What float32 loops know of time, for n windows; -1 if memory is short.
 
     Increments are differences of rounded times: such a difference is exact, and so is each sum of them that a scan
     makes.
@@ -142,12 +125,12 @@ def sig_windows(const real[:, :, :] path, const int64_t[:, ::1] starts, const in
     last channel is time, which advances by it; float64 paths have time as any other channel.
     """
     cdef WindowPlan plan
-    cdef Scratch at
+    cdef WindowScratch at
     cdef Py_ssize_t[3] strides
     cdef Py_ssize_t group, end
     cdef Watch watch
     cdef Watch* loop
-    cdef ThreadMemory of
+    cdef WindowMemory of
     cdef int thread, status
     cdef void* raw = NULL
     cdef char* memory
@@ -202,12 +185,12 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
                          Py_ssize_t degree, bint scalar_term, double time_step, int n_threads):
     """Adjoint of `sig_windows`. derivs (batch * n_windows, scalar_term + n_words); out of the shape of path."""
     cdef WindowPlan plan
-    cdef Scratch at
+    cdef WindowScratch at
     cdef Py_ssize_t[3] strides
     cdef Py_ssize_t group, n_round, first, stop, end, size, b, p, i, spent = 0
     cdef Watch watch
     cdef Watch* loop
-    cdef ThreadMemory of
+    cdef WindowMemory of
     cdef int thread, k, status
     cdef void* raw = NULL
     cdef void* raw_gradients = NULL
@@ -218,7 +201,7 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
     cdef real* ends = NULL
     cdef real* g_begins = NULL
     cdef int64_t* left
-    cdef Group shape
+    cdef WindowGroup shape
     out[:, :, :] = 0
     if derivs.shape[0] == 0 or derivs.shape[1] == scalar_term:
         return
@@ -248,7 +231,7 @@ def sig_windows_backprop(const real[:, :, :] path, const int64_t[:, ::1] starts,
                           n_threads)
                 find_begin_cotangents(&path[0, 0, 0], strides, &plan, memory, &of, &derivs[0, scalar_term],
                                       derivs.shape[1], piece_rows(&plan, ends, 1), ends, g_begins, n_threads)
-            for k in range(<int>((plan.n_groups + n_round - 1) // n_round)):
+            for k in range(<int>ceil_div(plan.n_groups, n_round)):
                 first = k * n_round
                 stop = min(first + n_round, plan.n_groups)
                 loop = share(stop - first, 4 * group_cost(&plan), n_threads)

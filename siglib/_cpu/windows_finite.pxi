@@ -1,8 +1,16 @@
-# The gradient where a lane has NaN or infinity. Included by windows.pyx.
+# The gradient where a lane has NaN or infinity. Included by windows.pyx; needs the functions of windows_parts.pxi.
 #
 # The right scan is walked back by taking increments off again. What is not finite stays so: windows that end before it
 # would get it, too. So lanes keep the last finite signature of their scan, and go on from it. And 0 times NaN is NaN: a
 # lane that has no window at a rank must not take part in the product of the others.
+
+from libc.string cimport memset
+
+from .lane_exponents cimport any_differ_vd, any_differ_vf
+from .lanes cimport LANES_F32, LANES_F64, vd, vec
+from .window_groups cimport item
+from .window_plan cimport Block, WindowPlan
+
 
 cdef struct Frozen:
     const void* before           # in each lane the last finite signature

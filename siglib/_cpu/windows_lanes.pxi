@@ -1,12 +1,25 @@
-# One lane group of blocks of windows, forward and backward. Included by windows.pyx.
+# One lane group of blocks of windows, forward and backward. Included by windows.pyx; needs the functions of
+# windows_parts.pxi, windows_finite.pxi and windows_pieces.pxi.
 
-cdef struct Scratch:
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from ._interruption cimport due
+from .increments cimport set_time_words_of_lanes
+from .lane_moves cimport load_columns, store_columns
+from .lanes cimport real, vd, vec, vf
+from .tensor_steps cimport step, steps_work
+from .window_groups cimport WindowGroup, item, load_increments, make_group
+from .window_plan cimport Block, WindowPlan
+
+
+cdef struct WindowScratch:
     # One thread's memory, in vectors: inverse | work | x | gx | P | product | gathered | GP | frozen | slots | g_slots
     size_t work, x, gx, P, product, gathered, GP, frozen, slots, g_slots, size
 
 
-cdef Scratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
-    cdef Scratch at
+cdef WindowScratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
+    cdef WindowScratch at
     cdef size_t rows = (plan.n_left + plan.n_right) * plan.d
     at.work = plan.degree + 1
     at.x = at.work + steps_work(plan.d, plan.degree)
@@ -22,34 +35,26 @@ cdef Scratch make_scratch(const WindowPlan* plan, bint backward) noexcept nogil:
     return at
 
 
-cdef struct ThreadMemory:
+cdef struct WindowMemory:
     # One thread's: numbers of its lanes, a row for what nobody wants, and the schedules at the end.
     Py_ssize_t n_numbers, n_schedule, n_bytes
 
 
-cdef inline ThreadMemory thread_memory(const WindowPlan* plan, const Scratch* at, size_t itemsize) noexcept nogil:
-    cdef ThreadMemory of
+cdef inline WindowMemory thread_memory(const WindowPlan* plan, const WindowScratch* at, size_t itemsize) noexcept nogil:
+    cdef WindowMemory of
     of.n_numbers = at.size * plan.width
     of.n_schedule = plan.n_group_slots + plan.n_ranks + 2
     of.n_bytes = (((of.n_numbers + plan.n_words) * <Py_ssize_t>itemsize + of.n_schedule * 8) // 64 + 1) * 64
     return of
 
 
-cdef inline int64_t* schedules(char* memory, const ThreadMemory* of) noexcept nogil:
+cdef inline int64_t* schedules(char* memory, const WindowMemory* of) noexcept nogil:
     return <int64_t*>(memory + of.n_bytes) - of.n_schedule
 
 
 cdef inline double group_cost(const WindowPlan* plan) noexcept nogil:
     """About how many vector operations a lane group takes: a step for every increment, a product for every window."""
     return <double>(plan.n_left + plan.n_right + plan.degree * plan.n_ranks) * plan.n_words
-
-
-cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, int width) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int lane
-    for k in range(degree + 1):
-        for lane in range(width):
-            inverse[k * width + lane] = <real>1 / <real>k if k > 0 else 0
 
 
 cdef inline void gather_slots(const real* slots, const int64_t* slot_of, real* out, Py_ssize_t n_words,
@@ -101,7 +106,7 @@ cdef inline bint locate_windows(const WindowPlan* plan, Py_ssize_t group, Py_ssi
 
 
 cdef void scan_left(const vec* x, vec* slots, vec* work, const vec* inverse, const WindowPlan* plan,
-                    const Group* shape, const int64_t* left) noexcept nogil:
+                    const WindowGroup* shape, const int64_t* left) noexcept nogil:
     """Fill slots 0..n_slots from the increments before the middles."""
     cdef Py_ssize_t k, _i, spent = 0
     cdef const vec* before
@@ -131,11 +136,11 @@ cdef void scan_right(const vec* x, Py_ssize_t n, vec* P, vec* work, const vec* i
         x = x + plan.d
 
 
-cdef Group load_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
-                      vec* x, int64_t* left) noexcept nogil:
+cdef WindowGroup load_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
+                            vec* x, int64_t* left) noexcept nogil:
     """The shape of a group, its schedules (into `left`, and behind it those of the right scan) and its increments."""
     cdef int64_t* right = left + plan.n_group_slots + 1
-    cdef Group shape = make_group(plan, group, left, right)
+    cdef WindowGroup shape = make_group(plan, group, left, right)
     memset(<void*>x, 0, (shape.n_left + shape.n_right) * plan.d * sizeof(vec))
     if vec is vd:
         load_increments(<const double*>path, strides, plan, group, &shape, left, right, <double*>x)
@@ -148,9 +153,9 @@ cdef void forward_group(const void* path, const Py_ssize_t* strides, const Windo
                         vec* scratch, int64_t* left, void* dump, const void* ends, void* out,
                         Py_ssize_t out_stride) noexcept nogil:
     """`ends`: of all pieces, see `windows_pieces.pxi`; NULL if there are none."""
-    cdef Scratch at = make_scratch(plan, False)
+    cdef WindowScratch at = make_scratch(plan, False)
     cdef int64_t* right = left + plan.n_group_slots + 1
-    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef WindowGroup shape = load_group(path, strides, plan, group, scratch + at.x, left)
     cdef Py_ssize_t rank, _i, spent = 0
     cdef bint is_one = ends == NULL
     cdef int64_t slot_of[16]
@@ -231,9 +236,9 @@ cdef void backward_group(const void* path, const Py_ssize_t* strides, const Wind
 
     `ends` and their cotangents: of all pieces, see `windows_pieces.pxi`; NULL if there are none.
     """
-    cdef Scratch at = make_scratch(plan, True)
+    cdef WindowScratch at = make_scratch(plan, True)
     cdef int64_t* right = left + plan.n_group_slots + 1
-    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef WindowGroup shape = load_group(path, strides, plan, group, scratch + at.x, left)
     cdef Py_ssize_t rank, _i, i, k, spent = 0, step = shape.n_right
     cdef Py_ssize_t n_steps = step if ends == NULL else step + 1
     cdef int64_t slot_of[16]

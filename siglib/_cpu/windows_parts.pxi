@@ -1,5 +1,11 @@
 # The primitives of windows as functions, specialised for small dimensions. Included by windows.pyx.
 
+from .lanes cimport vec
+from .tensor_log cimport multiply_level, multiply_level_backprop
+from .tensor_steps cimport step, step_backprop, step_cotangent
+from .window_plan cimport WindowPlan
+
+
 cdef void left_step(const vec* x, const vec* old, vec* new, vec* work, const vec* inverse,
                     const WindowPlan* plan) noexcept nogil:
     if plan.d == 2:
@@ -56,17 +62,18 @@ cdef void right_step_backprop(const vec* x, const vec* old, vec* g, vec* gx, vec
         step_backprop(x, old, g, gx, work, inverse, plan.d, plan.degree, False)
 
 
-cdef void right_step_pull(const vec* x, vec* g, vec* work, const vec* inverse, const WindowPlan* plan) noexcept nogil:
+cdef void right_step_cotangent(const vec* x, vec* g, vec* work, const vec* inverse,
+                               const WindowPlan* plan) noexcept nogil:
     if plan.d == 2:
-        step_pull(x, g, work, inverse, 2, plan.degree, False)
+        step_cotangent(x, g, work, inverse, 2, plan.degree, False)
     elif plan.d == 3:
-        step_pull(x, g, work, inverse, 3, plan.degree, False)
+        step_cotangent(x, g, work, inverse, 3, plan.degree, False)
     elif plan.d == 4:
-        step_pull(x, g, work, inverse, 4, plan.degree, False)
+        step_cotangent(x, g, work, inverse, 4, plan.degree, False)
     elif plan.d == 5:
-        step_pull(x, g, work, inverse, 5, plan.degree, False)
+        step_cotangent(x, g, work, inverse, 5, plan.degree, False)
     else:
-        step_pull(x, g, work, inverse, plan.d, plan.degree, False)
+        step_cotangent(x, g, work, inverse, plan.d, plan.degree, False)
 
 
 cdef inline void product_of(const vec* a, const vec* b, vec* out, const vec* one, Py_ssize_t d,

@@ -1,8 +1,23 @@
-# Pieces: blocks whose right scans go on where others stop. Included by windows.pyx.
+# Pieces: blocks whose right scans go on where others stop. Included by windows.pyx; needs the functions of
+# windows_parts.pxi, windows_finite.pxi and windows_lanes.pxi.
 #
 # First every piece gets the signature of its own increments, its *span*; products of spans, one piece after another,
 # are the signatures where the scans of the pieces *end*. Backward, the cotangents of these are found the same way. All
 # arrays have a row for each item, behind a row of zeros, which stands for the signature 1 or for no cotangent.
+
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int64_t
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy, memset
+
+from ._interruption cimport Watch, due, next_unit, share
+from .lane_moves cimport load_columns, store_columns
+from .lanes cimport real, vd, vec, vf
+from .tensor_algebra cimport product as tensor_product
+from .tensor_algebra cimport product_backprop as tensor_product_backprop
+from .window_groups cimport WindowGroup, block_of, item_after, item_before
+from .window_plan cimport WindowPlan
+
 
 cdef inline real* pieces_memory(const WindowPlan* plan, Py_ssize_t n_arrays, const real* tag) noexcept nogil:
     """Memory for so many of these arrays; `tag` only names the type."""
@@ -63,14 +78,14 @@ cdef void load_end_cotangents(const void* g_begins, const WindowPlan* plan, Py_s
 
 cdef void span_group(const void* path, const Py_ssize_t* strides, const WindowPlan* plan, Py_ssize_t group,
                      bint backward, vec* scratch, int64_t* left, void* spans) noexcept nogil:
-    cdef Scratch at = make_scratch(plan, backward)
-    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef WindowScratch at = make_scratch(plan, backward)
+    cdef WindowGroup shape = load_group(path, strides, plan, group, scratch + at.x, left)
     scan_right(scratch + at.x + shape.n_left * plan.d, shape.n_right, scratch + at.P, scratch + at.work, scratch, plan)
     store_rows(scratch + at.P, plan, group, spans)
 
 
 cdef void find_ends(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, bint backward, char* memory,
-                    const ThreadMemory* of, real* spans, real* ends, int n_threads) noexcept nogil:
+                    const WindowMemory* of, real* spans, real* ends, int n_threads) noexcept nogil:
     """Spans and ends of all pieces."""
     cdef Py_ssize_t group, end, i, spent = 0, n = plan.n_words
     cdef char* mine
@@ -102,9 +117,9 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
 
     It is linear in P, so P need not be known.
     """
-    cdef Scratch at = make_scratch(plan, True)
+    cdef WindowScratch at = make_scratch(plan, True)
     cdef int64_t* right = left + plan.n_group_slots + 1
-    cdef Group shape = load_group(path, strides, plan, group, scratch + at.x, left)
+    cdef WindowGroup shape = load_group(path, strides, plan, group, scratch + at.x, left)
     cdef Py_ssize_t rank, i, _i, spent = 0
     cdef int64_t slot_of[16]
     cdef const vec* x = scratch + at.x + (shape.n_left + shape.n_right) * plan.d
@@ -140,12 +155,12 @@ cdef void begin_cotangents_group(const void* path, const Py_ssize_t* strides, co
             if due(&spent, plan.n_words):
                 return
             x = x - plan.d
-            right_step_pull(x, GP, scratch + at.work, scratch, plan)
+            right_step_cotangent(x, GP, scratch + at.work, scratch, plan)
     store_rows(GP, plan, group, g_begins)
 
 
 cdef void find_begin_cotangents(const real* path, const Py_ssize_t* strides, const WindowPlan* plan, char* memory,
-                                const ThreadMemory* of, const real* derivs, Py_ssize_t derivs_stride,
+                                const WindowMemory* of, const real* derivs, Py_ssize_t derivs_stride,
                                 const real* spans, const real* ends, real* g_begins, int n_threads) noexcept nogil:
     """Cotangents of the signatures where the scans of pieces begin: of windows of this piece and of later ones."""
     cdef Py_ssize_t group, end, i, after, k, spent = 0, n = plan.n_words

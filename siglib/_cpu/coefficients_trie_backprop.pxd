@@ -23,8 +23,8 @@ cdef enum:
     WIDE = 6             # d[0:2], c[2:4], b[4:6]
 
 
-cdef inline void leaves_adjoint(const int32_t* node, Py_ssize_t n, const vec* xs, vec* gx, const vec* G, const vec* c,
-                                vec* b) noexcept nogil:
+cdef inline void leaves_backprop(const int32_t* node, Py_ssize_t n, const vec* xs, vec* gx, const vec* G, const vec* c,
+                                 vec* b) noexcept nogil:
     """`n` leaves below one node, side by side; c and b are its partial results for them and their cotangents."""
     cdef Py_ssize_t i
     cdef const vec* x
@@ -67,9 +67,9 @@ cdef inline void leave(const vec* x, vec* gx, vec* G, const vec* c, vec* b, cons
     G[0] = g
 
 
-cdef inline Py_ssize_t height1_adjoint(const int32_t* node, const vec* xs, vec* gx, vec* S, vec* G, const vec* d,
-                                       const vec* c, vec* b, const Py_ssize_t stride,
-                                       const vec* inverse) noexcept nogil:
+cdef inline Py_ssize_t height1_backprop(const int32_t* node, const vec* xs, vec* gx, vec* S, vec* G, const vec* d,
+                                        const vec* c, vec* b, const Py_ssize_t stride,
+                                        const vec* inverse) noexcept nogil:
     """A subtree of height 1; the number of its nodes."""
     cdef const vec* x = xs + PAIR * node[0]
     cdef vec s = S[0]
@@ -81,13 +81,13 @@ cdef inline Py_ssize_t height1_adjoint(const int32_t* node, const vec* xs, vec* 
         own[m] = s + x[2 + m] * c[stride + m]
         own_b[m] = inverse[0]
     S[0] = s
-    leaves_adjoint(node + 3, node[1], xs, gx, G + 1, own, own_b)
+    leaves_backprop(node + 3, node[1], xs, gx, G + 1, own, own_b)
     leave(x, gx + PAIR * node[0], G, c, b, own_b, stride, 2, inverse, 1)
     return 1 + node[1]
 
 
-cdef inline void height2_adjoint(const int32_t* node, const vec* xs, vec* gx, vec* S, vec* G, const vec* d,
-                                 const vec* c, vec* b, const Py_ssize_t stride, const vec* inverse) noexcept nogil:
+cdef inline void height2_backprop(const int32_t* node, const vec* xs, vec* gx, vec* S, vec* G, const vec* d,
+                                  const vec* c, vec* b, const Py_ssize_t stride, const vec* inverse) noexcept nogil:
     """A subtree of height 2."""
     cdef const vec* x = xs + PAIR * node[0]
     cdef Py_ssize_t _i, at = 1 + node[1]
@@ -104,9 +104,9 @@ cdef inline void height2_adjoint(const int32_t* node, const vec* xs, vec* gx, ve
         own_b[m] = inverse[0]
         own_b[2 + m] = inverse[0]
     S[0] = s
-    leaves_adjoint(node + 3, node[1], xs, gx, G + 1, own, own_b)
+    leaves_backprop(node + 3, node[1], xs, gx, G + 1, own, own_b)
     for _i in range(node[2]):
-        at += height1_adjoint(node + 3 * at, xs, gx, S + at, G + at, own_d, own, own_b, 2, inverse)
+        at += height1_backprop(node + 3 * at, xs, gx, S + at, G + at, own_d, own, own_b, 2, inverse)
     leave(x, gx + PAIR * node[0], G, c, b, own_b, stride, 2, inverse, 2)
 
 
@@ -125,8 +125,8 @@ cdef inline void enter_back(const vec* x, vec* S, const vec* above, vec* own, co
     S[0] = s
 
 
-cdef inline void pair_adjoint(const Trie* trie, const vec* xs, vec* gx, vec* stack, vec* S, vec* G,
-                              const vec* inverse) noexcept nogil:
+cdef inline void pair_backprop(const Trie* trie, const vec* xs, vec* gx, vec* stack, vec* S, vec* G,
+                               const vec* inverse) noexcept nogil:
     """One pair of increments; the program of the backward pass."""
     cdef Py_ssize_t _step, v
     cdef int64_t kind
@@ -141,11 +141,11 @@ cdef inline void pair_adjoint(const Trie* trie, const vec* xs, vec* gx, vec* sta
         node = trie.nodes + 3 * v
         above = stack + WIDE * step[2]
         if kind == 0:
-            leaves_adjoint(node, step[3], xs, gx, G + v, above + 2, above + 4)
+            leaves_backprop(node, step[3], xs, gx, G + v, above + 2, above + 4)
         elif kind == 1:
-            height1_adjoint(node, xs, gx, S + v, G + v, above, above + 2, above + 4, WIDE, inverse)
+            height1_backprop(node, xs, gx, S + v, G + v, above, above + 2, above + 4, WIDE, inverse)
         elif kind == 2:
-            height2_adjoint(node, xs, gx, S + v, G + v, above, above + 2, above + 4, WIDE, inverse)
+            height2_backprop(node, xs, gx, S + v, G + v, above, above + 2, above + 4, WIDE, inverse)
         else:
             own = stack + WIDE * step[3]
             x = xs + PAIR * node[0]
@@ -164,9 +164,9 @@ cdef inline void pair_adjoint(const Trie* trie, const vec* xs, vec* gx, vec* sta
         step = step + 4
 
 
-cdef inline void walk_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size, const Trie* trie,
-                              const Py_ssize_t* columns, const vec* inverse, vec* xs, vec* gxs, vec* stack, vec* S,
-                              vec* G) noexcept nogil:
+cdef inline void walk_backprop(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssize_t row_size, const Trie* trie,
+                               const Py_ssize_t* columns, const vec* inverse, vec* xs, vec* gxs, vec* stack, vec* S,
+                               vec* G) noexcept nogil:
     """Take n_rows increments, an even number of them, off the coefficients S, last to first; writes their gradients to
     gx.
 
@@ -188,7 +188,7 @@ cdef inline void walk_adjoint(const vec* dx, vec* gx, Py_ssize_t n_rows, Py_ssiz
         for r in range(trie.highest + 1):
             stack[WIDE * r + 4] = inverse[0]
             stack[WIDE * r + 5] = inverse[0]
-        pair_adjoint(trie, xs, gxs, stack, S, G, inverse)
+        pair_backprop(trie, xs, gxs, stack, S, G, inverse)
         for i in range(trie.n_letters):
             found = gxs + PAIR * trie.letters[3 * i + 1]
             target[columns[i]] = found[0]

@@ -16,9 +16,9 @@ divided by the (r - q) of their next use, and b is the cotangent of what is kept
 """
 
 from .lanes cimport vec
-from .signature_suffix cimport PAIR, chains_adjoint, chains_back
+from .signature_suffix cimport PAIR, chains_back, chains_backprop
 
-cdef inline void leaves_adjoint(const vec* x, vec* gx, const vec* G, const vec* B, vec* b, const int d) noexcept nogil:
+cdef inline void leaves_backprop(const vec* x, vec* gx, const vec* G, const vec* B, vec* b, const int d) noexcept nogil:
     """Top level below one node."""
     cdef int j
     cdef vec g
@@ -30,8 +30,8 @@ cdef inline void leaves_adjoint(const vec* x, vec* gx, const vec* G, const vec* 
         b[1] = b[1] + x[d + j] * g
 
 
-cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const vec* G0, const vec* B, const vec* C,
-                               vec* b, const vec* inverse, const int d) noexcept nogil:
+cdef inline void node2_backprop(const vec* x, vec* gx, vec* S1, vec* G1, const vec* G0, const vec* B, const vec* C,
+                                vec* b, const vec* inverse, const int d) noexcept nogil:
     """Two levels below one node; B[0:2], b[0:2], C[0:2] belong to the level of S1 and G1, B[2:4] and b[2:4] to the
     top one."""
     cdef int j, m
@@ -45,7 +45,7 @@ cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const ve
             child[m] = x[m * d + j] * B[2 + m] + t
             child_b[m] = inverse[0]
         S1[j] = t
-        leaves_adjoint(x, gx, G0 + j * d, child, child_b, d)
+        leaves_backprop(x, gx, G0 + j * d, child, child_b, d)
         g = G1[j]
         for m in range(2):
             gx[m * d + j] = gx[m * d + j] + g * B[m] + child_b[m] * B[2 + m]
@@ -55,8 +55,8 @@ cdef inline void node2_adjoint(const vec* x, vec* gx, vec* S1, vec* G1, const ve
         G1[j] = g
 
 
-cdef inline void node3_adjoint(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2, vec* G1, const vec* G0, const vec* B,
-                               const vec* C, vec* b, const vec* inverse, const int d) noexcept nogil:
+cdef inline void node3_backprop(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2, vec* G1, const vec* G0, const vec* B,
+                                const vec* C, vec* b, const vec* inverse, const int d) noexcept nogil:
     """Three levels below one node."""
     cdef int j, m
     cdef vec t, g, e
@@ -73,7 +73,7 @@ cdef inline void node3_adjoint(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2,
             child_b[m] = inverse[0]
             child_b[2 + m] = inverse[0]
         S2[j] = t
-        node2_adjoint(x, gx, S1 + j * d, G1 + j * d, G0 + j * d * d, child, child_c, child_b, inverse, d)
+        node2_backprop(x, gx, S1 + j * d, G1 + j * d, G0 + j * d * d, child, child_c, child_b, inverse, d)
         g = G2[j]
         for m in range(2):
             e = child_b[2 + m] * inverse[2]
@@ -85,7 +85,7 @@ cdef inline void node3_adjoint(const vec* x, vec* gx, vec* S2, vec* S1, vec* G2,
         G2[j] = g
 
 
-cdef inline int fused_depth_adjoint(const int d) noexcept nogil:
+cdef inline int fused_depth_backprop(const int d) noexcept nogil:
     """How many levels the register file and the instruction cache carry well (measured)."""
     return 3 if d <= 3 else 2
 
@@ -162,8 +162,8 @@ cdef inline void upper_levels_up(const vec* x, vec* gx, vec** G, const vec* inve
             node = node + (3 * k - 1) * PAIR
 
 
-cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* node, Py_ssize_t n_nodes,
-                               const vec* inverse, const int d, const int k) noexcept nogil:
+cdef inline void fused_backprop(const vec* x, vec* gx, vec** S, vec** G, vec* node, Py_ssize_t n_nodes,
+                                const vec* inverse, const int d, const int k) noexcept nogil:
     """The lowest `k` levels below all nodes in turn, in registers; a node is B (k, PAIR), b (k, PAIR), C (k - 1,
     PAIR)."""
     cdef int i
@@ -184,12 +184,12 @@ cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* nod
         for i in range(2 * k - 2):
             C[i] = node[4 * k + i]
         if k == 1:
-            leaves_adjoint(letters, letters_g, G[0] + u * d, B, b, d)
+            leaves_backprop(letters, letters_g, G[0] + u * d, B, b, d)
         elif k == 2:
-            node2_adjoint(letters, letters_g, S[1] + u * d, G[1] + u * d, G[0] + u * d * d, B, C, b, inverse, d)
+            node2_backprop(letters, letters_g, S[1] + u * d, G[1] + u * d, G[0] + u * d * d, B, C, b, inverse, d)
         else:
-            node3_adjoint(letters, letters_g, S[2] + u * d, S[1] + u * d * d, G[2] + u * d, G[1] + u * d * d,
-                          G[0] + u * d * d * d, B, C, b, inverse, d)
+            node3_backprop(letters, letters_g, S[2] + u * d, S[1] + u * d * d, G[2] + u * d, G[1] + u * d * d,
+                           G[0] + u * d * d * d, B, C, b, inverse, d)
         for i in range(2 * k):
             node[2 * k + i] = b[i]
         node = node + (6 * k - 2)
@@ -197,38 +197,38 @@ cdef inline void fused_adjoint(const vec* x, vec* gx, vec** S, vec** G, vec* nod
         gx[i] = letters_g[i]
 
 
-cdef inline void tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
-                              const vec* inverse, vec* work, const int d, int p) noexcept nogil:
+cdef inline void tree_backprop(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
+                               const vec* inverse, vec* work, const int d, int p) noexcept nogil:
     """One pair of increments through the whole tree, for a small d known to the compiler; b (p, PAIR) are the roots'
     cotangents."""
-    cdef int i, k = min(p, fused_depth_adjoint(d))
+    cdef int i, k = min(p, fused_depth_backprop(d))
     cdef vec* levels[16]
     cdef Py_ssize_t n_nodes
     # The upper levels cost little, but only if the compiler knows how many partial results they carry.
     if p == 3:
-        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 3, min(3, fused_depth_adjoint(d)), levels)
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 3, min(3, fused_depth_backprop(d)), levels)
     elif p == 4:
-        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 4, fused_depth_adjoint(d), levels)
+        n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, 4, fused_depth_backprop(d), levels)
     else:
         n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, k, levels)
     if k == 1:
-        fused_adjoint(x, gx, S, G, levels[1], n_nodes, inverse, d, 1)
+        fused_backprop(x, gx, S, G, levels[1], n_nodes, inverse, d, 1)
     elif k == 2:
-        fused_adjoint(x, gx, S, G, levels[2], n_nodes, inverse, d, 2)
-    elif fused_depth_adjoint(d) >= 3:
-        fused_adjoint(x, gx, S, G, levels[3], n_nodes, inverse, d, 3)
+        fused_backprop(x, gx, S, G, levels[2], n_nodes, inverse, d, 2)
+    elif fused_depth_backprop(d) >= 3:
+        fused_backprop(x, gx, S, G, levels[3], n_nodes, inverse, d, 3)
     if p == 3:
-        upper_levels_up(x, gx, G, inverse, d, 3, min(3, fused_depth_adjoint(d)), levels, n_nodes)
+        upper_levels_up(x, gx, G, inverse, d, 3, min(3, fused_depth_backprop(d)), levels, n_nodes)
     elif p == 4:
-        upper_levels_up(x, gx, G, inverse, d, 4, fused_depth_adjoint(d), levels, n_nodes)
+        upper_levels_up(x, gx, G, inverse, d, 4, fused_depth_backprop(d), levels, n_nodes)
     else:
         upper_levels_up(x, gx, G, inverse, d, p, k, levels, n_nodes)
     for i in range(p * PAIR):
         b[i] = levels[p][p * PAIR + i]
 
 
-cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py_ssize_t n_nodes, Py_ssize_t d,
-                              const int width) noexcept nogil:
+cdef inline void tile_backprop(const vec* x, vec* gx, const vec* G, vec* node, Py_ssize_t n_nodes, Py_ssize_t d,
+                               const int width) noexcept nogil:
     """Top level for `width` neighbouring letters below all nodes in turn; a node is B (1, PAIR), b (1, PAIR)."""
     cdef Py_ssize_t _u
     cdef int j, m
@@ -259,23 +259,23 @@ cdef inline void tile_adjoint(const vec* x, vec* gx, const vec* G, vec* node, Py
             gx[m * d + j] = letters_g[m * width + j]
 
 
-cdef inline void top_level_adjoint(const vec* x, vec* gx, const vec* G, vec* nodes, Py_ssize_t n_nodes,
-                                   Py_ssize_t d) noexcept nogil:
+cdef inline void top_level_backprop(const vec* x, vec* gx, const vec* G, vec* nodes, Py_ssize_t n_nodes,
+                                    Py_ssize_t d) noexcept nogil:
     """Top level in tiles of letters."""
     cdef Py_ssize_t j = 0
     while j + 4 <= d:
-        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 4)
+        tile_backprop(x + j, gx + j, G + j, nodes, n_nodes, d, 4)
         j += 4
     if d - j == 3:
-        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 3)
+        tile_backprop(x + j, gx + j, G + j, nodes, n_nodes, d, 3)
     elif d - j == 2:
-        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 2)
+        tile_backprop(x + j, gx + j, G + j, nodes, n_nodes, d, 2)
     elif d - j == 1:
-        tile_adjoint(x + j, gx + j, G + j, nodes, n_nodes, d, 1)
+        tile_backprop(x + j, gx + j, G + j, nodes, n_nodes, d, 1)
 
 
-cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, const vec* G0, const vec* B, const vec* C,
-                                    vec* b, const vec* inverse, vec* work, Py_ssize_t d) noexcept nogil:
+cdef inline void two_levels_backprop(const vec* x, vec* gx, vec* S, vec* G1, const vec* G0, const vec* B, const vec* C,
+                                     vec* b, const vec* inverse, vec* work, Py_ssize_t d) noexcept nogil:
     """A tree of depth 2: `upper_levels_down`, the top level, `upper_levels_up`, with the root in registers."""
     cdef Py_ssize_t i, j, m
     cdef vec t, g, e
@@ -296,7 +296,7 @@ cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, cons
             node[2 + m] = inverse[0]
         S[j] = t
         node = node + 4
-    top_level_adjoint(x, gx, G0, work, d, d)
+    top_level_backprop(x, gx, G0, work, d, d)
     node = work
     for j in range(d):
         g = G1[j]
@@ -312,25 +312,25 @@ cdef inline void two_levels_adjoint(const vec* x, vec* gx, vec* S, vec* G1, cons
         b[i] = root_b[i]
 
 
-cdef inline void tiled_tree_adjoint(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
-                                    const vec* inverse, vec* work, Py_ssize_t d, int p) noexcept nogil:
+cdef inline void tiled_tree_backprop(const vec* x, vec* gx, vec** S, vec** G, const vec* B, const vec* C, vec* b,
+                                     const vec* inverse, vec* work, Py_ssize_t d, int p) noexcept nogil:
     """One pair of increments through the whole tree, for any d."""
     cdef Py_ssize_t i, n_nodes
     cdef vec* levels[16]
     if p == 2:
         # By far the most frequent depth here, and simple enough to stay in registers.
-        two_levels_adjoint(x, gx, S[1], G[1], G[0], B, C, b, inverse, work, d)
+        two_levels_backprop(x, gx, S[1], G[1], G[0], B, C, b, inverse, work, d)
         return
     n_nodes = upper_levels_down(x, S, B, C, inverse, work, d, p, 1, levels)
-    top_level_adjoint(x, gx, G[0], levels[1], n_nodes, d)
+    top_level_backprop(x, gx, G[0], levels[1], n_nodes, d)
     upper_levels_up(x, gx, G, inverse, d, p, 1, levels, n_nodes)
     for i in range(p * PAIR):
         b[i] = levels[p][p * PAIR + i]
 
 
-cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw, vec** gxw, Py_ssize_t xw_stride,
-                              vec* ending, vec* ending_g, vec** S, vec** G, const vec* inverse, vec* work,
-                              Py_ssize_t d, int p, int s) noexcept nogil:
+cdef inline void walk_backprop(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw, vec** gxw, Py_ssize_t xw_stride,
+                               vec* ending, vec* ending_g, vec** S, vec** G, const vec* inverse, vec* work,
+                               Py_ssize_t d, int p, int s) noexcept nogil:
     """Take all increments, first to last, back through the state of one item per lane, adding the gradients of
     increments to gx.
 
@@ -358,23 +358,23 @@ cdef inline void walk_adjoint(const vec* x, vec* gx, Py_ssize_t n_rows, vec** xw
         else:
             chains_back(xw, xw_stride, ending, old_endings, B, C, inverse, s, p)
         if d == 2:
-            tree_adjoint(x, gx, S, G, B, C, b, inverse, work, 2, p)
+            tree_backprop(x, gx, S, G, B, C, b, inverse, work, 2, p)
         elif d == 3:
-            tree_adjoint(x, gx, S, G, B, C, b, inverse, work, 3, p)
+            tree_backprop(x, gx, S, G, B, C, b, inverse, work, 3, p)
         elif d == 4:
-            tree_adjoint(x, gx, S, G, B, C, b, inverse, work, 4, p)
+            tree_backprop(x, gx, S, G, B, C, b, inverse, work, 4, p)
         elif d == 5:
-            tree_adjoint(x, gx, S, G, B, C, b, inverse, work, 5, p)
+            tree_backprop(x, gx, S, G, B, C, b, inverse, work, 5, p)
         else:
-            tiled_tree_adjoint(x, gx, S, G, B, C, b, inverse, work, d, p)
+            tiled_tree_backprop(x, gx, S, G, B, C, b, inverse, work, d, p)
         if s == 1:
-            chains_adjoint(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 1, p)
+            chains_backprop(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 1, p)
         elif s == 2:
-            chains_adjoint(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 2, p)
+            chains_backprop(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 2, p)
         elif s == 3:
-            chains_adjoint(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 3, p)
+            chains_backprop(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, 3, p)
         elif s > 3:
-            chains_adjoint(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, s, p)
+            chains_backprop(xw, gxw, xw_stride, ending_g, old_endings, b, partial, inverse, s, p)
         for k in range(s):
             xw[k] = xw[k] + PAIR * xw_stride
             gxw[k] = gxw[k] + PAIR * xw_stride

@@ -1,63 +1,109 @@
 # One pair, swept back along anti-diagonals: from the kernel's derivative to gradients. Included by
-# signature_kernel.pyx, after signature_kernel_wavefront.pxi.
+# signature_kernel.pyx; needs the functions of signature_kernel_wavefront.pxi.
 
-cdef void wave_steps_back(const vec* cells, Py_ssize_t pitch, const vec* bottom, vec factor, vec* state, vec* row,
-                          Py_ssize_t place, vec* slopes, int strips) noexcept nogil:
+from libc.math cimport ldexp
+from libc.string cimport memcpy, memset
+
+from ._interruption cimport due
+from .lane_windows cimport copies_of, load_at, number_at, set_number, store_at, sum_lanes
+from .lanes cimport lanes, n_lanes, real, vd, vec
+from .signature_kernel_plan cimport Problem, cell_factor
+from .signature_kernel_wavefront cimport (
+    CHUNK,
+    STRIPS,
+    excess_of,
+    largest_exponent,
+    loses,
+    number_is_lost,
+    read_row,
+    scale_state,
+    set_exponents,
+    sweep_strips_backprop,
+)
+from .signature_kernel_wavefront_cells cimport (
+    add_first,
+    add_second,
+    fill_given_backprop,
+    fill_products_backprop,
+    inner_product,
+    spread_backprop,
+    straighten,
+    sum_rows,
+)
+from .signature_kernel_wavefront_points cimport fill_point_cells_backprop
+from .static_kernels cimport (
+    GIVEN,
+    LINEAR,
+    MATERN12,
+    MATERN32,
+    MATERN52,
+    POLYNOMIAL,
+    RATIONAL_QUADRATIC,
+    RBF,
+    StaticKernel,
+)
+
+
+cdef void wave_steps_backprop(const vec* cells, Py_ssize_t pitch, const vec* bottom, vec factor, vec* state, vec* row,
+                              Py_ssize_t place, vec* slopes, int strips) noexcept nogil:
     if strips == 1:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 1)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 1)
     elif strips == 2:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 2)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 2)
     elif strips == 3:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 3)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 3)
     elif strips == 4:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 4)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 4)
     elif strips == 5:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 5)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 5)
     else:
-        sweep_strips_adjoint(cells, pitch, bottom, factor, state, row, place, slopes, 6)
+        sweep_strips_backprop(cells, pitch, bottom, factor, state, row, place, slopes, 6)
 
 
-cdef void wave_pull_points(const StaticKernel* s, const vec* d_cells, Py_ssize_t place, Py_ssize_t stride, const vec* x,
-                           Py_ssize_t n_rows, const vec* y, vec* gy, Py_ssize_t first, Py_ssize_t stride_y,
-                           Py_ssize_t n_columns, vec* nodes, Py_ssize_t pitch, vec* gx, vec* gp) noexcept nogil:
+cdef void wave_fill_points_backprop(const StaticKernel* s, const vec* d_cells, Py_ssize_t place, Py_ssize_t stride,
+                                    const vec* x, Py_ssize_t n_rows, const vec* y, vec* gy, Py_ssize_t first,
+                                    Py_ssize_t stride_y, Py_ssize_t n_columns, vec* nodes, Py_ssize_t pitch, vec* gx,
+                                    vec* gp) noexcept nogil:
     if s.kind == RBF:
-        pull_point_cells(s, RBF, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, RBF, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
+                                  nodes, pitch, gx, gp)
     elif s.kind == POLYNOMIAL:
-        pull_point_cells(s, POLYNOMIAL, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, POLYNOMIAL, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
+                                  nodes, pitch, gx, gp)
     elif s.kind == MATERN12:
-        pull_point_cells(s, MATERN12, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, MATERN12, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
+                                  nodes, pitch, gx, gp)
     elif s.kind == MATERN32:
-        pull_point_cells(s, MATERN32, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, MATERN32, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
+                                  nodes, pitch, gx, gp)
     elif s.kind == MATERN52:
-        pull_point_cells(s, MATERN52, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, MATERN52, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
+                                  nodes, pitch, gx, gp)
     else:
-        pull_point_cells(s, RATIONAL_QUADRATIC, d_cells, place, stride, x, n_rows, y, gy, first, stride_y, n_columns,
-                         nodes, pitch, gx, gp)
+        fill_point_cells_backprop(s, RATIONAL_QUADRATIC, d_cells, place, stride, x, n_rows, y, gy, first, stride_y,
+                                  n_columns, nodes, pitch, gx, gp)
 
 
-cdef void wave_pull(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t row,
-                    Py_ssize_t n_rows, Py_ssize_t column, Py_ssize_t n_columns, vec* d_cells, Py_ssize_t place,
-                    Py_ssize_t stride, vec* sums, void* given) noexcept nogil:
+cdef void wave_fill_backprop(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t row,
+                             Py_ssize_t n_rows, Py_ssize_t column, Py_ssize_t n_columns, vec* d_cells, Py_ssize_t place,
+                             Py_ssize_t stride, vec* sums, void* given) noexcept nogil:
     """Adjoint of `wave_fill`; sums: those of the channels of the rows, a vector each."""
     if p.kind == GIVEN:
-        pull_given(d_cells, place, stride, row, n_rows, p.n1, p.n2, cell_factor(p), column, n_columns, <vec*>given)
+        fill_given_backprop(d_cells, place, stride, row, n_rows, p.n1, p.n2, cell_factor(p), column, n_columns,
+                            <vec*>given)
     elif p.kind == LINEAR:
-        pull_products(d_cells, place, stride, numbers_at(memory, at.x + row * p.d), p.d, n_rows,
-                      numbers_at(memory, at.y), numbers_at(memory, at.gy), at.margin + column, at.stride, n_columns,
-                      sums)
+        fill_products_backprop(d_cells, place, stride, numbers_at(memory, at.x + row * p.d), p.d, n_rows,
+                               numbers_at(memory, at.y), numbers_at(memory, at.gy), at.margin + column, at.stride,
+                               n_columns, sums)
     else:
-        wave_pull_points(s, d_cells, place, stride, numbers_at(memory, at.x + row * p.d), n_rows,
-                         numbers_at(memory, at.y), numbers_at(memory, at.gy), at.margin + column, at.stride, n_columns,
-                         numbers_at(memory, at.nodes), at.nodes_stride, sums, numbers_at(memory, at.gp))
+        wave_fill_points_backprop(s, d_cells, place, stride, numbers_at(memory, at.x + row * p.d), n_rows,
+                                  numbers_at(memory, at.y), numbers_at(memory, at.gy), at.margin + column, at.stride,
+                                  n_columns, numbers_at(memory, at.nodes), at.nodes_stride, sums,
+                                  numbers_at(memory, at.gp))
 
 
-cdef void wave_rows_back(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t row,
-                         Py_ssize_t column, const vec* slanted, vec* rows, vec* sums, void* given) noexcept nogil:
+cdef void wave_rows_backprop(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t row,
+                             Py_ssize_t column, const vec* slanted, vec* rows, vec* sums, void* given) noexcept nogil:
     """Adjoint of `wave_rows` and `wave_slant`, chunk after chunk from the last to the first."""
     cdef int width = lanes(memory)
     cdef Py_ssize_t stride = width + CHUNK, first = row >> p.order1, q, c, outside
@@ -72,17 +118,17 @@ cdef void wave_rows_back(const Problem* p, const StaticKernel* s, const Wave* at
         for c in range(outside):
             set_number(rows, q * stride + width + c, 0)
     if p.order1 == 0 and p.order2 == 0:
-        wave_pull(p, s, at, memory, first, n_rows, column, CHUNK, rows, width, stride, sums, given)
+        wave_fill_backprop(p, s, at, memory, first, n_rows, column, CHUNK, rows, width, stride, sums, given)
     else:
         memset(coarse, 0, width * (CHUNK + 2 * width) // width * sizeof(vec))
-        spread_adjoint(rows, width, stride, width, row, column, p.order1, p.order2, coarse, CHUNK + 2 * width)
+        spread_backprop(rows, width, stride, width, row, column, p.order1, p.order2, coarse, CHUNK + 2 * width)
         n_columns = ((column + CHUNK - 1) >> p.order2) - (column >> p.order2) + 1
-        wave_pull(p, s, at, memory, first, n_rows, column >> p.order2, n_columns, coarse, 0, CHUNK + 2 * width, sums,
-                  given)
+        wave_fill_backprop(p, s, at, memory, first, n_rows, column >> p.order2, n_columns, coarse, 0, CHUNK + 2 * width,
+                           sums, given)
 
 
-cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t number,
-                         double final_exponent, void* given, bint* lost) noexcept nogil:
+cdef void wave_pass_backprop(const Problem* p, const StaticKernel* s, const Wave* at, vec* memory, Py_ssize_t number,
+                             double final_exponent, void* given, bint* lost) noexcept nogil:
     """Adjoint of `wave_pass`, whose coefficients and slopes are kept."""
     cdef int width = lanes(memory), strips = pass_strips(at, number), i
     cdef Py_ssize_t first_row = pass_row(at, number, width), chunk, column, e = 0, raised, spent = 0
@@ -116,8 +162,8 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
             lost[0] |= number_is_lost(number_at(row, at.last - (p.columns - 1)), number_at(bottom, i), state)
         factor = copies_of(1.7320508075688772 * ldexp(1.0, <int>(used[chunk] + e - <Py_ssize_t>final_exponent)),
                            <const vec*>memory)
-        wave_steps_back(numbers_at(memory, at.cells) + column, at.pitch, bottom, factor, state, row,
-                        at.last - column, slopes, strips)
+        wave_steps_backprop(numbers_at(memory, at.cells) + column, at.pitch, bottom, factor, state, row,
+                            at.last - column, slopes, strips)
         set_exponents(exponents, column, p.columns, e)
         raised = e + excess_of(state, strips)
         if raised != e:
@@ -125,9 +171,9 @@ cdef void wave_pass_back(const Problem* p, const StaticKernel* s, const Wave* at
             scale_state(state, 4 * STRIPS, e - raised)
             e = raised
         for i in range(strips):
-            wave_rows_back(p, s, at, memory, first_row + i * width, column - i * width, slopes + i * CHUNK,
-                           numbers_at(memory, at.d_rows + i * strip),
-                           numbers_at(memory, at.sums) + i * (width + 1) * p.d, given)
+            wave_rows_backprop(p, s, at, memory, first_row + i * width, column - i * width, slopes + i * CHUNK,
+                               numbers_at(memory, at.d_rows + i * strip),
+                               numbers_at(memory, at.sums) + i * (width + 1) * p.d, given)
     if p.kind != GIVEN:
         for i in range(strips):
             coarse_row = (first_row + i * width) >> p.order1
@@ -194,7 +240,7 @@ cdef bint wave_backward(const Problem* p, const StaticKernel* s, const void* pat
             if number < stop - 1:
                 memcpy(row, numbers_at(memory, at.kept_rows + (number - first) * kept), row_bytes)
             wave_pass(p, s, path1, at, memory, number, True, &mantissa, &seed, &lost)
-            wave_pass_back(p, s, at, memory, number, exponent, d_path1, &lost)
+            wave_pass_backprop(p, s, at, memory, number, exponent, d_path1, &lost)
     if vec is vd:
         lost = lost or not wave_finite(p, at, <const double*>memory, <const double*>d_path1)
     else:

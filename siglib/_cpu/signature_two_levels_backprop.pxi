@@ -1,5 +1,7 @@
 """Backward: gradients of levels 1 and 2, given their cotangents g and G; see two_levels.pxd.
 
+Included by signature.pyx; needs the functions of signature_two_levels.pxi.
+
 Level 2 is the half of its first level's square plus the area of the path closed by a straight line, so with indices
 that run on from the last point to the first, D the last point minus the first and e = g + (G + G^T) D / 2,
 
@@ -9,6 +11,19 @@ It needs neither the signature nor differences of large numbers. With lead-lag t
 matrices of their own, (P - Q^T) / 2 and (Q - P^T) / 2, with P = G_AA + G_BB + 2 G_AB and Q = G_AA + G_BB + 2 G_BA, and
 e = g_A + g_B + (Q + Q^T) D / 2. Time adds its column and row of G, times what time goes on between the neighbours.
 """
+
+from cython.parallel cimport parallel, threadid
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from ._interruption cimport Watch, due, next_unit, share
+from .increments cimport Transform
+from .lane_moves cimport load_columns
+from .lane_windows cimport copies_at, copies_of, number_at, set_number, store_at
+from .lanes cimport aligned_malloc, ceil_div, lanes, n_lanes, real, vd, vec, vf
+from .matrix_tiles cimport TILE_VECTORS, tile_rows
+from .two_levels cimport BLOCK_CHANNELS, DEPTH, TwoLevels, address, channels, first_panel
+
 
 cdef void one_level_backprop(const real* derivs, const Transform* t, real* out) noexcept nogil:
     """Adjoint of `one_level`: gradients of one path's points, given the cotangents of its signature."""
@@ -62,7 +77,7 @@ cdef void load_gradient_panel(const vec* derivs, Py_ssize_t at, const TwoLevels*
     for v in range(width):
         here = channel + v * lanes(panel)
         n_live = d - here
-        for part in range(n_parts(n, lanes(panel))):
+        for part in range(ceil_div(n, lanes(panel))):
             i = part * lanes(panel)
             n_here = min(n - i, <Py_ssize_t>lanes(panel))
             for b in range(left.n):
@@ -97,7 +112,7 @@ cdef void load_differences(const vec* path, Py_ssize_t at, const TwoLevels* job,
     for j in range(n_points):
         later = at + (point + j + behind) % length * job.row_stride + channel * stride
         earlier = at + (point + j - before + length) % length * job.row_stride + channel * stride
-        for part in range(n_parts(n, lanes(differences))):
+        for part in range(ceil_div(n, lanes(differences))):
             i = part * lanes(differences)
             store_at(differences, j * DIFFERENCES + i, channels(path, later + i * stride, stride, n - i)
                      - channels(path, earlier + i * stride, stride, n - i))
@@ -147,7 +162,7 @@ cdef TwoLevelsScratch two_levels_scratch(const TwoLevels* job, int width) noexce
     cdef TwoLevelsScratch at
     cdef Py_ssize_t panels = (job.n_panels + job.n_blocks - 1) // job.n_blocks
     cdef int n_sides = 2 if job.transform.lead_lag else 1
-    at.ends = n_sides * n_parts(job.transform.dimension, DEPTH) * panels * DEPTH * TILE_VECTORS
+    at.ends = n_sides * ceil_div(job.transform.dimension, DEPTH) * panels * DEPTH * TILE_VECTORS
     at.total = at.ends + panels * TILE_VECTORS
     at.differences = at.total + job.n_panels * TILE_VECTORS
     at.size = at.differences + POINTS * DIFFERENCES // width
@@ -159,7 +174,7 @@ cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, 
     """Gradients at all points in one block of channels, without `ends`, to which the part of G is added."""
     cdef Py_ssize_t d = job.transform.dimension, length = job.transform.length
     cdef Py_ssize_t panel_channels = TILE_VECTORS * lanes(out)
-    cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1), n_depths = n_parts(d, DEPTH)
+    cdef Py_ssize_t begin = first_panel(job, block), end = first_panel(job, block + 1), n_depths = ceil_div(d, DEPTH)
     cdef TwoLevelsScratch numbers = two_levels_scratch(job, lanes(out))
     cdef vec* ends = scratch + numbers.ends
     cdef vec* differences = scratch + numbers.differences
@@ -181,7 +196,7 @@ cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, 
                                     &sides[1 - side], scratch + numbers.total, n_sides == 1 or side == 1, side == 0,
                                     matrix, ends + (panel - begin) * TILE_VECTORS, panel_width(job, panel, out))
                 matrix = matrix + DEPTH * TILE_VECTORS
-    for points in range(n_parts(length, POINTS)):
+    for points in range(ceil_div(length, POINTS)):
         point = points * POINTS
         n_points = min(<Py_ssize_t>POINTS, length - point)
         matrix = scratch
@@ -194,7 +209,7 @@ cdef void area_products(const vec* path, Py_ssize_t path_at, const vec* derivs, 
                                  side == 0, differences)
                 for panel in range(begin, end):
                     width = panel_width(job, panel, out)
-                    for tile in range(n_parts(n_points, tile_rows(out))):
+                    for tile in range(ceil_div(n_points, tile_rows(out))):
                         row = tile * tile_rows(out)
                         add_tile(differences, row * DIFFERENCES, DIFFERENCES, 1, matrix, n, out,
                                  out_at + (point + row) * d + panel * panel_channels, d, n_points - row,
