@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from emu import emulator
-from emu.emulator import Buffer, EmulatorError, build
+from emu.emulator import Buffer, EmulatorError, Struct, build
 
 pytestmark = pytest.mark.skipif(not emulator.available(), reason="g++ is not installed")
 
@@ -149,6 +149,53 @@ def test_arguments_are_checked(index: int, value: object, message: str) -> None:
     read_only.flags.writeable = False
     with pytest.raises(EmulatorError, match="argument 1 is read-only"):
         library.launch("total<double>", (1, 1, 1), (64, 1, 1), [np.zeros(3), read_only, 3, 1.0], 512)
+
+
+def test_structs_are_checked() -> None:
+    """Their members by name, type and place; and that pointers are addresses of arrays."""
+    source = """
+        template <typename T>
+        struct Line {
+            const T* x;
+            int first, last;  // a comment; with another sign
+            bool scaled;
+            double scale;
+        };
+        template <typename T>
+        __global__ void copy(T* y, const Line<T> line) {
+            for (int i = line.first; i <= line.last; i++) y[i] = line.x[i] * (line.scaled ? line.scale : 1);
+        }
+        """
+    members = [("x", np.uintp), ("first", np.int32), ("last", np.int32), ("scaled", bool), ("scale", float)]
+    library = build(source, ("copy<double>",), "check")
+    assert library.types["copy<double>"] == ["double*", "Line<double>"]
+    x, y = np.arange(4.0), np.zeros(4)
+
+    def launch(value: object) -> None:
+        library.launch("copy<double>", (1, 1, 1), (1, 1, 1), (y, value))
+
+    def line(members: list, last: int = 2, at: int = x.ctypes.data, align: bool = True) -> np.void:
+        return np.array((at, 1, last, True, 0.5), np.dtype(members, align=align))[()]
+
+    launch(Struct(line(members), {"x": x}))
+    assert y.tolist() == [0, 0.5, 1, 0]
+    for wrong in (
+        line(members, align=False),
+        line([*members[:4], ("length", float)]),
+        line([members[0], members[2], members[1], *members[3:]]),
+        line([*members[:3], ("scaled", np.int64), members[4]]),
+    ):
+        with pytest.raises(EmulatorError, match="argument 1 must be a struct of .* for Line<double>, got"):
+            launch(Struct(wrong, {"x": x}))
+    with pytest.raises(EmulatorError, match="for Line<double>, got int"):
+        launch(3)
+    for at, arrays in ((x.ctypes.data, {}), (x.ctypes.data + 8, {"x": x})):
+        with pytest.raises(EmulatorError, match="argument 1, x is the address of no array"):
+            launch(Struct(line(members, at=at), arrays))
+    with pytest.raises(EmulatorError, match="argument 1, x must be an array of float64 for const double"):
+        launch(Struct(line(members), {"x": x.astype(np.float32)}))
+    with pytest.raises(EmulatorError, match="reads outside of all arrays"):
+        launch(Struct(line(members, last=4), {"x": x}))
 
 
 def test_arrays_nobody_has_written() -> None:

@@ -109,23 +109,23 @@ inline unsigned ballot(unsigned mask, bool predicate, const char* word, int line
     return bits;
 }
 
-// The kernels of a library, their parameters' types as C++ spells them.
+// The kernels of a library, their parameters' types as C++ spells them; of a struct, in the compiler's words about it.
 template <typename T>
 struct TypeName {
-    static constexpr const char* value = "?";
+    static const char* name() { return __PRETTY_FUNCTION__; }
 };
 #define EMU_TYPE(T)                                         \
     template <>                                             \
     struct TypeName<T> {                                    \
-        static constexpr const char* value = #T;            \
+        static const char* name() { return #T; }            \
     };                                                      \
     template <>                                             \
     struct TypeName<T*> {                                   \
-        static constexpr const char* value = #T "*";        \
+        static const char* name() { return #T "*"; }        \
     };                                                      \
     template <>                                             \
     struct TypeName<const T*> {                             \
-        static constexpr const char* value = "const " #T "*"; \
+        static const char* name() { return "const " #T "*"; } \
     };
 EMU_TYPE(float)
 EMU_TYPE(double)
@@ -141,6 +141,7 @@ struct Kernel {
     void (*function)();
     void (*call)(void (*function)(), void** args);
     const char* types[64];
+    size_t sizes[64];
     int n_types;
 };
 
@@ -154,7 +155,7 @@ inline void call(void (*function)(), void** args) {
 }
 template <typename... A>
 inline Kernel entry(const char* name, void (*function)(A...)) {
-    return {name, reinterpret_cast<void (*)()>(function), call<A...>, {TypeName<A>::value...}, sizeof...(A)};
+    return {name, reinterpret_cast<void (*)()>(function), call<A...>, {TypeName<A>::name()...}, {sizeof(A)...}, sizeof...(A)};
 }
 
 }  // namespace emu

@@ -50,6 +50,7 @@ _DTYPES = {
     "long long": np.dtype(np.int64),
     "unsigned long long": np.dtype(np.uint64),
     "unsigned char": np.dtype(np.uint8),
+    "bool": np.dtype(bool),
 }
 _lock = threading.Lock()
 
@@ -81,6 +82,14 @@ class Buffer:
     base: int = 0
 
 
+@dataclass(frozen=True)
+class Struct:
+    """A struct as argument, a scalar of a structured dtype; and the arrays that its pointers point to."""
+
+    value: np.void
+    arrays: dict[str, Any]
+
+
 @functools.cache
 def available() -> bool:
     """Whether kernels can be built and run here: Linux with GCC."""
@@ -91,7 +100,7 @@ def available() -> bool:
 def build(source: str, names: tuple[str, ...], mode: str = "exact") -> "Library":
     """The kernels called `names`, "fill<float>" and so on, of a CUDA source without `#include`."""
     with _lock:
-        return Library(_compiled(_prepared(source, names), mode), names)
+        return Library(_compiled(_prepared(source, names), mode), names, _structs(source))
 
 
 def _prepared(source: str, names: Sequence[str]) -> str:
@@ -109,6 +118,7 @@ def _prepared(source: str, names: Sequence[str]) -> str:
         f"static const emu::Kernel emu_table[] = {{\n{table}}};\n"
         f'extern "C" const emu::Kernel* emu_kernel(int k) {{ emu_touched = 0; return &emu_table[k]; }}\n'
         f'extern "C" const char* emu_type(int k, int i) {{ return i < emu_table[k].n_types ? emu_table[k].types[i] : ""; }}\n'
+        f'extern "C" size_t emu_size(int k, int i) {{ return emu_table[k].sizes[i]; }}\n'
     )
 
 
@@ -128,6 +138,23 @@ def _check_launch_bounds(source: str) -> str:
         "template <typename T, typename... R>\nstatic constexpr long long emu_first(T first, R...) { return first; }\n"
     )
     return f'{helper}#line 1 "kernel.cu"\n{"".join(pieces)}{source[done:]}'
+
+
+def _structs(source: str) -> dict[str, list[tuple[str, str]]]:
+    """The templates of structs in a source that have no functions: name and type of each of their members."""
+    found = {}
+    source = re.sub(r"//[^\n]*", "", source)
+    for name, body in re.findall(r"template <typename T>\s*struct (\w+) \{([^(){}]*)\};", source):
+        declarations = (
+            re.fullmatch(r"\s*((?:const )?[\w ]+?\*?)\s*(\w+(?:, \w+)*)\s*", line) for line in body.split(";")
+        )
+        found[name] = [(member, d[1]) for d in declarations if d for member in d[2].split(", ")]
+    return found
+
+
+def _spelled(kind: bytes) -> str:
+    """A parameter's type as the library spells it; Paths<float> from "... [with T = Paths<float>]"."""
+    return kind.decode().partition("[with T = ")[2].removesuffix("]") or kind.decode()
 
 
 def _closing(text: str, start: int) -> int:
@@ -206,14 +233,16 @@ def _cache() -> Path:
 class Library:
     """Kernels that were built together."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, names: Sequence[str], structs: dict[str, list[tuple[str, str]]]) -> None:
         self.path = path
+        self._structs = structs
         self._c = ctypes.CDLL(str(path))
         self._c.emu_message.restype = self._c.emu_type.restype = ctypes.c_char_p
+        self._c.emu_size.restype = ctypes.c_size_t
         self._c.emu_kernel.restype = ctypes.c_void_p
         self._numbers = {name: k for k, name in enumerate(names)}
         self.types = {
-            name: [kind.decode() for kind in iter(functools.partial(self._type_after, k, itertools.count()), b"")]
+            name: [_spelled(kind) for kind in iter(functools.partial(self._type_after, k, itertools.count()), b"")]
             for k, name in enumerate(names)
         }
 
@@ -229,7 +258,7 @@ class Library:
         shared: int = 0,
         falling: bool = False,
     ) -> None:
-        """Run the kernel. Arguments are arrays or `Buffer`s, 0 for no array, and numbers of the parameter's size.
+        """Run the kernel. Arguments are arrays or `Buffer`s, 0 for no array, numbers of the parameter's size, `Struct`s.
 
         `falling`: the threads run from the last to the first instead of from the first to the last.
         """
@@ -238,7 +267,9 @@ class Library:
             raise EmulatorError(f"{name} has {len(types)} parameters, got {len(args)} arguments")
         regions: list[_Region] = []
         values = [
-            _argument(f"{name}, argument {i}", value, c_type, i, regions)
+            self._struct(f"{name}, argument {i}", value, c_type, (self._numbers[name], i), regions)
+            if "<" in c_type
+            else _argument(f"{name}, argument {i}", value, c_type, i, regions)
             for i, (value, c_type) in enumerate(zip(args, types, strict=True))
         ]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
@@ -257,6 +288,23 @@ class Library:
             message = self._c.emu_message().decode() if status else ""
         if status:
             raise EmulatorError(f"{name}: {self._with_lines(message)}")
+
+    def _struct(self, what: str, value: Any, c_type: str, place: tuple[int, int], regions: list[_Region]) -> Any:
+        """A struct of the parameter's layout, as ctypes holds it; the arrays that it has are added to `regions`."""
+        template, _, of = c_type.rstrip(">").partition("<")
+        members = [(name, re.sub(r"\bT\b", of, kind)) for name, kind in self._structs[template]]
+        expected = np.dtype([(name, np.uintp if "*" in kind else _DTYPES[kind]) for name, kind in members], align=True)
+        if not isinstance(value, Struct) or value.value.dtype != expected:
+            got = value.value.dtype if isinstance(value, Struct) else type(value).__name__
+            raise EmulatorError(f"{what} must be a struct of {expected} for {c_type}, got {got}")
+        if self._c.emu_size(*place) != expected.itemsize:
+            raise EmulatorError(f"{what}: {c_type} has another layout than its members have in NumPy")
+        for name, kind in members:
+            if "*" in kind:
+                pointer = _argument(f"{what}, {name}", value.arrays.get(name, 0), kind, place[1], regions)
+                if (pointer.value or 0) != value.value[name]:
+                    raise EmulatorError(f"{what}, {name} is the address of no array")
+        return (ctypes.c_char * expected.itemsize).from_buffer_copy(value.value.tobytes())
 
     def _with_lines(self, message: str) -> str:
         """@1a2b@ -> (kernel.cu:12)."""

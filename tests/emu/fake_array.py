@@ -2,12 +2,16 @@
 
 import ctypes
 import types
+import weakref
 from typing import Any
 
 import numpy as np
 
 from .emulator import EmulatorError
 from .fake_device import Device, Memory, MemoryPointer, current
+
+# The arrays whose addresses somebody knows; the last one that begins there.
+asked_for: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 class ndarray:  # noqa: N801
@@ -42,7 +46,13 @@ class ndarray:  # noqa: N801
     flags = property(lambda self: self._array.flags)
     T = property(lambda self: wrap(self._array.T, self))
     device = property(lambda self: Device(self._memory.device))
-    data = property(lambda self: types.SimpleNamespace(ptr=self._array.ctypes.data))
+
+    @property
+    def data(self) -> Any:
+        """Where the numbers are. Whoever asks may hand the address to a kernel, in a struct."""
+        address = self._array.ctypes.data
+        asked_for[address] = self
+        return types.SimpleNamespace(ptr=address)
 
     def _read(self) -> np.ndarray:
         """The numbers, which somebody must have written."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import emulator
-from .fake_array import ndarray, new_array, plain, poison, wrap
+from .fake_array import asked_for, ndarray, new_array, plain, poison, wrap
 from .fake_device import (
     MOST_SHARED,
     N_DEVICES,
@@ -155,6 +155,12 @@ class RawKernel:
 def _argument(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+    if isinstance(value, np.void):
+        pointers = {
+            name: asked_for.get(value[name].item()) for name in value.dtype.names if value.dtype[name] == np.uintp
+        }
+        arrays = {name: _argument(array) for name, array in pointers.items() if array is not None}
+        return emulator.Struct(value, arrays)
     if not isinstance(value, ndarray):
         return value
     if value._memory.device != current.device:
