@@ -142,7 +142,7 @@ def test_gpu(
     gpu: Gpu, monkeypatch: pytest.MonkeyPatch, dtype: np.dtype, rng: np.random.Generator, size: tuple[int, int],
     method: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("siglib._gpu.exponential.SCRATCH_BYTES", 1 << 12)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 1 << 12)
     log_sig = with_scalar(log_sigs(rng, 7, *size, method), method == 0, 17.0).astype(dtype)
     derivs = rng.standard_normal((7, 1 + siglib.sig_length(*size))).astype(dtype)
     tolerance = 1e-12 if dtype == np.float64 else 1e-4

@@ -110,12 +110,12 @@ def test_bits_do_not_depend_on_the_batch(
     for words in (WORDS["begin alike"], WORDS["long and short"]):
         for chunk in (128, 3):
             monkeypatch.setattr(word_chains, "CHUNK", chunk)
-            monkeypatch.setattr(launcher, "SCRATCH_BYTES", 1 << 27)
+            monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 1 << 27)
             together = gpu.numpy(siglib.sig_coef(gpu.array(path), words))
             for b in (0, 3):
                 alone = gpu.numpy(siglib.sig_coef(gpu.array(path[b]), words))
                 assert_same_bits(alone, together[b])
-            monkeypatch.setattr(launcher, "SCRATCH_BYTES", 1)
+            monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 1)
             assert_same_bits(gpu.numpy(siglib.sig_coef(gpu.array(path), words)), together)
 
 

@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_the_batch(
                 alone = siglib.sig_coef_backprop(path[b], words, coefs[b], derivs[b])
                 assert_same_bits(gpu.numpy(alone), together[b])
             with monkeypatch.context() as patch:
-                patch.setattr(coefficients_chains, "SCRATCH_BYTES", 2000)
+                patch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2000)
                 assert_same_bits(gpu.numpy(siglib.sig_coef_backprop(path, words, coefs, derivs)), together)
 
 

@@ -84,7 +84,7 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     path, correction = make(rng, (2, 3, 2), kind, (5,), 300)
     results = []
     for n_bytes in (1 << 30, 2 * 5 * 14 * 8):
-        monkeypatch.setattr(launcher, "SCRATCH_BYTES", n_bytes)
+        monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", n_bytes)
         results.append(call(siglib.sig, gpu, path, 3, correction))
     assert_same_bits(*results)
 

@@ -124,7 +124,7 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     path, correction = make(rng, (2, 3, 2), kind, (5,), 150)
     results = []
     for n_bytes in (1 << 30, 2 * 3 * 200 * 8):
-        monkeypatch.setattr(launcher, "SCRATCH_BYTES", n_bytes)
+        monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", n_bytes)
         results.append(check(gpu, np.random.default_rng(0), path, 3, correction))
     for i in range(2):
         assert_same_bits(results[0][i], results[1][i])

@@ -76,9 +76,36 @@ def test_options_may_be_numbers_of_any_type(gpu: Gpu) -> None:
 
 def test_grids_beyond_the_limit(emulated: Gpu) -> None:
     with pytest.raises(ValueError, match="too large"):
-        _launch.launch("path.cu", "transform_path<float>", 2**31, 1, ())
+        _launch.launch("path.cu", "transform_path<float>", 2**31, 1)
     with pytest.raises(ValueError, match="too large"):
-        _launch.launch("path.cu", "transform_path<float>", (1, 2**16), 1, ())
+        _launch.launch("path.cu", "transform_path<float>", (1, 2**16), 1)
+
+
+def test_arguments_go_by_name(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order; those that a kernel does not have, or has and does not get, are named."""
+    source = """
+        template <typename T, int N>
+        __global__ void __launch_bounds__(64)
+            fill(T* __restrict__ grid, const T* file, long long first, double shared) {
+            if (threadIdx.x < N) grid[first + threadIdx.x] = file[0] + (T)shared;
+        }
+        """
+    monkeypatch.setattr("siglib._gpu._source.read", lambda name: source)
+    x = emulated.cupy.zeros(4)
+    _launch.launch("any.cu", "fill<double, 2>", 1, 32, shared=0.5, first=1, file=x + 1, grid=x)
+    assert x.get().tolist() == [0, 1.5, 1.5, 0]
+    _launch.launch_each(33, "any.cu", "fill<double, 1>", 32, grid=x, file=x + 1, first=0, shared=2.0)
+    assert x.get().tolist() == [3, 1.5, 1.5, 0]
+    assert emulated.cupy.LOG[-1][1:3] == ((2,), (32,))
+    for args, message in (
+        ({"grid": x, "first": 1}, r"arguments of fill<double, 2> in any.cu: file, shared missing$"),
+        ({"grid": x, "file": x, "first": 1, "shared": 0.5, "block": 1, "n": 2}, r": block, n unknown$"),
+        ({"grid": x, "file": x, "other": 1, "shared": 0.5}, r": first missing; other unknown$"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            _launch.launch("any.cu", "fill<double, 2>", 1, 32, **args)
+    with pytest.raises(ValueError, match=r"there is no kernel full in any\.cu"):
+        _launch.launch("any.cu", "full<double>", 1, 32)
 
 
 def test_constants_are_copied_once(emulated: Gpu) -> None:
@@ -189,6 +216,8 @@ def test_the_stand_in_checks_launches(emulated: Gpu) -> None:
         kernel((np.int64(1),), (32,), (x, 3))
     with pytest.raises(TypeError, match="Unsupported type"):
         kernel((1,), (32,), (np.zeros(3), 3))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        kernel((1,), (32,), (np.zeros((), [("x", float)]), 3))
     with pytest.raises(EmulatorError, match="has not been written"):
         x.get()
     kernel((1,), (32,), (x, 3))
@@ -197,6 +226,44 @@ def test_the_stand_in_checks_launches(emulated: Gpu) -> None:
         kernel((1,), (32,), (x, 3))
     with pytest.raises(TypeError, match="options must be a tuple"):
         cupy.RawModule(code=source, options=[], name_expressions=("fill",))
+
+
+def test_the_stand_in_knows_the_arrays_of_structs(emulated: Gpu) -> None:
+    """Whose addresses were asked for last, and what of them was written."""
+    cupy = emulated.cupy
+    source = """
+        template <typename T>
+        struct Numbers {
+            const T* x;
+            long long n;
+        };
+        template <typename T>
+        __global__ void total(const Numbers<T> numbers, T* out) {
+            T sum = 0;
+            for (long long i = 0; i < numbers.n; i++) sum += numbers.x[i];
+            out[0] = sum;
+        }
+        """
+    cupy.MODE = "check"
+    module = cupy.RawModule(code=source, options=(), name_expressions=("total<float>",))
+    kernel = module.get_function("total<float>")
+    numbers, out = cupy.asarray(np.arange(6, dtype=np.float32)), cupy.empty(1, np.float32)
+    layout = np.dtype([("x", np.uintp), ("n", np.int64)])
+    for x, n, expected in ((numbers, 6, 15), (numbers[2:], 4, 14), (numbers[:2], 2, 1)):
+        kernel((1,), (1,), (np.array((x.data.ptr, n), layout)[()], out))
+        assert out.get().tolist() == [expected]
+    fresh = cupy.empty(2, np.float32)
+    for x, n, message in (
+        (numbers[:2], 3, "reads outside of all arrays"),
+        (fresh, 1, "reads byte 0 of argument 0, which nobody has written"),
+        (cupy.empty(2), 1, "argument 0, x must be an array of float32"),
+    ):
+        with pytest.raises(EmulatorError, match=message):
+            kernel((1,), (1,), (np.array((x.data.ptr, n), layout)[()], out))
+    with cupy.cuda.Device(1):
+        other = cupy.zeros(1, np.float32)
+    with pytest.raises(ValueError, match="an array of device 1 goes to a kernel on device 0"):
+        kernel((1,), (1,), (np.array((other.data.ptr, 1), layout)[()], out))
 
 
 def test_the_stand_in_knows_what_was_written(emulated: Gpu) -> None:
@@ -229,7 +296,7 @@ def test_shared_memory_is_asked_for(emulated: Gpu, monkeypatch: pytest.MonkeyPat
         with emulated.cupy.cuda.Device(device):
             x = emulated.cupy.empty(2)
             for n in (10, 8000, 7000, 12000):
-                _launch.launch("any.cu", "last<double>", 1, 2, (x, n), shared=8 * n)
+                _launch.launch("any.cu", "last<double>", 1, 2, 8 * n, x=x, n=n)
                 assert x.get().tolist() == [0, 1]
             with pytest.raises(ValueError, match="shared memory"):
-                _launch.launch("any.cu", "last<double>", 1, 2, (x, 10), shared=100 << 10)
+                _launch.launch("any.cu", "last<double>", 1, 2, 100 << 10, x=x, n=10)

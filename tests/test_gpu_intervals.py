@@ -9,7 +9,6 @@ from checking import assert_close, assert_same_bits, optional
 from gpu import Gpu, tensors_on_gpu
 
 import siglib
-from siglib._gpu import intervals as launchers
 
 
 def direct(path: np.ndarray, starts: Any, ends: Any, degree: int, scalar_term: bool = False) -> np.ndarray:
@@ -61,7 +60,7 @@ def test_bits_do_not_depend_on_memory(
     starts, ends = rng.integers(0, 100, (2, 20))
     expected = siglib.IntervalSignature(path, 3).sig_batch(starts, ends).get()
     monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
-    monkeypatch.setattr(launchers, "SCRATCH_BYTES", 10_000)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 10_000)
     assert_same_bits(siglib.IntervalSignature(path, 3).sig_batch(starts, ends).get(), expected)
 
 

@@ -101,7 +101,7 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     """Scratch memory for a part of the batch at a time changes nothing."""
     path = paths(rng, (5, 300, 2), np.dtype(np.float64))
     expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
-    monkeypatch.setattr("siglib._gpu.signature.SCRATCH_BYTES", 2 * 5 * 14 * 8)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * 14 * 8)
     assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
 
 

@@ -135,7 +135,7 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     for shape, degree in (((5, 200, 2), 2), ((4, 5, 3), 4)):
         gradients = []
         for n_bytes in (1 << 30, 2 << 13):
-            monkeypatch.setattr(launcher, "SCRATCH_BYTES", n_bytes)
+            monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", n_bytes)
             gradients.append(check(gpu, np.random.default_rng(0), shape, degree, np.dtype(np.float64)))
         assert_same_bits(*gradients)
 

@@ -35,7 +35,7 @@ def sig_backprop(
     path: np.ndarray,
     correction: np.ndarray,
     sig: np.ndarray,
-    derivs: np.ndarray,
+    sig_derivs: np.ndarray,
     out: np.ndarray,
     correction_derivs: np.ndarray,
     degree: int,
@@ -46,10 +46,10 @@ def sig_backprop(
 ) -> None:
     chunks = _chunks(loops, path, correction, sig.shape, degree, m, scalar_term, transform, n_threads)
     if chunks is not None:
-        chunks.sig_backprop(derivs, out, correction_derivs)
+        chunks.sig_backprop(sig_derivs, out, correction_derivs)
     else:
         loops.corrected_signature.sig_backprop(
-            path, correction, sig, derivs, out, correction_derivs, degree, m, scalar_term, transform, n_threads
+            path, correction, sig, sig_derivs, out, correction_derivs, degree, m, scalar_term, transform, n_threads
         )
 
 

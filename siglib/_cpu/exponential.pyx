@@ -200,8 +200,12 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
             out[group * width + lane, 0] = 0
 
 
-cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real[::1] values, Py_ssize_t batch,
-                  Py_ssize_t n_in, Py_ssize_t d, Py_ssize_t degree, bint scalar_term) noexcept nogil:
+cdef Job make_job(tuple tables, const real* like, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t d, Py_ssize_t degree,
+                  bint scalar_term) except *:
+    """like: of the type of the tables' values, not read."""
+    cdef const int64_t[::1] starts = tables[0]
+    cdef const int32_t[::1] rows = tables[1]
+    cdef const real[::1] values = tables[2]
     cdef Job job
     job.d = d
     job.degree = degree
@@ -218,12 +222,12 @@ cdef Job make_job(const int64_t[::1] starts, const int32_t[::1] rows, const real
     return job
 
 
-def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const int32_t[::1] rows,
-                  const real[::1] values, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term,
-                  int n_threads):
+def logsig_to_sig(const real[:, ::1] log_sig, tuple tables, real[:, ::1] out, Py_ssize_t dimension, Py_ssize_t degree,
+                  bint scalar_term, int n_threads):
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length).
 
-    starts, rows, values: the expansion of brackets, a column for each; empty where log_sig has all words.
+    tables: `lyndon_cache.expansion_tables`, the expansion of brackets, a column for each: starts, rows, values; empty
+    where log_sig has all words.
     """
     cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
@@ -234,7 +238,7 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 1
         return
-    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    cdef Job job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + job.t_length + job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)
@@ -251,9 +255,8 @@ def logsig_to_sig(const real[:, ::1] log_sig, const int64_t[::1] starts, const i
     end_watch(&watch)
 
 
-def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, const int64_t[::1] starts,
-                           const int32_t[::1] rows, const real[::1] values, real[:, ::1] out, Py_ssize_t dimension,
-                           Py_ssize_t degree, bint scalar_term, int n_threads):
+def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_derivs, tuple tables, real[:, ::1] out,
+                           Py_ssize_t dimension, Py_ssize_t degree, bint scalar_term, int n_threads):
     """Adjoint of `logsig_to_sig`. log_sig, out as log_sig there; sig_derivs (batch, scalar_term + length)."""
     cdef Py_ssize_t group, end, n_groups, per_thread
     cdef int width = n_lanes(<const real*>NULL)
@@ -264,7 +267,7 @@ def logsig_to_sig_backprop(const real[:, ::1] log_sig, const real[:, ::1] sig_de
     if degree == 0 or out.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef Job job = make_job(starts, rows, values, out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
+    cdef Job job = make_job(tables, &log_sig[0, 0], out.shape[0], log_sig.shape[1], dimension, degree, scalar_term)
     n_groups = (job.batch + width - 1) // width
     n_threads = <int>min(<Py_ssize_t>n_threads, n_groups)
     per_thread = (degree + 1 + 2 * job.t_length + 2 * job.length + job.n_in) * width * <Py_ssize_t>sizeof(real)

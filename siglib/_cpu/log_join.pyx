@@ -177,11 +177,13 @@ cdef void run_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] x, con
     write_rows(scratch + job.n1 * width, width, y_derivs, first)
 
 
-cdef Job make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                  const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
-                  const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
-                  Py_ssize_t batch, Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, Py_ssize_t degree, bint is_segment1,
-                  bint is_segment2, bint backward) noexcept nogil:
+cdef Job make_job(tuple tables, Py_ssize_t batch, Py_ssize_t n1, Py_ssize_t n2, Py_ssize_t d, Py_ssize_t degree,
+                  bint is_segment1, bint is_segment2, bint backward) except *:
+    """tables: those of `sig_to_log_sig` for method 2 in float64, then those of `logsig_to_sig`."""
+    cdef const int64_t[::1] index = tables[0], p_starts = tables[3], e_starts = tables[6]
+    cdef const int64_t[:, ::1] segments = tables[1]
+    cdef const int32_t[::1] entries = tables[2], p_columns = tables[4], e_rows = tables[7]
+    cdef const double[::1] p_values = tables[5], e_values = tables[8]
     cdef Job job
     cdef Plan* plan = &job.plan
     cdef Py_ssize_t rest = batch % LANES_F64, n_numbers
@@ -267,71 +269,55 @@ cdef int run_all_backprop(const real[:, ::1] derivs, const real[:, ::1] x, const
     return end_watch(&watch)
 
 
-def log_sig_combine(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, const int64_t[::1] index,
-                    const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] p_starts,
-                    const int32_t[::1] p_columns, const double[::1] p_values, const int64_t[::1] e_starts,
-                    const int32_t[::1] e_rows, const double[::1] e_values, real[:, ::1] out, Py_ssize_t dimension,
-                    Py_ssize_t degree, int n_threads):
+def log_sig_combine(const real[:, ::1] log_sig1, const real[:, ::1] log_sig2, tuple tables, real[:, ::1] out,
+                    Py_ssize_t dimension, Py_ssize_t degree, int n_threads):
     """log_sig1, log_sig2, out (batch, number of Lyndon words).
 
-    index, segments, entries, p_...: the tables of `sig_to_log_sig` for method 2 in float64; e_...: of `logsig_to_sig`.
+    tables: `lyndon_cache.product_tables`.
     """
     if degree == 0 or out.shape[0] == 0:
         return
-    cdef Job job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                            out.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False, False, False)
+    cdef Job job = make_job(tables, out.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
+                            False, False)
     run_all(log_sig1, log_sig2, out, &job, n_threads)
 
 
 def log_sig_combine_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig1, const real[:, ::1] log_sig2,
-                             const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                             const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
-                             const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
-                             real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension, Py_ssize_t degree,
-                             int n_threads):
+                             tuple tables, real[:, ::1] out1, real[:, ::1] out2, Py_ssize_t dimension,
+                             Py_ssize_t degree, int n_threads):
     """Adjoint of `log_sig_combine`; all arrays are of one shape."""
     if degree == 0 or out1.shape[0] == 0:
         return
-    cdef Job job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                            out1.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False, False, True)
+    cdef Job job = make_job(tables, out1.shape[0], log_sig1.shape[1], log_sig2.shape[1], dimension, degree, False,
+                            False, True)
     run_all_backprop(derivs, log_sig1, log_sig2, out1, out2, &job, n_threads)
 
 
-def log_sig_join(const real[:, ::1] log_sig, const real[:, ::1] displacement, const int64_t[::1] index,
-                 const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] p_starts,
-                 const int32_t[::1] p_columns, const double[::1] p_values, const int64_t[::1] e_starts,
-                 const int32_t[::1] e_rows, const double[::1] e_values, real[:, ::1] out, Py_ssize_t dimension,
-                 Py_ssize_t degree, bint prepend, int n_threads):
+def log_sig_join(const real[:, ::1] log_sig, const real[:, ::1] displacement, tuple tables, real[:, ::1] out,
+                 Py_ssize_t dimension, Py_ssize_t degree, bint prepend, int n_threads):
     """log_sig, out (batch, number of Lyndon words); displacement (batch, dimension); tables as above."""
     if degree == 0 or out.shape[0] == 0:
         return
     cdef Job job
     if prepend:
-        job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                       out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, False)
+        job = make_job(tables, out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, False)
         run_all(displacement, log_sig, out, &job, n_threads)
     else:
-        job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                       out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, False)
+        job = make_job(tables, out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, False)
         run_all(log_sig, displacement, out, &job, n_threads)
 
 
 def log_sig_join_backprop(const real[:, ::1] derivs, const real[:, ::1] log_sig, const real[:, ::1] displacement,
-                          const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                          const int64_t[::1] p_starts, const int32_t[::1] p_columns, const double[::1] p_values,
-                          const int64_t[::1] e_starts, const int32_t[::1] e_rows, const double[::1] e_values,
-                          real[:, ::1] out, real[:, ::1] out_displacement, Py_ssize_t dimension, Py_ssize_t degree,
-                          bint prepend, int n_threads):
+                          tuple tables, real[:, ::1] out, real[:, ::1] out_displacement, Py_ssize_t dimension,
+                          Py_ssize_t degree, bint prepend, int n_threads):
     """Adjoint of `log_sig_join`: out like log_sig, out_displacement like displacement."""
     if degree == 0 or out.shape[0] == 0:
         out_displacement[:, :] = 0
         return
     cdef Job job
     if prepend:
-        job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                       out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, True)
+        job = make_job(tables, out.shape[0], dimension, log_sig.shape[1], dimension, degree, True, False, True)
         run_all_backprop(derivs, displacement, log_sig, out_displacement, out, &job, n_threads)
     else:
-        job = make_job(index, segments, entries, p_starts, p_columns, p_values, e_starts, e_rows, e_values,
-                       out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, True)
+        job = make_job(tables, out.shape[0], log_sig.shape[1], dimension, dimension, degree, False, True, True)
         run_all_backprop(derivs, log_sig, displacement, out, out_displacement, &job, n_threads)

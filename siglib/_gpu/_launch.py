@@ -1,17 +1,19 @@
 """Compiles CUDA kernels and launches them. The only module that does.
 
-    launch("path.cu", f"transform_path<{c_type(path)}>", grid, block, (path, out, length, end_time))
+    launch("path.cu", f"transform_path<{c_type(path)}>", grid, block, paths=..., out=out, size=out.size, end_time=1.0)
 
 compiles this instantiation of a template in `cuda/path.cu` at first use, for the current device, and runs it on CuPy's
 current stream. Whoever calls has made the arrays' device and the right stream the current ones (`_call/backend.py`).
 
-Kernel parameters are pointers to numbers, `long long` and `double`: what CuPy makes of arrays, Python's int and float.
-0 stands for an array that is not there.
+Arguments come by the names that the kernel has for them. They are pointers to numbers, `long long` and `double`: what
+CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scalars of a structured dtype
+(`increments.py`). 0 stands for an array that is not there.
 """
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from . import _source
 
@@ -23,7 +25,7 @@ MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 USUAL_SHARED = 48 << 10
 
 _C_TYPES = {"f": "float", "d": "double"}
-_kernels: dict[tuple[int, str, str], Any] = {}
+_kernels: dict[tuple[int, str, str], "_Kernel"] = {}
 _shared: dict[tuple[int, str, str], int] = {}
 _attributes: dict[tuple[int, str], int] = {}
 _growing = threading.Lock()
@@ -64,10 +66,21 @@ def _attribute(name: str) -> int:
     return value
 
 
-def launch(file: str, name: str, grid: Size, block: Size, args: Sequence[Any], shared: int = 0) -> None:
+def launch_each(n: int, file: str, name: str, threads: int = 256, /, **args: Any) -> None:
+    """`launch` with a thread for each of n numbers, `threads` of them in a block."""
+    launch(file, name, -(-n // threads), threads, **args)
+
+
+class _Kernel(NamedTuple):
+    run: Any
+    in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the kernel takes them
+    n_parameters: int
+
+
+def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **args: Any) -> None:
     """Run kernel `name`, an instantiation such as "fill<float, 2>", of `cuda/<file>`; nothing for an empty grid.
 
-    `shared` is the dynamic shared memory of a block, in bytes.
+    `shared` is the dynamic shared memory of a block, in bytes; `args` are the kernel's arguments by its own names.
     """
     if type(grid) is int:
         grid = (grid,)
@@ -81,11 +94,31 @@ def launch(file: str, name: str, grid: Size, block: Size, args: Sequence[Any], s
     key = (cupy().cuda.runtime.getDevice(), file, name)
     kernel = _kernels.get(key)
     if kernel is None:
-        module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
-        kernel = _kernels[key] = module.get_function(name)
+        kernel = _kernels[key] = _compiled(file, name)
+    try:
+        in_order = kernel.in_order(args)
+    except KeyError:
+        raise _refusal(file, name, args) from None
+    if len(args) > kernel.n_parameters:
+        raise _refusal(file, name, args)
     if shared > USUAL_SHARED and shared > _shared.get(key, 0):
         # A property of the kernel on this device; it only grows, whichever thread is first.
         with _growing:
             if shared > _shared.get(key, 0):
-                kernel.max_dynamic_shared_size_bytes = _shared[key] = shared
-    kernel(grid, block, args, shared_mem=shared)
+                kernel.run.max_dynamic_shared_size_bytes = _shared[key] = shared
+    kernel.run(grid, block, in_order, shared_mem=shared)
+
+
+def _compiled(file: str, name: str) -> _Kernel:
+    parameters = _source.parameters(file, name.partition("<")[0])
+    assert len(parameters) > 1  # or itemgetter gives no tuple
+    module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
+    return _Kernel(module.get_function(name), itemgetter(*parameters), len(parameters))
+
+
+def _refusal(file: str, name: str, args: dict[str, Any]) -> TypeError:
+    parameters = _source.parameters(file, name.partition("<")[0])
+    missing = ", ".join(parameter for parameter in parameters if parameter not in args)
+    unknown = ", ".join(arg for arg in args if arg not in parameters)
+    what = [f"{names} {are}" for names, are in ((missing, "missing"), (unknown, "unknown")) if names]
+    return TypeError(f"arguments of {name} in {file}: {'; '.join(what)}")

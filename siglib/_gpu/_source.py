@@ -21,6 +21,14 @@ def text(name: str) -> str:
     return (resources.files(__package__) / "cuda" / name).read_text(encoding="utf-8")
 
 
+def parameters(name: str, kernel: str) -> tuple[str, ...]:
+    """The names of a kernel's parameters, in their order, as `cuda/<name>` declares them."""
+    found = re.search(rf"__global__[^;{{}}]*?\b{kernel}\(([^()]*)\)\s*\{{", read(name))
+    if found is None:
+        raise ValueError(f"there is no kernel {kernel} in {name}")
+    return tuple(parameter.split()[-1].lstrip("*") for parameter in found[1].split(","))
+
+
 def _inlined(name: str, seen: set[str]) -> str:
     lines = [f'#line 1 "{name}"']
     for number, line in enumerate(text(name).splitlines(), start=1):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._launch import empty, launch
-from .tensor import adjoint_tiles, template
+from .tensor import adjoint_tiles, multiply_neighbours, template
 
 _THREADS = 256
 
@@ -23,13 +23,7 @@ def _neighbours(before: Any, dimension: int) -> Any:
     """Products of the chunks 0 and 1, 2 and 3, and so on."""
     n_paths, n_chunks, length = before.shape
     after = empty((n_paths, (n_chunks + 1) // 2, length), before)
-    launch(
-        "tensor.cu",
-        f"chen_round<{template(before, dimension, length)}>",
-        n_paths * after.shape[1] * -(-length // _THREADS),
-        _THREADS,
-        (before, after, n_paths, n_chunks, dimension, length, length, 0),
-    )
+    multiply_neighbours(before, after, n_paths, n_chunks, dimension)
     return after
 
 
@@ -44,7 +38,15 @@ def join_backprop(rounds: list[Any], derivs: Any, dimension: int, degree: int) -
             f"chen_round_backprop<{template(before, dimension, length)}>",
             n_paths * derivs.shape[1] * n_tiles,
             _THREADS,
-            (before, derivs, found, n_chunks, n_tiles, dimension, degree, length, n_long),
+            factors=before,
+            g_out=derivs,
+            g_factors=found,
+            n_in=n_chunks,
+            n_tiles=n_tiles,
+            d=dimension,
+            degree=degree,
+            n_words=length,
+            n_long=n_long,
         )
         derivs = found
     return derivs

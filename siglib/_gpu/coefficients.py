@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from .._tables.transform import Transform
 from . import word_chains
 from .coefficients_backprop import coefficients_backprop
-from .coefficients_chains import chunk_length, chunks_of, entries, join, n_increments, slabs
+from .coefficients_chains import chunk_length, chunks_of, entries, join
 from .constants import constant
+from .increments import n_increments
+from .sizes import slabs
 from .word_chains import Chains
 
 __all__ = ["sig_coef", "sig_coef_backprop"]
@@ -41,7 +43,7 @@ def _words(length: int, text: str) -> _Words:
 def sig_coef(path: Any, words: str, prefixes: bool, out: Any, transform: Transform, n_threads: int) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
     columns = constant(word_chains.columns, words, prefixes)
-    _coefficients(path, columns, *_words(path.shape[1], words), out, *transform)
+    _coefficients(path, columns, *_words(path.shape[1], words), out, transform)
 
 
 def sig_coef_backprop(
@@ -64,7 +66,7 @@ def sig_coef_backprop(
         constant(word_chains.columns, words, prefixes),
         *_words(path.shape[1], words),
         out,
-        *transform,
+        transform,
     )
 
 
@@ -77,9 +79,7 @@ def _coefficients(
     pieces_on_device: tuple[Any, ...] | None,
     suffixes: Any,
     out: Any,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
 ) -> None:
     """path (batch, length, dimension); out (batch, m), the columns of `columns`."""
     if out.size == 0:
@@ -87,13 +87,12 @@ def _coefficients(
     if len(chains.letters) == 0:
         out.fill(1)
         return
-    transform = (time_aug, lead_lag, end_time)
-    n_rows = n_increments(path, lead_lag)
+    n_rows = n_increments(path, transform)
     tables = Chains(*on_device)
     if pieces is None or pieces_on_device is None or chunk_length(n_rows) == n_rows:
-        entries(path, chains, tables, columns, out, n_rows, *transform)
+        entries(path, chains, tables, columns, out, n_rows, transform)
         return
     chunk = chunk_length(n_rows)
     for piece in slabs(len(path), -(-n_rows // chunk) * len(pieces.letters) * path.itemsize):
-        chunks = chunks_of(path[piece], pieces, Chains(*pieces_on_device), chunk, *transform)
-        join("join_chunks", chunks, (out[piece],), out.shape[1], chains, tables, suffixes, columns)
+        chunks = chunks_of(path[piece], pieces, Chains(*pieces_on_device), chunk, transform)
+        join("join_chunks", chunks, {"out": out[piece]}, out.shape[1], chains, tables, suffixes, columns)

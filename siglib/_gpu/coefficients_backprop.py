@@ -7,6 +7,7 @@ increments of zero before and behind (`increments_backprop` in `cuda/increments.
 
 from typing import Any
 
+from .._tables.transform import Transform
 from ._launch import c_type, empty, launch, n_processors
 from .coefficients_chains import (
     BLOCK,
@@ -17,15 +18,12 @@ from .coefficients_chains import (
     join,
     lengths,
     long_block,
-    n_increments,
-    slabs,
-    source_of,
     staged_numbers,
 )
-from .sizes import SCRATCH_BYTES
+from .increments import increments_backprop, n_increments, paths_of
+from .sizes import SCRATCH_BYTES, slabs
 from .word_chains import LINE, Chains
 
-_POINT_THREADS = 256
 # Parts, and long chains, that have sums of their own.
 _MOST_SUMS = 64
 # Numbers in shared memory that wait to be summed, and increments that they are of.
@@ -46,69 +44,66 @@ def coefficients_backprop(
     pieces_on_device: tuple[Any, ...] | None,
     suffixes: Any,
     out: Any,
-    time_aug: bool,
-    lead_lag: bool,
-    end_time: float,
+    transform: Transform,
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of entries at coef_columns, or
     (batch, 0): they are computed; derivs (batch, m): derivatives, of the entries at deriv_columns."""
-    n_rows, n_entries = n_increments(path, lead_lag), len(chains.letters)
+    n_rows, n_entries = n_increments(path, transform), len(chains.letters)
     if out.size == 0:
         return
     if n_entries == 0 or n_rows == 0:
         out.fill(0)
         return
-    transform, tables = (time_aug, lead_lag, end_time), Chains(*on_device)
+    tables, d = Chains(*on_device), transform.width(path.shape[2])
     chunk = n_rows if pieces is None else chunk_length(n_rows)
     n_chunks = -(-n_rows // chunk)
     margin = int(n_chunks > 1)
     walked = chunk + 2 * margin
-    d = source_of(path, chunk, *transform)[5]
     line_bytes = n_chunks * walked * d * path.itemsize
     most = max(1, min(_MOST_SUMS, SCRATCH_BYTES // line_bytes))
     n_sums = min(most, len(chains.parts)) + min(most, chains.n_long)
     numbers = 2 * n_entries + (len(pieces.letters) if pieces else 0)
-    for piece in slabs(len(path), n_sums * line_bytes + n_chunks * numbers * path.itemsize):
-        x, g = path[piece], derivs[piece]
+    for slab in slabs(len(path), n_sums * line_bytes + n_chunks * numbers * path.itemsize):
+        x, g = path[slab], derivs[slab]
         if pieces is not None and pieces_on_device is not None and n_chunks > 1:
-            chunks = chunks_of(x, pieces, Chains(*pieces_on_device), chunk, *transform)
+            chunks = chunks_of(x, pieces, Chains(*pieces_on_device), chunk, transform)
             walk = (chains, tables, suffixes)
             states, cotangents = (empty((len(x) * n_chunks, n_entries), x) for _ in range(2))
-            join("join_chunks", chunks, (states,), n_entries, *walk, (0, 0))
-            join("join_chunks_backprop", chunks, (g, cotangents), g.shape[1], *walk, deriv_columns)
-            at_ends = (states, 0, n_entries, cotangents, 0, 0, n_entries)
+            join("join_chunks", chunks, {"out": states}, n_entries, *walk, (0, 0))
+            join("join_chunks_backprop", chunks, {"derivs": g, "out": cotangents}, g.shape[1], *walk, deriv_columns)
+            at_ends = _at_ends(states, 0, cotangents, (0, 0))
         elif coefs.shape[1]:
-            at_ends = (coefs[piece], coef_columns, coefs.shape[1], g, *deriv_columns, g.shape[1])
+            at_ends = _at_ends(coefs[slab], coef_columns, g, deriv_columns)
         else:
             states = empty((len(x), n_entries), x)
-            entries(x, chains, tables, (0, 0), states, chunk, *transform)
-            at_ends = (states, 0, n_entries, g, *deriv_columns, g.shape[1])
+            entries(x, chains, tables, (0, 0), states, chunk, transform)
+            at_ends = _at_ends(states, 0, g, deriv_columns)
         gx = empty((len(x) * n_chunks, n_sums, walked, d), x)
-        _parts_back(x, chains, tables, at_ends, gx, most, margin, *transform)
-        _long_back(x, chains, tables, at_ends, gx, most, *transform)
-        result = out[piece]
-        launch(
-            "increments.cu",
-            f"increments_backprop<{c_type(path)}>",
-            -(-result.size // _POINT_THREADS),
-            _POINT_THREADS,
-            (gx, result, result.size, *result.shape[1:], d, n_sums, n_chunks, chunk, margin, int(lead_lag)),
-        )
+        paths = paths_of(x, transform, chunk)
+        _parts_back(paths, chains, tables, at_ends, gx, most, margin)
+        _long_back(paths, chains, tables, at_ends, gx, most)
+        increments_backprop(gx, out[slab], n_chunks, margin, transform.lead_lag)
+
+
+def _at_ends(states: Any, state_columns: Any, derivs: Any, columns: tuple[Any, Any]) -> dict[str, Any]:
+    """What kernels are told of the ends of chunks: coefficients and derivatives, and in which columns these are."""
+    starts, order = columns
+    return {
+        "states": states,
+        "state_columns": state_columns,
+        "n_states": states.shape[1],
+        "derivs": derivs,
+        "starts": starts,
+        "columns": order,
+        "n_derivs": derivs.shape[1],
+    }
 
 
 def _parts_back(
-    path: Any,
-    chains: Chains,
-    tables: Chains,
-    at_ends: tuple[Any, ...],
-    gx: Any,
-    most: int,
-    margin: int,
-    *transform: Any,
+    paths: Any, chains: Chains, tables: Chains, at_ends: dict[str, Any], gx: Any, most: int, margin: int
 ) -> None:
     """The sums of all parts to the first rows of gx (chunks of paths, sums, increments, letters): `most` rows."""
-    n_virtual, n_sums, walked = gx.shape[:3]
-    source = source_of(path, walked - 2 * margin, *transform)
+    n_virtual, n_sums = gx.shape[:2]
     for first in range(0, len(chains.parts), most):
         some = slice(first, first + most)
         parts = chains.parts[some]
@@ -116,42 +111,56 @@ def _parts_back(
         n_group = max(1, min(_MOST_SUMMED_ROWS, _SUMMED // (letters * LINE)))
         launch(
             "coefficients_backprop.cu",
-            f"coefficients_backprop<{c_type(path)}, {lengths(chains)}>",
+            f"coefficients_backprop<{c_type(gx)}, {lengths(chains)}>",
             blocks(parts, n_virtual),
             BLOCK,
-            (
-                *(path, n_virtual, *source, tables.parts[some], tables.letters, tables.channels),
-                *(tables.sum_starts[some], tables.sums, chains.sum_starts.shape[1] - 1),
-                *(*at_ends, gx, n_sums, 0, int(first > 0), staged, n_group, margin),
-            ),
-            (staged + n_group * letters * LINE) * path.itemsize,
+            (staged + n_group * letters * LINE) * gx.itemsize,
+            paths=paths,
+            n_virtual=n_virtual,
+            parts=tables.parts[some],
+            letters=tables.letters,
+            channels=tables.channels,
+            sum_starts=tables.sum_starts[some],
+            sums=tables.sums,
+            n_channels=chains.sum_starts.shape[1] - 1,
+            gx=gx,
+            n_sums=n_sums,
+            first_sum=0,
+            adds=int(first > 0),
+            n_staged=staged,
+            n_group=n_group,
+            margin=margin,
+            **at_ends,
         )
 
 
-def _long_back(
-    path: Any, chains: Chains, tables: Chains, at_ends: tuple[Any, ...], gx: Any, most: int, *transform: Any
-) -> None:
-    """The sums of long chains to the rows behind those."""
-    n_sums = gx.shape[1]
-    first_sum = min(most, len(chains.parts))
+def _long_back(paths: Any, chains: Chains, tables: Chains, at_ends: dict[str, Any], gx: Any, most: int) -> None:
+    """The sums of long chains to the rows behind those; these paths are not cut."""
+    n_paths, n_sums = gx.shape[:2]
     for first in range(0, chains.n_long, most):
-        threads, shared = long_block(chains, 6, path.itemsize, "sig_coef_backprop")
+        threads, shared = long_block(chains, 6, gx.itemsize, "sig_coef_backprop")
         letters = chains.longest_long
         n_chains = min(most, chains.n_long - first)
         size = (letters + 1) ** 2
-        if size * path.itemsize > _MOST_SCHEME:
+        if size * gx.itemsize > _MOST_SCHEME:
             raise MemoryError(f"a word of {letters} letters is too long for scratch memory in sig_coef_backprop")
-        n_blocks = min(len(path) * n_chains, 16 * n_processors(), max(1, SCRATCH_BYTES // (size * path.itemsize)))
-        schemes = empty((n_blocks, size), path)
+        n_blocks = min(n_paths * n_chains, 16 * n_processors(), max(1, SCRATCH_BYTES // (size * gx.itemsize)))
         launch(
             "coefficients_long_backprop.cu",
-            f"long_coefficients_backprop<{c_type(path)}>",
+            f"long_coefficients_backprop<{c_type(gx)}>",
             n_blocks,
             threads,
-            (
-                *(path, len(path), *source_of(path, gx.shape[2], *transform)[:10], tables.letters),
-                *(tables.long_starts[first : first + n_chains + 1], n_chains, *at_ends),
-                *(gx, n_sums, first_sum, int(first > 0), schemes, size),
-            ),
             shared,
+            paths=paths,
+            n_paths=n_paths,
+            letters=tables.letters,
+            starts_of_chains=tables.long_starts[first : first + n_chains + 1],
+            n_chains=n_chains,
+            gx=gx,
+            n_sums=n_sums,
+            first_sum=min(most, len(chains.parts)),
+            adds=int(first > 0),
+            schemes=empty((n_blocks, size), gx),
+            scheme_size=size,
+            **at_ends,
         )

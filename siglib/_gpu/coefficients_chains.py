@@ -1,12 +1,11 @@
 """Launchers of what coefficients and their gradients have in common: the entries of chains, and time chunks joined."""
 
-from collections.abc import Iterator
 from typing import Any
 
+from .._tables.transform import Transform
 from . import word_chains
 from ._launch import c_type, empty, launch, most_shared
-from .path import strides, time_steps
-from .sizes import SCRATCH_BYTES
+from .increments import chunks_of_each, n_increments, paths_of
 from .word_chains import Chains
 
 BLOCK = word_chains.MOST_CHAINS
@@ -18,11 +17,6 @@ _STAGED = 4096
 _STAGED_ROWS = 32
 
 
-def n_increments(path: Any, lead_lag: bool) -> int:
-    """Increments of the transformed path."""
-    return max(path.shape[1] - 1, 0) * (2 if lead_lag else 1)
-
-
 def chunk_length(n_rows: int) -> int:
     """Increments of a time chunk, all if there is but one: depends on the length of the path only.
 
@@ -31,31 +25,6 @@ def chunk_length(n_rows: int) -> int:
     """
     shortest = word_chains.CHUNK
     return max(shortest, 2 * -(-n_rows // (2 * shortest))) if n_rows > 2 * shortest else n_rows
-
-
-def slabs(batch: int, n_bytes: int) -> Iterator[slice]:
-    """Parts of a batch whose scratch memory, `n_bytes` for each path, is bounded."""
-    step = max(1, SCRATCH_BYTES // max(n_bytes, 1))
-    for start in range(0, batch, step):
-        yield slice(start, min(start + step, batch))
-
-
-def source_of(path: Any, chunk: int, time_aug: bool, lead_lag: bool, end_time: float) -> tuple[Any, ...]:
-    """What kernels are told about the path."""
-    dimension, n_rows = path.shape[2], n_increments(path, lead_lag)
-    d = (2 * dimension if lead_lag else dimension) + time_aug
-    n_chunks = -(-n_rows // max(chunk, 1)) or 1
-    return (
-        *strides(path),
-        n_rows,
-        dimension,
-        d,
-        int(time_aug),
-        int(lead_lag),
-        *time_steps(end_time, n_rows),
-        n_chunks,
-        chunk,
-    )
 
 
 def blocks(parts: Any, n_virtual: int) -> tuple[int, int]:
@@ -74,11 +43,13 @@ def lengths(chains: Chains) -> int:
 
 
 def entries(
-    path: Any, chains: Chains, tables: Chains, columns: tuple[Any, Any], out: Any, chunk: int, *transform: Any
+    path: Any, chains: Chains, tables: Chains, columns: tuple[Any, Any], out: Any, chunk: int, transform: Transform
 ) -> None:
     """The coefficients of all chunks of paths: of the entries at `columns`, or of all entries without any (0, 0)."""
-    source = source_of(path, chunk, *transform)
-    n_virtual, n_entries = len(path) * source[10], len(chains.letters)
+    paths = paths_of(path, transform, chunk)
+    n_virtual = len(path) * chunks_of_each(paths)
+    starts, order = columns
+    to = {"out": out, "starts": starts, "columns": order, "n_entries": len(chains.letters), "n_columns": out.shape[1]}
     if len(chains.parts):
         staged = staged_numbers(chains.parts)
         launch(
@@ -86,11 +57,14 @@ def entries(
             f"coefficients<{c_type(path)}, {lengths(chains)}>",
             blocks(chains.parts, n_virtual),
             BLOCK,
-            (
-                *(path, out, n_virtual, *source, tables.parts, tables.letters, tables.channels),
-                *(*columns, n_entries, out.shape[1], staged),
-            ),
             staged * path.itemsize,
+            paths=paths,
+            n_virtual=n_virtual,
+            parts=tables.parts,
+            letters=tables.letters,
+            channels=tables.channels,
+            n_staged=staged,
+            **to,
         )
     if chains.n_long:
         threads, shared = long_block(chains, 4, path.itemsize, "sig_coef")
@@ -99,11 +73,13 @@ def entries(
             f"long_coefficients<{c_type(path)}>",
             n_virtual * chains.n_long,
             threads,
-            (
-                *(path, out, *source[:10], tables.letters, tables.long_starts, chains.n_long),
-                *(*columns, n_entries, out.shape[1], int(len(chains.parts) == 0)),
-            ),
             shared,
+            paths=paths,
+            letters=tables.letters,
+            starts_of_chains=tables.long_starts,
+            n_chains=chains.n_long,
+            writes_empty=int(len(chains.parts) == 0),
+            **to,
         )
 
 
@@ -116,18 +92,18 @@ def long_block(chains: Chains, n_rows: int, itemsize: int, name: str) -> tuple[i
     return min(_MOST_LONG_THREADS, -(-letters // 32) * 32), shared
 
 
-def chunks_of(path: Any, pieces: Chains, tables: Chains, chunk: int, *transform: Any) -> Any:
+def chunks_of(path: Any, pieces: Chains, tables: Chains, chunk: int, transform: Transform) -> Any:
     """The coefficients of all sub-words of all chunks: (paths, n_chunks, entries of pieces)."""
-    n_chunks = -(-n_increments(path, transform[1]) // chunk)
+    n_chunks = -(-n_increments(path, transform) // chunk)
     chunks = empty((len(path) * n_chunks, len(pieces.letters)), path)
-    entries(path, pieces, tables, (0, 0), chunks, chunk, *transform)
+    entries(path, pieces, tables, (0, 0), chunks, chunk, transform)
     return chunks.reshape(len(path), n_chunks, -1)
 
 
 def join(
     kernel: str,
     chunks: Any,
-    arrays: tuple[Any, ...],
+    arrays: dict[str, Any],
     n_columns: int,
     chains: Chains,
     tables: Chains,
@@ -136,13 +112,21 @@ def join(
 ) -> None:
     """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the kernel's."""
     n_paths, n_chunks, n_pieces = chunks.shape
+    starts, order = columns
     launch(
         "coefficients_join.cu",
         f"{kernel}<{c_type(chunks)}, {lengths(chains)}>",
         (-(-n_paths * int(chains.parts[:, 1].max()) // BLOCK), len(chains.parts)),
         BLOCK,
-        (
-            *(chunks, *arrays, n_paths, n_chunks, n_pieces, tables.parts, suffixes),
-            *(*columns, len(chains.letters), n_columns),
-        ),
+        chunks=chunks,
+        n_paths=n_paths,
+        n_chunks=n_chunks,
+        n_pieces=n_pieces,
+        parts=tables.parts,
+        suffixes=suffixes,
+        starts=starts,
+        columns=order,
+        n_entries=len(chains.letters),
+        n_columns=n_columns,
+        **arrays,
     )

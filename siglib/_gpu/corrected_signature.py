@@ -3,11 +3,11 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .._tables.transform import Transform
-from ._launch import c_type, empty, launch, most_shared
-from .path import strides, time_steps
+from .._tables.transform import NO_TRANSFORM, Transform
+from ._launch import c_type, empty, launch, launch_each, most_shared
+from .increments import chunks_of_each, increments_of_chunks, paths_of
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
-from .sizes import SCRATCH_BYTES, check_words
+from .sizes import check_words, slabs
 from .tensor import index_type, multiply_chunks
 
 # Levels of the tree for few letters, so that it fits into registers with what a correction of level 2 needs: dtype ->
@@ -18,7 +18,6 @@ _LONG_TILE, _SHORT_TILE = 6, 4
 # Shared memory for the rows of the correction.
 _TERM_BYTES = 16 << 10
 _FEWEST_STAGED = 2
-_POINT_THREADS = 256
 
 
 @lru_cache(maxsize=1024)
@@ -64,9 +63,8 @@ def sig(
 ) -> None:
     """path (batch, length, dimension); correction (batch or 1, length - 1 or 1, d^2 + .. + d^m), d channels with time;
     out (batch, scalar_term + length). At least one segment; degree and m at least 2."""
-    time_aug, _, end_time = transform
     n_paths, length, dimension = path.shape
-    d, n_rows, n_words = dimension + time_aug, length - 1, out.shape[1] - scalar_term
+    d, n_rows, n_words = transform.width(dimension), length - 1, out.shape[1] - scalar_term
     rows = make_rows(correction)
     if d == 1:
         _one_channel(path, rows, out, degree, m, int(scalar_term))
@@ -74,37 +72,25 @@ def sig(
     plan = make_corrected_plan(d, degree, m, path.dtype.name)
     chunk = chunk_length(plan, n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
-    slab = max(1, SCRATCH_BYTES // (n_chunks * n_words * path.itemsize))
-    for first in range(0, n_paths, slab):
-        part = slice(first, min(first + slab, n_paths))
-        x, result = path[part], out[part]
+    for slab in slabs(n_paths, n_chunks * n_words * path.itemsize):
+        x, result = path[slab], out[slab]
         if n_chunks == 1:
-            sig_of_chunks(x, rows.of(part), result, degree, m, chunk, time_aug, end_time, int(scalar_term))
+            sig_of_chunks(x, rows.of(slab), result, degree, m, chunk, transform, int(scalar_term))
             continue
         chunks = empty((len(x) * n_chunks, n_words), path)
-        sig_of_chunks(x, rows.of(part), chunks, degree, m, chunk, time_aug, end_time)
+        sig_of_chunks(x, rows.of(slab), chunks, degree, m, chunk, transform)
         multiply_chunks(chunks, result, d, n_chunks, scalar_term)
 
 
 def sig_of_chunks(
-    path: Any,
-    rows: Rows,
-    out: Any,
-    degree: int,
-    m: int,
-    chunk: int,
-    time_aug: bool,
-    end_time: float,
-    scalar_term: int = 0,
+    path: Any, rows: Rows, out: Any, degree: int, m: int, chunk: int, transform: Transform, scalar_term: int = 0
 ) -> None:
     """Signatures of the time chunks of paths, of `chunk` increments each, fewer in the last one of a path.
 
     path (batch, length, dimension), of two channels or more with time; out (batch times chunks, scalar_term + length).
     """
-    n_paths, length, dimension = path.shape
-    d, n_rows = dimension + time_aug, length - 1
-    n_chunks = -(-n_rows // chunk)
-    n_virtual = n_paths * n_chunks
+    paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
+    n_virtual = len(path) * chunks_of_each(paths)
     plan = make_corrected_plan(d, degree, m, path.dtype.name)
     n_slots = paths_of_block(plan)
     row_bytes = n_slots * rows.n_terms * path.itemsize
@@ -112,55 +98,70 @@ def sig_of_chunks(
     terms_staged = rows.row_step > 0 and n_staged >= min(chunk, _FEWEST_STAGED)
     most = min(chunk, n_staged) if terms_staged else chunk
     staging = make_staging(plan, d, most, path.itemsize, most_shared() - row_bytes * most * terms_staged)
-    source = (*strides(path), n_rows, dimension, d, int(time_aug), *time_steps(end_time, n_rows), n_chunks, chunk)
     n, width, dx = staging.n, staging.width, 0
     if n == 0:
+        # No shared memory can hold an increment.
         n, terms_staged = chunk, False
-        width, dx = _increments(path, plan, n_rows, n_chunks, chunk, time_aug, end_time)
+        vector = 16 // path.itemsize
+        width = -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
+        dx = increments_of_chunks(paths, path, len(path), chunk, width)
     launch(
         "corrected_signature.cu",
         f"corrected_forward<{c_type(path)}, {plan.template}, {m}, {index_type(out.shape[1])}>",
         -(-n_virtual * plan.n_items // BLOCK),
         BLOCK,
-        (
-            *(path, rows.terms, dx, out, n_virtual, *source, plan.n_roots, plan.n_tops),
-            *(rows.path_step, rows.row_step, rows.n_terms, n, width, staging.stride, n_slots, int(terms_staged)),
-            *(out.shape[1], scalar_term),
-        ),
         staging.shared + row_bytes * n * terms_staged,
+        paths=paths,
+        terms=rows.terms,
+        dx=dx,
+        out=out,
+        n_virtual=n_virtual,
+        n_roots=plan.n_roots,
+        n_tops=plan.n_tops,
+        term_path=rows.path_step,
+        term_row=rows.row_step,
+        n_terms=rows.n_terms,
+        n_staged=n,
+        width=width,
+        shared_stride=staging.stride,
+        n_slots=n_slots,
+        terms_staged=int(terms_staged),
+        out_stride=out.shape[1],
+        scalar_term=scalar_term,
     )
-
-
-def _increments(
-    path: Any, plan: Plan, n_rows: int, n_chunks: int, chunk: int, time_aug: bool, end_time: float
-) -> tuple[int, Any]:
-    """Increments of all chunks in memory, where no shared memory can hold one: their width, and they."""
-    vector = 16 // path.itemsize
-    width = -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
-    dx = empty((len(path) * n_chunks, chunk, width), path)
-    launch(
-        "increments.cu",
-        f"path_increments<{c_type(path)}>",
-        -(-dx.size // _POINT_THREADS),
-        _POINT_THREADS,
-        (
-            *(path, *strides(path), path.shape[2], n_rows, int(time_aug), 0, *time_steps(end_time, n_rows)),
-            *(dx, dx.size, n_chunks, chunk, chunk, width, 0),
-        ),
-    )
-    return width, dx
 
 
 def _totals(path: Any, rows: Rows, m: int) -> Any:
     """One channel: sums of the increments and of the rows of the correction, (batch, m)."""
-    n_paths, length, _ = path.shape
-    b, point, _ = strides(path)
+    n_paths = len(path)
     totals = empty((n_paths, m), path)
-    args = (path, rows.terms, totals, n_paths, b, point, length - 1, rows.path_step, rows.row_step, m)
-    launch("corrected_signature.cu", f"corrected_totals<{c_type(path)}>", -(-n_paths * 32 // BLOCK), BLOCK, args)
+    launch_each(
+        n_paths * 32,
+        "corrected_signature.cu",
+        f"corrected_totals<{c_type(path)}>",
+        BLOCK,
+        paths=paths_of(path, NO_TRANSFORM),
+        terms=rows.terms,
+        totals=totals,
+        n_paths=n_paths,
+        term_path=rows.path_step,
+        term_row=rows.row_step,
+        m=m,
+    )
     return totals
 
 
 def _one_channel(path: Any, rows: Rows, out: Any, degree: int, m: int, scalar_term: int) -> None:
-    args = (_totals(path, rows, m), out, len(path), degree, m, out.shape[1], scalar_term)
-    launch("corrected_signature.cu", f"corrected_powers<{c_type(path)}>", -(-len(path) // BLOCK), BLOCK, args)
+    launch_each(
+        len(path),
+        "corrected_signature.cu",
+        f"corrected_powers<{c_type(path)}>",
+        BLOCK,
+        totals=_totals(path, rows, m),
+        out=out,
+        n_paths=len(path),
+        degree=degree,
+        m=m,
+        out_stride=out.shape[1],
+        scalar_term=scalar_term,
+    )

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from .._tables.transform import Transform
 from . import chen
-from ._launch import c_type, empty, launch
+from ._launch import c_type, empty, launch, launch_each
 from .corrected_signature import make_rows, sig_of_chunks
-from .path import strides, time_steps
-from .sizes import SCRATCH_BYTES, check_words, literal, shared_bytes, words_up_to
+from .increments import equal_increments_backprop, increments_backprop, paths_of
+from .sizes import check_words, literal, shared_bytes, slabs, words_up_to
 
 # Increments of a time chunk, unless its signature is so large that the chunks of one path would take too much memory.
 _CHUNK = 64
@@ -69,10 +69,8 @@ def sig_backprop(
 ) -> None:
     """Adjoint of `sig`. sig, sig_derivs (batch, scalar_term + length); out like path; correction_derivs (batch, as
     correction), or empty if not wanted."""
-    time_aug, _, end_time = transform
-
     batch, n_points, dimension = path.shape
-    d, n_rows, stride = dimension + time_aug, n_points - 1, sig.shape[1]
+    d, n_rows, stride = transform.width(dimension), n_points - 1, sig.shape[1]
     length = stride - scalar_term
     wanted = len(correction_derivs) > 0
     sig, sig_derivs = sig[:, int(scalar_term) :], sig_derivs[:, int(scalar_term) :]
@@ -88,20 +86,18 @@ def sig_backprop(
     summed = wanted and rows.row_step == 0
     state = make_state(d, degree, rows.n_terms, rows.n_terms * summed, walked, path.itemsize)
     numbers = n_chunks * (walked * d + state.n_scratch + rows.n_terms * summed + (4 * length if n_chunks > 1 else 0))
-    step = max(1, SCRATCH_BYTES // (numbers * path.itemsize))
-    for start in range(0, batch, step):
-        piece = slice(start, min(start + step, batch))
-        x, s, g, terms = path[piece], sig[piece], sig_derivs[piece], rows.of(piece)
+    for slab in slabs(batch, numbers * path.itemsize):
+        x, s, g, terms = path[slab], sig[slab], sig_derivs[slab], rows.of(slab)
         if n_chunks > 1:
             s = empty((len(x), n_chunks, length), path)
-            sig_of_chunks(x, terms, s.reshape(-1, length), degree, m, chunk, time_aug, end_time)
+            sig_of_chunks(x, terms, s.reshape(-1, length), degree, m, chunk, transform)
             top = empty((len(x), 1, length), path)
             top[:, 0] = g
             g = chen.join_backprop(chen.join(s, d), top, d, degree)
         n = len(x) * n_chunks
-        gx = empty((n, walked, d), path)
+        gx = empty((n, 1, walked, d), path)
         scratch = empty((n, state.n_scratch), path) if state.n_scratch else 0
-        term_derivs: Any = correction_derivs[piece] if wanted else 0
+        term_derivs: Any = correction_derivs[slab] if wanted else 0
         if summed and n_chunks > 1:
             term_derivs = empty((n, rows.n_terms), path)
         launch(
@@ -109,38 +105,39 @@ def sig_backprop(
             f"corrected_backward<{c_type(path)}, {literal(d)}>",
             n,
             state.threads,
-            (
-                *(x, *strides(x), dimension, n_rows, int(time_aug), *time_steps(end_time, n_rows)),
-                *(terms.terms, terms.path_step, terms.row_step, terms.n_terms),
-                *(s, g, length if n_chunks > 1 else stride, gx, term_derivs, scratch, state.n_scratch),
-                *(n_chunks, chunk, margin, d, degree, m, state.tile),
-            ),
             state.shared,
+            paths=paths_of(x, transform, chunk),
+            terms=terms.terms,
+            term_path=terms.path_step,
+            term_row=terms.row_step,
+            n_terms=terms.n_terms,
+            sig=s,
+            derivs=g,
+            stride=length if n_chunks > 1 else stride,
+            gx=gx,
+            term_derivs=term_derivs,
+            scratch=scratch,
+            n_scratch=state.n_scratch,
+            margin=margin,
+            degree_given=degree,
+            m_given=m,
+            tile=state.tile,
         )
         if summed and n_chunks > 1:
-            _sum_chunks(term_derivs, correction_derivs[piece], n_chunks)
-        _points_backprop(gx, out[piece], d, n_chunks, chunk, margin)
+            _sum_chunks(term_derivs, correction_derivs[slab], n_chunks)
+        increments_backprop(gx, out[slab], n_chunks, margin)
 
 
 def _sum_chunks(parts: Any, out: Any, n_chunks: int) -> None:
-    launch(
+    launch_each(
+        out.size,
         "corrected_backprop.cu",
         f"sum_of_chunks<{c_type(out)}>",
-        -(-out.size // _THREADS),
-        _THREADS,
-        (parts, out, out.size, n_chunks, parts.shape[1]),
-    )
-
-
-def _points_backprop(gx: Any, out: Any, d: int, n_chunks: int, chunk: int, margin: int) -> None:
-    """Gradients of points, from those of increments."""
-    _, n_points, dimension = out.shape
-    launch(
-        "increments.cu",
-        f"increments_backprop<{c_type(out)}>",
-        -(-out.size // _THREADS),
-        _THREADS,
-        (gx, out, out.size, n_points, dimension, d, 1, n_chunks, chunk, margin, 0),
+        parts=parts,
+        out=out,
+        size=out.size,
+        n_chunks=n_chunks,
+        n_terms=parts.shape[1],
     )
 
 
@@ -148,20 +145,19 @@ def _one_channel(sig: Any, derivs: Any, out: Any, correction_derivs: Any, degree
     """One channel: all increments have the same gradient, and all rows of the correction."""
     batch, n_points, _ = out.shape
     gradients = empty((batch, m), out)
-    launch(
+    launch_each(
+        gradients.size,
         "corrected_backprop.cu",
         f"corrected_powers_backprop<{c_type(out)}>",
-        -(-gradients.size // _THREADS),
-        _THREADS,
-        (sig, derivs, gradients, gradients.size, degree, m, stride),
+        sig=sig,
+        derivs=derivs,
+        out=gradients,
+        size=gradients.size,
+        degree=degree,
+        m=m,
+        stride=stride,
     )
-    launch(
-        "increments.cu",
-        f"equal_increments_backprop<{c_type(out)}>",
-        -(-out.size // _THREADS),
-        _THREADS,
-        (gradients, out, out.size, n_points, 1, m, 0),
-    )
+    equal_increments_backprop(gradients, out, m)
     if len(correction_derivs):
         n_equal = (n_points - 1) // correction_derivs.shape[1]
         correction_derivs[...] = n_equal * gradients[:, None, 1:]

@@ -1,4 +1,4 @@
-"""Launchers of exponentials; arguments as in `siglib/_cpu/exponential.pyx`, but for the tables, which come from
+"""Launchers of exponentials; arguments as in `siglib/_cpu/exponential.pyx`, tables from
 `lyndon_cache.expansion_level_tables`.
 
 With the product of signatures, which counts 1 for the empty word, Horner's scheme t = (p + p (x) t) / k is
@@ -8,8 +8,8 @@ With the product of signatures, which counts 1 for the empty word, Horner's sche
 from typing import Any
 
 from ._launch import cupy, empty
-from .log_signature import _or_absent, _solve
-from .sizes import SCRATCH_BYTES
+from .log_signature import matrix_of, solve
+from .sizes import slabs
 from .tensor import sig_combine, sig_combine_backprop
 
 
@@ -21,7 +21,7 @@ def _apply(vectors: Any, matrix: tuple[Any, ...], n_first: int, n_rest: int, tra
         given, wanted = wanted, given
     source[:, given] = vectors
     source[:, wanted] = 0
-    _solve(source, tuple(map(_or_absent, matrix)), source, matrix[0].shape[0])
+    solve(source, matrix_of(*matrix), source, matrix[0].shape[0])
     return cupy().ascontiguousarray(source[:, wanted])
 
 
@@ -45,23 +45,8 @@ def _tails(p: Any, dimension: int, degree: int) -> list[Any]:
     return tails
 
 
-def _slabs(batch: int, n_bytes: int) -> list[slice]:
-    step = max(1, min(batch, SCRATCH_BYTES // max(n_bytes, 1)))
-    return [slice(start, start + step) for start in range(0, batch, step)]
-
-
 def logsig_to_sig(
-    log_sig: Any,
-    ends: Any,
-    rows: Any,
-    starts: Any,
-    columns: Any,
-    values: Any,
-    out: Any,
-    dimension: int,
-    degree: int,
-    scalar_term: bool,
-    n_threads: int,
+    log_sig: Any, tables: tuple[Any, ...], out: Any, dimension: int, degree: int, scalar_term: bool, n_threads: int
 ) -> None:
     """log_sig (batch, number of Lyndon words), or of the shape of out; out (batch, scalar_term + length)."""
     if scalar_term:
@@ -69,20 +54,29 @@ def logsig_to_sig(
     if degree == 0 or out.shape[0] == 0:
         return
     n_words = out.shape[1] - scalar_term
-    for slab in _slabs(out.shape[0], degree * n_words * out.itemsize):
-        p = _tensors(log_sig[slab], (ends, rows, starts, columns, values), n_words, scalar_term)
+    for slab in slabs(out.shape[0], degree * n_words * out.itemsize):
+        p = _tensors(log_sig[slab], tables, n_words, scalar_term)
         out[slab, int(scalar_term) :] = _tails(p, dimension, degree)[-1]
 
 
-def logsig_to_sig_backprop(log_sig: Any, sig_derivs: Any, *rest: Any) -> None:
-    """Adjoint of `logsig_to_sig`: its tables, those of the transpose, out of the shape of log_sig, and the options."""
-    matrix, transposed, (out, dimension, degree, scalar_term, _) = rest[:5], rest[5:10], rest[10:]
+def logsig_to_sig_backprop(
+    log_sig: Any,
+    sig_derivs: Any,
+    tables: tuple[Any, ...],
+    out: Any,
+    dimension: int,
+    degree: int,
+    scalar_term: bool,
+    n_threads: int,
+) -> None:
+    """Adjoint of `logsig_to_sig`: out of the shape of log_sig; tables: the matrix, and that of the transpose."""
+    matrix, transposed = tables[:5], tables[5:]
     if degree == 0 or out.shape[0] == 0:
         out[...] = 0
         return
     skip = int(scalar_term)
     n_words = sig_derivs.shape[1] - skip
-    for slab in _slabs(out.shape[0], 2 * degree * n_words * out.itemsize):
+    for slab in slabs(out.shape[0], 2 * degree * n_words * out.itemsize):
         p = _tensors(log_sig[slab], matrix, n_words, scalar_term)
         *tails, _ = _tails(p, dimension, degree)
         g = cupy().ascontiguousarray(sig_derivs[slab, skip:])

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ._launch import empty, launch
-from .path import strides
-from .sizes import SCRATCH_BYTES, shared_bytes
+from .increments import strides
+from .sizes import shared_bytes, slab_length
 from .tensor import template
 
 _MOST_THREADS = 256
@@ -33,8 +33,8 @@ def interval_sig(
         return
     size = 1 + degree + 2 * block * d + 2 * n_words
     is_shared = size * out.itemsize <= shared_bytes()
-    step = n_items if is_shared else max(1, SCRATCH_BYTES // (size * out.itemsize))
-    scratch = 0 if is_shared else empty((min(step, n_items), size), out)
+    step = n_items if is_shared else slab_length(n_items, size * out.itemsize)
+    scratch = 0 if is_shared else empty((step, size), out)
     out_query, out_path, _ = strides(out)
     for first in range(0, n_items, step):
         launch(
@@ -42,24 +42,22 @@ def interval_sig(
             f"interval_sig<{template(out, d, n_words)}, {int(is_shared)}>",
             min(step, n_items - first),
             min(_MOST_THREADS, -(-n_words // 32) * 32),
-            (
-                points,
-                table if table.size else 0,
-                starts,
-                ends,
-                reversed_words,
-                out,
-                scratch,
-                first,
-                n_paths,
-                d,
-                degree,
-                n_words,
-                block,
-                table.shape[1],
-                out_query,
-                out_path,
-                int(scalar_term),
-            ),
             size * out.itemsize if is_shared else 0,
+            points=points,
+            table=table if table.size else 0,
+            starts=starts,
+            ends=ends,
+            reversed=reversed_words,
+            out=out,
+            scratch=scratch,
+            first_item=first,
+            n_paths=n_paths,
+            dimension=d,
+            degree=degree,
+            n_words=n_words,
+            block=block,
+            n_blocks=table.shape[1],
+            out_query=out_query,
+            out_path=out_path,
+            scalar_term=int(scalar_term),
         )

@@ -1,5 +1,5 @@
-"""Launchers of products of log-signatures, arguments as in `siglib/_cpu/log_join.pyx` but for the tables: those of
-`lyndon_cache.level_tables`, then of `lyndon_cache.expansion_level_tables`.
+"""Launchers of products of log-signatures, arguments as in `siglib/_cpu/log_join.pyx`, tables from
+`lyndon_cache.product_level_tables`.
 
 Made of exponentials, products and logarithms, in float64, for a block of the batch at a time.
 """
@@ -11,7 +11,7 @@ from ._launch import cupy
 from .exponential import logsig_to_sig, logsig_to_sig_backprop
 from .join import sig_join, sig_join_backprop
 from .log_signature import sig_to_log_sig, sig_to_log_sig_backprop
-from .sizes import SCRATCH_BYTES, words_up_to
+from .sizes import slabs, words_up_to
 from .tensor import sig_combine, sig_combine_backprop
 
 # Signatures that are held for each row of a block.
@@ -21,29 +21,27 @@ _SIGNATURES = 6
 class _Product:
     """The steps of a product in float64; `tables` as they come, those of the gradient or not."""
 
-    def __init__(self, tables: Any, dimension: int, degree: int) -> None:
+    def __init__(self, tables: tuple[Any, ...], dimension: int, degree: int) -> None:
         self.log_tables: tuple[Any, Any, Any, Any, Any, Any] = tables[:6]
-        self.matrix: tuple[Any, Any, Any, Any, Any] = tables[6:11]
+        self.matrix = tables[6:11]
         self.exp_tables = tables[6:]
         self.sizes = (dimension, degree)
         self.length = words_up_to(dimension, degree)
 
     def blocks(self, batch: int) -> Iterator[slice]:
-        step = max(1, SCRATCH_BYTES // max(8 * _SIGNATURES * self.length, 1))
-        for start in range(0, batch, step):
-            yield slice(start, start + step)
+        return slabs(batch, 8 * _SIGNATURES * self.length)
 
     def empty(self, *shape: int) -> Any:
         return cupy().empty(shape, "float64")
 
     def exp(self, log_sig: Any) -> Any:
         sig = self.empty(len(log_sig), self.length)
-        logsig_to_sig(log_sig, *self.matrix, sig, *self.sizes, False, 1)
+        logsig_to_sig(log_sig, self.matrix, sig, *self.sizes, False, 1)
         return sig
 
     def exp_backprop(self, log_sig: Any, derivs: Any) -> Any:
         out = self.empty(*log_sig.shape)
-        logsig_to_sig_backprop(log_sig, derivs, *self.exp_tables, out, *self.sizes, False, 1)
+        logsig_to_sig_backprop(log_sig, derivs, self.exp_tables, out, *self.sizes, False, 1)
         return out
 
     def log(self, sig: Any, n_lyndon: int) -> Any:
@@ -69,9 +67,10 @@ def _where_zero(test: Any, wanted: Any, out: Any) -> None:
     out[:, n:] = cupy().where(zero, cupy().zeros((), out.dtype), out[:, n:])
 
 
-def log_sig_combine(log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
+def log_sig_combine(
+    log_sig1: Any, log_sig2: Any, tables: tuple[Any, ...], out: Any, dimension: int, degree: int, n_threads: int
+) -> None:
     """log_sig1, log_sig2, out (batch, number of Lyndon words)."""
-    *tables, out, dimension, degree, _ = rest
     if degree == 0 or out.shape[0] == 0:
         return
     steps = _Product(tables, dimension, degree)
@@ -85,9 +84,18 @@ def log_sig_combine(log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
         _where_zero(x, y, result)
 
 
-def log_sig_combine_backprop(derivs: Any, log_sig1: Any, log_sig2: Any, *rest: Any) -> None:
+def log_sig_combine_backprop(
+    derivs: Any,
+    log_sig1: Any,
+    log_sig2: Any,
+    tables: tuple[Any, ...],
+    out1: Any,
+    out2: Any,
+    dimension: int,
+    degree: int,
+    n_threads: int,
+) -> None:
     """Adjoint of `log_sig_combine`; all arrays are of one shape."""
-    *tables, out1, out2, dimension, degree, _ = rest
     if degree == 0 or out1.shape[0] == 0:
         return
     steps = _Product(tables, dimension, degree)
@@ -102,9 +110,17 @@ def log_sig_combine_backprop(derivs: Any, log_sig1: Any, log_sig2: Any, *rest: A
         out2[block] = steps.exp_backprop(y, derivs2)
 
 
-def log_sig_join(log_sig: Any, displacement: Any, *rest: Any) -> None:
+def log_sig_join(
+    log_sig: Any,
+    displacement: Any,
+    tables: tuple[Any, ...],
+    out: Any,
+    dimension: int,
+    degree: int,
+    prepend: bool,
+    n_threads: int,
+) -> None:
     """log_sig, out (batch, number of Lyndon words); displacement (batch, dimension)."""
-    *tables, out, dimension, degree, prepend, _ = rest
     if degree == 0 or out.shape[0] == 0:
         return
     steps = _Product(tables, dimension, degree)
@@ -118,9 +134,19 @@ def log_sig_join(log_sig: Any, displacement: Any, *rest: Any) -> None:
         _where_zero(x, v, result)
 
 
-def log_sig_join_backprop(derivs: Any, log_sig: Any, displacement: Any, *rest: Any) -> None:
+def log_sig_join_backprop(
+    derivs: Any,
+    log_sig: Any,
+    displacement: Any,
+    tables: tuple[Any, ...],
+    out: Any,
+    out_displacement: Any,
+    dimension: int,
+    degree: int,
+    prepend: bool,
+    n_threads: int,
+) -> None:
     """Adjoint of `log_sig_join`: out like log_sig, out_displacement like displacement."""
-    *tables, out, out_displacement, dimension, degree, prepend, _ = rest
     if degree == 0 or out.shape[0] == 0:
         out_displacement[...] = 0
         return

@@ -42,6 +42,17 @@ def _or_absent(array: Any) -> Any:
     return array if array.size else 0
 
 
+def matrix_of(ends: Any, rows: Any, starts: Any, columns: Any, values: Any) -> dict[str, Any]:
+    """A matrix by levels, by the names that kernels have for it."""
+    return {
+        "ends": _or_absent(ends),
+        "rows": _or_absent(rows),
+        "starts": starts,
+        "columns": _or_absent(columns),
+        "values": _or_absent(values),
+    }
+
+
 def sig_to_log_sig(
     sig: Any,
     index: Any,
@@ -63,7 +74,7 @@ def sig_to_log_sig(
         return
     batch, length, n_lyndon = sig.shape[0], sig.shape[1] - scalar_term, index.shape[0]
     check_words(length)
-    matrix = (_or_absent(segments), _or_absent(entries), starts, _or_absent(columns), _or_absent(values))
+    matrix = matrix_of(segments, entries, starts, columns, values)
     degree = _steps(index, dimension, degree, method)
     skip, out_skip, n_levels = int(scalar_term), int(scalar_term and method == 0), segments.shape[0]
     # t^(1), t^(3), .. take turns in the first part of the memory, t^(2), t^(4), .. in the second.
@@ -79,47 +90,72 @@ def sig_to_log_sig(
             f"log_sig<{kernel}, {method}>",
             -(-batch // per_block),
             threads * per_block,
-            (
-                *(sig, _or_absent(index), *matrix, out, batch, dimension, degree, length, n_lyndon, n_levels),
-                *(skip, out_skip, threads, t_size, first, int(x_shared)),
-            ),
             t_size * per_block * sig.itemsize,
+            sig=sig,
+            index=_or_absent(index),
+            out=out,
+            batch=batch,
+            dimension=dimension,
+            degree=degree,
+            length=length,
+            n_lyndon=n_lyndon,
+            n_levels=n_levels,
+            skip=skip,
+            out_skip=out_skip,
+            width=threads,
+            t_size=t_size,
+            second=first,
+            x_shared=int(x_shared),
+            **matrix,
         )
         return
     for piece, n_blocks in pieces(batch, t_size * sig.itemsize, length):
         p, result = sig[piece], out[piece]
         n = p.shape[0]
         t = empty((n, t_size), sig)
+        # What the kernels of all steps are told.
+        step = {"sig": p, "t": t, "length": length, "skip": skip, "n_blocks": n_blocks, "t_size": t_size}
         for k in range(degree - 1, 0, -1):
             launch(
                 "log_signature.cu",
                 f"log_step<{kernel}>",
                 n * n_blocks,
                 _THREADS,
-                (
-                    *(p, t, dimension, degree, length, skip, n_blocks, t_size),
-                    *(k, first if k % 2 else 0, 0 if k % 2 else first),
-                ),
+                dimension=dimension,
+                degree=degree,
+                k=k,
+                source=first if k % 2 else 0,
+                target=0 if k % 2 else first,
+                **step,
             )
         launch(
             "log_signature.cu",
             f"log_last_step<{kernel}, {method}>",
             n * n_blocks,
             _THREADS,
-            (p, t, _or_absent(index), result, dimension, length, n_lyndon, skip, out_skip, n_blocks, t_size),
+            index=_or_absent(index),
+            out=result,
+            dimension=dimension,
+            n_lyndon=n_lyndon,
+            out_skip=out_skip,
+            **step,
         )
         if n_levels:
-            _solve(result, matrix, result, n_levels)
+            solve(result, matrix, result, n_levels)
 
 
-def _solve(source: Any, matrix: tuple[Any, ...], x: Any, n_levels: int) -> None:
+def solve(source: Any, matrix: dict[str, Any], x: Any, n_levels: int) -> None:
     """x = M^-1 source."""
     launch(
         "log_signature.cu",
         f"log_solve<{c_type(x)}>",
         x.shape[0],
         _THREADS,
-        (source, *matrix, x, x.shape[1], n_levels),
+        source=source,
+        x=x,
+        n_lyndon=x.shape[1],
+        n_levels=n_levels,
+        **matrix,
     )
 
 
@@ -145,7 +181,7 @@ def sig_to_log_sig_backprop(
         return
     batch, length, n_lyndon = sig.shape[0], sig.shape[1] - scalar_term, index.shape[0]
     check_words(length)
-    matrix = (_or_absent(segments), _or_absent(entries), starts, _or_absent(columns), _or_absent(values))
+    matrix = matrix_of(segments, entries, starts, columns, values)
     degree = _steps(index, dimension, degree, method)
     skip, out_skip, n_levels = int(scalar_term), int(scalar_term and method == 0), segments.shape[0]
     # t^(1), t^(2), .. one after another; then the cotangent of p, and those of t^(k), odd and even ones taking turns.
@@ -162,11 +198,24 @@ def sig_to_log_sig_backprop(
             f"log_sig_backprop<{kernel}, {method}>",
             -(-batch // per_block),
             threads * per_block,
-            (
-                *(sig, log_sig_derivs, _or_absent(index), *matrix, out, batch, dimension, degree, length, n_shorter),
-                *(n_lyndon, n_levels, skip, out_skip, threads, with_x, n_tails),
-            ),
             with_x * per_block * sig.itemsize,
+            sig=sig,
+            derivs=log_sig_derivs,
+            index=_or_absent(index),
+            out=out,
+            batch=batch,
+            dimension=dimension,
+            degree=degree,
+            length=length,
+            n_shorter=n_shorter,
+            n_lyndon=n_lyndon,
+            n_levels=n_levels,
+            skip=skip,
+            out_skip=out_skip,
+            width=threads,
+            t_size=with_x,
+            g=n_tails,
+            **matrix,
         )
         return
     begins = [sum(sizes[:k]) for k in range(degree)]
@@ -177,22 +226,33 @@ def sig_to_log_sig_backprop(
         t = empty((n, t_size), sig)
         if n_levels:
             x = empty(derivs.shape, sig)
-            _solve(derivs, matrix, x, n_levels)
+            solve(derivs, matrix, x, n_levels)
             derivs = x
         launch(
             "log_signature.cu",
             f"log_seed<{c_type(sig)}, {method}>",
             n,
             _THREADS,
-            (derivs, _or_absent(index), result, length, n_lyndon, skip, out_skip),
+            derivs=derivs,
+            index=_or_absent(index),
+            out=result,
+            length=length,
+            n_lyndon=n_lyndon,
+            skip=skip,
+            out_skip=out_skip,
         )
+        step = {"t": t, "length": length, "skip": skip, "n_blocks": n_blocks, "t_size": t_size}
+        word_step = {"sig": p, "dimension": dimension, "degree": degree, **step}
         for k in range(degree - 1, 0, -1):
             launch(
                 "log_signature.cu",
                 f"log_step<{kernel}>",
                 n * n_blocks,
                 _THREADS,
-                (p, t, dimension, degree, length, skip, n_blocks, t_size, k, begins[k % (degree - 1)], begins[k - 1]),
+                k=k,
+                source=begins[k % (degree - 1)],
+                target=begins[k - 1],
+                **word_step,
             )
         for k in range(degree):
             launch(
@@ -200,15 +260,21 @@ def sig_to_log_sig_backprop(
                 f"log_step_backprop<{c_type(sig)}>",
                 n * n_blocks,
                 _THREADS,
-                (
-                    *(p, result, t, dimension, degree, length, skip, n_blocks, t_size),
-                    *(k, begins[min(k, degree - 2)], g_p, g_t[k % 2], g_t[1 - k % 2]),
-                ),
+                out=result,
+                k=k,
+                next=begins[min(k, degree - 2)],
+                g_p=g_p,
+                g=g_t[k % 2],
+                g_next=g_t[1 - k % 2],
+                **word_step,
             )
         launch(
             "log_signature.cu",
             f"log_finish<{c_type(sig)}>",
             n * n_blocks,
             _THREADS,
-            (t, result, length, n_shorter, skip, n_blocks, t_size, g_p),
+            out=result,
+            n_shorter=n_shorter,
+            g_p=g_p,
+            **step,
         )

@@ -10,15 +10,20 @@ from typing import Any, NamedTuple
 
 from .._tables.transform import Transform
 from . import chen
-from ._launch import USUAL_SHARED, c_type, empty, launch
-from .path import strides, time_steps
+from ._launch import USUAL_SHARED, c_type, empty, launch, launch_each
+from .increments import (
+    equal_increments_backprop,
+    increments_backprop,
+    increments_of_chunks,
+    n_increments,
+    paths_of,
+)
 from .signature import sig_of_chunks
-from .sizes import SCRATCH_BYTES, check_words, shared_bytes
+from .sizes import check_words, shared_bytes, slabs
 
 THREADS = 128
 # Shared memory for what a block knows of its rows.
 _ROW_BYTES = 20 * THREADS
-_POINT_THREADS = 256
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
 # What fits into 255 registers, which the suffix needs some of, too.
 _TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
@@ -160,72 +165,54 @@ def sig_backprop(
     n_threads: int,
 ) -> None:
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
-    time_aug, lead_lag, end_time = transform
     batch, n_points, n_channels = path.shape
-    d = (2 * n_channels if lead_lag else n_channels) + time_aug
+    d, n_rows = transform.width(n_channels), n_increments(path, transform)
     length = sig.shape[1] - scalar_term
-    n_increments = (2 if lead_lag else 1) * (n_points - 1)
     if batch == 0 or n_points == 0:
         return
-    if degree == 0 or n_increments == 0:
+    if degree == 0 or n_rows == 0:
         out.fill(0)
         return
     check_words(length)
     if scalar_term:
         sig, sig_derivs = sig[:, 1:], sig_derivs[:, 1:]
     if degree == 1 or d == 1:
-        _one_level(sig, sig_derivs, out, d, degree, length + scalar_term, lead_lag)
+        _one_level(sig, sig_derivs, out, degree, length + scalar_term, transform.lead_lag)
         return
     plan = make_plan(d, degree, path.itemsize)
-    rows = make_rows(plan, n_increments, length, path.itemsize)
+    rows = make_rows(plan, n_rows, length, path.itemsize)
     numbers = rows.n_chunks * (
         rows.n_sums * rows.walked * d
         + (4 * length if rows.n_chunks > 1 else 0)
         + (0 if rows.staged else rows.padded * plan.padded)
     )
-    step = max(1, min(batch, SCRATCH_BYTES // (numbers * path.itemsize)))
-    loader = (int(time_aug), int(lead_lag), *time_steps(end_time, n_increments))
-    for start in range(0, batch, step):
-        piece = slice(start, min(start + step, batch))
-        x, s, g, stride = path[piece], sig[piece], sig_derivs[piece], length + scalar_term
+    for slab in slabs(batch, numbers * path.itemsize):
+        x, s, g, stride = path[slab], sig[slab], sig_derivs[slab], length + scalar_term
         if rows.n_chunks > 1:
             s, g = _chunk_cotangents(x, g, d, degree, rows, transform)
             stride = length
-        gx = _backward(plan, x, s, g, stride, d, rows, loader)
-        result = out[piece]
-        launch(
-            "increments.cu",
-            f"increments_backprop<{c_type(out)}>",
-            -(-result.size // _POINT_THREADS),
-            _POINT_THREADS,
-            (
-                *(gx, result, result.size, n_points, n_channels, d),
-                *(rows.n_sums, rows.n_chunks, rows.chunk, rows.margin, int(lead_lag)),
-            ),
-        )
+        gx = _backward(plan, x, s, g, stride, d, rows, transform)
+        increments_backprop(gx, out[slab], rows.n_chunks, rows.margin, transform.lead_lag)
 
 
-def _one_level(sig: Any, derivs: Any, out: Any, d: int, degree: int, stride: int, lead_lag: bool) -> None:
+def _one_level(sig: Any, derivs: Any, out: Any, degree: int, stride: int, lead_lag: bool) -> None:
     """Gradients where all increments have the same: of degree 1, or of one channel."""
-    batch, n_points, n_channels = out.shape
-    g = derivs
+    n_paths, g = len(out), derivs
     if degree > 1:
-        g = empty((batch, 1), out)
-        launch(
+        g = empty((n_paths, 1), out)
+        launch_each(
+            n_paths,
             "increments.cu",
             f"powers_backprop<{c_type(out)}>",
-            -(-batch // _POINT_THREADS),
-            _POINT_THREADS,
-            (sig, derivs, g, batch, degree, stride),
+            sig=sig,
+            derivs=derivs,
+            g=g,
+            n_paths=n_paths,
+            degree=degree,
+            stride=stride,
         )
         stride = 1
-    launch(
-        "increments.cu",
-        f"equal_increments_backprop<{c_type(out)}>",
-        -(-out.size // _POINT_THREADS),
-        _POINT_THREADS,
-        (g, out, out.size, n_points, n_channels, stride, int(lead_lag)),
-    )
+    equal_increments_backprop(g, out, stride, lead_lag)
 
 
 def _chunk_cotangents(path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: Transform) -> tuple[Any, Any]:
@@ -233,36 +220,40 @@ def _chunk_cotangents(path: Any, derivs: Any, d: int, degree: int, rows: Rows, t
 
     length = derivs.shape[1]
     chunks = empty((path.shape[0], rows.n_chunks, length), path)
-    sig_of_chunks(path, chunks.reshape(-1, length), degree, rows.chunk, *transform)
+    sig_of_chunks(path, chunks.reshape(-1, length), degree, rows.chunk, transform)
     top = empty((path.shape[0], 1, length), path)
     top[:, 0] = derivs
     return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
 
 
-def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, loader: Any) -> Any:
+def _backward(
+    plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, transform: Transform
+) -> Any:
     """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
-    n = path.shape[0] * rows.n_chunks
-    source = (path, *strides(path), path.shape[2], rows.n_increments, *loader)
+    paths, n = paths_of(path, transform, rows.chunk), len(path) * rows.n_chunks
     dx: Any = 0
     if not rows.staged:
-        dx = empty((n, rows.padded, plan.padded), path)
-        launch(
-            "increments.cu",
-            f"path_increments<{c_type(path)}>",
-            -(-dx.size // _POINT_THREADS),
-            _POINT_THREADS,
-            (*source, dx, dx.size, rows.n_chunks, rows.chunk, rows.padded, plan.padded, rows.margin),
-        )
+        dx = increments_of_chunks(paths, path, len(path), rows.padded, plan.padded, rows.margin)
     gx = empty((n, rows.n_sums, rows.walked, d), path)
     launch(
         "signature_backprop.cu",
         f"sig_backward<{c_type(path)}, {plan.template}, {str(rows.staged).lower()}>",
         -(-n // rows.per_block) * rows.n_sums,
         THREADS,
-        (
-            *(*source, dx, rows.padded, sig, derivs, stride, gx, n, rows.n_chunks, rows.chunk),
-            *(rows.margin, d, plan.padded, rows.tile, d**plan.s, plan.n_parts, rows.n_sums),
-        ),
         rows.shared,
+        paths=paths,
+        dx=dx,
+        padded=rows.padded,
+        sig=sig,
+        derivs=derivs,
+        stride=stride,
+        gx=gx,
+        rows=n,
+        margin=rows.margin,
+        n_padded=plan.padded,
+        tile=rows.tile,
+        n_suffixes=d**plan.s,
+        n_parts=plan.n_parts,
+        n_sums=rows.n_sums,
     )
     return gx

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ._launch import c_type, empty, launch
-from .signature_kernel_plan import Cells, cells_of, forward_plan, n_pairs_of, numbers_of
+from ._launch import c_type, empty, launch, launch_each
+from .signature_kernel_plan import Cells, cells_of, forward_plan, n_pairs_of
 
 
 def sig_kernel(
@@ -69,45 +69,37 @@ def _forward(
         return
     plan = forward_plan(cells, order, grids, n_pairs)
     n_blocks, n_warps = plan.blocks_and_warps(cells, n_pairs, cells.itemsize)
-    on_device, *numbers = numbers_of(parameters)
-    options: tuple[Any, ...] = (cells.order1, cells.order2, cells.kind, *numbers, cells.factor)
-    if order > 0:
-        options = (order, cells.kind, *numbers)
-    elif plan.name == "signature_kernel_linear":
-        options = (cells.order1, cells.order2, numbers[0], cells.factor)
     launch(
         f"{plan.name}.cu",
         plan.instance(cells),
         n_blocks,
         32 * n_warps,
-        (
-            path1,
-            path2 if path2.size else path1,
-            out,
-            exponent,
-            empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), out),
-            on_device,
-            0,
-            n_pairs,
-            batch1,
-            batch2,
-            layout,
-            cells.n1,
-            cells.n2,
-            cells.dimension,
-            *options,
-        ),
-        shared=n_warps * plan.bytes_of_warp,
+        n_warps * plan.bytes_of_warp,
+        path1=path1,
+        path2=path2 if path2.size else path1,
+        out=out,
+        exponent=exponent,
+        carry=empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), out),
+        first_pair=0,
+        n_pairs=n_pairs,
+        batch1=batch1,
+        batch2=batch2,
+        layout=layout,
+        **plan.options(cells, order, parameters),
     )
 
 
-def add_paths(out: Any, index: Any, paths: Any) -> None:
-    """out[index[i]] += paths[i], in the order of i; out (n, size), paths (m, size), index (m) of int64."""
-    n, size = out.shape
-    launch(
+def add_paths(to: Any, index: Any, paths: Any) -> None:
+    """to[index[i]] += paths[i], in the order of i; to (n, size), paths (m, size), index (m) of int64."""
+    n, size = to.shape
+    launch_each(
+        to.size,
         "signature_kernel_sums.cu",
-        f"add_paths<{c_type(out)}>",
-        -(-out.size // 256),
-        256,
-        (out, index, paths, n, index.size, size),
+        f"add_paths<{c_type(to)}>",
+        out=to,
+        index=index,
+        values=paths,
+        n=n,
+        m=index.size,
+        size=size,
     )

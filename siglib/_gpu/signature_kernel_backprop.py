@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import signature_kernel_plan
-from ._launch import empty, launch
+from ._launch import empty, launch, launch_each
 from .signature_kernel_plan import (
     FROM_CELLS,
     LINEAR,
@@ -13,8 +13,8 @@ from .signature_kernel_plan import (
     backward_plan,
     cells_of,
     n_pairs_of,
-    numbers_of,
 )
+from .sizes import slab_length
 
 
 def sig_kernel_backprop(
@@ -77,63 +77,55 @@ def _backward(
     # Gradients of pairs, as many at a time as scratch memory holds.
     size1, size2 = _sizes(cells, plan)
     bytes_of_pair = cells.itemsize * (size1 * wants1 + size2 * wants2) + 24
-    slab = n_pairs if given else max(1, min(n_pairs, signature_kernel_plan.SCRATCH_BYTES // bytes_of_pair))
+    slab = n_pairs if given else slab_length(n_pairs, bytes_of_pair, signature_kernel_plan.SCRATCH_BYTES)
     gradient1 = outs[0] if given else empty(slab * size1, path1) if wants1 else 0
     gradient2 = empty(slab * size2, path1) if wants2 and not given else 0
     gradient_numbers = empty(slab * 3, d_parameters) if d_parameters.size else 0
     n_blocks, n_warps = plan.blocks_and_warps(cells, slab, cells.itemsize)
-    scratch = [
-        empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), path1),
-        empty(n_blocks * n_warps * plan.states_of_warp, path1),
-    ]
-    on_device, *numbers = numbers_of(parameters)
-    options: tuple[Any, ...] = (cells.order1, cells.order2, cells.kind, int(log_derivs), *numbers, cells.factor)
+    scratch = {
+        "carry": empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), path1),
+        "states": empty(n_blocks * n_warps * plan.states_of_warp, path1),
+    }
     if order > 0:
-        scratch.append(empty(n_blocks * n_warps * plan.slopes_of_warp, path1))
-        options = (order, cells.kind, int(log_derivs), *numbers)
-    elif plan.name == "signature_kernel_linear_backprop":
-        options = (cells.order1, cells.order2, int(log_derivs), numbers[0], cells.factor)
+        scratch["slopes"] = empty(n_blocks * n_warps * plan.slopes_of_warp, path1)
+    gradients = {"gradient1": gradient1, "gradient2": gradient2}
+    options = plan.options(cells, order, parameters)
+    sizes = {name: options[name] for name in ("n1", "n2", "d")}
     for first in range(0, n_pairs, slab):
         n = min(slab, n_pairs - first)
-        pairs = (first, n, batch1, batch2, layout, cells.n1, cells.n2, cells.dimension)
+        pairs = {"first_pair": first, "n_pairs": n, "batch1": batch1, "batch2": batch2, "layout": layout}
         launch(
             f"{plan.name}.cu",
             plan.instance(cells),
             min(n_blocks, n),
             32 * n_warps,
-            (
-                derivs,
-                path1,
-                path2 if path2.size else path1,
-                gradient1,
-                gradient2,
-                gradient_numbers,
-                *scratch,
-                on_device,
-                *pairs,
-                *options,
-            ),
-            shared=n_warps * plan.bytes_of_warp,
+            n_warps * plan.bytes_of_warp,
+            derivs=derivs,
+            path1=path1,
+            path2=path2 if path2.size else path1,
+            gradient_numbers=gradient_numbers,
+            log_derivs=int(log_derivs),
+            **gradients,
+            **scratch,
+            **pairs,
+            **options,
         )
         if not given:
             for out, second in zip(outs, ("false", "true"), strict=True):
                 if out is not None:
-                    launch(
+                    launch_each(
+                        out.size,
                         "signature_kernel_sums.cu",
                         f"sum_of_pairs<{cells.type}, {int(cells.points)}, {plan.per_lane}, {second}>",
-                        -(-out.size // 256),
-                        256,
-                        (
-                            gradient1,
-                            gradient2,
-                            out,
-                            out.size,
-                            int(first == 0),
-                            *pairs,
-                            cells.order1,
-                            size1,
-                            plan.groups,
-                        ),
+                        out=out,
+                        size=out.size,
+                        starts=int(first == 0),
+                        order1=cells.order1,
+                        size1=size1,
+                        row_groups=plan.groups,
+                        **gradients,
+                        **pairs,
+                        **sizes,
                     )
         if d_parameters.size:
             launch(
@@ -141,7 +133,10 @@ def _backward(
                 "sum_of_numbers",
                 1,
                 32,
-                (gradient_numbers, d_parameters, n, int(first == 0)),
+                numbers=gradient_numbers,
+                out=d_parameters,
+                n=n,
+                starts=int(first == 0),
             )
 
 

@@ -118,14 +118,6 @@ def n_pairs_of(layout: int, batch1: int, batch2: int) -> int:
     return batch1 * batch2 if layout == GRAM else batch1 * (batch1 + 1) // 2
 
 
-def numbers_of(parameters: Any) -> tuple[Any, float, float, float]:
-    """The static kernel's parameters as kernels take them: from the device, or by value."""
-    if isinstance(parameters, np.ndarray):
-        p0, p1, p2 = (float(number) for number in parameters)
-        return 0, p0, p1, p2
-    return parameters, 0.0, 0.0, 0.0
-
-
 def cells_of(
     path: Any, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int, order: int
 ) -> Cells:
@@ -151,6 +143,18 @@ class Plan:
     def instance(self, cells: Cells) -> str:
         words = (str(word).lower() for word in self.template)
         return f"{self.name}<{', '.join((cells.type, *words))}>"
+
+    def options(self, cells: Cells, order: int, parameters: Any) -> dict[str, Any]:
+        """What kernels are told of the cells, and of the static kernel: its parameters from the device, or by value."""
+        on_host = isinstance(parameters, np.ndarray)
+        p0, p1, p2 = (float(number) for number in parameters) if on_host else (0.0, 0.0, 0.0)
+        options = {"parameters": 0 if on_host else parameters, "n1": cells.n1, "n2": cells.n2, "d": cells.dimension}
+        if order > 0:
+            return options | {"order": order, "kind": cells.kind, "p0": p0, "p1": p1, "p2": p2}
+        options |= {"order1": cells.order1, "order2": cells.order2, "factor": cells.factor}
+        if self.name.startswith("signature_kernel_linear"):
+            return options | {"scale": p0}
+        return options | {"kind": cells.kind, "p0": p0, "p1": p1, "p2": p2}
 
     def blocks_and_warps(self, cells: Cells, n_pairs: int, itemsize: int) -> tuple[int, int]:
         """Blocks of the grid, and warps of a block: many for each pair where pairs are too few to fill the device."""

@@ -32,9 +32,20 @@ def literal(dimension: int) -> int:
     return dimension if 2 <= dimension <= 5 else 0
 
 
-def pieces(batch: int, n_bytes: int, n_words: int) -> Iterator[tuple[slice, int]]:
-    """Parts of a batch whose scratch memory, `n_bytes` for each signature, is bounded; and blocks for a signature."""
-    step = max(1, min(batch, SCRATCH_BYTES // max(n_bytes, 1)))
-    n_blocks = max(1, min(-(-n_words // 1024), 16 * n_processors() // step))
+def slabs(batch: int, n_bytes: int) -> Iterator[slice]:
+    """Parts of a batch whose scratch memory, `n_bytes` for each of it, is bounded."""
+    step = slab_length(batch, n_bytes)
     for start in range(0, batch, step):
-        yield slice(start, min(start + step, batch)), n_blocks
+        yield slice(start, min(start + step, batch))
+
+
+def slab_length(batch: int, n_bytes: int, most_bytes: int | None = None) -> int:
+    """How many of a batch `slabs` takes at a time: one at least; with another bound if it is given."""
+    return max(1, min(batch, (most_bytes or SCRATCH_BYTES) // max(n_bytes, 1)))
+
+
+def pieces(batch: int, n_bytes: int, n_words: int) -> Iterator[tuple[slice, int]]:
+    """`slabs` of signatures of so many words, and how many blocks share a signature."""
+    n_blocks = max(1, min(-(-n_words // 1024), 16 * n_processors() // slab_length(batch, n_bytes)))
+    for slab in slabs(batch, n_bytes):
+        yield slab, n_blocks

@@ -24,21 +24,49 @@ def index_type(n_words: int) -> str:
 def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: bool) -> None:
     """chunks (batch times n_chunks, n_words), overwritten; out (batch, scalar_term + n_words): their products."""
     n_paths, n_words = out.shape[0], chunks.shape[1]
-    types = template(chunks, d, n_words)
     if n_chunks * n_words <= _TREE_SIZE:
         work = empty((n_paths * ((n_chunks + 1) // 2), n_words), chunks)
-        arrays = (chunks, work, out)
-        args = (*arrays, n_paths, n_chunks, d, n_words, out.shape[1], int(scalar_term))
-        launch("tensor.cu", f"chen_tree<{types}>", n_paths, _BLOCK, args)
+        launch(
+            "tensor.cu",
+            f"chen_tree<{template(chunks, d, n_words)}>",
+            n_paths,
+            _BLOCK,
+            factors=chunks,
+            work=work,
+            out=out,
+            n_paths=n_paths,
+            n_factors=n_chunks,
+            d=d,
+            n_words=n_words,
+            out_stride=out.shape[1],
+            scalar_term=int(scalar_term),
+        )
         return
     while n_chunks > 1:
         n_out = (n_chunks + 1) // 2
         last = n_out == 1
         products = out if last else empty((n_paths * n_out, n_words), chunks)
-        sizes = (n_paths, n_chunks, d, n_words, products.shape[1], int(last and scalar_term))
-        n_blocks = n_paths * n_out * -(-n_words // _BLOCK)
-        launch("tensor.cu", f"chen_round<{types}>", n_blocks, _BLOCK, (chunks, products, *sizes))
+        multiply_neighbours(chunks, products, n_paths, n_chunks, d, int(last and scalar_term))
         chunks, n_chunks = products, n_out
+
+
+def multiply_neighbours(factors: Any, out: Any, n_paths: int, n_factors: int, d: int, scalar_term: int = 0) -> None:
+    """Products of the factors 0 and 1, 2 and 3, .. of each path: (.., n_words) to (.., scalar_term + n_words)."""
+    n_words = factors.shape[-1]
+    launch(
+        "tensor.cu",
+        f"chen_round<{template(factors, d, n_words)}>",
+        n_paths * ((n_factors + 1) // 2) * -(-n_words // _BLOCK),
+        _BLOCK,
+        factors=factors,
+        out=out,
+        n_paths=n_paths,
+        n_in=n_factors,
+        d=d,
+        n_words=n_words,
+        out_stride=out.shape[-1],
+        scalar_term=scalar_term,
+    )
 
 
 def sig_combine(
@@ -49,9 +77,20 @@ def sig_combine(
     if n_words == 0:
         out[...] = 1
         return
-    args = (sig1, sig2, out, n_rows, dimension, n_words, int(scalar_term1), int(scalar_term2))
-    name = f"sig_combine<{template(out, dimension, n_words)}>"
-    launch("tensor.cu", name, n_rows * -(-n_words // _BLOCK), _BLOCK, args)
+    launch(
+        "tensor.cu",
+        f"sig_combine<{template(out, dimension, n_words)}>",
+        n_rows * -(-n_words // _BLOCK),
+        _BLOCK,
+        a=sig1,
+        b=sig2,
+        out=out,
+        n_rows=n_rows,
+        d=dimension,
+        n_words=n_words,
+        a_scalar=int(scalar_term1),
+        b_scalar=int(scalar_term2),
+    )
 
 
 def sig_combine_backprop(
@@ -73,10 +112,24 @@ def sig_combine_backprop(
         sig2_derivs[...] = 0
         return
     n_tiles, n_long = adjoint_tiles(dimension, degree, n_words)
-    arrays = (derivs, sig1, sig2, sig1_derivs, sig2_derivs)
-    name = f"sig_combine_backprop<{template(sig1, dimension, n_words)}>"
-    args = (*arrays, n_tiles, dimension, degree, n_words, n_long, int(scalar_term1), int(scalar_term2))
-    launch("tensor.cu", name, n_rows * n_tiles, _BLOCK, args)
+    launch(
+        "tensor.cu",
+        f"sig_combine_backprop<{template(sig1, dimension, n_words)}>",
+        n_rows * n_tiles,
+        _BLOCK,
+        derivs=derivs,
+        a=sig1,
+        b=sig2,
+        a_derivs=sig1_derivs,
+        b_derivs=sig2_derivs,
+        n_tiles=n_tiles,
+        d=dimension,
+        degree=degree,
+        n_words=n_words,
+        n_long=n_long,
+        a_scalar=int(scalar_term1),
+        b_scalar=int(scalar_term2),
+    )
 
 
 def adjoint_tiles(d: int, degree: int, n_words: int) -> tuple[int, int]:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from .._tables.time import sets_time_words
-from ._launch import c_type, empty, launch
+from ._launch import c_type, empty, launch_each
+from .increments import increments_of_windows
 from .sizes import SCRATCH_BYTES
 from .tensor import template
 from .window_plan import WindowPlan, plan_for
-from .window_scans import increments, scan, scanned_rows
-
-_THREADS = 256
+from .window_scans import scan, scanned_rows
 
 
 def sig_windows(
@@ -45,11 +44,19 @@ def sig_windows(
     if d == 1 and degree > 1:
         total = empty((out.shape[0], 1), out)
         sig_windows(path, starts, lasts, order, total, 1, False, 0.0, n_threads)
-        args = (total, out, out.shape[0], degree, int(scalar_term))
-        launch("windows.cu", f"windows_powers<{c_type(out)}>", -(-out.shape[0] // _THREADS), _THREADS, args)
+        launch_each(
+            len(out),
+            "windows.cu",
+            f"windows_powers<{c_type(out)}>",
+            total=total,
+            out=out,
+            n_windows=len(out),
+            degree=degree,
+            scalar_term=int(scalar_term),
+        )
         return
     plan = plan_for(length, starts, lasts, order, n_words * out.itemsize)
-    dx, n_windows = increments(path, d, time_step, plan.longest), starts.shape[1]
+    dx, n_windows = increments_of_windows(path, d, time_step, plan.longest), starts.shape[1]
     if plan.direct:
         for slab in plan.slabs(len(path), SCRATCH_BYTES, 0):
             result = out[slab.first_path * n_windows :]
@@ -59,17 +66,25 @@ def sig_windows(
         return
     for slab in plan.slabs(len(path), SCRATCH_BYTES, n_words * out.itemsize):
         rows = scanned_rows(plan, slab, dx, d, degree, n_words)
-        tables = (table[slab.windows] for table in plan.window_tables)
+        left_row, right_row, window = (table[slab.windows] for table in plan.window_tables)
         n_there, result = slab.windows.stop - slab.windows.start, out[slab.first_path * n_windows :]
-        launch(
+        launch_each(
+            slab.n_paths * n_there * n_words,
             "windows.cu",
             f"windows_multiply<{template(out, d, n_words)}>",
-            -(-slab.n_paths * n_there * n_words // _THREADS),
-            _THREADS,
-            (
-                *(rows, *tables, result, slab.n_paths, n_there, d, n_words),
-                *(slab.rows.start, rows.shape[1], n_windows, int(scalar_term)),
-            ),
+            rows=rows,
+            left_row=left_row,
+            right_row=right_row,
+            window=window,
+            out=result,
+            n_paths=slab.n_paths,
+            n_windows=n_there,
+            n_letters=d,
+            n_words=n_words,
+            first_row=slab.rows.start,
+            path_rows=rows.shape[1],
+            path_windows=n_windows,
+            scalar_term=int(scalar_term),
         )
     _set_time_words(plan, out, time_step, d, degree, scalar_term)
 
@@ -78,13 +93,17 @@ def _set_time_words(plan: WindowPlan, out: Any, time_step: float, d: int, degree
     """The words of time alone, in signatures of float32 paths with time."""
     if not sets_time_words(time_step != 0, out.itemsize, plan.longest):
         return
-    launch(
+    launch_each(
+        len(out),
         "windows.cu",
         f"windows_time<{c_type(out)}>",
-        -(-len(out) // _THREADS),
-        _THREADS,
-        (
-            *(out, plan.increments_table, len(out), plan.n_windows, time_step, d, degree, out.shape[1]),
-            int(scalar_term),
-        ),
+        out=out,
+        n_increments=plan.increments_table,
+        n_windows=len(out),
+        n_tabled=plan.n_windows,
+        time_step=time_step,
+        d=d,
+        degree=degree,
+        stride=out.shape[1],
+        scalar_term=int(scalar_term),
     )

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ._launch import c_type, empty, launch
+from ._launch import c_type, empty, launch, launch_each
+from .increments import increments_backprop, increments_of_windows
 from .signature_backprop import THREADS, make_plan
 from .sizes import SCRATCH_BYTES, check_words
 from .window_plan import Slab, WindowPlan, plan_for
-from .window_scans import increments, scan, scanned_rows
+from .window_scans import scan, scanned_rows
 from .windows import sig_windows
 
-_THREADS = 256
 # Shared memory for what a block knows of its scans.
 _SCAN_BYTES = 12 * THREADS
 # Numbers of a row that one warp takes.
@@ -48,7 +48,7 @@ def sig_windows_backprop(
         g, n_words, degree = _total_derivs(path, starts, lasts, order, g, degree), 1, 1
     plan = plan_for(length, starts, lasts, order, n_words * path.itemsize)
     cut = make_plan(d, degree, path.itemsize) if degree > 1 else None
-    dx = increments(path, cut.padded if cut else d, time_step, plan.longest)
+    dx = increments_of_windows(path, cut.padded if cut else d, time_step, plan.longest)
     n_sums = cut.n_sums if cut else 1
     # Rows as windows share them and their cotangents, or a few states.
     row_bytes = 0 if plan.direct else (2 if degree > 1 else 1) * n_words * path.itemsize
@@ -69,8 +69,7 @@ def sig_windows_backprop(
         else:
             _sum_back(plan, slab, g_rows, where, gx)
         _gather(plan, slab, gx, gradients)
-    sizes = (gradients, out, out.size, length, d, d, 1, 1, length - 1, 0, 0)
-    launch("increments.cu", f"increments_backprop<{c_type(out)}>", -(-out.size // _THREADS), _THREADS, sizes)
+    increments_backprop(gradients[:, None], out)
 
 
 def _total_derivs(path: Any, starts: np.ndarray, lasts: np.ndarray, order: np.ndarray, derivs: Any, degree: int) -> Any:
@@ -79,8 +78,17 @@ def _total_derivs(path: Any, starts: np.ndarray, lasts: np.ndarray, order: np.nd
     n = derivs.shape[0]
     total, g = empty((n, 1), path), empty((n, 1), path)
     sig_windows(path, starts, lasts, order, total, 1, False, 0.0, 1)
-    args = (total, derivs, g, n, degree, derivs.strides[0] // derivs.itemsize)
-    launch("windows_backprop.cu", f"windows_powers_backprop<{c_type(g)}>", -(-n // _THREADS), _THREADS, args)
+    launch_each(
+        n,
+        "windows_backprop.cu",
+        f"windows_powers_backprop<{c_type(g)}>",
+        total=total,
+        derivs=derivs,
+        out=g,
+        n_windows=n,
+        degree=degree,
+        stride=derivs.strides[0] // derivs.itemsize,
+    )
     return g
 
 
@@ -107,15 +115,26 @@ def _row_derivs(
     g_rows = empty((slab.n_paths, n_rows, n_words), derivs)
     begins, window, other, side = plan.entry_tables
     team = max(1, min(_MOST_WARPS, n_words // _WARP_WORDS))
-    launch(
+    launch_each(
+        slab.n_paths * n_rows * team * 32,
         "windows_backprop.cu",
         f"windows_multiply_backprop<{c_type(derivs)}>",
-        -(-slab.n_paths * n_rows * team * 32 // _THREADS),
-        _THREADS,
-        (
-            *(rows, derivs, g_rows, begins[slab.rows.start :], window, other, side[slab.rows], slab.n_paths, n_rows),
-            *(slab.rows.start, n_windows, derivs.strides[0] // derivs.itemsize, n_words, d, degree, team),
-        ),
+        rows=rows,
+        g=derivs,
+        g_rows=g_rows,
+        row_entries=begins[slab.rows.start :],
+        entry_window=window,
+        entry_other=other,
+        right=side[slab.rows],
+        n_paths=slab.n_paths,
+        n_rows=n_rows,
+        first_row=slab.rows.start,
+        path_windows=n_windows,
+        g_stride=derivs.strides[0] // derivs.itemsize,
+        n_words=n_words,
+        dimension=d,
+        degree=degree,
+        team=team,
     )
     return g_rows
 
@@ -143,14 +162,34 @@ def _scan_back(
         f"windows_scan_backprop<{c_type(gx)}, {cut.template}>",
         -(-n_virtual // per_block) * cut.n_sums,
         THREADS,
-        (
-            *(dx[slab.first_path :], n_increments * width, width, first[scans], side[scans]),
-            *(plan.step_table[scans.start :], rows[scans.start :], steps, target, state_rows[scans.start :]),
-            *(state_steps, states, g_rows, gx, n_virtual, n_scans, slab.rows.start, _state_range(plan, slab)[0]),
-            *(path_rows, states.shape[1], gx.shape[1], n_words, g_rows.strides[-2] // g_rows.itemsize),
-            *(gx.shape[-1], gx.shape[-1] ** cut.s, cut.n_parts, cut.n_sums),
-        ),
         _SCAN_BYTES + cut.sum_bytes(gx.itemsize),
+        dx=dx[slab.first_path :],
+        dx_path=n_increments * width,
+        width=width,
+        scan_first=first[scans],
+        scan_side=side[scans],
+        scan_steps=plan.step_table[scans.start :],
+        scan_rows=rows[scans.start :],
+        row_steps=steps,
+        g_target=target,
+        scan_states=state_rows[scans.start :],
+        state_steps=state_steps,
+        states=states,
+        g=g_rows,
+        gx=gx,
+        n_virtual=n_virtual,
+        n_scans=n_scans,
+        first_row=slab.rows.start,
+        first_state=_state_range(plan, slab)[0],
+        path_rows=path_rows,
+        path_states=states.shape[1],
+        path_steps=gx.shape[1],
+        n_words=n_words,
+        g_stride=g_rows.strides[-2] // g_rows.itemsize,
+        dimension=gx.shape[-1],
+        n_suffixes=gx.shape[-1] ** cut.s,
+        n_parts=cut.n_parts,
+        n_sums=cut.n_sums,
     )
 
 
@@ -160,15 +199,23 @@ def _sum_back(plan: WindowPlan, slab: Slab, g_rows: Any, where: tuple[Any, int],
     target, path_rows = where
     scans, d = slab.scans, gx.shape[-1]
     n_scans = scans.stop - scans.start
-    launch(
+    launch_each(
+        slab.n_paths * n_scans * d,
         "windows_backprop.cu",
         f"windows_sums_backprop<{c_type(gx)}>",
-        -(-slab.n_paths * n_scans * d // _THREADS),
-        _THREADS,
-        (
-            *(plan.step_table[scans.start :], rows[scans.start :], steps, target, g_rows, gx, slab.n_paths, n_scans),
-            *(slab.rows.start, path_rows, gx.shape[1], g_rows.strides[-2] // g_rows.itemsize, d),
-        ),
+        scan_steps=plan.step_table[scans.start :],
+        scan_rows=rows[scans.start :],
+        row_steps=steps,
+        g_target=target,
+        g=g_rows,
+        gx=gx,
+        n_paths=slab.n_paths,
+        n_scans=n_scans,
+        first_row=slab.rows.start,
+        path_rows=path_rows,
+        path_steps=gx.shape[1],
+        g_stride=g_rows.strides[-2] // g_rows.itemsize,
+        d=d,
     )
 
 
@@ -177,14 +224,21 @@ def _gather(plan: WindowPlan, slab: Slab, gx: Any, out: Any) -> None:
     middle, lowest, begin, split = plan.block_tables
     blocks, d = slab.blocks, out.shape[2]
     out = out[slab.first_path :][: slab.n_paths] if plan.shared else out
-    launch(
+    launch_each(
+        out.size,
         "windows_backprop.cu",
         f"windows_gather<{c_type(out)}>",
-        -(-out.size // _THREADS),
-        _THREADS,
-        (
-            *(gx, out, middle[blocks], lowest[blocks], begin[blocks.start : blocks.stop + 1], split[blocks]),
-            *(slab.n_paths, out.size // (slab.n_paths * d), blocks.stop - blocks.start, gx.shape[1], gx.shape[2], d),
-            int(blocks.start == 0),
-        ),
+        gx=gx,
+        out=out,
+        middle=middle[blocks],
+        lowest=lowest[blocks],
+        begin=begin[blocks.start : blocks.stop + 1],
+        split=split[blocks],
+        n_paths=slab.n_paths,
+        n_increments=out.size // (slab.n_paths * d),
+        n_blocks=blocks.stop - blocks.start,
+        path_steps=gx.shape[1],
+        n_sums=gx.shape[2],
+        d=d,
+        is_first=int(blocks.start == 0),
     )

@@ -74,7 +74,7 @@ class _LogsigToSig(Operation):
         work, kernel, matrix, options = self._work(on, "logsig_to_sig", o, sizes, backward=False)
 
         def compute(log_sigs: Any, sigs: Any) -> None:
-            kernel(log_sigs, *matrix, sigs, *options)
+            kernel(log_sigs, matrix, sigs, *options)
 
         by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
 
@@ -91,7 +91,7 @@ class _LogsigToSig(Operation):
         work, kernel, matrix, options = self._work(on, "logsig_to_sig_backprop", o, sizes, backward=True)
 
         def compute(log_sigs: Any, sig_derivs: Any, gradients: Any) -> None:
-            kernel(log_sigs, sig_derivs, *matrix, gradients, *options)
+            kernel(log_sigs, sig_derivs, matrix, gradients, *options)
 
         by_blocks(on, work, compute, (on.rows(log_sig), on.rows(derivs)), on.rows(gradient))
         return (gradient,)

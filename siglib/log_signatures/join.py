@@ -194,7 +194,7 @@ class _LogSigCombine(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array) -> None:
         tables = _tables(on, sizes[1], o.degree)
         options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), *tables, on.rows(out), *options)
+        on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("deriv", derivs, "ls1", sizes[0], True)
@@ -205,7 +205,7 @@ class _LogSigCombine(Operation):
         gradients = on.empty(log_sig1.shape), on.empty(log_sig2.shape)
         on.kernels.log_join.log_sig_combine_backprop(
             *map(on.rows, (derivs, log_sig1, log_sig2)),
-            *_tables(on, sizes[1], o.degree, backward=True),
+            _tables(on, sizes[1], o.degree, backward=True),
             *map(on.rows, gradients),
             sizes[1],
             o.degree,
@@ -342,7 +342,7 @@ class _LogSigJoin(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array) -> None:
         tables = _tables(on, o.dimension, o.degree)
         options = (o.dimension, o.degree, o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), *tables, on.rows(out), *options)
+        on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("d_out", derivs, "log_sig", sizes[0], True)
@@ -353,7 +353,7 @@ class _LogSigJoin(Operation):
         gradients = on.empty(log_sig.shape), on.empty(displacement.shape)
         on.kernels.log_join.log_sig_join_backprop(
             *map(on.rows, (derivs, log_sig, displacement)),
-            *_tables(on, o.dimension, o.degree, backward=True),
+            _tables(on, o.dimension, o.degree, backward=True),
             *map(on.rows, gradients),
             o.dimension,
             o.degree,

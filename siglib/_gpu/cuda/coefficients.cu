@@ -68,22 +68,18 @@ __device__ __forceinline__ void compute_part(const Call<T>& call, const Part& pa
     }
 }
 
-// path: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; bit n of LENGTHS says whether there are chains of n
-// letters. out (n_virtual, n_columns): the columns of all entries that are owners, and of the empty word; without
+// paths: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; bit n of LENGTHS says whether there are chains of
+// n letters. out (n_virtual, n_columns): the columns of all entries that are owners, and of the empty word; without
 // `starts`, all entries. Blocks along y are parts. Shared memory: n_staged numbers.
 template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) coefficients(
-    const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
-    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, double time_grid, long long n_chunks, long long chunk,
-    const int* __restrict__ parts, const int* __restrict__ letters, const int* __restrict__ channels,
-    const int* __restrict__ starts, const int* __restrict__ columns, long long n_entries, long long n_columns,
-    long long n_staged) {
+    const Paths<T> paths, T* __restrict__ out, long long n_virtual, const int* __restrict__ parts,
+    const int* __restrict__ letters, const int* __restrict__ channels, const int* __restrict__ starts,
+    const int* __restrict__ columns, long long n_entries, long long n_columns, long long n_staged) {
     const Part part(parts, blockIdx.y);
     if ((long long)blockIdx.x * part.n_paths >= n_virtual) return;
     Call<T> call;
-    call.paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    n_chunks, chunk,
-                  (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
+    call.paths = paths;
     call.letters = letters;
     call.channels = channels;
     call.starts = starts;

@@ -141,7 +141,7 @@ __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& 
     }
 }
 
-// path: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; blocks along y are parts, from `parts` on. states
+// paths: see increments.cuh. Tables: see siglib/_gpu/word_chains.py; blocks along y are parts, from `parts` on. states
 // (n_virtual, n_states): coefficients of the paths at the ends of their chunks, those of entry e in column
 // state_columns[e], or without state_columns in column e. derivs (n_virtual, n_derivs): cotangents, those of entry e in
 // the columns columns[starts[e]..], or without `starts` in column e. Before and behind the increments of a chunk are
@@ -150,20 +150,16 @@ __device__ __forceinline__ void walk_part_back(const Back<T>& call, const Part& 
 // lines for each letter of the longest chain.
 template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
-    const T* __restrict__ path, long long n_virtual, long long path_stride, long long point_stride,
-    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, double time_grid, long long n_chunks, long long chunk,
-    const int* __restrict__ parts, const int* __restrict__ letters, const int* __restrict__ channels,
-    const int* __restrict__ sum_starts, const int* __restrict__ sums, long long n_channels,
-    const T* __restrict__ states, const int* __restrict__ state_columns, long long n_states,
+    const Paths<T> paths, long long n_virtual, const int* __restrict__ parts, const int* __restrict__ letters,
+    const int* __restrict__ channels, const int* __restrict__ sum_starts, const int* __restrict__ sums,
+    long long n_channels, const T* __restrict__ states, const int* __restrict__ state_columns, long long n_states,
     const T* __restrict__ derivs, const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs,
     T* __restrict__ gx, long long n_sums, long long first_sum, long long adds, long long n_staged, long long n_group,
     long long margin) {
     const Part part(parts, blockIdx.y);
     if ((long long)blockIdx.x * part.n_paths >= n_virtual) return;
     Back<T> call;
-    call.paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    n_chunks, chunk,
-                  (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
+    call.paths = paths;
     call.letters = letters;
     call.channels = channels;
     call.sum_starts = sum_starts;
@@ -179,7 +175,7 @@ __global__ void __launch_bounds__(THREADS, 1) coefficients_backprop(
     call.n_derivs = n_derivs;
     call.n_sums = n_sums;
     call.sum = first_sum + blockIdx.y;
-    call.n_rows = chunk + 2 * margin;
+    call.n_rows = paths.chunk + 2 * margin;
     call.n_channels = (int)n_channels;
     call.margin = (int)margin;
     call.n_group = (int)n_group;

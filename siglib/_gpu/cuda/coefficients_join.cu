@@ -98,9 +98,9 @@ __device__ __forceinline__ void join_part(const Join<T>& call, const Part& part,
     }
 }
 
-// chunks (n_paths, n_chunks, n_pieces): the entries of all sub-words. Tables: see siglib/_gpu/word_chains.py. out (n_paths,
-// n_columns): the columns of all owners, and of the empty word; without `starts` (n_paths, n_chunks, n_columns): all
-// entries, at the end of each chunk. Blocks along y are parts.
+// chunks (n_paths, n_chunks, n_pieces): the entries of all sub-words. Tables: see siglib/_gpu/word_chains.py. out
+// (n_paths, n_columns): the columns of all owners, and of the empty word; without `starts` (n_paths, n_chunks,
+// n_columns): all entries, at the end of each chunk. Blocks along y are parts.
 template <typename T, int LENGTHS>
 __global__ void __launch_bounds__(THREADS, 1) join_chunks(
     const T* __restrict__ chunks, T* __restrict__ out, long long n_paths, long long n_chunks, long long n_pieces,

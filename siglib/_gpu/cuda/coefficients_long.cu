@@ -9,29 +9,27 @@
 // thread reads those of its neighbour, so there is a barrier for each r.
 #include "coefficients_long.cuh"
 
-// path: see increments.cuh; letters: the channels of the chains' letters, chain q those from starts_of_chains[q] on.
-// out (n_paths, n_columns): the columns of the chains' entries, and if `writes_empty` of the empty word. One block for
-// each pair of a path and a chain; shared memory: 4 (n + 1) numbers for the longest chain.
+// paths: see increments.cuh, one chunk each; letters: the channels of the chains' letters, chain q those from
+// starts_of_chains[q] on. out (n_paths, n_columns): the columns of the chains' entries, and if `writes_empty` of the
+// empty word. One block for each pair of a path and a chain; shared memory: 4 (n + 1) numbers for the longest chain.
 template <typename T>
-__global__ void __launch_bounds__(256) long_coefficients(
-    const T* __restrict__ path, T* __restrict__ out, long long path_stride, long long point_stride,
-    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, double time_grid, const int* __restrict__ letters,
-    const int* __restrict__ starts_of_chains, long long n_chains, const int* __restrict__ starts,
-    const int* __restrict__ columns, long long n_entries, long long n_columns, long long writes_empty) {
-    const Paths<T> paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    1,        n_rows,
-                            (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
+__global__ void __launch_bounds__(256) long_coefficients(const Paths<T> paths, T* __restrict__ out,
+                                                         const int* __restrict__ letters,
+                                                         const int* __restrict__ starts_of_chains, long long n_chains,
+                                                         const int* __restrict__ starts,
+                                                         const int* __restrict__ columns, long long n_entries,
+                                                         long long n_columns, long long writes_empty) {
     const long long b = blockIdx.x / (unsigned)n_chains;
     const int chain = (int)(blockIdx.x % (unsigned)n_chains), first_entry = starts_of_chains[chain];
     const int n = starts_of_chains[chain + 1] - first_entry;
-    const T* const points = path + b * path_stride;
+    const T* const points = paths.points + b * paths.path;
     T* const s = dyn_smem<T>();
     T* const x = s + n + 1;
     T* const u = x + n + 1;
     for (int k = threadIdx.x + 1; k <= n; k += blockDim.x) s[k] = 0;
     if (threadIdx.x == 0) u[0] = u[n + 1] = 1;
     __syncthreads();
-    for (long long row = 0; row < n_rows; row++) {
+    for (long long row = 0; row < paths.n_rows; row++) {
         for (int k = threadIdx.x + 1; k <= n; k += blockDim.x)
             x[k] = increment_at(paths, points, row, letters[first_entry + k - 1]);
         multiply_long(s, x, u, n, T(1));

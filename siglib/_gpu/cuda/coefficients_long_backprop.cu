@@ -46,27 +46,23 @@ __device__ __forceinline__ void multiply_long_backprop(const T* scheme, const T*
     }
 }
 
-// path: see increments.cuh; letters: the channels of the chains' letters, chain q those from starts_of_chains[q] on.
-// states, derivs (n_paths, ...) and their columns, gx (n_paths, n_sums, n_rows, n_letters): see coefficients_backprop;
-// chain q has the sum first_sum + q. scheme: a square of n + 1 numbers for the longest chain, for each block. Shared
-// memory: 6 (n + 1) numbers.
+// paths: see increments.cuh, one chunk each; letters: the channels of the chains' letters, chain q those from
+// starts_of_chains[q] on. states, derivs (n_paths, ...) and their columns, gx (n_paths, n_sums, n_rows, d): see
+// coefficients_backprop; chain q has the sum first_sum + q. scheme: a square of n + 1 numbers for the longest chain,
+// for each block. Shared memory: 6 (n + 1) numbers.
 template <typename T>
 __global__ void __launch_bounds__(256) long_coefficients_backprop(
-    const T* __restrict__ path, long long n_paths, long long path_stride, long long point_stride,
-    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, double time_grid, const int* __restrict__ letters,
-    const int* __restrict__ starts_of_chains, long long n_chains, const T* __restrict__ states,
-    const int* __restrict__ state_columns, long long n_states, const T* __restrict__ derivs,
-    const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs, T* __restrict__ gx,
-    long long n_sums, long long first_sum, long long adds, T* __restrict__ schemes, long long scheme_size) {
-    const Paths<T> paths = {path,           path_stride,    point_stride,  channel_stride, n_rows,    1,        n_rows,
-                            (int)dimension, (int)n_letters, time_aug != 0, lead_lag != 0,  time_step, time_grid};
+    const Paths<T> paths, long long n_paths, const int* __restrict__ letters, const int* __restrict__ starts_of_chains,
+    long long n_chains, const T* __restrict__ states, const int* __restrict__ state_columns, long long n_states,
+    const T* __restrict__ derivs, const int* __restrict__ starts, const int* __restrict__ columns, long long n_derivs,
+    T* __restrict__ gx, long long n_sums, long long first_sum, long long adds, T* __restrict__ schemes,
+    long long scheme_size) {
     T* const scheme = schemes + blockIdx.x * scheme_size;
     for (long long item = blockIdx.x; item < n_paths * n_chains; item += gridDim.x) {
         const long long v = quotient(item, n_chains);
         const int chain = (int)(item - v * n_chains), first_entry = starts_of_chains[chain];
         const int n = starts_of_chains[chain + 1] - first_entry;
-        const T* const points = path + v * path_stride;
+        const T* const points = paths.points + v * paths.path;
         T* const s = dyn_smem<T>();
         T *const g = s + n + 1, *const x = g + n + 1, *const own_gx = x + n + 1, *const u = own_gx + n + 1;
         for (int k = threadIdx.x + 1; k <= n; k += blockDim.x) {
@@ -76,15 +72,15 @@ __global__ void __launch_bounds__(256) long_coefficients_backprop(
         }
         if (threadIdx.x == 0) u[0] = u[n + 1] = 1;
         __syncthreads();
-        for (long long row = n_rows - 1; row >= 0; row--) {
+        for (long long row = paths.n_rows - 1; row >= 0; row--) {
             for (int k = threadIdx.x + 1; k <= n; k += blockDim.x)
                 x[k] = increment_at(paths, points, row, letters[first_entry + k - 1]);
             multiply_long(s, x, u, n, T(-1));
             write_scheme(s, x, n, scheme);
             multiply_long_backprop(scheme, x, g, own_gx, u, n);
             // Until own_gx is written again all threads wait for each other many times.
-            T* const result = gx + ((v * n_sums + first_sum + chain) * n_rows + row) * n_letters;
-            for (int channel = threadIdx.x; channel < n_letters; channel += blockDim.x) {
+            T* const result = gx + ((v * n_sums + first_sum + chain) * paths.n_rows + row) * paths.d;
+            for (int channel = threadIdx.x; channel < paths.d; channel += blockDim.x) {
                 T total = 0;
                 for (int k = 1; k <= n; k++)
                     if (letters[first_entry + k - 1] == channel) total += own_gx[k];

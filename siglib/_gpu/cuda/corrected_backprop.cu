@@ -164,7 +164,7 @@ __device__ __forceinline__ void add_cotangents(const State<T>& row, unsigned d, 
     }
 }
 
-// path: see increments.cuh; terms: its correction, rows `term_row` numbers apart, of n_terms numbers, `term_path` from
+// paths: see increments.cuh; terms: its correction, rows `term_row` numbers apart, of n_terms numbers, `term_path` from
 // one path's to the next one's. sig, derivs: signatures of the rows and their cotangents, `stride` apart, without
 // scalar term. Row number r is chunk r % n_chunks of path r / n_chunks, `chunk` increments each, and before and behind
 // them `margin` increments of zero; one block for each. gx (rows, margin + chunk + margin, d): gradients of the
@@ -173,20 +173,17 @@ __device__ __forceinline__ void add_cotangents(const State<T>& row, unsigned d, 
 // n_scratch numbers for each row in `scratch`; `tile` increments at a time.
 template <typename T, int D>
 __global__ void __launch_bounds__(256, 1) corrected_backward(
-    const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
-    long long n_rows, long long time_aug, double time_step, double time_grid, const T* __restrict__ terms,
-    long long term_path, long long term_row, long long n_terms, const T* __restrict__ sig, const T* __restrict__ derivs,
-    long long stride, T* __restrict__ gx, T* __restrict__ term_derivs, T* __restrict__ scratch, long long n_scratch,
-    long long n_chunks, long long chunk, long long margin, long long dimension, long long degree_given,
+    const Paths<T> paths, const T* __restrict__ terms, long long term_path, long long term_row, long long n_terms,
+    const T* __restrict__ sig, const T* __restrict__ derivs, long long stride, T* __restrict__ gx,
+    T* __restrict__ term_derivs, T* __restrict__ scratch, long long n_scratch, long long margin, long long degree_given,
     long long m_given, long long tile) {
-    const unsigned d = D > 0 ? D : (unsigned)dimension;
+    const unsigned d = D > 0 ? D : (unsigned)paths.d;
     const int degree = (int)degree_given, m = (int)m_given, n_tile = (int)tile;
     const unsigned n_words = words_up_to(d, degree), n_kept = words_up_to(d, degree - 1), width = d + (unsigned)n_terms;
-    const long long r = blockIdx.x, b = quotient(r, n_chunks), start = (r - b * n_chunks) * chunk;
-    const int n_before = (int)margin, n_there = (int)smaller(chunk, n_rows - start), n_mine = n_there + 2 * n_before;
-    const Paths<T> paths = {path,   path_stride,   point, channel,   n_rows,   n_chunks, chunk, (int)n_channels,
-                            (int)d, time_aug != 0, false, time_step, time_grid};
-    const T* points = path + b * path_stride;
+    const long long r = blockIdx.x, b = quotient(r, paths.n_chunks), start = (r - b * paths.n_chunks) * paths.chunk;
+    const int n_before = (int)margin, n_there = (int)smaller(paths.chunk, paths.n_rows - start),
+              n_mine = n_there + 2 * n_before;
+    const T* points = paths.points + b * paths.path;
 
     unsigned n_partial = 0;
     for (int n = degree - 1; n >= 1; --n) n_partial += words_up_to(d, n);
@@ -220,9 +217,9 @@ __global__ void __launch_bounds__(256, 1) corrected_backward(
             const bool exists = own >= 0 && own < n_there;
             terms_backprop(row, d, degree, term_derivs && exists ? m : 1, [&](unsigned w, T gradient) {
                 if (w < d)
-                    gx[(r * (chunk + 2 * margin) + first + k) * d + w] = gradient;
+                    gx[(r * (paths.chunk + 2 * margin) + first + k) * d + w] = gradient;
                 else if (term_row)
-                    term_derivs[(b * n_rows + start + own) * n_terms + (w - d)] = gradient;
+                    term_derivs[(b * paths.n_rows + start + own) * n_terms + (w - d)] = gradient;
                 else
                     row.sums[w - d] += gradient;
             });
@@ -235,14 +232,14 @@ __global__ void __launch_bounds__(256, 1) corrected_backward(
         term_derivs[r * n_terms + i] = row.sums[i];
 }
 
-// out (n_paths, n_terms): the sums of in (n_paths, n_chunks, n_terms) over the chunks, in their order.
+// out (n_paths, n_terms): the sums of parts (n_paths, n_chunks, n_terms) over the chunks, in their order.
 template <typename T>
-__global__ void __launch_bounds__(256) sum_of_chunks(const T* __restrict__ in, T* __restrict__ out, long long size,
+__global__ void __launch_bounds__(256) sum_of_chunks(const T* __restrict__ parts, T* __restrict__ out, long long size,
                                                      long long n_chunks, long long n_terms) {
     const long long index = thread_number();
     if (index >= size) return;
     const long long b = quotient(index, n_terms);
-    const T* from = in + b * n_chunks * n_terms + (index - b * n_terms);
+    const T* from = parts + b * n_chunks * n_terms + (index - b * n_terms);
     T total = 0;
     for (long long i = 0; i < n_chunks; ++i) total += from[i * n_terms];
     out[index] = total;

@@ -9,7 +9,7 @@
 #include "corrected_tree.cuh"
 #include "increments.cuh"
 
-// path: points of the batch; terms: their correction, one row of n_terms numbers for all increments, or rows `term_row`
+// paths: see increments.cuh; terms: their correction, one row of n_terms numbers for all increments, or rows `term_row`
 // numbers apart; `term_path` from one path's to the next. dx (virtual paths, chunk, width): increments that did not fit
 // into shared memory, else 0. out: a row of `out_stride` numbers for each virtual path, after one number for the empty
 // word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
@@ -18,17 +18,13 @@
 // `shared_stride` numbers apart; behind them all, n_staged rows of the correction each if `terms_staged`.
 template <typename T, int D, int SUFFIX, int P, int T1, int T2, int M, typename I>
 __global__ void __launch_bounds__(128, 1) corrected_forward(
-    const T* __restrict__ path, const T* __restrict__ terms, const T* __restrict__ dx, T* __restrict__ out,
-    long long n_virtual, long long path_stride, long long point_stride, long long channel_stride, long long n_rows,
-    long long dimension, long long n_letters, long long time_aug, double time_step, double time_grid,
-    long long n_chunks, long long chunk, long long n_roots, long long n_tops, long long term_path, long long term_row,
+    const Paths<T> paths, const T* __restrict__ terms, const T* __restrict__ dx, T* __restrict__ out,
+    long long n_virtual, long long n_roots, long long n_tops, long long term_path, long long term_row,
     long long n_terms, long long n_staged, long long width, long long shared_stride, long long n_slots,
     long long terms_staged, long long out_stride, long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int INNER = D > 0 ? D : T2;
-    const I d = D > 0 ? D : (I)n_letters;
-    const Paths<T> paths = {path,           path_stride, point_stride,  channel_stride, n_rows,    n_chunks, chunk,
-                            (int)dimension, (int)d,      time_aug != 0, false,          time_step, time_grid};
+    const I d = D > 0 ? D : (I)paths.d;
 
     // This thread's item, and the virtual paths of the block.
     I n_suffixes = 1;
@@ -49,8 +45,8 @@ __global__ void __launch_bounds__(128, 1) corrected_forward(
         rest /= d;
     }
     // Where this thread's chunk begins, and its length.
-    const long long b = quotient(v, n_chunks), start = (v - b * n_chunks) * chunk;
-    const int n_mine = v < n_virtual ? (int)smaller(chunk, n_rows - start) : 0;
+    const long long b = quotient(v, paths.n_chunks), start = (v - b * paths.n_chunks) * paths.chunk;
+    const int n_mine = v < n_virtual ? (int)smaller(paths.chunk, paths.n_rows - start) : 0;
 
     T tree[TREE], ending[ENDING];
 #pragma unroll
@@ -61,8 +57,8 @@ __global__ void __launch_bounds__(128, 1) corrected_forward(
     T* staged = dyn_smem<T>();
     T* staged_terms = staged + n_slots * shared_stride;
     const int slot = (int)(v - v_first);
-    Terms<T, M> l(D > 0 ? D : (int)n_letters);
-    const int n_increments = (int)smaller(chunk, n_rows);
+    Terms<T, M> l(D > 0 ? D : paths.d);
+    const int n_increments = (int)smaller(paths.chunk, paths.n_rows);
     for (int first = (n_increments - 1) / (int)n_staged * (int)n_staged; first >= 0; first -= (int)n_staged) {
         const int n = smaller((int)n_staged, n_increments - first);
         if (dx == 0) {
@@ -75,9 +71,10 @@ __global__ void __launch_bounds__(128, 1) corrected_forward(
                 load_increments(paths, k, k < n_virtual, first, n, (int)width, staged + at * (int)shared_stride, rank,
                                 n_team);
                 if (!terms_staged || k >= n_virtual) continue;
-                const long long b_k = quotient(k, n_chunks), first_row = (k - b_k * n_chunks) * chunk + first;
+                const long long b_k = quotient(k, paths.n_chunks),
+                                first_row = (k - b_k * paths.n_chunks) * paths.chunk + first;
                 const T* from = terms + b_k * term_path + first_row * n_terms;
-                const int n_there = (int)(smaller((long long)n, larger(n_rows - first_row, 0LL)) * n_terms);
+                const int n_there = (int)(smaller((long long)n, larger(paths.n_rows - first_row, 0LL)) * n_terms);
                 T* to = staged_terms + at * (int)(n_staged * n_terms);
                 for (int i = rank; i < n_there; i += n_team) to[i] = from[i];
             }
@@ -85,7 +82,7 @@ __global__ void __launch_bounds__(128, 1) corrected_forward(
         }
         for (int k = smaller(n, n_mine - first) - 1; k >= 0; k--) {
             const T* now =
-                dx ? dx + (v * chunk + first + k) * width : staged + slot * (int)shared_stride + k * (int)width;
+                dx ? dx + (v * paths.chunk + first + k) * width : staged + slot * (int)shared_stride + k * (int)width;
             l.c = terms_staged ? staged_terms + (slot * (int)n_staged + k) * (int)n_terms
                                : terms + b * term_path + (start + first + k) * term_row;
             T root[T1], inner[INNER], x[ENDING], l_ending[ENDING][M];
@@ -118,20 +115,19 @@ __global__ void __launch_bounds__(128, 1) corrected_forward(
 // One channel: totals (n_paths, m), the sums of the increments and of the rows of the correction, levels 1..m. One warp
 // for each path.
 template <typename T>
-__global__ void __launch_bounds__(128) corrected_totals(const T* __restrict__ path, const T* __restrict__ terms,
-                                                        T* __restrict__ totals, long long n_paths,
-                                                        long long path_stride, long long point_stride, long long n_rows,
-                                                        long long term_path, long long term_row, long long m) {
+__global__ void __launch_bounds__(128) corrected_totals(const Paths<T> paths, const T* __restrict__ terms,
+                                                        T* __restrict__ totals, long long n_paths, long long term_path,
+                                                        long long term_row, long long m) {
     const long long b = thread_number() / 32;
     const int lane = threadIdx.x % 32;
     if (b >= n_paths) return;
-    const T* points = path + b * path_stride;
+    const T* points = paths.points + b * paths.path;
     const T* rows = terms + b * term_path;
     for (long long q = 1; q <= m; q++) {
         T total = 0;
 #pragma unroll 4
-        for (long long k = lane; k < n_rows; k += 32)
-            total += q == 1 ? points[(k + 1) * point_stride] - points[k * point_stride] : rows[k * term_row + q - 2];
+        for (long long k = lane; k < paths.n_rows; k += 32)
+            total += q == 1 ? points[(k + 1) * paths.point] - points[k * paths.point] : rows[k * term_row + q - 2];
 #pragma unroll
         for (int by = 16; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
         if (lane == 0) totals[b * m + q - 1] = total;

@@ -5,21 +5,16 @@
 // out (n_paths * n_chunks, padded, n_padded): the increments of all chunks, from row `margin` on; 0 before them and
 // beyond the last row and letter.
 template <typename T>
-__global__ void __launch_bounds__(256) path_increments(const T* __restrict__ path, long long path_stride,
-                                                       long long point, long long channel, long long n_channels,
-                                                       long long n_rows, long long time_aug, long long lead_lag,
-                                                       double time_step, double time_grid, T* __restrict__ out,
-                                                       long long size, long long n_chunks, long long chunk,
+__global__ void __launch_bounds__(256) path_increments(const Paths<T> paths, T* __restrict__ out, long long size,
                                                        long long padded, long long n_padded, long long margin) {
     const long long index = thread_number();
     if (index >= size) return;
-    const int d = (int)((lead_lag ? 2 * n_channels : n_channels) + time_aug), letter = (int)(index % n_padded);
-    const Paths<T> paths = {path, path_stride,   point,         channel,   n_rows,   n_chunks, chunk, (int)n_channels,
-                            d,    time_aug != 0, lead_lag != 0, time_step, time_grid};
+    const int letter = (int)(index % n_padded);
     const long long k = index / n_padded % padded - margin, chunk_number = index / n_padded / padded;
-    const long long row = chunk_number % n_chunks * chunk + k;
-    const T* points = path + chunk_number / n_chunks * path_stride;
-    out[index] = k >= 0 && k < chunk && row < n_rows && letter < d ? increment_at(paths, points, row, letter) : (T)0;
+    const long long row = chunk_number % paths.n_chunks * paths.chunk + k;
+    const T* points = paths.points + chunk_number / paths.n_chunks * paths.path;
+    const bool exists = k >= 0 && k < paths.chunk && row < paths.n_rows && letter < paths.d;
+    out[index] = exists ? increment_at(paths, points, row, letter) : (T)0;
 }
 
 // gx (n_paths * n_chunks, n_sums, margin + chunk + margin, d): gradients of increments, in sums to be added. out

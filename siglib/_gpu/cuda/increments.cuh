@@ -6,7 +6,8 @@
 #pragma once
 #include "common.cuh"
 
-// A batch of paths and what becomes of them. Strides count numbers.
+// A batch of paths and what becomes of them. Strides count numbers. It travels to kernels by value, as it is: _PATHS in
+// siglib/_gpu/increments.py has the same members.
 template <typename T>
 struct Paths {
     const T* points;

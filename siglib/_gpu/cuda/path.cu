@@ -4,7 +4,7 @@
 // lead-lag path is (x[r / 2], x[(r + 1) / 2]), the lag channels first; time is the last channel.
 //
 // Paths come with any strides, counted in numbers.
-#include "common.cuh"
+#include "increments.cuh"
 
 // Time in this row, to the last bit that of the CPU kernel; the row's number times the step is not fused with anything.
 __device__ __forceinline__ double time_at(long long row, double step, double end_time, long long n_steps) {
@@ -13,24 +13,20 @@ __device__ __forceinline__ double time_at(long long row, double step, double end
     return row * step + 0.0;
 }
 
-// path (batch, length, d) of strides `path_stride`, `point`, `channel`; out (batch, rows, width), contiguous.
+// paths: see increments.cuh; out (batch, n_rows + 1, paths.d), contiguous.
 template <typename T>
-__global__ void __launch_bounds__(256) transform_path(const T* __restrict__ path, T* __restrict__ out, long long size,
-                                                      long long rows, long long d, long long path_stride,
-                                                      long long point, long long channel, long long time_aug,
-                                                      long long lead_lag, double end_time) {
+__global__ void __launch_bounds__(256) transform_path(const Paths<T> paths, T* __restrict__ out, long long size,
+                                                      double end_time) {
     const long long index = thread_number();
     if (index >= size) return;
-    const long long width = (lead_lag ? 2 * d : d) + time_aug;
-    const long long row_number = quotient(index, width), j = index - row_number * width;
-    const long long b = quotient(row_number, rows), row = row_number - b * rows;
-    if (time_aug && j == width - 1) {
-        const long long n_steps = rows - 1;
-        out[index] = (T)time_at(row, n_steps > 0 ? end_time / n_steps : 0.0, end_time, n_steps);
+    const long long row_number = quotient(index, paths.d), j = index - row_number * paths.d;
+    const long long b = quotient(row_number, paths.n_rows + 1), row = row_number - b * (paths.n_rows + 1);
+    if (paths.time_aug && j == paths.d - 1) {
+        out[index] = (T)time_at(row, paths.time_step, end_time, paths.n_rows);
         return;
     }
-    const long long k = lead_lag ? (j < d ? row / 2 : (row + 1) / 2) : row;
-    out[index] = path[b * path_stride + k * point + (j < d ? j : j - d) * channel];
+    const long long d = paths.dimension, k = paths.lead_lag ? (j < d ? row / 2 : (row + 1) / 2) : row;
+    out[index] = paths.points[b * paths.path + k * paths.point + (j < d ? j : j - d) * paths.channel];
 }
 
 // Adjoint: derivs (batch, rows, width) of strides `derivs_stride`, `row`, `channel`; out (batch, length, d),

@@ -9,35 +9,19 @@
 #include "signature_tree.cuh"
 #include "tensor.cuh"
 
-// path: points of the batch; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
+// paths: see increments.cuh; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
 // word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
 // Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
 // lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed. I is an
 // integer type for the indices of a signature's numbers.
 template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED, typename I>
-__global__ void __launch_bounds__(128, 1) sig_forward(
-    const T* __restrict__ path, T* __restrict__ out, long long n_virtual, long long path_stride, long long point_stride,
-    long long channel_stride, long long n_rows, long long dimension, long long n_letters, long long time_aug,
-    long long lead_lag, double time_step, double time_grid, long long n_chunks, long long chunk, long long n_roots,
-    long long n_tops, long long n_staged, long long width, long long shared_stride, long long out_stride,
-    long long scalar_term) {
+__global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* __restrict__ out, long long n_virtual,
+                                                      long long n_roots, long long n_tops, long long n_staged,
+                                                      long long width, long long shared_stride, long long out_stride,
+                                                      long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int ALL = D > 0 ? D : 1;
-    Paths<T> paths;
-    paths.points = path;
-    paths.path = path_stride;
-    paths.point = point_stride;
-    paths.channel = channel_stride;
-    paths.n_rows = n_rows;
-    paths.n_chunks = n_chunks;
-    paths.chunk = chunk;
-    paths.dimension = (int)dimension;
-    paths.d = (int)n_letters;
-    paths.time_aug = time_aug != 0;
-    paths.lead_lag = lead_lag != 0;
-    paths.time_step = time_step;
-    paths.time_grid = time_grid;
-    const I d = D > 0 ? D : (I)n_letters;
+    const I d = D > 0 ? D : (I)paths.d;
 
     // This thread's item, and the virtual paths of the block.
     I n_suffixes = 1;
@@ -66,7 +50,7 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
 
     T* staged = dyn_smem<T>();
     const T* mine = staged + (int)(v - v_first) * (int)shared_stride;
-    const int n_increments = (int)smaller(chunk, n_rows);
+    const int n_increments = (int)smaller(paths.chunk, paths.n_rows);
     for (int first = (n_increments - 1) / (int)n_staged * (int)n_staged; first >= 0; first -= (int)n_staged) {
         const int n = smaller((int)n_staged, n_increments - first);
         if constexpr (STAGED) {
@@ -93,9 +77,9 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
 #pragma unroll
                 for (int i = 0; i < SUFFIX; i++) x[i] = now[w[i]];
             } else {
-                const long long b = v / n_chunks, row = (v - b * n_chunks) * chunk + first + k;
-                const bool there = v < n_virtual && row < n_rows;
-                const T* points = path + b * path_stride;
+                const long long b = v / paths.n_chunks, row = (v - b * paths.n_chunks) * paths.chunk + first + k;
+                const bool there = v < n_virtual && row < paths.n_rows;
+                const T* points = paths.points + b * paths.path;
 #pragma unroll
                 for (int i = 0; i < T1; i++)
                     root[i] = there && c0 + i < d ? increment_at(paths, points, row, c0 + i) : T(0);
@@ -131,16 +115,14 @@ __global__ void __launch_bounds__(128, 1) sig_forward(
 // Paths with one channel: the powers X^n / n! of the total increment. One warp for each path.
 // out: a row of `out_stride` numbers for each path, `degree` of them after the empty word's if `scalar_term`.
 template <typename T>
-__global__ void __launch_bounds__(128) sig_powers(const T* __restrict__ path, T* __restrict__ out, long long n_paths,
-                                                  long long path_stride, long long point_stride, long long length,
+__global__ void __launch_bounds__(128) sig_powers(const Paths<T> paths, T* __restrict__ out, long long n_paths,
                                                   long long degree, long long out_stride, long long scalar_term) {
     const long long b = thread_number() / 32;
     const int lane = threadIdx.x % 32;
     if (b >= n_paths) return;
-    const T* points = path + b * path_stride;
+    const T* points = paths.points + b * paths.path;
     T total = 0;  // a sum of increments: NaN and infinity on the way count
-    for (long long k = lane; k + 1 < length; k += 32)
-        total += points[(k + 1) * point_stride] - points[k * point_stride];
+    for (long long k = lane; k < paths.n_rows; k += 32) total += increment_at(paths, points, k, 0);
 #pragma unroll
     for (int by = 16; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
     if (lane > 0) return;

@@ -33,29 +33,26 @@ __device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const 
     });
 }
 
-// path: see increments.cuh; dx: its increments (rows, padded, n_padded), if they are not to be staged, else 0. sig,
+// paths: see increments.cuh; dx: its increments (rows, padded, n_padded), if they are not to be staged, else 0. sig,
 // derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term. Row number r is chunk
 // r % n_chunks of path r / n_chunks, `chunk` increments each, and before and behind them `margin` increments of zero.
 // gx (rows, n_sums, margin + chunk + margin, d): sums over the items of a row; its n_parts parts, of a block's size,
 // are dealt out to n_sums blocks.
 template <typename T, int D, int S, int P, int T1, int T2, int MG, bool STAGED>
-__global__ void __launch_bounds__(THREADS) sig_backward(
-    const T* __restrict__ path, long long path_stride, long long point, long long channel, long long n_channels,
-    long long n_rows, long long time_aug, long long lead_lag, double time_step, double time_grid,
-    const T* __restrict__ dx, long long padded, const T* __restrict__ sig, const T* __restrict__ derivs,
-    long long stride, T* __restrict__ gx, long long rows, long long n_chunks, long long chunk, long long margin,
-    long long dimension, long long n_padded, long long tile, long long n_suffixes, long long n_parts,
-    long long n_sums) {
+__global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, const T* __restrict__ dx,
+                                                        long long padded, const T* __restrict__ sig,
+                                                        const T* __restrict__ derivs, long long stride,
+                                                        T* __restrict__ gx, long long rows, long long margin,
+                                                        long long n_padded, long long tile, long long n_suffixes,
+                                                        long long n_parts, long long n_sums) {
     constexpr int NV = D > 0 ? D : T1 + T2 + S, SUFFIXES = D > 0 ? 0 : S;
-    const int d = D > 0 ? D : (int)dimension, dp = D > 0 ? (D + T1 - 1) / T1 * T1 : (int)n_padded, n_steps = (int)tile,
-              end = (int)(chunk + 2 * margin);
+    const int d = D > 0 ? D : paths.d, dp = D > 0 ? (D + T1 - 1) / T1 * T1 : (int)n_padded, n_steps = (int)tile,
+              end = (int)(paths.chunk + 2 * margin);
     const int n_roots = (d + T1 - 1) / T1, n_tops = D > 0 ? 1 : (d + T2 - 1) / T2;
     const Cut cut = {d, (int)n_suffixes, n_roots, n_tops, (int)n_suffixes * n_roots * n_tops};
     const int per_row = smaller(cut.n_items, THREADS), per_block = THREADS / per_row, slot_size = n_steps * dp + 1;
     const int tid = threadIdx.x, slot = tid / per_row, n_all = (int)rows, sum_number = blockIdx.x % (unsigned)n_sums;
     const int first_row = (int)(blockIdx.x / (unsigned)n_sums) * per_block, row = first_row + slot;
-    const Paths<T> paths = {path, path_stride,   point,         channel,   n_rows,   n_chunks, chunk, (int)n_channels,
-                            d,    time_aug != 0, lead_lag != 0, time_step, time_grid};
     // Of each row of the block: where its path starts, its first increment, and how many it has.
     long long* const offsets = dyn_smem<long long>();
     long long* const starts = offsets + THREADS;
@@ -63,10 +60,10 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
     T* const staged = reinterpret_cast<T*>(lengths + THREADS);
     T* const red = staged + (STAGED ? per_block * slot_size : 0);
     if (STAGED && tid < per_block) {
-        const unsigned r = first_row + tid, path_number = r / (unsigned)n_chunks;
-        offsets[tid] = path_number * path_stride;
-        starts[tid] = (r - path_number * (unsigned)n_chunks) * chunk;
-        lengths[tid] = r < rows ? (int)smaller(chunk, n_rows - starts[tid]) : 0;
+        const unsigned r = first_row + tid, path_number = r / (unsigned)paths.n_chunks;
+        offsets[tid] = path_number * paths.path;
+        starts[tid] = (r - path_number * (unsigned)paths.n_chunks) * paths.chunk;
+        lengths[tid] = r < rows ? (int)smaller(paths.chunk, paths.n_rows - starts[tid]) : 0;
     }
     __syncthreads();
     for (int part = sum_number; part < n_parts; part += (int)n_sums) {
@@ -87,7 +84,7 @@ __global__ void __launch_bounds__(THREADS) sig_backward(
                     for (; place < per_block; place += sharing.place_step) {
                         const int increment = step + k - (int)margin;
                         const bool exists = increment >= 0 && increment < lengths[place] && letter < d;
-                        const T* points = path + offsets[place];
+                        const T* points = paths.points + offsets[place];
                         staged[place * slot_size + c] =
                             exists ? increment_at(paths, points, starts[place] + increment, letter) : (T)0;
                     }

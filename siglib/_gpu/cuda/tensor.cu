@@ -4,17 +4,17 @@
 #include "tensor.cuh"
 
 // out_i = in_2i (x) in_(2i+1) of the `n_in` factors of each path; a last one without neighbour is copied. Elements have
-// n_words numbers; in (n_paths, n_in), out (n_paths, (n_in + 1) / 2) elements `out_stride` numbers apart, after a 1 for
-// the empty word if `scalar_term`. A block has 256 words of one product.
+// n_words numbers; factors (n_paths, n_in), out (n_paths, (n_in + 1) / 2) elements `out_stride` numbers apart, after a
+// 1 for the empty word if `scalar_term`. A block has 256 words of one product.
 template <typename T, int D, typename I>
-__global__ void __launch_bounds__(256) chen_round(const T* __restrict__ in, T* __restrict__ out, long long n_paths,
+__global__ void __launch_bounds__(256) chen_round(const T* __restrict__ factors, T* __restrict__ out, long long n_paths,
                                                   long long n_in, long long d, long long n_words, long long out_stride,
                                                   long long scalar_term) {
     const long long tiles = (n_words + 255) / 256, n_out = (n_in + 1) / 2;
     const long long product = quotient(blockIdx.x, tiles), word = (blockIdx.x - product * tiles) * 256 + threadIdx.x;
     if (product >= n_paths * n_out || word >= n_words) return;
     const long long b = quotient(product, n_out), i = product - b * n_out;
-    const T* first = in + (b * n_in + 2 * i) * n_words;
+    const T* first = factors + (b * n_in + 2 * i) * n_words;
     T* row = out + product * out_stride;
     if (scalar_term && word == 0) row[0] = 1;
     row[scalar_term + word] =
@@ -22,13 +22,13 @@ __global__ void __launch_bounds__(256) chen_round(const T* __restrict__ in, T* _
 }
 
 // All rounds of `chen_round` for small elements, with a block for each path: one launch instead of many. `work`
-// (n_paths, n_factors / 2 rounded up) elements, `in` is overwritten. The same sums in the same order.
+// (n_paths, n_factors / 2 rounded up) elements, `factors` are overwritten. The same sums in the same order.
 template <typename T, int D, typename I>
-__global__ void __launch_bounds__(256) chen_tree(T* __restrict__ in, T* __restrict__ work, T* __restrict__ out,
+__global__ void __launch_bounds__(256) chen_tree(T* __restrict__ factors, T* __restrict__ work, T* __restrict__ out,
                                                  long long n_paths, long long n_factors, long long d, long long n_words,
                                                  long long out_stride, long long scalar_term) {
     const long long b = blockIdx.x;
-    T* from = in + b * n_factors * n_words;
+    T* from = factors + b * n_factors * n_words;
     T* to = work + b * ((n_factors + 1) / 2) * n_words;
     long long n_in = n_factors;
     while (n_in > 1) {
@@ -111,11 +111,11 @@ __global__ void __launch_bounds__(256) sig_combine_backprop(const T* __restrict_
                               (int)degree, n_words, n_long, a_scalar, b_scalar);
 }
 
-// Adjoint of `chen_round`. in, g_in (n_paths, n_in), g_out (n_paths, (n_in + 1) / 2) elements: the cotangents of the
-// products, and the factors, give the cotangents of the factors. n_tiles blocks share a product.
+// Adjoint of `chen_round`. factors, g_factors (n_paths, n_in), g_out (n_paths, (n_in + 1) / 2) elements: the cotangents
+// of the products, and the factors, give the cotangents of the factors. n_tiles blocks share a product.
 template <typename T, int D, typename I>
-__global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__ in, const T* __restrict__ g_out,
-                                                           T* __restrict__ g_in, long long n_in, long long n_tiles,
+__global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__ factors, const T* __restrict__ g_out,
+                                                           T* __restrict__ g_factors, long long n_in, long long n_tiles,
                                                            long long d, long long degree, long long n_words,
                                                            long long n_long) {
     const long long product = quotient(blockIdx.x, n_tiles), tile = blockIdx.x - product * n_tiles;
@@ -124,9 +124,9 @@ __global__ void __launch_bounds__(256) chen_round_backprop(const T* __restrict__
     const T* g = g_out + product * n_words;
     if (2 * i + 1 == n_in) {
         for (long long word = tile * 256 + threadIdx.x; word < n_words; word += n_tiles * 256)
-            g_in[first + word] = g[word];
+            g_factors[first + word] = g[word];
         return;
     }
-    product_backprop<T, D, I>(g, in + first, in + first + n_words, g_in + first, g_in + first + n_words, tile, (int)d,
-                              (int)degree, n_words, n_long, false, false);
+    product_backprop<T, D, I>(g, factors + first, factors + first + n_words, g_factors + first,
+                              g_factors + first + n_words, tile, (int)d, (int)degree, n_words, n_long, false, false);
 }

@@ -22,6 +22,7 @@ def transforms(gpu: Any) -> None:
 
 MUTANTS = [
     Mutant("one thread too many", "path.cu", "if (index >= size) return;", "if (index > size) return;", transforms),
+    Mutant("rows by the wrong stride", "path.cu", "k * paths.point +", "k * paths.channel +", transforms),
     Mutant("lead and lag exchanged", "path.cu", "j < d ? row / 2 : (row + 1) / 2", "j < d ? (row + 1) / 2 : row / 2", transforms),
     Mutant("past the last point", "path.cu", "if (k < length - 1) total", "if (k < length) total", transforms),
     Mutant("a copy forgotten", "path.cu", "if (k > 0) total", "if (k > 1) total", transforms),

@@ -61,6 +61,8 @@ MUTANTS = [
     Mutant("a divisor of the ending", "signature_tree.cuh", "T(n - k + 1)", "T(n - k + 2)", signatures),
     Mutant("new instead of old coefficients", "signature_tree.cuh", "for (int n = SUFFIX; n >= 1; n--)", "for (int n = 1; n <= SUFFIX; n++)", signatures),
     Mutant("increments behind the chunk", "increments.cuh", "larger(rest, 0LL)", "(long long)n", chunks),
+    Mutant("members of the struct exchanged", "increments.cuh", "long long n_chunks, chunk;", "long long chunk, n_chunks;", chunks),
+    Mutant("points by the wrong stride", "increments.cuh", "row * paths.point +", "row * paths.channel +", signatures),
     Mutant("lead for lag", "increments.cuh", "if (lead == bool(row & 1))", "if (lead != bool(row & 1))", signatures),
     Mutant("letters of the padding", "increments.cuh", " && channel < paths.d\n", "\n", signatures),
     Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),

@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant("items of the block before", CUT, "larger(0, first % period - offset)", "larger(0, first % period)", several_blocks, "exact"),
     Mutant("the sum's place", KERNEL, "(r * n_sums + sum_number)", "(r + sum_number)", several_blocks),
     Mutant("another row's increments", KERNEL, "((live ? row : 0ll) * padded + step + k) * dp", "(step + k) * dp", unstaged, "exact"),
-    Mutant("another chunk's increments", POINTS, "chunk_number % n_chunks * chunk + k", "k", unstaged, "exact"),
+    Mutant("another chunk's increments", POINTS, "chunk_number % paths.n_chunks * paths.chunk + k", "k", unstaged, "exact"),
     Mutant("a sum forgotten", POINTS, "i_sum < n_sums; ++i_sum", "i_sum < 1; ++i_sum", several_blocks, "exact"),
     Mutant("lead and lag exchanged", POINTS, "row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)", "row_gradient(2 * step, i) + row_gradient(2 * step + 1, n_channels + i)", transforms, "exact"),
     Mutant("the last point", POINTS, "if (k + 1 < length) behind =", "if (k < length) behind =", transforms),
@@ -136,7 +136,7 @@ MUTANTS = [
     Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
     Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
     Mutant("a chunk without neighbour", CHEN, "2 * i + 1 == n_in", "false", chunks),
-    Mutant("the factors exchanged", CHEN, "(g, in + first, in + first + n_words,", "(g, in + first, in + first,", chunks, "exact"),
+    Mutant("the factors exchanged", CHEN, "(g, factors + first, factors + first + n_words,", "(g, factors + first, factors + first,", chunks, "exact"),
     Mutant("a factor's own cotangent", CHEN, "out[word] = g[word] + sum;", "out[word] = sum;", chunks, "exact"),
-    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / n_chunks : 0ll)", chunks, "exact"),
+    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / paths.n_chunks : 0ll)", chunks, "exact"),
 ]  # fmt: skip
