@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(128) corrected_totals(const Paths<T> paths, co
         T total = 0;
 #pragma unroll 4
         for (long long k = lane; k < paths.n_rows; k += 32)
-            total += q == 1 ? increment_at(paths, points, k, 0) : rows[k * term_row + q - 2];
+            total += q == 1 ? points[(k + 1) * paths.point] - points[k * paths.point] : rows[k * term_row + q - 2];
 #pragma unroll
         for (int by = 16; by > 0; by /= 2) total += __shfl_xor_sync(0xffffffffu, total, by);
         if (lane == 0) totals[b * m + q - 1] = total;
