@@ -1,0 +1,38 @@
+"""Launcher of sparse matrices times many vectors, the counterpart of `siglib/_cpu/sparse.pyx`."""
+
+from typing import Any
+
+from ._launch import c_type, launch, n_processors
+from .sizes import check_words
+
+_THREADS = 256
+# Vectors of a thread that shares the matrix among them, where there are enough to keep the device busy.
+_MANY = 4
+_BUSY_THREADS = 1024
+
+
+def apply(vectors: Any, matrix: tuple[Any, ...], out: Any, n_columns: int, scalar: float) -> None:
+    """out = matrix * each of the vectors, the matrix being (starts, columns, values) on the device.
+
+    vectors (batch, n_columns, or one more in front, which is not read); out (batch, rows, or one more: the number before
+    them is `scalar`).
+    """
+    starts, columns, values = matrix
+    batch, n_rows = out.shape[0], starts.shape[0] - 1
+    check_words(max(vectors.shape[1], out.shape[1]))
+    out_skip = out.shape[1] - n_rows
+    if n_rows == 0:
+        out.fill(scalar)
+        return
+    n_items = _MANY if batch * n_rows >= _MANY * _BUSY_THREADS * n_processors() else 1
+    n_groups = -(-batch // n_items)
+    launch(
+        "sparse.cu",
+        f"apply_sparse<{c_type(out)}, {n_items}>",
+        -(-n_groups * n_rows // _THREADS),
+        _THREADS,
+        (
+            *(vectors, starts, columns, values, out, batch, n_groups, n_rows),
+            *(vectors.shape[1], vectors.shape[1] - n_columns, out_skip, scalar),
+        ),
+    )
