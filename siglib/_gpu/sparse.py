@@ -14,8 +14,8 @@ _BUSY_THREADS = 1024
 def apply(vectors: Any, matrix: tuple[Any, ...], out: Any, n_columns: int, scalar: float) -> None:
     """out = matrix * each of the vectors, the matrix being (starts, columns, values) on the device.
 
-    vectors (batch, n_columns, or one more in front, which is not read); out (batch, rows, or one more: the number before
-    them is `scalar`).
+    vectors (batch, n_columns, or one more in front, which is not read); out (batch, rows, or one more: the number
+    before them is `scalar`).
     """
     starts, columns, values = matrix
     batch, n_rows = out.shape[0], starts.shape[0] - 1

@@ -2,8 +2,8 @@
 //
 // A thread has one row of the matrix and ITEMS vectors: what it reads of the matrix serves all of them. Neighbouring
 // threads have neighbouring rows, so that the matrix is read, and results are written, side by side. What threads of a
-// warp read of a vector lies scattered, but vectors are short and stay in the cache. A sum goes through the row from its
-// start, whatever ITEMS is.
+// warp read of a vector lies scattered, but vectors are short and stay in the cache. A sum goes through the row from
+// its start, whatever ITEMS is.
 #include "common.cuh"
 
 // out[b][out_skip + i] = sum of values[k] vectors[b][skip + columns[k]], starts[i] <= k < starts[i + 1]; out[b][0] =
