@@ -152,6 +152,56 @@ def test_segments(gpu: Gpu, rng: np.random.Generator, planar: bool, scalar_term:
         same(gpu, "linear_branched_log_sig", displacement, d, degree, **options)
 
 
+def vectors(rng: np.random.Generator, batch: int, d: int, degree: int, planar: bool, dtype: Any = float) -> np.ndarray:
+    """Two vectors that are no branched signatures, and derivatives: all their numbers count."""
+    return rng.standard_normal((3, batch, siglib.branched_sig_length(d, degree, planar=planar))).astype(dtype)
+
+
+@pytest.mark.parametrize(("d", "degree"), [(1, 1), (1, 5), (2, 1), (2, 4), (3, 3), (7, 2), (2, 0)])
+@planars
+def test_products(gpu: Gpu, rng: np.random.Generator, d: int, degree: int, planar: bool, dtype: np.dtype) -> None:
+    first, second, derivs = vectors(rng, 3, d, degree, planar, dtype)
+    same(gpu, "branched_sig_combine", first, second, d, degree, planar=planar)
+    same(gpu, "branched_sig_combine_backprop", derivs, first, second, d, degree, planar=planar)
+
+
+@planars
+@pytest.mark.parametrize("batch", [0, 1, 42, 43, 85, 86])
+def test_batches_of_products(gpu: Gpu, rng: np.random.Generator, planar: bool, batch: int) -> None:
+    """That fill blocks of threads and do not."""
+    first, second, derivs = vectors(rng, batch, 2, 2, planar)
+    same(gpu, "branched_sig_combine", first, second, 2, 2, planar=planar)
+    same(gpu, "branched_sig_combine_backprop", derivs, first, second, 2, 2, planar=planar)
+
+
+@planars
+def test_scalar_terms_of_products(gpu: Gpu, rng: np.random.Generator, planar: bool) -> None:
+    for degree in (0, 3):
+        plain = vectors(rng, 4, 2, degree, planar)
+        first, second, derivs = np.insert(plain, 0, 7.0, axis=-1)
+        for one, other in ((first, second), (plain[0], second)):
+            same(gpu, "branched_sig_combine", one, other, 2, degree, planar=planar)
+            same(gpu, "branched_sig_combine_backprop", derivs, one, other, 2, degree, planar=planar)
+
+
+@planars
+def test_products_checked(checked_gpu: Gpu, rng: np.random.Generator, planar: bool) -> None:
+    first, second, derivs = np.insert(vectors(rng, 3, 2, 4, planar), 0, 7.0, axis=-1)
+    same(checked_gpu, "branched_sig_combine", first, second, 2, 4, planar=planar)
+    same(checked_gpu, "branched_sig_combine_backprop", derivs, first, second, 2, 4, planar=planar)
+
+
+@planars
+@pytest.mark.parametrize("prepend", [False, True])
+def test_joins(gpu: Gpu, rng: np.random.Generator, planar: bool, prepend: bool, dtype: np.dtype) -> None:
+    for degree in (0, 3):
+        bsig, _, derivs = vectors(rng, 4, 2, degree, planar, dtype)
+        displacement = rng.standard_normal((4, 2)).astype(dtype)
+        options = {"planar": planar, "prepend": prepend}
+        same(gpu, "branched_sig_join", bsig, displacement, 2, degree, **options)
+        same(gpu, "branched_sig_join_backprop", derivs, bsig, displacement, 2, degree, **options)
+
+
 @planars
 def test_gradients_of_tensors(emulated: Gpu, monkeypatch: pytest.MonkeyPatch, planar: bool) -> None:
     torch = optional("torch")
@@ -187,9 +237,6 @@ def test_vectors_beyond_32_bits_are_refused() -> None:
 @pytest.mark.parametrize(
     ("kernel", "function", "lengths", "sizes"),
     [
-        ("branched_sig_combine", siglib.branched_sig_combine, (6, 6), (2, 2)),
-        ("branched_sig_combine_backprop", siglib.branched_sig_combine_backprop, (6, 6, 6), (2, 2)),
-        ("branched_sig_join", siglib.branched_sig_join, (6, 2), (2, 2)),
         ("branched_sig_to_log_sig", siglib.branched_sig_to_log_sig, (6,), (2, 2)),
         ("branched_sig_to_log_sig_backprop", siglib.branched_sig_to_log_sig_backprop, (6, 6), (2, 2)),
         ("branched_logsig_to_sig", siglib.branched_logsig_to_sig, (6,), (2, 2)),

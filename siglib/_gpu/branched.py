@@ -8,6 +8,7 @@ from typing import Any
 from .._tables import tree_tables
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
+from .branched_product import combine, combine_backprop
 from .constants import constant
 from .sparse import apply
 
@@ -44,6 +45,27 @@ def branched_log_sig_backprop(
 ) -> None:
     matrix = _log_matrix(dimension, degree, planar, method, out.dtype.name, True)
     apply(derivs, matrix, out, log_length(dimension, degree, planar, method), 0.0)
+
+
+def branched_sig_combine(
+    bsig1: Any, bsig2: Any, out: Any, dimension: int, degree: int, planar: bool, n_threads: int
+) -> None:
+    """Products, bsig1 being the earlier path. Scalar terms are taken to be 1."""
+    combine(bsig1, bsig2, out, dimension, degree, planar)
+
+
+def branched_sig_combine_backprop(
+    derivs: Any,
+    bsig1: Any,
+    bsig2: Any,
+    bsig1_derivs: Any,
+    bsig2_derivs: Any,
+    dimension: int,
+    degree: int,
+    planar: bool,
+    n_threads: int,
+) -> None:
+    combine_backprop(derivs, bsig1, bsig2, bsig1_derivs, bsig2_derivs, dimension, degree, planar)
 
 
 def _log_matrix(dimension: int, degree: int, planar: bool, method: int, dtype: str, transposed: bool) -> Any:

@@ -29,7 +29,18 @@ def several(gpu: Any) -> None:
         signatures(gpu)
 
 
-SPARSE = "sparse.cu"
+def products(gpu: Any) -> None:
+    """Values and gradients of vectors that are no branched signatures."""
+    arrays = np.random.default_rng(0).standard_normal((3, 3, 1 + siglib.branched_sig_length(2, 4)))
+    on_gpu = [gpu.array(array) for array in arrays]
+    product = gpu.numpy(siglib.branched_sig_combine(*on_gpu[:2], 2, 4))
+    assert_close(product, siglib.branched_sig_combine(*arrays[:2], 2, 4))
+    gradients = gpu.numpy(siglib.branched_sig_combine_backprop(*on_gpu, 2, 4))
+    for found, expected in zip(gradients, siglib.branched_sig_combine_backprop(*arrays, 2, 4), strict=True):
+        assert_close(found, expected)
+
+
+SPARSE, PRODUCT = "sparse.cu", "branched_product.cu"
 MUTANTS = [
     Mutant("a row too many", SPARSE, "if (group >= n_groups) return;", "if (group > n_groups) return;", several),
     Mutant("the last entry left out", SPARSE, "k < end;", "k + 1 < end;", signatures, "exact"),
@@ -38,4 +49,10 @@ MUTANTS = [
     Mutant("vectors beyond the batch", SPARSE, "smaller(group + j * n_groups, batch - 1)", "(group + j * n_groups)", several),
     Mutant("results beyond the batch", SPARSE, "if (b >= batch) continue;", "if (b > batch) continue;", several),
     Mutant("another vector's sum", SPARSE, "value * x[j][column]", "value * x[0][column]", several, "exact"),
+    Mutant("a product beyond the batch", PRODUCT, "if (b >= batch) return;", "if (b > batch) return;", products),
+    Mutant("one tree of a forest only", PRODUCT, "while (element > n) {", "if (element > n) {", products),
+    Mutant("the last cut left out", PRODUCT, "k < end;", "k + 1 < end;", products, "exact"),
+    Mutant("nothing is not 1", PRODUCT, "y[begin + second[k] - 1] : (T)1", "y[begin + second[k] - 1] : (T)0", products, "exact"),
+    Mutant("nothing left is not 1", PRODUCT, "z[begin + third[k] - 1] : (T)1", "z[begin + third[k] - 1] : (T)0", products, "exact"),
+    Mutant("the ways forgotten", PRODUCT, "T term = ways[k] * value_at", "T term = value_at", products, "exact"),
 ]  # fmt: skip
