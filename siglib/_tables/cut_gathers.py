@@ -22,8 +22,8 @@ def by_trunks(cuts: Cuts) -> tuple[Ints, Elements, Elements, Ints]:
 
 
 def by_pruned(cuts: Cuts) -> tuple[Ints, Elements, Elements, Elements, Ints]:
-    """Starts, and of each cut what else is pruned, the whole, the trunk and the ways; row j has those that prune element
-    1 + j, as often as they do."""
+    """Starts, and of each cut what else is pruned, the whole, the trunk and the ways; row j has those that prune
+    element 1 + j, as often as they do."""
     trees, others = _taken_out(len(cuts.starts) - 1, cuts.products)
     which, cut = np.nonzero(trees[:, cuts.pruned])
     pruned = cuts.pruned[cut]

@@ -18,9 +18,8 @@ __device__ __forceinline__ T value_at(const T* x, int element, int n, const int*
 }
 
 // out[b][skip + i] = sum of ways[k] X[pruned[k]] Y[second[k]], starts[i] <= k < starts[i + 1], and if N_FACTORS is 3
-// times Z[third[k]], where only X is at forests of several trees; out[b][0] = scalar if `skip`. x, y, z, out (batch,
-// skip
-// + n).
+// times Z[third[k]], where only X is at forests of several trees; out[b][0] = scalar if `skip`. All arrays have
+// rows of skip + n numbers.
 template <typename T, int N_FACTORS>
 __global__ void __launch_bounds__(256) cut_sums(const T* __restrict__ x, const T* __restrict__ y,
                                                 const T* __restrict__ z, const long long* __restrict__ starts,
