@@ -3,12 +3,15 @@
 Sums over trees are those of the tables of the CPU, copied to the device once.
 """
 
+from collections.abc import Sequence
+from math import factorial
 from typing import Any
 
 from .._tables import tree_tables
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
-from .branched_product import combine, combine_backprop
+from ._launch import empty
+from .branched_product import combine, combine_backprop, series, series_backprop
 from .constants import constant
 from .sparse import apply
 
@@ -66,6 +69,67 @@ def branched_sig_combine_backprop(
     n_threads: int,
 ) -> None:
     combine_backprop(derivs, bsig1, bsig2, bsig1_derivs, bsig2_derivs, dimension, degree, planar)
+
+
+def branched_sig_to_log_sig(
+    bsig: Any, out: Any, dimension: int, degree: int, planar: bool, method: int, n_threads: int
+) -> None:
+    """Logarithms of any branched signatures, by method 0, 1 or 2; only method 0 may have a scalar term."""
+    log = empty(bsig.shape, bsig) if method else out
+    series(bsig, _log_constants(degree), log, dimension, degree, planar, 0.0, True)
+    if method:
+        matrix = constant(tree_tables.coordinate_matrix, dimension, degree, method, out.dtype.name, False)
+        apply(log, matrix, out, branched_length(dimension, degree, planar), 0.0)
+
+
+def branched_sig_to_log_sig_backprop(
+    derivs: Any, bsig: Any, out: Any, dimension: int, degree: int, planar: bool, method: int, n_threads: int
+) -> None:
+    log_derivs = derivs
+    if method:
+        matrix = constant(tree_tables.coordinate_matrix, dimension, degree, method, out.dtype.name, True)
+        log_derivs = empty(bsig.shape, bsig)
+        apply(derivs, matrix, log_derivs, log_length(dimension, degree, planar, method), 0.0)
+    series_backprop(log_derivs, bsig, _log_constants(degree), out, dimension, degree, planar, True)
+
+
+def branched_logsig_to_sig(
+    log_sig: Any, out: Any, dimension: int, degree: int, planar: bool, method: int, n_threads: int
+) -> None:
+    """Exponentials: the inverse of `branched_sig_to_log_sig`."""
+    log = _expanded(log_sig, out, dimension, degree, method)
+    series(log, _exp_constants(degree), out, dimension, degree, planar, 1.0, planar)
+
+
+def branched_logsig_to_sig_backprop(
+    derivs: Any, log_sig: Any, out: Any, dimension: int, degree: int, planar: bool, method: int, n_threads: int
+) -> None:
+    log = _expanded(log_sig, derivs, dimension, degree, method)
+    log_derivs = empty(log.shape, log) if method else out
+    series_backprop(derivs, log, _exp_constants(degree), log_derivs, dimension, degree, planar, planar)
+    if method:
+        matrix = constant(tree_tables.expansion_matrix, dimension, degree, method, out.dtype.name, True)
+        apply(log_derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
+
+
+def _expanded(log_sig: Any, like: Any, dimension: int, degree: int, method: int) -> Any:
+    """The logarithm at all trees or forests, in the shape of `like`."""
+    if method == 0:
+        return log_sig
+    log = empty(like.shape, like)
+    matrix = constant(tree_tables.expansion_matrix, dimension, degree, method, like.dtype.name, False)
+    apply(log_sig, matrix, log, log_length(dimension, degree, True, method), 0.0)
+    return log
+
+
+def _log_constants(degree: int) -> Sequence[float]:
+    """Of the series of log(1 + x)."""
+    return [0.0, *((-1) ** (k - 1) / k for k in range(1, degree + 1))]
+
+
+def _exp_constants(degree: int) -> Sequence[float]:
+    """Of the series of exp x - 1."""
+    return [0.0, *(1 / factorial(k) for k in range(1, degree + 1))]
 
 
 def _log_matrix(dimension: int, degree: int, planar: bool, method: int, dtype: str, transposed: bool) -> Any:

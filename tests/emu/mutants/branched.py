@@ -40,6 +40,16 @@ def products(gpu: Any) -> None:
         assert_close(found, expected)
 
 
+def series(gpu: Any) -> None:
+    """Logarithms, exponentials and their gradients."""
+    arrays = np.random.default_rng(0).standard_normal((2, 3, siglib.branched_sig_length(2, 4)))
+    on_gpu = [gpu.array(array) for array in arrays]
+    for there in (siglib.branched_sig_to_log_sig, siglib.branched_logsig_to_sig):
+        assert_close(gpu.numpy(there(on_gpu[0], 2, 4)), there(arrays[0], 2, 4))
+    for back in (siglib.branched_sig_to_log_sig_backprop, siglib.branched_logsig_to_sig_backprop):
+        assert_close(gpu.numpy(back(*on_gpu, 2, 4)), back(*arrays, 2, 4))
+
+
 SPARSE, PRODUCT = "sparse.cu", "branched_product.cu"
 MUTANTS = [
     Mutant("a row too many", SPARSE, "if (group >= n_groups) return;", "if (group > n_groups) return;", several),
@@ -52,7 +62,10 @@ MUTANTS = [
     Mutant("a product beyond the batch", PRODUCT, "if (b >= batch) return;", "if (b > batch) return;", products),
     Mutant("one tree of a forest only", PRODUCT, "while (element > n) {", "if (element > n) {", products),
     Mutant("the last cut left out", PRODUCT, "k < end;", "k + 1 < end;", products, "exact"),
-    Mutant("nothing is not 1", PRODUCT, "y[begin + second[k] - 1] : (T)1", "y[begin + second[k] - 1] : (T)0", products, "exact"),
-    Mutant("nothing left is not 1", PRODUCT, "z[begin + third[k] - 1] : (T)1", "z[begin + third[k] - 1] : (T)0", products, "exact"),
+    Mutant("nothing left is not 1", PRODUCT, "(T)nothing", "(T)0", products, "exact"),
+    Mutant("wholes beyond the limit", PRODUCT, "if (second[k] > limit) break;", "", series),
+    Mutant("X at nothing", PRODUCT, "element < least || ", "", series, "exact"),
+    Mutant("logarithms are 0 on forests", PRODUCT, " || element > most", "", series, "exact"),
+    Mutant("steps not added up", PRODUCT, "add ? out[begin + i] : (T)0", "(T)0", series, "exact"),
     Mutant("the ways forgotten", PRODUCT, "T term = ways[k] * value_at", "T term = value_at", products, "exact"),
 ]  # fmt: skip
