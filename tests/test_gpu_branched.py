@@ -286,7 +286,7 @@ def test_vectors_beyond_32_bits_are_refused() -> None:
     matrix = (SimpleNamespace(shape=(4,)), None, None)
     for vectors, out in ((small, large), (large, small)):
         with pytest.raises(ValueError, match="2147483648 numbers is too long for the GPU"):
-            sparse.apply(vectors, matrix, out, vectors.shape[1], 0.0)
+            sparse.apply(vectors, *matrix, out, 0, 0.0, 1)
 
 
 def test_corrections_are_refused(gpu: Gpu) -> None:

@@ -10,28 +10,28 @@ from typing import Any
 from .._tables import tree_tables
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
+from . import sparse
 from ._launch import empty
-from .branched_product import combine, combine_backprop, series, series_backprop
 from .constants import constant
-from .sparse import apply
+from .tree_products import combine, combine_backprop, series, series_backprop
 
 
 def branched_sig(sig: Any, out: Any, dimension: int, degree: int, planar: bool, n_threads: int) -> None:
     """From signatures, with or without scalar term."""
     matrix = constant(tree_tables.word_matrix, dimension, degree, planar, out.dtype.name, False)
-    apply(sig, matrix, out, tensor_length(dimension, degree), 1.0)
+    _apply(sig, matrix, out, tensor_length(dimension, degree), 1.0)
 
 
 def branched_sig_backprop(derivs: Any, out: Any, dimension: int, degree: int, planar: bool, n_threads: int) -> None:
     """From derivatives by branched signatures to those by signatures."""
     matrix = constant(tree_tables.word_matrix, dimension, degree, planar, out.dtype.name, True)
-    apply(derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
+    _apply(derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
 
 
 def sig_of_branched_sig(bsig: Any, out: Any, dimension: int, degree: int, planar: bool, n_threads: int) -> None:
     """The signature that a branched signature without correction came from: its values at chains."""
     matrix = constant(tree_tables.chain_matrix, dimension, degree, planar, out.dtype.name)
-    apply(bsig, matrix, out, branched_length(dimension, degree, planar), 1.0)
+    _apply(bsig, matrix, out, branched_length(dimension, degree, planar), 1.0)
 
 
 def branched_log_sig(
@@ -40,14 +40,14 @@ def branched_log_sig(
     """From log-signatures at all words (method 0), with or without scalar term, to branched ones of method 0, 1 or 2;
     only method 0 may have a scalar term."""
     matrix = _log_matrix(dimension, degree, planar, method, out.dtype.name, False)
-    apply(log_sig, matrix, out, tensor_length(dimension, degree), 0.0)
+    _apply(log_sig, matrix, out, tensor_length(dimension, degree), 0.0)
 
 
 def branched_log_sig_backprop(
     derivs: Any, out: Any, dimension: int, degree: int, planar: bool, method: int, n_threads: int
 ) -> None:
     matrix = _log_matrix(dimension, degree, planar, method, out.dtype.name, True)
-    apply(derivs, matrix, out, log_length(dimension, degree, planar, method), 0.0)
+    _apply(derivs, matrix, out, log_length(dimension, degree, planar, method), 0.0)
 
 
 def branched_sig_combine(
@@ -79,7 +79,7 @@ def branched_sig_to_log_sig(
     series(bsig, _log_constants(degree), log, dimension, degree, planar, 0.0, True)
     if method:
         matrix = constant(tree_tables.coordinate_matrix, dimension, degree, method, out.dtype.name, False)
-        apply(log, matrix, out, branched_length(dimension, degree, planar), 0.0)
+        _apply(log, matrix, out, branched_length(dimension, degree, planar), 0.0)
 
 
 def branched_sig_to_log_sig_backprop(
@@ -89,7 +89,7 @@ def branched_sig_to_log_sig_backprop(
     if method:
         matrix = constant(tree_tables.coordinate_matrix, dimension, degree, method, out.dtype.name, True)
         log_derivs = empty(bsig.shape, bsig)
-        apply(derivs, matrix, log_derivs, log_length(dimension, degree, planar, method), 0.0)
+        _apply(derivs, matrix, log_derivs, log_length(dimension, degree, planar, method), 0.0)
     series_backprop(log_derivs, bsig, _log_constants(degree), out, dimension, degree, planar, True)
 
 
@@ -109,7 +109,7 @@ def branched_logsig_to_sig_backprop(
     series_backprop(derivs, log, _exp_constants(degree), log_derivs, dimension, degree, planar, planar)
     if method:
         matrix = constant(tree_tables.expansion_matrix, dimension, degree, method, out.dtype.name, True)
-        apply(log_derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
+        _apply(log_derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
 
 
 def _expanded(log_sig: Any, like: Any, dimension: int, degree: int, method: int) -> Any:
@@ -118,7 +118,7 @@ def _expanded(log_sig: Any, like: Any, dimension: int, degree: int, method: int)
         return log_sig
     log = empty(like.shape, like)
     matrix = constant(tree_tables.expansion_matrix, dimension, degree, method, like.dtype.name, False)
-    apply(log_sig, matrix, log, log_length(dimension, degree, True, method), 0.0)
+    _apply(log_sig, matrix, log, log_length(dimension, degree, True, method), 0.0)
     return log
 
 
@@ -130,6 +130,10 @@ def _log_constants(degree: int) -> Sequence[float]:
 def _exp_constants(degree: int) -> Sequence[float]:
     """Of the series of exp x - 1."""
     return [0.0, *(1 / factorial(k) for k in range(1, degree + 1))]
+
+
+def _apply(vectors: Any, matrix: Any, out: Any, n_columns: int, scalar: float) -> None:
+    sparse.apply(vectors, *matrix, out, vectors.shape[1] - n_columns, scalar, 1)
 
 
 def _log_matrix(dimension: int, degree: int, planar: bool, method: int, dtype: str, transposed: bool) -> Any:

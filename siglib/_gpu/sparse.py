@@ -1,4 +1,4 @@
-"""Launcher of sparse matrices times many vectors, the counterpart of `siglib/_cpu/sparse.pyx`."""
+"""Launcher of sparse matrices times many vectors; arguments as in `siglib/_cpu/sparse.pyx`."""
 
 from typing import Any
 
@@ -11,18 +11,19 @@ _MANY = 4
 _BUSY_THREADS = 1024
 
 
-def apply(vectors: Any, matrix: tuple[Any, ...], out: Any, n_columns: int, scalar: float) -> None:
-    """out = matrix * each of the vectors, the matrix being (starts, columns, values) on the device.
+def apply(
+    vectors: Any, starts: Any, columns: Any, values: Any, out: Any, skip: int, scalar: float, n_threads: int
+) -> None:
+    """out = the matrix times each of the vectors.
 
-    vectors (batch, n_columns, or one more in front, which is not read); out (batch, rows, or one more: the number
-    before them is `scalar`).
+    vectors (batch, skip + columns of the matrix); out (batch, rows, or one more: the number before them is `scalar`).
     """
-    starts, columns, values = matrix
     batch, n_rows = out.shape[0], starts.shape[0] - 1
     check_words(max(vectors.shape[1], out.shape[1]))
     out_skip = out.shape[1] - n_rows
-    if n_rows == 0:
-        out.fill(scalar)
+    if values.shape[0] == 0:
+        out.fill(0)
+        out[:, :out_skip] = scalar
         return
     n_items = _MANY if batch * n_rows >= _MANY * _BUSY_THREADS * n_processors() else 1
     n_groups = -(-batch // n_items)
@@ -33,6 +34,6 @@ def apply(vectors: Any, matrix: tuple[Any, ...], out: Any, n_columns: int, scala
         _THREADS,
         (
             *(vectors, starts, columns, values, out, batch, n_groups, n_rows),
-            *(vectors.shape[1], vectors.shape[1] - n_columns, out_skip, scalar),
+            *(vectors.shape[1], skip, out_skip, scalar),
         ),
     )
