@@ -133,7 +133,8 @@ def _exp_constants(degree: int) -> Sequence[float]:
 
 
 def _apply(vectors: Any, matrix: Any, out: Any, n_columns: int, scalar: float) -> None:
-    sparse.apply(vectors, *matrix, out, vectors.shape[1] - n_columns, scalar, 1)
+    starts, columns, values = matrix
+    sparse.apply(vectors, starts, columns, values, out, vectors.shape[1] - n_columns, scalar, 1)
 
 
 def _log_matrix(dimension: int, degree: int, planar: bool, method: int, dtype: str, transposed: bool) -> Any:
