@@ -10,6 +10,7 @@ import numpy as np
 
 from .cache import TABLES
 from .coproducts import Cuts, build_cuts
+from .cut_gathers import by_pruned, by_trunks
 from .forests import basis_counts, lyndon_counts
 from .lyndon import Ints, SparseMatrix, _starts
 from .lyndon_forests import build_brackets, build_coordinates, times
@@ -102,6 +103,20 @@ def cut_tables(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
         return starts, columns, columns, values, starts, columns.reshape(0, 2)
     cuts = _cuts(dimension, degree, planar)
     return _frozen(*cuts._replace(ways=cuts.ways.astype(dtype)))
+
+
+@TABLES.keep
+def cuts_by_trunks(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
+    """`cut_gathers.by_trunks`: starts, pruned, wholes, ways. dimension and degree at least 1."""
+    starts, pruned, wholes, ways = by_trunks(_cuts(dimension, degree, planar))
+    return _frozen(starts, pruned, wholes, ways.astype(dtype))
+
+
+@TABLES.keep
+def cuts_by_pruned(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
+    """`cut_gathers.by_pruned`: starts, what else is pruned, wholes, trunks, ways. dimension and degree at least 1."""
+    starts, others, wholes, trunks, ways = by_pruned(_cuts(dimension, degree, planar))
+    return _frozen(starts, others, wholes, trunks, ways.astype(dtype))
 
 
 @TABLES.keep

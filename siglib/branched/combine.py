@@ -82,8 +82,6 @@ def branched_sig_combine(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -134,8 +132,6 @@ def branched_sig_combine_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------

@@ -80,8 +80,6 @@ def linear_branched_sig(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -130,8 +128,6 @@ def linear_branched_sig_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------
@@ -224,8 +220,6 @@ def branched_sig_join(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -276,8 +270,6 @@ def branched_sig_join_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------

@@ -254,8 +254,6 @@ def branched_log_sig_combine(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -298,8 +296,6 @@ def branched_log_sig_combine_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------
@@ -368,8 +364,6 @@ def branched_log_sig_join(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -420,8 +414,6 @@ def branched_log_sig_join_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------

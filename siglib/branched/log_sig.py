@@ -137,7 +137,7 @@ def branched_log_sig(
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
     NotImplementedError
-        For arrays on a GPU.
+        If a correction is given for arrays on a GPU.
 
     Notes
     -----

@@ -109,8 +109,6 @@ def branched_sig_to_log_sig(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -177,8 +175,6 @@ def branched_sig_to_log_sig_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------
@@ -283,8 +279,6 @@ def branched_logsig_to_sig(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Notes
     -----
@@ -342,8 +336,6 @@ def branched_logsig_to_sig_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        For arrays on a GPU.
 
     Examples
     --------

@@ -198,7 +198,7 @@ def branched_sig(
     MemoryError
         If the result does not fit into memory.
     NotImplementedError
-        For arrays on a GPU.
+        If a correction is given for arrays on a GPU.
 
     See Also
     --------
@@ -288,7 +288,7 @@ def branched_sig_backprop(
     ValueError
         If the shapes do not go together.
     NotImplementedError
-        For arrays on a GPU.
+        If a correction is given for arrays on a GPU.
 
     Examples
     --------
