@@ -248,7 +248,7 @@ def branched_sig_coef(
         For an empty list, labels that are no channels, trees that are too large, a path without channels or of fewer
         than two axes, or a correction that does not fit.
     NotImplementedError
-        For arrays on a GPU.
+        For a correction and arrays on a GPU.
 
     See Also
     --------
@@ -332,7 +332,7 @@ def branched_sig_coef_backprop(
     ValueError
         If the shapes do not go together, or for trees that `branched_sig_coef` refuses.
     NotImplementedError
-        For arrays on a GPU.
+        For a correction and arrays on a GPU.
 
     Examples
     --------

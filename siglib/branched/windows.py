@@ -53,8 +53,6 @@ def branched_sig_windows(
         For a path without channels or of fewer than two axes, windows that are not in the path, or sizes out of reach.
     MemoryError
         If the result does not fit into memory.
-    NotImplementedError
-        For arrays on a GPU.
 
     See Also
     --------
@@ -126,8 +124,6 @@ def branched_sig_prefixes(
         For a path without channels or of fewer than two axes, or sizes out of reach.
     MemoryError
         If the result does not fit into memory.
-    NotImplementedError
-        For arrays on a GPU.
 
     See Also
     --------
@@ -197,7 +193,7 @@ def branched_log_sig_windows(
 
     Raises
     ------
-    TypeError, ValueError, MemoryError, NotImplementedError
+    TypeError, ValueError, MemoryError
         As `branched_sig_windows`; ValueError also for a method other than 0 without `planar`.
 
     Notes
@@ -258,7 +254,7 @@ def branched_log_sig_prefixes(
 
     Raises
     ------
-    TypeError, ValueError, MemoryError, NotImplementedError
+    TypeError, ValueError, MemoryError
         As `branched_sig_prefixes`; ValueError also for a method other than 0 without `planar`.
 
     Notes
