@@ -1,6 +1,7 @@
 """Options and fixtures of the whole test suite."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,10 @@ from gpu import Gpu, real_gpu, use_gpu
 
 from siglib import _cpu
 from siglib._call import options as _checks
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a job in the background of a shell: tests that press Ctrl-C would wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
