@@ -19,7 +19,7 @@ CPU_ONLY |= {
     (topic, name)
     for topic, functions in TOPICS.items()
     for name in vars(functions)
-    if topic in ("branched_product", "branched_flow", "branched_kernel") or name.startswith("corrected_branched")
+    if topic in ("branched_product", "branched_flow") or name.startswith("corrected_branched")
 }
 FUNCTIONS = sorted({(topic, name) for topic, functions in TOPICS.items() for name in vars(functions)} - CPU_ONLY)
 

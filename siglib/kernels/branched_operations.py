@@ -54,7 +54,8 @@ class BranchedProblem(Problem):
             True,
             self.n_threads,
         )
-        notes.found |= found
+        if found:
+            notes.found |= found
 
     def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
         found = self.kernels.branched_kernel.branched_sig_kernel(
@@ -72,7 +73,8 @@ class BranchedProblem(Problem):
             False,
             self.n_threads,
         )
-        notes.found |= found
+        if found:
+            notes.found |= found
 
     def solve_backprop(
         self,
@@ -110,9 +112,10 @@ class BranchedProblem(Problem):
             right,
             self.n_threads,
         )
+        if found:
+            notes.found |= found
         if self.on.can_look and not _are_finite(d_x, d_y) and _are_finite(derivs, x, y):
-            found |= OVERFLOW
-        notes.found |= found
+            notes.found |= OVERFLOW
 
 
 class GivenBranchedProblem(BranchedProblem, GivenProblem):
