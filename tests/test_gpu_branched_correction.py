@@ -83,6 +83,22 @@ def test_time_strides_and_short_paths(gpu: Gpu, rng: np.random.Generator, planar
 
 
 @PLANARS
+def test_float32_of_a_long_path(gpu: Gpu, rng: np.random.Generator, planar: bool) -> None:
+    """Segments that are taken off again leave their digits."""
+    path = (np.cumsum(rng.standard_normal((1, 500, 2)), axis=1) / 500**0.5).astype(np.float32)
+    correction = np.float32([-0.5, 0.1, -0.1, -0.5]) / 500
+    arrays = path.astype(float), correction.astype(float)
+    bsig = siglib.branched_sig(arrays[0], 3, correction=arrays[1], planar=planar)
+    derivs = rng.standard_normal(bsig.shape)
+    options = {"planar": planar, "correction_deriv": True}
+    single = [gpu.array(array.astype(np.float32)) for array in (path, bsig, derivs)]
+    found = siglib.branched_sig_backprop(*single, 3, correction=gpu.array(correction), **options)
+    expected = siglib.branched_sig_backprop(arrays[0], bsig, derivs, 3, correction=arrays[1], **options)
+    for one, other in zip(gpu.numpy(found), expected, strict=True):
+        assert_close(one, other, 1e-3)
+
+
+@PLANARS
 def test_memory_of_all_kinds(gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, planar: bool) -> None:
     """Shared memory, scratch memory, and slabs of a batch: the same bits."""
     path, correction = make(rng, (2, 4, 2), "rows of each path", (3,), 5)
