@@ -6,7 +6,7 @@
 #include "branched_flow.cuh"
 
 // correction: `term_path` numbers from one path's to the next one's. out (batch, skip + n). scratch (batch, n_scratch),
-// or null if everything is in shared memory. The tables are those of `_tables/tree_flow.py` and `flow_rows`.
+// or null if everything is in shared memory. The tables are those of `_tables/tree_flow.py` and `flow_starts`.
 template <typename T>
 __global__ void __launch_bounds__(256, 1) branched_flow(
     const Paths<T> paths, const T* __restrict__ correction, T* __restrict__ out, T* scratch,

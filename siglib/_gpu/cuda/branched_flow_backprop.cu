@@ -24,7 +24,8 @@ __device__ __forceinline__ void for_elements(const Targets& t, int nodes, F f) {
         for (int e = (int)t.ends[n - 1] + 1 + threadIdx.x; e <= (int)t.ends[n]; e += blockDim.x) f(e, n);
 }
 
-// Derivatives by the weights, for those `seeds` by V^(k) of up to `nodes` nodes; `v` is V^(k+1), `factor` 1/k.
+// Derivatives by the weights, for those `seeds` by V^(k) of up to `nodes` nodes; `v` is V^(k+1), `factor` 1/k. They are
+// set if this is the `first` step, or else added to.
 template <typename T>
 __device__ __forceinline__ void weights_backprop(const T* seeds, const T* v, T factor, bool first, T* by_weight,
                                                  int nodes, const Targets& t) {
@@ -111,7 +112,7 @@ __global__ void __launch_bounds__(256, 1) branched_flow_backprop(
             const T* const seeds = k == 1 ? g : k & 1 ? odd : even;
             T* const below = k & 1 ? even : odd;
             const int nodes = degree - k + 1;
-            // What `seeds` was, g may be now.
+            // The cotangent of X has that of V^(2), too. Until now g was that of V^(1) alone, and others read it.
             if (k == 2) for_elements(targets, nodes, [&](int e, int) { g[e] += seeds[e]; });
             weights_backprop(seeds, above, (T)1 / k, k == 1, by_weight, nodes, targets);
             for_elements(targets, nodes - 1, [&](int e, int count) {
