@@ -280,12 +280,9 @@ class Operation:
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
         found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
-        if on.dtype is not on.result_dtype:
-            shared = [None if gradient is None else on.result(gradient) for gradient in found[: self.n_shared]]
-            found = (*shared, *found[self.n_shared :])
-        if all(needs):
-            return found
-        return tuple([gradient if need else None for gradient, need in zip(found, needs, strict=True)])
+        n, result = self.n_shared, on.result
+        gradients = [result(found[i]) if needs[i] and found[i] is not None else None for i in range(n)]
+        return (*gradients, *[gradient if need else None for gradient, need in zip(found[n:], needs[n:], strict=True)])
 
     def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
         """The backend of a call, and the arrays as it computes with them.
@@ -293,16 +290,14 @@ class Operation:
         `names` are those of the arrays that belong to one library. Behind them are parameters, which stay what they
         are, and the last of them may be None.
         """
-        n = len(names)
         if self.n_numbers:
-            on, *found = backend_of(names, arrays[:n])
+            n = len(names)
+            on, found = backend_of(names, arrays[:n])
             return on, (*found, *arrays[n:])
-        if arrays[-1] is None and self.has_optional:
-            on, *found = backend_of(names[:-1], arrays[:-1])
-            found.append(None)
-            return on, found
-        on, *found = backend_of(names, arrays)
-        return on, found
+        if self.has_optional and arrays[-1] is None:
+            on, found = backend_of(names[:-1], arrays[:-1])
+            return on, (*found, None)
+        return backend_of(names, arrays)
 
     def shapes_of(self, arrays: Any) -> list[Any]:
         """Shapes of the arrays that have some; None for what is not there."""

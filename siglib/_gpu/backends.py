@@ -26,7 +26,6 @@ class _GpuBackend:
     solves_by_levels = True  # which tables the kernels of log-signatures take
     block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
     can_look = False  # looking at a number means waiting for it
-    keeps_views = False  # tensors know the streams that use their memory
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
@@ -47,6 +46,10 @@ class _GpuBackend:
     def current(self) -> Any:
         """A context in which CuPy computes where, and in the order, that the caller's library does."""
         raise NotImplementedError
+
+    def given(self, array: Any) -> Any:
+        """An array as one of the caller's library: it is one. Tensors know the streams that use their memory."""
+        return array
 
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
         """What stands for an array that kernels do not read, of so many axes."""

@@ -71,8 +71,8 @@ class Problem:
         self.orders = self.orders_of(o)
         self.parameters = numbers_for(on, parameters)
         self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
-        self.x = self.transformed(path1)
-        self.y = self.x if o.equal else self.transformed(path2)
+        self.x = self.transformed(path1, self.n1)
+        self.y = self.x if o.equal else self.transformed(path2, self.n2)
 
     def orders_of(self, o: Any) -> tuple[int, int, int]:
         """The orders of the solver, as compiled kernels take them."""
@@ -84,23 +84,20 @@ class Problem:
         option = "order" if self.orders[2] else "dyadic_order"
         return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
 
-    def transformed(self, path: Array) -> Array:
-        """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
-        plain = not (self.transform.time_aug or self.transform.lead_lag)
-        if plain and path.ndim == 3:
+    def transformed(self, path: Array, n: int) -> Array:
+        """The n paths as signature kernels see them, as the backend gives arrays, of shape (n, length, dimension)."""
+        if path.ndim != 3:
+            with self.on.current():
+                path = path.reshape(n, *path.shape[-2:])
+        if not (self.transform.time_aug or self.transform.lead_lag):
             return path
-        n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
-        with self.on.current():
-            path = path.reshape(n, length, dimension)
-        if plain:
-            return path
-        out = self.on.empty((n, transformed_length(length, self.transform.lead_lag), self.dimension))
+        out = self.on.empty((n, transformed_length(path.shape[1], self.transform.lead_lag), self.dimension))
         self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)
         return out
 
-    def nothing(self, dtype: Any) -> Any:
+    def nothing(self) -> Any:
         """What stands for an array that kernels do not read."""
-        return self.on.nothing((0, 0), dtype.name)
+        return self.on.nothing((0, 0), self.on.dtype_name)
 
     def no_parameters(self) -> Any:
         return self.on.nothing((0,), "float64")
@@ -163,7 +160,7 @@ class Problem:
     def _pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
-        nothing = self.nothing(derivs.dtype)
+        nothing = self.nothing()
         self.solve_backprop(
             derivs,
             self.on.rows(x, 2),
