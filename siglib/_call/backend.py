@@ -230,6 +230,7 @@ class _CpuBackend:
     solves_by_levels = False  # which tables the kernels of log-signatures take
     block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
     can_look = True  # whether looking at a number means no waiting
+    changes_results = False  # whether `result` does anything
     device = None  # number of the GPU
     _current = nullcontext()
 
@@ -306,6 +307,10 @@ class _CpuBackend:
 
 
 class NumpyBackend(_CpuBackend):
+    def __init__(self, dtype: Any, result_dtype: Any) -> None:
+        super().__init__(dtype, result_dtype)
+        self.changes_results = dtype is not result_dtype
+
     def double(self) -> Any:
         return self if self.dtype is _FLOAT64 else _numpy_double(self.result_dtype)
 
@@ -374,6 +379,8 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
 
 
 class TorchCpuBackend(_CpuBackend):
+    changes_results = True
+
     def double(self) -> Any:
         return _torch_cpu_backend(sys.modules["torch"].float64, self.result_dtype)
 
@@ -382,7 +389,7 @@ class TorchCpuBackend(_CpuBackend):
 
     def result(self, array: Any) -> Array:
         """A tensor of the dtype that the caller's tensors had."""
-        tensor = self.given(array)
+        tensor = sys.modules["torch"].from_numpy(array) if type(array) is np.ndarray else array
         return tensor if tensor.dtype is self.result_dtype else tensor.to(self.result_dtype)
 
 
@@ -415,8 +422,8 @@ def _view_of(tensor: Any) -> Any:
     """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as kernels read them."""
     if tensor is None:
         return None
-    tensor = tensor.detach()
-    view = (tensor.resolve_neg() if tensor.is_neg() else tensor).numpy()
+    # Also without its graph, and without the mark of numbers that are the negative of those in memory.
+    view = tensor.numpy(force=True)
     return view if view.flags.aligned else view.copy()
 
 
@@ -431,6 +438,26 @@ def _readable(tensor: Any) -> Any:
     return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
 
 
+def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
+    """The dtype of plain tensors of one kernel format in main memory, which most calls have; or None.
+
+    None among the tensors, behind the first one, is left out.
+    """
+    dtype, plain, strided = None, torch.Tensor, torch.strided
+    for tensor in tensors:
+        if tensor is None and dtype is not None:
+            continue
+        if type(tensor) is not plain and type(tensor) is not torch.nn.Parameter:
+            return None
+        if not tensor.is_cpu or tensor.layout is not strided or tensor.is_nested:
+            return None
+        if dtype is None:
+            dtype = tensor.dtype
+        elif tensor.dtype is not dtype:
+            return None
+    return dtype if dtype is torch.float64 or dtype is torch.float32 else None
+
+
 def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     """The tensors in the format that kernels compute in, with their autograd graph, and the dtype of the result.
 
@@ -438,19 +465,10 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     works for traced tensors too.
     """
     torch = sys.modules["torch"]
-    given, dtype = list(arrays.values()), None
-    for value in given:
-        if value is None and dtype is not None:
-            continue
-        if type(value) is not torch.Tensor or not value.is_cpu or value.layout is not torch.strided or value.is_nested:
-            break
-        if dtype is not None and value.dtype is not dtype:
-            break
-        dtype = value.dtype
-    else:
-        # The way that nearly every call takes: plain tensors of one kernel format.
-        if dtype is torch.float64 or dtype is torch.float32:
-            return given, dtype
+    given = list(arrays.values())
+    dtype = kernel_dtype(torch, given)
+    if dtype is not None:
+        return given, dtype
     arrays = {name: value for name, value in arrays.items() if value is not None}
     for name, value in arrays.items():
         if library_of(value) != "torch":

@@ -280,9 +280,13 @@ class Operation:
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
         found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
-        n, result = self.n_shared, on.result
-        gradients = [result(found[i]) if needs[i] and found[i] is not None else None for i in range(n)]
-        return (*gradients, *[gradient if need else None for gradient, need in zip(found[n:], needs[n:], strict=True)])
+        for i, need in enumerate(needs):
+            if not need and found[i] is not None:
+                found = (*found[:i], None, *found[i + 1 :])
+        if on.changes_results:
+            n = self.n_shared
+            found = (*[None if gradient is None else on.result(gradient) for gradient in found[:n]], *found[n:])
+        return found
 
     def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
         """The backend of a call, and the arrays as it computes with them.
@@ -301,7 +305,8 @@ class Operation:
 
     def shapes_of(self, arrays: Any) -> list[Any]:
         """Shapes of the arrays that have some; None for what is not there."""
-        arrays = arrays[: self.n_shared] if self.n_numbers else arrays
+        if self.n_numbers:
+            arrays = arrays[: self.n_shared]
         return [None if array is None else tuple(array.shape) for array in arrays]
 
     def made(self, maker: Callable[["Operation"], Any]) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import backend_of_tensors, torch_tensors
+from .backend import backend_of_tensors, kernel_dtype, torch_tensors
 from .torch_operator import Operators, bits, register
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
@@ -65,8 +65,10 @@ def is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
 def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """The operation, watched by torch."""
     n = operation.n_shared
-    inputs, result_dtype = torch_tensors(dict(zip(operation.shared_names, arrays, strict=False)))
-    numbers = arrays[n:]
+    inputs, numbers = list(arrays[:n]), arrays[n:]
+    result_dtype = kernel_dtype(torch, inputs)
+    if result_dtype is None:
+        inputs, result_dtype = torch_tensors(dict(zip(operation.shared_names, inputs, strict=True)))
     transformed = is_transformed(torch)
     if not (transformed or is_traced(torch, *inputs, *[value for value in numbers if type(value) is not tuple])):
         # A tensor of the memory of an array takes a third of the time, and no tracer sees it.

@@ -83,9 +83,11 @@ def is_traced(torch: Any, *tensors: Any) -> bool:
     """
     if torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing():
         return True
-    is_batched = torch._C._functorch.is_legacy_batchedtensor
+    plain, is_batched = torch.Tensor, torch._C._functorch.is_legacy_batchedtensor
     for tensor in tensors:
-        if tensor is not None and (type(tensor) not in (torch.Tensor, torch.nn.Parameter) or is_batched(tensor)):
+        if tensor is None:
+            continue
+        if (type(tensor) is not plain and type(tensor) is not torch.nn.Parameter) or is_batched(tensor):
             return True
     return False
 

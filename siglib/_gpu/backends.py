@@ -32,6 +32,7 @@ class _GpuBackend:
         self.device = device
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
+        self.changes_results = dtype != result_dtype  # whether `result` does anything
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.kernels = Kernels(self._call)
 
