@@ -1,5 +1,6 @@
 """asv: signature kernels over the history of the project. Shapes and calls are those of `cases.py`."""
 
+import numpy as np
 from cases import FEW_KERNEL_SHAPES, KERNEL_SHAPES, OPERATIONS, PAIR_SHAPES, STATIC_KERNELS
 
 import siglib
@@ -13,11 +14,11 @@ class _Timed:
     param_names = ("variant", "shape", "dtype", "n_jobs")
 
     def setup(self, variant, shape, dtype, n_jobs):
-        self.chosen = OPERATIONS[f"{self.operation}, {variant}"]
-        self.arrays = self.chosen.arrays(shape, dtype)
+        chosen = OPERATIONS[f"{self.operation}, {variant}"]
+        self.call = chosen.ready(siglib, shape, n_jobs, *chosen.arrays(shape, np.dtype(dtype)))
 
     def time_call(self, variant, shape, dtype, n_jobs):
-        self.chosen.call(siglib, shape, n_jobs, *self.arrays)
+        self.call()
 
 
 class SigKernelGram(_Timed):

@@ -326,4 +326,4 @@ WITHOUT_NUMBERS = {"show_config", "clear_cache", "set_cache_dir", "Context", "Li
 # All that is public, by the table.
 NAMES = sorted({*(operation.name for operation in ALL), *(name for name, _ in OTHERS), *WITHOUT_NUMBERS})
 # Functions of arrays: what can run on a GPU, and has a speed.
-OF_ARRAYS = [name for name in NAMES if inspect.isfunction(getattr(siglib, name)) and kinds_of(name)]
+OF_ARRAYS = [name for name in NAMES if inspect.isfunction(getattr(siglib, name, None)) and kinds_of(name)]
