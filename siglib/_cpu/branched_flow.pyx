@@ -18,8 +18,8 @@ from .branched_step cimport Flow, load_weights, scaled, step, step_backprop
 from .increments cimport MOST_LANES, load_rows_backprop
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
-from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
+from .lanes cimport aligned_malloc, fill_inverse, n_lanes, real, vd, vec, vf
+from .path_groups cimport Paths, fill_increments, make_paths
 
 cdef struct Job:
     # What all lane groups of one call share.
@@ -91,7 +91,7 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
     cdef void* outs[MOST_LANES]
     set_rows(&correction[0, 0, 0], correction.shape[1] * correction.shape[2], group, correction.shape[0], corrections)
     n_live = set_rows(<const real*>&out[0, skip], out.shape[1], group, job.paths.batch, outs)
-    fill_inverses(scratch, job.flow.degree)
+    fill_inverse(scratch, job.flow.degree, n_lanes(scratch))
     fill_increments(path, group, dx, &job.paths)
     memset(x, 0, (job.flow.n + 1) * width * sizeof(real))
     for lane in range(width):
@@ -135,7 +135,7 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                  job.paths.batch, found)
     n_live = set_rows(&bsig[0, skip], bsig.shape[1], group, job.paths.batch, bsigs)
     set_rows(&derivs[0, skip], derivs.shape[1], group, job.paths.batch, bsig_derivs)
-    fill_inverses(scratch, job.flow.degree)
+    fill_inverse(scratch, job.flow.degree, n_lanes(scratch))
     fill_increments(path, group, dx, &job.paths)
     for lane in range(width):
         x[lane] = 1

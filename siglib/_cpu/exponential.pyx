@@ -12,7 +12,8 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
-from .lane_moves cimport load_columns, set_rows, store_columns
+from .lane_moves cimport load_columns, store_columns
+from .lane_rows cimport set_rows
 from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vec, vf
 from .tensor_log cimport horner_length, level_size, level_start
 
@@ -147,8 +148,8 @@ cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t gro
     cdef int n_live = <int>min(width, job.batch - group * width)
     cdef void* rows[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
-    set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, width, job.batch, outs)
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, job.batch, rows)
+    set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
         exp_group(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
@@ -167,9 +168,9 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
     cdef void* rows[MAX_LANES]
     cdef void* g[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
-    set_rows(&derivs[0, 0] + job.out_skip, derivs.shape[1], group, width, job.batch, g)
-    set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, width, job.batch, outs)
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, job.batch, rows)
+    set_rows(&derivs[0, 0] + job.out_skip, derivs.shape[1], group, job.batch, g)
+    set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
         exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,
