@@ -14,7 +14,7 @@ from libc.string cimport memset
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
-from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vec, vf
+from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, scaled, vd, vec, vf
 from .tensor_log cimport horner_length, level_size, level_start
 
 include "tensor_log_parts.pxi"
@@ -39,14 +39,6 @@ cdef struct ExponentialJob:
     const void* values
 
 
-cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x[0] * (<const double*>values)[i]
-    else:
-        return x[0] * (<const float*>values)[i]
-
-
 cdef void expand(const vec* words, vec* p, const ExponentialJob* job) noexcept nogil:
     """p = E words, column by column: no addition waits for the one before, as all are to different words."""
     cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
@@ -60,7 +52,7 @@ cdef void expand(const vec* words, vec* p, const ExponentialJob* job) noexcept n
             return
         x = words[i]
         for e in range(starts[i], starts[i + 1]):
-            p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
+            p[rows[e]] = p[rows[e]] + scaled(x, values, e)
 
 
 cdef void expand_backprop(const vec* g, vec* g_words, const ExponentialJob* job) noexcept nogil:
@@ -74,9 +66,9 @@ cdef void expand_backprop(const vec* g, vec* g_words, const ExponentialJob* job)
         if due(&spent, starts[i + 1] - starts[i]):
             return
         # Every bracket has a word.
-        total = scaled(g + rows[starts[i]], values, starts[i])
+        total = scaled(g[rows[starts[i]]], values, starts[i])
         for e in range(starts[i] + 1, starts[i + 1]):
-            total = total + scaled(g + rows[e], values, e)
+            total = total + scaled(g[rows[e]], values, e)
         g_words[i] = total
 
 
