@@ -81,8 +81,8 @@ class _Function:
     What goes with the shape or the library is an option `f(library, shape, dtype)`.
     """
 
-    def __init__(self, name: str, options: dict[str, Any]) -> None:
-        self.name, self.options = name, options
+    def __init__(self, name: str, options: dict[str, Any], reach: float = 1.0) -> None:
+        self.name, self.options, self.reach = name, options, reach
 
     # Looked at when it is called: older versions, whose speed is measured too, have fewer functions.
 
@@ -130,11 +130,11 @@ class _Function:
         options = {key: value for key, value in self.options.items() if key in takes}
         if "prefixes" in takes:
             options["prefixes"] = True
-        function = _Function(name, options)
+        function = _Function(name, options, self.reach)
         return function.ready(siglib, shape, 1, *function.arrays(shape, dtype, convert))()
 
     def path(self, shape: Any, dtype: Any, n_before: int) -> np.ndarray:
-        return brownian(shape, dtype, 2024 + n_before)
+        return self.reach * brownian(shape, dtype, 2024 + n_before)
 
     def displacement(self, shape: Shape, dtype: Any, n_before: int) -> np.ndarray:
         return like(np.empty((shape.batch, shape.dimension), dtype))
@@ -163,7 +163,7 @@ class _Function:
         return np.ascontiguousarray(array[::-1]) if n_before else array
 
 
-def measured(name: str, shapes: tuple[Any, ...], **options: Any) -> Operation:
-    """A public function with these options."""
-    function = _Function(name, options)
+def measured(name: str, shapes: tuple[Any, ...], reach: float = 1.0, **options: Any) -> Operation:
+    """A public function with these options, of paths that end at a distance of about `reach`."""
+    function = _Function(name, options, reach)
     return Operation(function.arrays, function.ready, shapes)

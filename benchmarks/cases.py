@@ -55,6 +55,9 @@ KERNEL_SHAPES = (
 FEW_KERNEL_SHAPES = (KernelShape(16, 100, 5), KernelShape(32, 200, 3))
 # One pair: all that runs side by side must be found within its grid.
 PAIR_SHAPES = (KernelShape(1, 2000, 2), KernelShape(1, 2000, 5), KernelShape(1, 2000, 8), KernelShape(1, 500, 3))
+# Branched kernels: one pair alone has no others to share a vector with.
+BRANCHED_GRAM_SHAPES = (KernelShape(64, 129, 3), KernelShape(16, 257, 5))
+BRANCHED_PAIR_SHAPES = (KernelShape(1, 129, 3), KernelShape(1, 500, 3))
 
 
 # Trees and planar forests are many: few channels, few nodes.
@@ -182,6 +185,13 @@ OPERATIONS["sig_kernel_gram, linear, one batch"] = by_hand(
 )
 add("sig_kernel", PAIR_SHAPES, "one pair", **FINITE_DIFFERENCE)
 add("sig_kernel_backprop", PAIR_SHAPES, "one pair", right_deriv=True, **FINITE_DIFFERENCE)
+# Kernels of depth 3 are three exponentials deep: of longer paths they overflow.
+for _name, _shapes, _variant in (
+    ("branched_sig_kernel_gram", BRANCHED_GRAM_SHAPES, ""),
+    ("branched_sig_kernel", BRANCHED_PAIR_SHAPES, ", one pair"),
+):
+    for _key, _options in ((_name, {}), (f"{_name}_backprop", {"right_deriv": True})):
+        OPERATIONS[_key + _variant] = measured(_key, _shapes, 0.5, depth=3, **FINITE_DIFFERENCE, **_options)
 
 # What is measured for the history of the project alone: the rest of the table of operations, at one shape. Arguments
 # that most have no default for, by name.
