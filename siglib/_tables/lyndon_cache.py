@@ -64,7 +64,7 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
     return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
 
 
-def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
+def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> np.ndarray:
     """The same in one array of integers, for kernels on the CPU: six would cost a small call as much as its logarithm.
 
     The places where each begins, then one after another; what has other numbers fills integers up.
@@ -74,7 +74,7 @@ def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
         entry.used = True
         return entry.value
 
-    def build() -> tuple[Any, ...]:
+    def build() -> np.ndarray:
         arrays = kernel_tables(dimension, degree, method, dtype)
         sizes = [-(-array.nbytes // 8) for array in arrays]
         places = len(arrays) + np.cumsum([0, *sizes])
@@ -82,9 +82,10 @@ def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
         packed[: len(arrays)] = places[:-1]
         for array, place, size in zip(arrays, places, sizes, strict=False):
             packed[place : place + size].view(array.dtype)[: array.size] = array.ravel()
-        return (packed,)
+        packed.flags.writeable = False
+        return packed
 
-    return _once((dimension, degree, method, dtype), build)
+    return _cache.once((dimension, degree, method, dtype), build)
 
 
 def level_tables(dimension: int, degree: int, method: int, dtype: str, transposed: bool) -> tuple[Any, ...]:

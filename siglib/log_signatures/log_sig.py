@@ -116,7 +116,7 @@ class _LogSig(Operation):
                 path = taken(work, path)
             work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
             if work is on:
-                work.kernels.log_signature.sig_to_log_sig(sig, *tables, row, *options)
+                work.kernels.log_signature.sig_to_log_sig(sig, tables, row, *options)
             else:
                 put_logs(work, sig, tables, row, options)
 
@@ -148,7 +148,7 @@ class _LogSig(Operation):
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
             work.kernels.signature.sig(path, sig, *options)
             work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, deriv, *tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
+                sig, deriv, tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
             )
             work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
