@@ -27,7 +27,7 @@ from .._tables.transform import Transform
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
 from ..signatures.sig import SIG
 from .logarithm import SIG_TO_LOG_SIG, has_extra_term
-from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
+from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, put_logs, tables_for, taken
 from .windows import log_sig_prefixes
 
 
@@ -112,13 +112,13 @@ class _LogSig(Operation):
                 block = slice(start, start + blocks.step)
                 path, row = paths[block], rows[block]
                 sig = sigs[: len(path)]
-            log = row
             if work is not on:
-                path, log = taken(work, path), work.scratch(row.shape)
+                path = taken(work, path)
             work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, *options)
-            if work is not on:
-                put(work, log, row)
+            if work is on:
+                work.kernels.log_signature.sig_to_log_sig(sig, tables, row, *options)
+            else:
+                put_logs(work, sig, tables, row, options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, method, scalar_term, _, _ = sizes
@@ -148,7 +148,7 @@ class _LogSig(Operation):
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
             work.kernels.signature.sig(path, sig, *options)
             work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, deriv, *tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
+                sig, deriv, tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
             )
             work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
