@@ -45,6 +45,8 @@ def run(test: doctest.DocTest) -> None:
 def test_examples_of_the_pages(page):
     if ">>> import torch" in page.read_text(encoding="utf-8"):
         pytest.importorskip("torch", reason="torch is not installed")
+    if ">>> import siglib.sklearn" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("sklearn", reason="sklearn is not installed")
     # One namespace a page; blank lines keep the line numbers of the page.
     source = ""
     for line, block in fenced(page, "pycon"):
@@ -54,6 +56,8 @@ def test_examples_of_the_pages(page):
 
 @pytest.mark.parametrize("module", sorted(m.name for m in pkgutil.iter_modules(siglib.__path__)))
 def test_examples_of_the_docstrings(module):
+    if module == "sklearn":
+        pytest.importorskip("sklearn", reason="sklearn is not installed")
     for test in doctest.DocTestFinder().find(importlib.import_module(f"siglib.{module}")):
         run(test)
 

@@ -167,7 +167,19 @@ def module_name(source: Path) -> str:
 
 PLACES = {module_name(source): source for source in SOURCES}
 # A folder imports from itself and from those before it.
-ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "branched", "kernels", "streams"]
+ORDER = [
+    "_tables",
+    "_cpu",
+    "_gpu",
+    "_call",
+    "paths",
+    "signatures",
+    "log_signatures",
+    "branched",
+    "kernels",
+    "streams",
+    "sklearn",
+]
 # Frameworks are looked for here only.
 GUESTS = {"backend", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
 
@@ -177,7 +189,8 @@ def test_layers(source: Path) -> None:
     imported = imports_of(source)
     roots = {name.partition(".")[0] for name in imported}
     folder, name = source.parent.name, source.stem
-    assert not roots & {"torch", "pysiglib"}
+    assert not roots & {"torch", "pysiglib", "pandas", "polars"}
+    assert folder == "sklearn" or "sklearn" not in roots
     if folder != "_gpu":
         assert "cupy" not in roots
     if folder != "siglib":
@@ -252,6 +265,8 @@ def test_every_parameter_is_documented_and_typed(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
+    if module == "siglib.sklearn":
+        pytest.importorskip("sklearn", reason="sklearn is not installed")
     found = importlib.import_module(module)
     results = doctest.testmod(found, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0

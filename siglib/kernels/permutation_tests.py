@@ -97,8 +97,8 @@ def two_sample_test(
 
     References
     ----------
-    A. Gretton, K. Borgwardt, M. Rasch, B. Schölkopf and A. Smola, "A kernel two-sample test", Journal of Machine Learning
-    Research 13 (2012).
+    A. Gretton, K. Borgwardt, M. Rasch, B. Schölkopf and A. Smola, "A kernel two-sample test", Journal of Machine
+    Learning Research 13 (2012).
 
     I. Chevyrev and H. Oberhauser, "Signature moments to characterize laws of stochastic processes", Journal of Machine
     Learning Research 23 (2022), arXiv:1810.10971.
@@ -300,7 +300,7 @@ def _mmd_of_labels(off_diagonal: np.ndarray, in_first: np.ndarray) -> np.ndarray
 
 
 def _centred(gram: np.ndarray) -> np.ndarray:
-    """The matrix whose inner product with another of its kind, over n (n - 3), is HSIC without bias: 0 on the diagonal."""
+    """The matrix whose inner product with another of its kind is n (n - 3) times HSIC without bias."""
     n = len(gram)
     gram = gram - np.diag(np.diag(gram))
     rows = gram.sum(axis=1) / (n - 2)
