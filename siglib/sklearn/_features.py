@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.options import as_count
+from .._call.options import as_positive
 from ..log_signatures.log_sig import log_sig
 from ..log_signatures.windows import log_sig_windows
 from ..signatures.sig import sig
@@ -102,13 +102,13 @@ class _SignatureFeatures(SeriesTransformer):
 
     def _level_weights(self, dimension: int) -> np.ndarray | None:
         """The factor of each feature."""
-        degree = as_count("degree", self.degree)
+        degree = as_positive("degree", self.degree)
         if self.rescaling is None:
             return None
         if self.rescaling == "post":
             of_level = [float(math.factorial(level)) for level in range(1, degree + 1)]
         elif self.rescaling == "pre":
-            size = math.factorial(degree) ** (1.0 / max(degree, 1))
+            size = math.factorial(degree) ** (1.0 / degree)
             of_level = [size**level for level in range(1, degree + 1)]
         else:
             raise ValueError(f"rescaling must be None, 'pre' or 'post', got {self.rescaling!r}")
