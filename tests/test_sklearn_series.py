@@ -155,6 +155,43 @@ def test_frames_of_pandas_of_other_kinds(rng: np.random.Generator, ragged: list[
     )
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_lists_of_data_frames(ragged: list[np.ndarray], library: str) -> None:
+    frames = [optional(library).DataFrame(dict(zip(NAMES, path.T, strict=True))) for path in ragged]
+    wanted = SignatureTransformer(2).fit_transform(ragged)
+    # Columns are channels: a layout is that of arrays.
+    for layout in ("channels_last", "channels_first"):
+        for X in (frames, as_series(frames), as_series(frames)[:]):
+            transformer = SignatureTransformer(2, layout=layout).fit(X)
+            assert_same_bits(transformer.transform(X), wanted)
+            assert transformer.get_feature_names_out()[:2].tolist() == NAMES
+    swapped = [*frames[:-1], frames[-1][NAMES[::-1]]]
+    with pytest.raises(ValueError, match="same columns in the same order, got 'acc x', 'acc y' and 'acc y', 'acc x'"):
+        transformer.fit(swapped)
+    with pytest.raises(ValueError, match="must have the channels"):
+        transformer.transform(swapped[-1:])
+
+
+def test_lists_of_data_frames_of_other_kinds(ragged: list[np.ndarray]) -> None:
+    pandas = optional("pandas")
+    wanted = SignatureTransformer(2).fit_transform(ragged)
+    nullable = [pandas.DataFrame(path).astype("Float64") for path in ragged]
+    transformer = SignatureTransformer(2).fit(nullable)
+    assert_same_bits(transformer.transform(nullable), wanted)
+    assert transformer.get_feature_names_out()[:2].tolist() == ["x0", "x1"]
+    columns = [pandas.Series(path[:, 0]).astype("Float64") for path in ragged]
+    assert_same_bits(
+        SignatureTransformer(2).fit_transform(columns), SignatureTransformer(2).fit_transform([p[:, 0] for p in ragged])
+    )
+
+
+def test_series_keep_the_names_of_a_long_data_frame(rng: np.random.Generator, ragged: list[np.ndarray]) -> None:
+    pandas = optional("pandas")
+    frame = pandas.DataFrame(long_columns(rng, ragged, list("abcdef"), np.arange))
+    split = as_series(frame, series="id", time="t")
+    assert SignatureTransformer(1).fit(split[::2]).get_feature_names_out().tolist() == NAMES
+
+
 def test_wide_frames_are_tables(rng: np.random.Generator) -> None:
     pandas = optional("pandas")
     X = rng.standard_normal((5, 4))

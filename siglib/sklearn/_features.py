@@ -134,8 +134,8 @@ class SignatureTransformer(_SignatureFeatures):
     """Truncated signatures of series as features: `siglib.sig` as a transformer of scikit-learn.
 
     Series come as an array of shape (series, length, channels); as a table with a row for each series of one channel;
-    as a list of arrays (length, channels) of any lengths; or as a long data frame, of pandas or polars, with a row for
-    each moment of each series.
+    as a list of arrays or data frames (length, channels) of any lengths; or as a long data frame, of pandas or polars,
+    with a row for each moment of each series.
 
     Parameters
     ----------

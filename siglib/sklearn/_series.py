@@ -31,10 +31,10 @@ class OneSeries:
     Arrays as elements of an array of objects confuse NumPy: comparing two of them gives more than one truth.
     """
 
-    __slots__ = ("points",)
+    __slots__ = ("columns", "points")
 
-    def __init__(self, points: np.ndarray) -> None:
-        self.points = points
+    def __init__(self, points: np.ndarray, columns: list[str] | None = None) -> None:
+        self.points, self.columns = points, columns
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.points, dtype) if copy else np.asarray(self.points, dtype)
@@ -81,11 +81,25 @@ def series_of_list(X: Sequence[Any], layout: str) -> Series:
         shapes = ", ".join(str(array.shape) for array in arrays[:_MAX_LISTED])
         raise ValueError(f"X must list series of shape (length, channels), all of them, got shapes {shapes}")
     elif layout == "channels_first":
-        arrays = [array.T for array in arrays]
+        # Columns are channels, wherever arrays have theirs.
+        arrays = [array if hasattr(item, "columns") else array.T for item, array in zip(X, arrays, strict=True)]
     widths = sorted({array.shape[1] for array in arrays})
     if len(widths) > 1:
         raise ValueError(f"all series of X must have the same number of channels, got {widths[0]} and {widths[-1]}")
-    return Series(_split(np.concatenate(arrays), [len(array) for array in arrays]))
+    return Series(_split(np.concatenate(arrays), [len(array) for array in arrays]), _common_names(X))
+
+
+def _common_names(X: Sequence[Any]) -> list[str] | None:
+    """Names of the channels, where series have columns with names, all of them in one order."""
+    labels = [getattr(item, "columns", None) for item in X]
+    named = [label for label in labels if label is not None and all(isinstance(name, str) for name in label)]
+    different = sorted({tuple(label) for label in named})
+    if len(different) > 1:
+        raise ValueError(
+            "all series of X must have the same columns in the same order, got "
+            f"{_listed(list(different[0]))} and {_listed(list(different[1]))}"
+        )
+    return list(different[0]) if different else None
 
 
 def series_of_frame(X: Any, series: Any, time: Any, channels: Any) -> Series:
@@ -129,7 +143,8 @@ def as_series(
     Returns
     -------
     numpy.ndarray of shape (series,)
-        Its elements are objects with an array ``points`` of shape (length, channels), which `numpy.asarray` gives, too.
+        Its elements are objects with an array ``points`` of shape (length, channels), which `numpy.asarray` gives, too,
+        and the names of channels of data frames as ``columns``. They need no `layout` or other settings in estimators.
 
     Raises
     ------
@@ -143,10 +158,10 @@ def as_series(
     >>> [one.points.shape for one in series]
     [(3, 1), (2, 1)]
     """
-    points = read(X, layout, series, time, channels).points
-    out = np.empty(len(points), object)
-    for i, one in enumerate(points):
-        out[i] = OneSeries(one)
+    found = read(X, layout, series, time, channels)
+    out = np.empty(len(found.points), object)
+    for i, one in enumerate(found.points):
+        out[i] = OneSeries(one, found.names)
     return out
 
 
@@ -175,9 +190,11 @@ def refuse_columns(time: Any, channels: Any) -> None:
 
 def _array(item: Any) -> np.ndarray:
     try:
-        return np.asarray(item)
+        array = np.asarray(item)
     except ValueError as error:
         raise ValueError(f"X lists something that is no array: {error}") from None
+    # Nullable columns.
+    return numbers_of_table("X", item) if array.dtype == object and is_table(item) else array
 
 
 def _split(points: np.ndarray, lengths: list[int]) -> np.ndarray | list[np.ndarray]:
