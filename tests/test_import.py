@@ -42,7 +42,22 @@ def test_import_loads_no_framework() -> None:
         """
         import sys, siglib, siglib.torch_api
         siglib.sig([[0, 0], [1, 2]], 2)
-        print({name.partition(".")[0] for name in sys.modules} & {"torch", "cupy", "scipy", "sklearn", "pandas", "jax"})
+        guests = {"torch", "cupy", "scipy", "sklearn", "pandas", "polars", "jax"}
+        print({name.partition(".")[0] for name in sys.modules} & guests)
+        """
+    )
+    assert loaded == "set()\n"
+
+
+def test_estimators_import_no_frames() -> None:
+    """Nor frameworks. pandas may come with scikit-learn itself."""
+    pytest.importorskip("sklearn", reason="sklearn is not installed")
+    loaded = run_python(
+        """
+        import sys
+        from siglib.sklearn import SignatureTransformer
+        SignatureTransformer(2).fit_transform([[1.0, 2.0, 4.0], [0.0, 1.0, 1.0]])
+        print(set(sys.modules) & {"torch", "cupy", "polars", "jax"})
         """
     )
     assert loaded == "set()\n"
