@@ -1,4 +1,4 @@
-"""Recognise speakers by how they say a vowel: recordings of unequal lengths, by log-signatures, by kernels, and without.
+"""Recognise speakers by a vowel, from recordings of unequal lengths: by log-signatures, by kernels, and without either.
 
     pip install ".[examples]" && python examples/japanese_vowels.py
 
@@ -7,11 +7,12 @@ moments of 12 channels, the coefficients of a linear prediction of the sound. Wh
 
 Pipelines go from the loader to the answer. Some know nothing of signatures: means and spreads of the channels, which
 forget all order, and ten points of each recording, at equal shares of its length. One takes log-signatures of degree 2,
-one a matrix of signature kernels. All end in a support vector machine, but that the ten points go to a logistic
-regression, too, which likes them better. Vowels differ by where the channels are,
-not only by how they move, so a base point and the invisibility reset tell signatures where a recording starts and ends.
-What there is to choose is chosen by cross-validation on the recordings to learn from; the 370 others are looked at once.
-With so many, the standard error of an accuracy near 98 % is 0.7 %: smaller differences mean little.
+one a matrix of signature kernels. All end in a support vector machine; the ten points also in a logistic regression,
+which suits them better. Speakers differ by where the channels are, not only by how they move, so a base point and the
+invisibility reset tell signatures where a recording starts and ends.
+
+What there is to choose is chosen by cross-validation on the recordings to learn from; the 370 others are looked at
+once. With so many, the standard error of an accuracy near 98 % is 0.7 %: smaller differences mean little.
 
     M. Kudo, J. Toyama and M. Shimbo, "Multidimensional curve classification using passing-through regions", Pattern
     Recognition Letters 20 (1999).
