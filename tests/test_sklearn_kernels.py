@@ -74,6 +74,18 @@ def test_kernels_of_arrays(rng: np.random.Generator, dtype: np.dtype, name: str)
     assert_same_bits(own, gram)
 
 
+@pytest.mark.parametrize("cls", [SignatureKernelTransformer, SignatureNystroem])
+def test_series_of_another_dtype_than_the_training_series(rng: np.random.Generator, cls: Any) -> None:
+    train, test = random_paths(rng, 5, 6, 2), random_paths(rng, 3, 8, 2, dtype=np.float32)
+    transformer = cls(**({"random_state": 0} if cls is SignatureNystroem else {})).fit(train)
+    assert_same_bits(transformer.transform(test), transformer.transform(test.astype(np.float64)))
+    narrow, kernel = cls(**transformer.get_params()).fit(train.astype(np.float32)), SignatureKernel()
+    assert narrow.transform(test).dtype == np.float32
+    assert narrow.transform(train).dtype == np.float64
+    wide = as_series(test.astype(np.float64))
+    assert_same_bits(kernel(as_series(train), as_series(test)), kernel(as_series(train), wide))
+
+
 def test_polynomials_and_kernels_that_are_not_normalised(rng: np.random.Generator) -> None:
     X = random_paths(rng, 5, 6, 2)
     transformer = SignatureKernelTransformer("rbf", sigma=2.0, order=7, normalize=False)

@@ -72,7 +72,10 @@ class Paths:
         return out if out is not None else np.empty((0, 0))
 
     def gram(self, other: Paths, **options: Any) -> np.ndarray:
-        """Kernels of all pairs; of paths with themselves each pair is computed once."""
+        """Kernels of all pairs, in the wider dtype; of paths with themselves each pair is computed once."""
+        if self.dtype != other.dtype:
+            dtype = np.result_type(self.dtype, other.dtype)
+            self, other = (paths.map(lambda array: array.astype(dtype, copy=False)) for paths in (self, other))
         out = np.empty((self.n, other.n), self.dtype)
         for i, (rows, paths) in enumerate(self.groups):
             for j, (columns, others) in enumerate(other.groups):
