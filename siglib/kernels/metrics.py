@@ -19,7 +19,7 @@ def _quiet(array: Array) -> Any:
     return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
-def _sample(name: str, paths: Array, minimum: int) -> Array:
+def sample_of(name: str, paths: Array, minimum: int) -> Array:
     """The paths of a sample with one batch axis."""
     batch, length, dimension = path_shape(name, tuple(paths.shape))
     size = math.prod(batch)
@@ -116,7 +116,7 @@ def sig_score(
     """
     finish, sample, y = widened(sample=sample, y=y)
     lam = as_float("lam", lam)
-    sample = _sample("sample", sample, 2)
+    sample = sample_of("sample", sample, 2)
     batch = path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
@@ -131,7 +131,7 @@ def sig_score(
         normalize=normalize,
     )
     with device_of(sample):
-        return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
+        return finish(_score(sample, sample_of("y", y, 0), lam, options).reshape(batch or (1,)))
 
 
 def expected_sig_score(
@@ -202,7 +202,7 @@ def expected_sig_score(
         max_batch=max_batch,
         normalize=normalize,
     )
-    scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
+    scores = _score(sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 1), lam, options)
     with device_of(scores):
         return finish(scores.mean().reshape(1))
 
@@ -271,7 +271,7 @@ def sig_mmd(
     4.07
     """
     finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
-    sample1, sample2 = _sample("sample1", sample1, 2), _sample("sample2", sample2, 2)
+    sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,
