@@ -27,10 +27,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
+from . import tangents
 from . import torch as guest
-from .backend import Array, backend_of
+from .backend import Array, backend_of, device_of, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -154,6 +156,14 @@ class Operation:
         """How many of the arrays have their batch axes in common."""
         return self.n_shared
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
+        """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
+        return None
+
+    def stacked(self, o: Any, n: int) -> Any:
+        """The options for `n` calls in one, whose arrays have one more batch axis, the first."""
+        return o
+
     def keeps(self, o: Any) -> bool:
         """Whether the backward pass of a call with these options reads the result."""
         return getattr(o, self.keeps_out) if isinstance(self.keeps_out, str) else self.keeps_out
@@ -173,6 +183,65 @@ class Operation:
         if derivs != sizes[0]:
             raise ValueError(f"{self.derivs_name} must have shape {sizes[0]}, got {derivs}")
         return False
+
+    # Derivatives along directions, by `tangents.py`, in the library `xp` of the arrays; directions are None for arrays
+    # that stay where they are. `called(o, arrays)` is the operation, `pulled(o, needs, derivs, arrays)` its gradient
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        """The derivative of the result."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(stacks: Any) -> tuple[Any, ...]:
+            return (called(self.stacked(o, len(stacks[0])), stacks),)
+
+        return tangents.tangent(xp, polynomial, call, arrays, directions)
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        """The derivatives of those gradients that are wanted, `derivs` staying as they are."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(g: Any, stacks: Any) -> Any:
+            return pulled(self.stacked(o, len(g)), wanted, g, stacks)
+
+        return tangents.backprop_tangent(xp, polynomial, call, derivs, arrays, directions, wanted)
+
+    def _found_polynomial(self, o: Any, arrays: Any) -> Polynomial:
+        polynomial = self.polynomial(o, *self.shapes_of(arrays))
+        if polynomial is None:
+            raise RuntimeError(f"derivatives of siglib.{self.name} along directions are not implemented")
+        missing = self.n_shared - len(polynomial.arrays)
+        return polynomial._replace(arrays=polynomial.arrays + (Grade("fixed"),) * missing) if missing else polynomial
+
+    def along(self, arrays: Any, directions: Any, **options: Any) -> Array:
+        """The derivative along directions, in the library of the arrays, as public functions give it."""
+        names = (*self.shared_names, *[f"{name}_direction" for name in self.shared_names])
+        given = dict(zip(names, (*arrays, *directions), strict=True))
+        there = {name: array for name, array in given.items() if array is not None}
+        back, *found = widened(**there)
+        clean = dict(zip(there, found, strict=True))
+        o, n = self.clean(options), self.n_shared
+        values = [clean.get(name) for name in names]
+        arrays, directions = values[:n], values[n:]
+        for name, array, direction in zip(self.shared_names, arrays, directions, strict=True):
+            if direction is not None and array is None:
+                raise ValueError(f"{name}_direction is given, but there is no {name}")
+            if direction is not None and tuple(direction.shape) != tuple(array.shape):
+                raise ValueError(
+                    f"{name}_direction must have the shape of {name}, {tuple(array.shape)}, got "
+                    f"{tuple(direction.shape)}"
+                )
+        self.known_sizes(o, *self.shapes_of(arrays))
+        with device_of(arrays[0]), np.errstate(all="ignore"):
+            return back(self.tangent(namespace_of(arrays[0]), o, arrays, directions, self.called))
 
     # Calls
 
@@ -236,6 +305,13 @@ class Operation:
         if not self._array_options:
             return o
         return o._replace(**{name: clean(name, getattr(o, name)) for name, clean in self._array_options})
+
+    def called(self, o: Any, arrays: Any) -> Any:
+        """The operation with options that are clean."""
+        torch = loaded_torch()
+        if torch is not None and guest.is_watched(torch, arrays):
+            return guest.applied(self, torch, arrays, o)
+        return self.compute(arrays, o)
 
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""
