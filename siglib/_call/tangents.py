@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from .._tables.grades import Grade, Polynomial
+from .tracing import constant
 
 # All nodes of a call go together if the arrays of all of them have at most so many numbers; else two by two.
 _TOGETHER = 2**22
@@ -182,7 +183,7 @@ def _scale(
 
 def _sizes(xp: Any, grade: Grade, array: Array) -> list[tuple[int, Array]]:
     """The weights of all levels, and how large each is, for each path; what is not finite does not count."""
-    array = array.detach() if hasattr(array, "detach") else array
+    array = constant(array)
     array = xp.where(xp.isfinite(array), array, xp.zeros_like(array))
     if grade.kind == "path":
         return [(1, xp.amax(xp.amax(array, -2) - xp.amin(array, -2), -1))]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .backend import backend_of_tensors, torch_tensors
 from .torch_operator import Operators, bits, register
-from .torch_second_order import added, backprop_tangent, tangent
+from .torch_second_order import added, as_primals, backprop_tangent, forward_mode, tangent
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -191,7 +191,7 @@ def _functions(operation: Any) -> _Functions:
     class TransformableBackprop(torch.autograd.Function):
         @staticmethod
         def forward(o: Any, needs: Any, derivs: Any, out: Any, *tensors: Any) -> Any:
-            if is_traced(torch, derivs):
+            if any(is_traced(torch, tensor) for tensor in (derivs, *tensors) if tensor is not None):
                 results = _backprop_operator(operation, o, needs, derivs, out, tensors)
             else:
                 results = _backward(operation, operation.clean_arrays(o), None, needs, derivs, out, tensors)
@@ -221,12 +221,13 @@ def _functions(operation: Any) -> _Functions:
         @staticmethod
         def jvp(ctx: Any, *directions: Any) -> Any:
             _, _, derivs_direction, _, *tensor_directions = directions
-            derivs, out, *tensors = ctx.saved_tensors
             apply, needs = TransformableBackprop.apply, ctx.needs
-            results = backprop_tangent(operation, apply, ctx.o, derivs, tensors, tensor_directions, needs)
-            if derivs_direction is not None:
-                own = apply(ctx.o, needs, derivs_direction, out, *tensors)
-                results = tuple(map(added, results, chosen(own, needs)))
+            with forward_mode():
+                derivs, out, *tensors = as_primals(ctx.saved_tensors)
+                results = backprop_tangent(operation, apply, ctx.o, derivs, tensors, tensor_directions, needs)
+                if derivs_direction is not None:
+                    own = apply(ctx.o, needs, derivs_direction, out, *tensors)
+                    results = tuple(map(added, results, chosen(own, needs)))
             return tuple(derivs.new_empty(0) if result is None else result for result in results)
 
         @staticmethod
@@ -255,7 +256,8 @@ def _functions(operation: Any) -> _Functions:
 
         @staticmethod
         def jvp(ctx: Any, _: Any, *directions: Any) -> Any:
-            return tangent(operation, ctx.o, ctx.saved_tensors, directions)
+            with forward_mode():
+                return tangent(operation, ctx.o, as_primals(ctx.saved_tensors), directions)
 
         @staticmethod
         def vmap(info: Any, in_dims: Any, o: Any, *tensors: Any) -> Any:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .tracing import constant
+
 
 def tangent(operation: Any, o: Any, tensors: Any, directions: Any) -> Any:
     """The derivative of the result along directions; None for tensors that stay, and if all of them do."""
@@ -39,11 +41,22 @@ def backprop_tangent(
         if operation.keeps(o):
             # Only a help for the gradient, which is a function of the other two.
             with torch.no_grad():
-                out = operation.called(o, [None if tensor is None else tensor.detach() for tensor in tensors])
+                out = operation.called(o, list(map(constant, tensors)))
         results = gradient(o, needs, derivs, out, *tensors)
         return tuple(result if need else None for result, need in zip(results, needs, strict=True))
 
     return operation.backprop_tangent(torch, o, derivs, list(tensors), list(directions), wanted, pulled)
+
+
+def as_primals(tensors: Any) -> list[Any]:
+    """The tensors without the tangents of the innermost level, whose derivative is just being computed."""
+    unpack = sys.modules["torch"].autograd.forward_ad.unpack_dual
+    return [None if tensor is None else unpack(tensor).primal for tensor in tensors]
+
+
+def forward_mode() -> Any:
+    """A context that is for forward mode what `create_graph` is for gradients: tangents have tangents in it."""
+    return sys.modules["torch"].autograd.forward_ad._set_fwd_grad_enabled(True)
 
 
 def added(first: Any, second: Any) -> Any:

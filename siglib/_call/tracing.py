@@ -89,6 +89,15 @@ def is_traced(torch: Any, array: Any) -> bool:
     )
 
 
+def constant(array: Any) -> Any:
+    """The numbers of an array, of which nothing has derivatives any more."""
+    torch = loaded_torch()
+    # The older kind of vmap cannot take tensors from their graph.
+    if torch is None or not isinstance(array, torch.Tensor) or torch._C._functorch.is_legacy_batchedtensor(array):
+        return array
+    return array.detach()
+
+
 def holds_numbers(*arrays: Any) -> bool:
     """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
     torch = loaded_torch()
