@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .backend import backend_of_tensors, torch_tensors
 from .torch_operator import Operators, bits, register
-from .torch_second_order import added, as_primals, backprop_tangent, forward_mode, tangent
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -183,9 +183,6 @@ def _functions(operation: Any) -> _Functions:
         ctx.o = o
         # Every reading of saved tensors calls their hooks, and those of checkpoints allow one.
         ctx.save_for_backward(out if operation.keeps(o) else None, *tensors)
-
-    def chosen(results: Any, needs: Any) -> tuple[Any, ...]:
-        return tuple(result if need else None for result, need in zip(results, needs, strict=True))
 
     # Inside of all transforms the call may be traced: make_fx(torch.func.grad(...)).
     class TransformableBackprop(torch.autograd.Function):

@@ -42,8 +42,7 @@ def backprop_tangent(
             # Only a help for the gradient, which is a function of the other two.
             with torch.no_grad():
                 out = operation.called(o, list(map(constant, tensors)))
-        results = gradient(o, needs, derivs, out, *tensors)
-        return tuple(result if need else None for result, need in zip(results, needs, strict=True))
+        return chosen(gradient(o, needs, derivs, out, *tensors), needs)
 
     return operation.backprop_tangent(torch, o, derivs, list(tensors), list(directions), wanted, pulled)
 
@@ -57,6 +56,11 @@ def as_primals(tensors: Any) -> list[Any]:
 def forward_mode() -> Any:
     """A context that is for forward mode what `create_graph` is for gradients: tangents have tangents in it."""
     return sys.modules["torch"].autograd.forward_ad._set_fwd_grad_enabled(True)
+
+
+def chosen(results: Any, needs: Any) -> tuple[Any, ...]:
+    """Results that are needed; None for the others, which are empty."""
+    return tuple(result if need else None for result, need in zip(results, needs, strict=True))
 
 
 def added(first: Any, second: Any) -> Any:
