@@ -103,6 +103,13 @@ class Operation:
         self.has_optional = any(name.endswith("?") for name in self.arrays)
         self._all_needed = (True,) * self.n_arrays
         self.shared_names = self.names[: self.n_shared]
+        # What public functions call directions: after the number of an array, or its name if it is optional.
+        self.direction_names = tuple(
+            f"{name.rstrip('?')}_direction"
+            if name.endswith("?")
+            else f"direction{name.lstrip('abcdefghijklmnopqrstuvwxyz_')}"
+            for name in self.arrays[: self.n_shared]
+        )
         self.meaning = [(name, self.meanings.get(name) or MEANINGS[name]) for name in self.options]
         self._cleaners = [(name, meaning.clean) for name, meaning in self.meaning]
         self._known = lru_cache(maxsize=512, typed=True)(self._clean_plain)
@@ -221,27 +228,34 @@ class Operation:
         missing = self.n_shared - len(polynomial.arrays)
         return polynomial._replace(arrays=polynomial.arrays + (Grade("fixed"),) * missing) if missing else polynomial
 
-    def along(self, arrays: Any, directions: Any, **options: Any) -> Array:
-        """The derivative along directions, in the library of the arrays, as public functions give it."""
-        names = (*self.shared_names, *[f"{name}_direction" for name in self.shared_names])
+    def along(self, arrays: Any, directions: Any, *numbers: Any, **options: Any) -> Array:
+        """The derivative along directions, in the library of the arrays, as public functions give it.
+
+        Parameters, the `numbers`, stay as they are.
+        """
+        if all(direction is None for direction in directions):
+            raise TypeError(f"{' or '.join(self.direction_names)} must be an array, got None")
+        names = (*self.shared_names, *self.direction_names)
         given = dict(zip(names, (*arrays, *directions), strict=True))
-        there = {name: array for name, array in given.items() if array is not None}
+        needed = self.shared_names[: self.n_shared - self.has_optional]
+        there = {name: array for name, array in given.items() if array is not None or name in needed}
         back, *found = widened(**there)
         clean = dict(zip(there, found, strict=True))
         o, n = self.clean(options), self.n_shared
         values = [clean.get(name) for name in names]
         arrays, directions = values[:n], values[n:]
-        for name, array, direction in zip(self.shared_names, arrays, directions, strict=True):
+        for i, (array, direction) in enumerate(zip(arrays, directions, strict=True)):
             if direction is not None and array is None:
-                raise ValueError(f"{name}_direction is given, but there is no {name}")
+                raise ValueError(f"{names[n + i]} needs {names[i]}, which is None")
             if direction is not None and tuple(direction.shape) != tuple(array.shape):
                 raise ValueError(
-                    f"{name}_direction must have the shape of {name}, {tuple(array.shape)}, got "
+                    f"{names[n + i]} must have the shape of {names[i]}, {tuple(array.shape)}, got "
                     f"{tuple(direction.shape)}"
                 )
         self.known_sizes(o, *self.shapes_of(arrays))
         with device_of(arrays[0]), np.errstate(all="ignore"):
-            return back(self.tangent(namespace_of(arrays[0]), o, arrays, directions, self.called))
+            xp, stay = namespace_of(arrays[0]), [None] * len(numbers)
+            return back(self.tangent(xp, o, [*arrays, *numbers], [*directions, *stay], self.called))
 
     # Calls
 

@@ -31,10 +31,10 @@ def register(
     def pushed(ctx: Any, _: Any, *directions: Any) -> Any:
         return jvp(ctx, *directions)
 
-    methods = {"forward": below, "setup_context": setup_context, "backward": pulled, "jvp": pushed}
+    methods: dict[str, Any] = {"forward": below, "setup_context": setup_context, "backward": pulled, "jvp": pushed}
     members = {method: staticmethod(function) for method, function in methods.items()}
-    function = type(name, (torch.autograd.Function,), members)
-    of_one_level = type(name, (torch.autograd.function._SingleLevelFunction,), members)
+    function: Any = type(name, (torch.autograd.Function,), members)
+    of_one_level: Any = type(name, (torch.autograd.function._SingleLevelFunction,), members)
 
     def kernel(keyset: Any, *inputs: Any) -> Any:
         forward_mode = torch.autograd.forward_ad._current_level >= 0

@@ -63,9 +63,9 @@ def sig_jvp(
 
     Notes
     -----
-    It takes as long as `degree` signatures, or one more if `degree` is odd, in one call. In float64 the error of a level
-    is some 1e-14 of its largest entry, also where the direction is much rougher than the path; 1e-12 if a single point
-    of a smooth path moves. Differentiable in PyTorch, any number of times.
+    It takes as long as `degree` signatures, or one more if `degree` is odd, in one call. In float64 the error of a
+    level is some 1e-14 of its largest entry, also where the direction is much rougher than the path; 1e-12 if a single
+    point of a smooth path moves. Differentiable in PyTorch, any number of times.
 
     Examples
     --------
