@@ -255,6 +255,8 @@ class Operation:
         self.known_sizes(o, *self.shapes_of(arrays))
         with device_of(arrays[0]), np.errstate(all="ignore"):
             xp, stay = namespace_of(arrays[0]), [None] * len(numbers)
+            if xp is loaded_torch():
+                numbers = tuple(guest.as_numbers(xp, value) for value in numbers)
             return back(self.tangent(xp, o, [*arrays, *numbers], [*directions, *stay], self.called))
 
     # Calls

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .backend import backend_of_tensors, torch_tensors
 from .torch_operator import Operators, bits, register
-from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, here, tangent
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -85,9 +85,9 @@ def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[s
 
 def applied(operation: Any, torch: Any, tensors: Any, o: Any) -> Any:
     """The operation on tensors in a format of kernels, with options that are clean."""
-    if is_transformed(torch) and not is_functionalized(torch, operation.name):
+    if not here.operators and is_transformed(torch) and not is_functionalized(torch, operation.name):
         return operation.made(_functions).transformable.apply(o, *tensors)
-    if any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
+    if here.operators or any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
         return _as_operator(operation, o, *tensors)
     return operation.made(_functions).eager.apply(o, *tensors)
 

@@ -132,6 +132,9 @@ def is_functionalized(torch: Any, name: str) -> bool:
 def untraced(torch: Any) -> Iterator[None]:
     """torch.jit.trace looks away: the sizes of tensors are numbers here, where it would record them."""
     state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
     torch._C._set_tracing_state(None)
     try:
         yield
