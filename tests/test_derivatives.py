@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from checking import assert_close, error_of, optional, smooth_path
+from checking import assert_close, error_of, operators, optional, smooth_path
 from operations import DIFFERENTIABLE, Differentiable
 
 import siglib
@@ -95,35 +95,38 @@ def test_penalties_against_differences(operation: Differentiable) -> None:
     assert (found * u).sum().item() == pytest.approx((high - low) / 2e-5, rel=1e-6, abs=1e-6 * float(found.abs().sum()))
 
 
-@pytest.mark.parametrize("way", ["grad", "jvp", "hessian", "create_graph"])
-@pytest.mark.parametrize(
-    "operation", [o for o in FIRST if o.name in ("sig", "log_sig", "sig_combine", "sig_kernel")], ids=str
-)
-def test_compiled(operation: Differentiable, way: str) -> None:
+COMPILED = [o for o in FIRST if o.name in ("sig", "log_sig", "sig_combine", "sig_kernel")]
+
+
+@pytest.mark.parametrize("operation", COMPILED, ids=str)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_compiled(operation: Differentiable) -> None:
     x, *rest = operation.tensors()
 
     def f(x: Any) -> Any:
         return (operation(x, *rest) ** 2).sum()
 
     def penalty(x: Any) -> Any:
-        (gradient,) = torch.autograd.grad(f(x), x, create_graph=True)
-        return (gradient**2).sum()
+        return (torch.func.grad(f)(x) ** 2).sum()
 
-    if way == "create_graph":
-        leaf = x.clone().requires_grad_()
-        (expected,) = torch.autograd.grad(penalty(leaf), leaf)
-        compiled = torch.compile(f, backend="aot_eager")
-        (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
-        assert torch.equal(torch.autograd.grad((gradient**2).sum(), leaf)[0], expected)
-        (first,) = torch.autograd.grad(compiled(leaf), leaf)
-        close(first, gradient, 1e-13)
-        return
-    g = {
-        "grad": torch.func.grad(f),
-        "jvp": lambda x: torch.func.jvp(f, (x,), (x + 1,))[1],
-        "hessian": torch.func.hessian(f),
-    }[way]
-    close(torch.compile(g, backend="aot_eager")(x), g(x), tolerance_of(operation))
+    for g in (torch.func.grad(f), torch.func.grad(penalty)):
+        compiled = torch.compile(g, backend="aot_eager", fullgraph=True)
+        close(compiled(x), g(x), tolerance_of(operation))
+
+
+def test_operators_keep_outer_levels() -> None:
+    """What is compiled inside of two transforms is an operator to both of them."""
+    operators("sig")
+    x = torch.randn(4, 2, dtype=torch.float64)
+
+    def of_operator(x: Any) -> Any:
+        return (torch.ops.siglib.sig(x, None, 2, False, False, 1.0, False, 1) ** 2).sum()
+
+    def of_function(x: Any) -> Any:
+        return (siglib.sig(x, 2) ** 2).sum()
+
+    for transform in (torch.func.hessian, lambda f: torch.func.jacrev(torch.func.grad(f))):
+        close(transform(of_operator)(x), transform(of_function)(x), 1e-13)
 
 
 def test_third_derivatives() -> None:

@@ -9,7 +9,7 @@
   gradient the operator `<name>_backprop`. Torch traces them without looking inside; see `torch_operator.py`.
 
 All three run the same two bodies, forward and backward. The torch side of an operation is made when torch first asks
-for it: siglib never imports torch. Second and forward-mode derivatives are not implemented: asking for one is an error.
+for it: siglib never imports torch. Derivatives of gradients, and along directions, are in `torch_second_order.py`.
 """
 
 import sys

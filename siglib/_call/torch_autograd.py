@@ -45,11 +45,12 @@ def register(
     of_one_level: Any = type(name, (torch.autograd.function._SingleLevelFunction,), members)
 
     def kernel(keyset: Any, *inputs: Any) -> Any:
-        pushed_forward = torch.autograd.forward_ad._current_level >= 0
-        if not pushed_forward and not (torch.is_grad_enabled() and core._any_requires_grad(*inputs)):
-            return below(keyset, *inputs)
         if not core._are_functorch_transforms_active():
+            wanted = torch.is_grad_enabled() and core._any_requires_grad(*inputs)
+            if not wanted and torch.autograd.forward_ad._current_level < 0:
+                return below(keyset, *inputs)
             return function.apply(keyset, *inputs)
+        # Compiled programs enter levels of forward mode without a word to Python: nobody can ask for them.
         allowed = core._functorch.get_single_level_autograd_function_allowed()
         core._functorch.set_single_level_autograd_function_allowed(True)
         try:
