@@ -233,11 +233,14 @@ class Operation:
 
         Parameters, the `numbers`, stay as they are.
         """
-        if all(direction is None for direction in directions):
-            raise TypeError(f"{' or '.join(self.direction_names)} must be an array, got None")
+        n_needed = self.n_shared - self.has_optional
+        if n_needed > 1 and all(direction is None for direction in directions):
+            raise TypeError(
+                f"{' or '.join(self.direction_names)} must be an array of real numbers, got NoneType for both"
+            )
         names = (*self.shared_names, *self.direction_names)
         given = dict(zip(names, (*arrays, *directions), strict=True))
-        needed = self.shared_names[: self.n_shared - self.has_optional]
+        needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
         there = {name: array for name, array in given.items() if array is not None or name in needed}
         back, *found = widened(**there)
         clean = dict(zip(there, found, strict=True))
