@@ -79,6 +79,22 @@ def test_long_paths_are_cut(
     assert_close(out, expected, TOLERANCE[dtype.name])
 
 
+@pytest.mark.parametrize(("d", "degree", "length"), [(2, 7, 600), (3, 4, 300), (7, 3, 600)])
+def test_bits_do_not_depend_on_how_chunks_are_joined(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, d: int, degree: int, length: int
+) -> None:
+    """By threads with several words and with one, all low levels by one block or each by several."""
+    path = paths(rng, (2, length, d), np.dtype(np.float64)) / np.sqrt(length)
+    expected = reference.signature(path, degree, scalar_term=True)
+    results = []
+    for few_threads, many_words in ((0, 4096), (2**40, 4096), (0, 5), (2**40, 0)):
+        monkeypatch.setattr("siglib._gpu.chen._FEW_THREADS", few_threads)
+        monkeypatch.setattr("siglib._gpu.chen._MANY_WORDS", many_words)
+        results.append(gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True)))
+        assert_close(results[-1], expected, 1e-13)
+        assert_same_bits(results[-1], results[0])
+
+
 def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:
     for d, degree, length in ((2, 4, 300), (8, 3, 9), (3, 5, 20)):
         path = paths(rng, (11, length, d), np.dtype(np.float32))
@@ -101,7 +117,7 @@ def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     """Scratch memory for a part of the batch at a time changes nothing."""
     path = paths(rng, (5, 300, 2), np.dtype(np.float64))
     expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
-    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * 14 * 8)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * (14 + 6) * 8)
     assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
 
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from .._tables.transform import Transform
+from . import chen
 from ._launch import c_type, empty, launch, launch_each, most_shared, n_processors
 from .increments import chunks_of_each, n_increments, paths_of
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
 from .sizes import slabs
-from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
+from .tensor import index_type, sig_combine, sig_combine_backprop
 
 __all__ = ["sig", "sig_combine", "sig_combine_backprop"]
 
@@ -52,11 +53,12 @@ def sig(
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term))
         return
-    for slab in slabs(n_paths, n_chunks * n_words * path.itemsize):
+    n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
+    for slab in slabs(n_paths, n_bytes):
         part = path[slab]
-        chunks = empty((len(part) * n_chunks, n_words), path)
-        sig_of_chunks(part, chunks, degree, chunk, transform)
-        multiply_chunks(chunks, out[slab], d, n_chunks, scalar_term)
+        chunks = empty((len(part), n_chunks, n_words), path)
+        sig_of_chunks(part, chunks.reshape(-1, n_words), degree, chunk, transform)
+        chen.join(chunks, out[slab], d, degree, scalar_term)
 
 
 def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Transform, scalar_term: int = 0) -> None:

@@ -14,11 +14,11 @@
 #include "increments.cuh"
 #include "signature_cut.cuh"
 
-// The item's part of the signature s and of the cotangent g; zeros if it is not live. What several items have is the
-// cotangent of one of them only.
+// The item's part of the signature s and of the cotangent, g or for words of full length g_top; zeros if it is not live.
+// What several items have is the cotangent of one of them only.
 template <typename T, int D, int S, int P, int T1, int T2>
-__device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const T* s, const T* g, const Cut& cut,
-                                          const Place& at, bool live) {
+__device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const T* s, const T* g, const T* g_top,
+                                          const Cut& cut, const Place& at, bool live) {
     int size = 1, start = 0;
 #pragma unroll
     for (int n = 1; n <= S; ++n) {
@@ -29,21 +29,22 @@ __device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const 
     }
     visit_tree(item, cut, at, live, false, [&](int r, long long place, bool exists, bool cotangent, T) -> T {
         if (!exists || (cotangent && r < P && at.top_tile > 0)) return 0;
-        return cotangent ? g[place] : s[place];
+        return !cotangent ? s[place] : r < P ? g[place] : g_top[place];
     });
 }
 
 // paths: see increments.cuh; dx: its increments (rows, padded, n_padded), if they are not to be staged, else 0. sig,
-// derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term. Row number r is chunk
+// derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term. Words of full length are not
+// read there: `top` has their cotangents, for each path, `top_stride` apart. Row number r is chunk
 // r % n_chunks of path r / n_chunks, `chunk` increments each, and before and behind them `margin` increments of zero.
 // gx (rows, n_sums, margin + chunk + margin, d): sums over the items of a row; its n_parts parts, of a block's size,
 // are dealt out to n_sums blocks.
 template <typename T, int D, int S, int P, int T1, int T2, int MG, bool STAGED>
 __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, const T* __restrict__ dx,
                                                         long long padded, const T* __restrict__ sig,
-                                                        const T* __restrict__ derivs, long long stride,
-                                                        T* __restrict__ gx, long long rows, long long margin,
-                                                        long long n_padded, long long tile, long long n_suffixes,
+                                                        const T* __restrict__ derivs, const T* __restrict__ top,
+                                                        long long stride, long long top_stride, T* __restrict__ gx,
+                                                        long long rows, long long margin, long long n_padded, long long tile, long long n_suffixes,
                                                         long long n_parts, long long n_sums) {
     constexpr int NV = D > 0 ? D : T1 + T2 + S, SUFFIXES = D > 0 ? 0 : S;
     const int d = D > 0 ? D : paths.d, dp = D > 0 ? (D + T1 - 1) / T1 * T1 : (int)n_padded, n_steps = (int)tile,
@@ -73,7 +74,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, co
         Item<T, D, S, P, T1, T2> item;
         int letters[S > 0 ? S : 1];
         suffix_letters<S>(letters, cut, at, false);
-        load_item(item, sig + (live ? row : 0ll) * stride, derivs + (live ? row : 0ll) * stride, cut, at, live);
+        const long long from = live ? row : 0, path_number = (unsigned)from / (unsigned)paths.n_chunks;
+        load_item(item, sig + from * stride, derivs + from * stride, top + path_number * top_stride, cut, at, live);
         for (int step = 0; step < end; step += n_steps) {
             if (STAGED) {
                 const Sharing sharing(n_steps * dp, tid, THREADS);

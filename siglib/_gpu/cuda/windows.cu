@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(256) windows_multiply(const T* __restrict__ ro
     if (scalar_term && word == 0) target[0] = 1;
     target[scalar_term + word] =
         product_at<T, D, I>(rows + (first + left_row[k]) * n_words, rows + (first + right_row[k]) * n_words,
-                            word_at(word, (int)n_letters), (int)n_letters);
+                            (I)word, Divisor<D, I>((I)n_letters));
 }
 
 // One channel: powers of the total increment, total^n / n!. A row of `degree` numbers after the empty word's.

@@ -1,12 +1,14 @@
 """Mistakes in the kernels of signatures and their products."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import reference
 from checking import assert_close
 
 import siglib
+from siglib._gpu import chen as launcher
 
 from . import Mutant
 
@@ -36,6 +38,12 @@ def chunks(gpu: Any) -> None:
         assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
 
 
+def one_level_a_launch(gpu: Any) -> None:
+    """Several first letters for a thread, fewer for the last one."""
+    with mock.patch.object(launcher, "_FEW_THREADS", 0), mock.patch.object(launcher, "_MANY_WORDS", 0):
+        chunks(gpu)
+
+
 def products(gpu: Any) -> None:
     rng = np.random.default_rng(0)
     for d, degree in ((3, 4), (9, 3)):
@@ -48,6 +56,7 @@ def products(gpu: Any) -> None:
             assert_close(actual, expected, 1e-13)
 
 
+JOIN = "signature_join.cu"
 MUTANTS = [
     Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            // A warp for", "            // A warp for", chunks),
     Mutant("no barrier after the load", "signature.cu", "            __syncthreads();\n        }\n        for (int k", "        }\n        for (int k", signatures),
@@ -67,10 +76,22 @@ MUTANTS = [
     Mutant("letters of the padding", "increments.cuh", " && channel < paths.d\n", "\n", signatures),
     Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),
     Mutant("single lanes leave", "signature.cu", "if (b >= n_paths) return;", "if (b >= n_paths || lane == 31) return;", one_channel),
-    Mutant("chunks in the wrong order", "tensor.cu", "first, first + n_words, word_at", "first + n_words, first, word_at", chunks),
-    Mutant("a lone chunk", "tensor.cu", "2 * i + 1 < n_in ?", "2 * i < n_in ?", chunks),
-    Mutant("rounds without a barrier", "tensor.cu", "        __syncthreads();\n        T* other", "        T* other", chunks),
-    Mutant("one cut forgotten", "tensor.cuh", "for (int k = w.length - 1; k > 0; k--)", "for (int k = w.length - 1; k > 1; k--)", products),
+    Mutant("factors in the wrong order", JOIN, "prefix_words[i] = prefixes + there * n_lower;", "prefix_words[i] = prefixes + smaller(there + 1, n_chunks - 1) * n_lower;", chunks, "exact"),
+    Mutant("the product with the chunk itself", JOIN, "if (first + r < d) before(c + i, start + letters[r] * tail_size + tail, sums[r]);
+                sums[r] += terms[i][r];", "sums[r] += terms[i][r];
+                if (first + r < d) before(c + i, start + letters[r] * tail_size + tail, sums[r]);", chunks, "exact"),
+    Mutant("chunks that are not there", JOIN, "if (c + i >= n_chunks) break;", "", chunks),
+    Mutant("letters that are not there", JOIN, "if (first + r < d) result(", "result(", one_level_a_launch, "check"),
+    Mutant("levels without a barrier", JOIN, "        __syncthreads();
+        start += size;
+        tail_size = size;", "        start += size;
+        tail_size = size;", chunks),
+    Mutant("a cut of chunks forgotten", JOIN, "for (int k = n - 1; k > 0; k--) {
+            const I shorter", "for (int k = n - 1; k > 1; k--) {
+            const I shorter", chunks, "exact"),
+    Mutant("first letters of another thread", JOIN, "item - group * tails, group * R,", "item - group * tails, group,", one_level_a_launch, "check"),
+    Mutant("one cut forgotten", "tensor.cuh", "prefix > 0; prefix = by_d.of(word))", "prefix > (I)by_d.d; prefix = by_d.of(word))", products),
+    Mutant("a quotient too small", "common.cuh", "(unsigned)n - quotient * (unsigned)d >= (unsigned)d", "(unsigned)n - quotient * (unsigned)d > (unsigned)d", products, "exact"),
     Mutant("one lane adds", "tensor.cu", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
     Mutant("long words skipped", "tensor.cu", "(by_warp ? 0 : n_long)", "(by_warp ? 0 : n_long - 1)", products),
 ]  # fmt: skip

@@ -94,7 +94,7 @@ def one_level(gpu: Any) -> None:
 
 
 ITEM, CUT, KERNEL = "signature_item.cuh", "signature_cut.cuh", "signature_backprop.cu"
-POINTS, CHEN = "increments.cu", "tensor.cu"
+POINTS, JOIN = "increments.cu", "signature_join.cu"
 MUTANTS = [
     Mutant("the later coefficient", ITEM, "(x * Bs[i + 1] + earlier)", "(x * Bs[i + 1] + later)", few_letters, "exact"),
     Mutant("a cotangent not handed down", ITEM, "sum += child_b[i];", "", few_letters, "exact"),
@@ -135,8 +135,20 @@ MUTANTS = [
     Mutant("increments before the chunk", POINTS, "k >= 0 && ", "", unstaged),
     Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
     Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
-    Mutant("a chunk without neighbour", CHEN, "2 * i + 1 == n_in", "false", chunks),
-    Mutant("the factors exchanged", CHEN, "(g, factors + first, factors + first + n_words,", "(g, factors + first, factors + first,", chunks, "exact"),
-    Mutant("a factor's own cotangent", CHEN, "out[word] = g[word] + sum;", "out[word] = sum;", chunks, "exact"),
-    Mutant("the chunk's number", KERNEL, "derivs + (live ? row : 0ll)", "derivs + (live ? row / paths.n_chunks : 0ll)", chunks, "exact"),
+    Mutant("longest words of the chunk", JOIN, "found[i * n_lower + start + u] = sums[i];", "found[i * n_lower + start + u] = 0;", chunks, "exact"),
+    Mutant("longest words behind the chunk", JOIN, "sums[i] += p.rows[i][first_start + u] * cotangent;", "", chunks, "exact"),
+    Mutant("the first chunk has no prefix", JOIN, "if (first + i > 0) sums[i] += p.rows[i][u]", "sums[i] += p.rows[i][u]", chunks),
+    Mutant("shorter words of the chunk", JOIN, "before[start + u] += sum;", "", chunks, "exact"),
+    Mutant("shorter words of another chunk", JOIN, "sum_suffixes(before + n_lower,", "sum_suffixes(before,", chunks, "exact"),
+    Mutant("cotangents without a barrier", JOIN, "        __syncthreads();
+        end = start;", "        end = start;", chunks),
+    Mutant("sums without a barrier", JOIN, "            __syncthreads();
+        }
+        for (unsigned word = start", "        }
+        for (unsigned word = start", chunks),
+    Mutant("one chunk more", JOIN, "if (c - i < 0) break;", "", chunks),
+    Mutant("chunks beyond the last", JOIN, "(first + smaller(i, n - 1)) * stride", "(first + i) * stride", chunks),
+    Mutant("the cotangent of the product", JOIN, "lower.rows[i][start + v] + sums[i];", "sums[i];", chunks, "exact"),
+    Mutant("the longest words of another path", KERNEL, "top + path_number * top_stride", "top + from * top_stride", chunks),
+    Mutant("the chunk's number", KERNEL, "derivs + from * stride", "derivs + path_number * stride", chunks, "exact"),
 ]  # fmt: skip
