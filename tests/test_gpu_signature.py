@@ -7,7 +7,9 @@ from checking import assert_close, assert_same_bits
 from gpu import Gpu
 
 import siglib
+from siglib._gpu import _launch
 from siglib._gpu.signature_plan import make_plan, small_tiles
+from siglib._gpu.sizes import scratch_bytes
 
 TOLERANCE = {"float64": 1e-13, "float32": 3e-6}
 TRANSFORMS = {"time_aug": True, "lead_lag": True, "end_time": 0.7}
@@ -79,15 +81,16 @@ def test_long_paths_are_cut(
     assert_close(out, expected, TOLERANCE[dtype.name])
 
 
-@pytest.mark.parametrize(("d", "degree", "length"), [(2, 7, 600), (3, 4, 300), (7, 3, 600)])
+@pytest.mark.parametrize(("d", "degree", "length"), [(2, 7, 600), (3, 4, 300), (7, 3, 600), (11, 2, 2250)])
 def test_bits_do_not_depend_on_how_chunks_are_joined(
     gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, d: int, degree: int, length: int
 ) -> None:
-    """By threads with several words and with one, all low levels by one block or each by several."""
+    """By threads with several words, by several threads for a word; all levels by one block or each by several."""
     path = paths(rng, (2, length, d), np.dtype(np.float64)) / np.sqrt(length)
     expected = reference.signature(path, degree, scalar_term=True)
     results = []
-    for few_threads, many_words in ((0, 4096), (2**40, 4096), (0, 5), (2**40, 0)):
+    for few_words, few_threads, many_words in ((0, 0, 4096), (0, 2**40, 4096), (0, 0, 5), (0, 2**40, 0), (256, 0, 0)):
+        monkeypatch.setattr("siglib._gpu.chen._FEW_WORDS", few_words)
         monkeypatch.setattr("siglib._gpu.chen._FEW_THREADS", few_threads)
         monkeypatch.setattr("siglib._gpu.chen._MANY_WORDS", many_words)
         results.append(gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True)))
@@ -111,6 +114,14 @@ def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, 
             monkeypatch.setattr("siglib._gpu.signature._FEW_THREADS", few_threads)
             results.append(gpu.numpy(siglib.sig(gpu.array(path), degree)))
         assert_same_bits(*results)
+
+
+def test_scratch_memory_is_a_share_of_the_devices(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory, expected in ((8 << 30, 128 << 20), (24 << 30, 384 << 20), (141 << 30, 2 << 30)):
+        monkeypatch.setitem(_launch._attributes, (0, "memory"), memory)
+        assert scratch_bytes() == expected
+    monkeypatch.delitem(_launch._attributes, (0, "memory"))
+    assert _launch.memory_bytes() == emulated.cupy.cuda.Device().mem_info[1]
 
 
 def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:

@@ -7,11 +7,17 @@ from .sizes import literal, words_up_to
 from .tensor import index_type
 
 _BLOCK = 256
+# Chunks that a thread takes side by side.
+_TOGETHER = 16
 # Words of a level up to this length have a kernel of their own.
 _LONGEST_LITERAL = 5
 # First letters that a thread takes where there are threads enough.
 _LETTERS = 4
 _FEW_THREADS = 256
+# Threads that share a word where there are not.
+_PARTS = 8
+# With no more words of full length all levels go in one launch.
+_FEW_WORDS = 256
 # A level of more words is shared by several blocks.
 _MANY_WORDS = 4096
 # Chunks that a block of the adjoint takes.
@@ -26,6 +32,9 @@ def join_bytes(n_chunks: int, d: int, degree: int, itemsize: int) -> int:
 def join(chunks: Any, out: Any, d: int, degree: int, scalar_term: bool) -> None:
     """The signatures of paths, out (paths, scalar_term + length), from those of their chunks (paths, n_chunks, length),
     at least two."""
+    if d**degree <= _FEW_WORDS:
+        _join_lower(chunks, empty((*chunks.shape[:2], words_up_to(d, degree - 1)), chunks), d, degree, out, scalar_term)
+        return
     prefixes = join_prefixes(chunks, d, degree, out, scalar_term)
     _join_level(chunks, prefixes, d, degree, out=out, scalar_term=scalar_term)
 
@@ -40,25 +49,30 @@ def join_prefixes(chunks: Any, d: int, degree: int, out: Any = None, scalar_term
     while in_one > 0 and d**in_one > _MANY_WORDS:
         in_one -= 1
     if in_one > 0:
-        launch(
-            "signature_join.cu",
-            f"join_lower<{_template(chunks, d)}>",
-            n_paths,
-            _BLOCK,
-            chunks=chunks,
-            prefixes=prefixes,
-            out=0 if out is None else out,
-            stride=stride,
-            n_chunks=n_chunks,
-            n_lower=n_lower,
-            d=d,
-            levels=in_one,
-            out_stride=0 if out is None else out.shape[1],
-            scalar_term=int(scalar_term),
-        )
+        _join_lower(chunks, prefixes, d, in_one, out, scalar_term)
     for level in range(in_one + 1, degree):
         _join_level(chunks, prefixes, d, level, prefixes, out, scalar_term)
     return prefixes
+
+
+def _join_lower(chunks: Any, prefixes: Any, d: int, levels: int, out: Any, scalar_term: bool) -> None:
+    launch(
+        "signature_join.cu",
+        f"join_lower<{_template(chunks, d)}>",
+        len(chunks),
+        _BLOCK,
+        _BLOCK * _TOGETHER * chunks.itemsize,
+        chunks=chunks,
+        prefixes=prefixes,
+        out=0 if out is None else out,
+        stride=chunks.shape[2],
+        n_chunks=chunks.shape[1],
+        n_lower=prefixes.shape[-1],
+        d=d,
+        levels=levels,
+        out_stride=0 if out is None else out.shape[1],
+        scalar_term=int(scalar_term),
+    )
 
 
 def _template(chunks: Any, d: int, *sizes: int) -> str:
@@ -70,14 +84,16 @@ def _join_level(
 ) -> None:
     n_paths, n_chunks, stride = chunks.shape
     n_tails = d ** (level - 1)
+    many = n_paths * n_tails * -(-d // _LETTERS) >= _FEW_THREADS * n_processors()
     # The same numbers by more threads.
-    letters = _LETTERS if n_paths * n_tails * -(-d // _LETTERS) >= _FEW_THREADS * n_processors() else 1
-    n_blocks = -(-n_tails * -(-d // letters) // _BLOCK)
+    letters, parts = (_LETTERS, 1) if many else (1, _PARTS)
+    n_blocks = -(-n_tails * -(-d // letters) // (_BLOCK // parts))
     launch(
         "signature_join.cu",
-        f"join_level<{_template(chunks, d, level if level <= _LONGEST_LITERAL else 0, letters)}>",
+        f"join_level<{_template(chunks, d, level if level <= _LONGEST_LITERAL else 0, letters, parts)}>",
         n_paths * n_blocks,
         _BLOCK,
+        _BLOCK * _TOGETHER * chunks.itemsize if parts > 1 else 0,
         chunks=chunks,
         prefixes=prefixes,
         kept=kept,

@@ -12,6 +12,7 @@ from .._tables.transform import Transform
 from . import chen
 from ._launch import USUAL_SHARED, c_type, empty, launch, launch_each
 from .increments import (
+    CHUNK_BYTES,
     equal_increments_backprop,
     increments_backprop,
     increments_of_chunks,
@@ -22,8 +23,6 @@ from .signature import sig_of_chunks
 from .sizes import check_words, shared_bytes, slabs, words_up_to
 
 THREADS = 128
-# Shared memory for what a block knows of its rows.
-_ROW_BYTES = 20 * THREADS
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
 # What fits into 255 registers, which the suffix needs some of, too.
 _TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
@@ -134,7 +133,7 @@ def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows
     """For paths of so many increments, and signatures of so many numbers."""
     chunk = _chunk(n_increments, length, plan.n_items)
     per_block = max(1, THREADS // plan.n_items)
-    sums = _ROW_BYTES + plan.sum_bytes(itemsize)
+    sums = per_block * CHUNK_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
     while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2

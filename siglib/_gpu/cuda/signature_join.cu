@@ -22,76 +22,130 @@
 
 // Chunks that a thread takes side by side, so that their numbers are loaded at the same time.
 constexpr int TOGETHER = 16;
+constexpr int THREADS = 256;  // of a block that joins
 constexpr int ADJOINT_TOGETHER = 4;
 
-// The R words of level n that start with the letters first, first + 1, ... and go on with `tail`, number so and so of
-// the tail_size = d^(n - 1) tails: their sums over chunks to result(r, sum), and those of all chunks before chunk c > 0
-// to before(c, place, sum). `start`: where the level begins.
-template <typename T, int D, int LEVEL, int R, typename I, typename Before, typename Result>
-__device__ __forceinline__ void sum_chunks(const T* chunks, long long stride, const T* prefixes, long long n_lower,
-                                           int n_chunks, int level, const Divisor<D, I>& by_d, I start, I tail_size,
-                                           I tail, I first, Before before, Result result) {
-    constexpr int C = TOGETHER / R;
+// A word of level n without its first letter: number `tail` of the tail_size = d^(n - 1) tails. `start`: where the
+// level begins.
+template <typename I>
+struct Tail {
+    I start, size, number;
+};
+
+// Of chunks c..c + C - 1, the last one again where there are no more, and the words of a tail that start with the R
+// `letters`: s^c[v] and the sum over the cuts.
+template <int C, int LEVEL, int R, typename T, int D, typename I>
+__device__ __forceinline__ void chunk_terms(const T* chunks, long long stride, const T* prefixes, long long n_lower,
+                                            int n_chunks, int level, const Divisor<D, I>& by_d, const Tail<I>& tail,
+                                            const I* letters, int c, T (*terms)[R]) {
     const I d = by_d.d;
     const int n = LEVEL > 0 ? LEVEL : level;
+    const T *chunk[C], *prefix_words[C];
+#pragma unroll
+    for (int i = 0; i < C; i++) {
+        const int there = smaller(c + i, n_chunks - 1);
+        chunk[i] = chunks + there * stride;
+        prefix_words[i] = prefixes + there * n_lower;
+    }
+#pragma unroll
+    for (int i = 0; i < C; i++)
+#pragma unroll
+        for (int r = 0; r < R; r++) terms[i][r] = chunk[i][tail.start + letters[r] * tail.size + tail.number];
+    // The prefix without its first letter, and the suffix: of k - 1 and of n - k letters.
+    I prefix = tail.number, prefix_size = tail.size, prefix_start = tail.start, suffix = 0, suffix_size = 1,
+      suffix_start = 0;
+#pragma unroll(LEVEL > 0 ? LEVEL : 1)
+    for (int k = n - 1; k > 0; k--) {
+        const I shorter = by_d.of(prefix);
+        suffix += (prefix - shorter * d) * suffix_size;
+        prefix = shorter;
+        prefix_start -= prefix_size;
+        prefix_size = by_d.of(prefix_size);
+#pragma unroll
+        for (int i = 0; i < C; i++) {
+            const T ending = chunk[i][suffix_start + suffix];
+#pragma unroll
+            for (int r = 0; r < R; r++)
+                terms[i][r] += prefix_words[i][prefix_start + letters[r] * prefix_size + prefix] * ending;
+        }
+        suffix_size *= d;
+        suffix_start += suffix_size;
+    }
+}
+
+// The R words of a tail that start with the letters first, first + 1, ...: their sums over chunks to result(place,
+// sum), and those of all chunks before chunk c > 0 to before(c, place, sum).
+template <typename T, int D, int LEVEL, int R, typename I, typename Before, typename Result>
+__device__ __forceinline__ void sum_chunks(const T* chunks, long long stride, const T* prefixes, long long n_lower,
+                                           int n_chunks, int level, const Divisor<D, I>& by_d, const Tail<I>& tail,
+                                           I first, Before before, Result result) {
+    constexpr int C = TOGETHER / R;
     // Letters that there are not are the last one once more.
     I letters[R];
     T sums[R];
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        letters[r] = smaller((I)(first + r), (I)(d - 1));
-        sums[r] = chunks[start + letters[r] * tail_size + tail];
+        letters[r] = smaller((I)(first + r), (I)(by_d.d - 1));
+        sums[r] = chunks[tail.start + letters[r] * tail.size + tail.number];
     }
     for (int c = 1; c < n_chunks; c += C) {
-        const T *chunk[C], *prefix_words[C];
         T terms[C][R];
-#pragma unroll
-        for (int i = 0; i < C; i++) {
-            const int there = smaller(c + i, n_chunks - 1);
-            chunk[i] = chunks + there * stride;
-            prefix_words[i] = prefixes + there * n_lower;
-        }
-#pragma unroll
-        for (int i = 0; i < C; i++)
-#pragma unroll
-            for (int r = 0; r < R; r++) terms[i][r] = chunk[i][start + letters[r] * tail_size + tail];
-        // The prefix without its first letter, and the suffix: of k - 1 and of n - k letters.
-        I prefix = tail, prefix_size = tail_size, prefix_start = start, suffix = 0, suffix_size = 1, suffix_start = 0;
-#pragma unroll(LEVEL > 0 ? LEVEL : 1)
-        for (int k = n - 1; k > 0; k--) {
-            const I shorter = by_d.of(prefix);
-            suffix += (prefix - shorter * d) * suffix_size;
-            prefix = shorter;
-            prefix_start -= prefix_size;
-            prefix_size = by_d.of(prefix_size);
-#pragma unroll
-            for (int i = 0; i < C; i++) {
-                const T ending = chunk[i][suffix_start + suffix];
-#pragma unroll
-                for (int r = 0; r < R; r++)
-                    terms[i][r] += prefix_words[i][prefix_start + letters[r] * prefix_size + prefix] * ending;
-            }
-            suffix_size *= d;
-            suffix_start += suffix_size;
-        }
+        chunk_terms<C, LEVEL, R>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, letters, c, terms);
 #pragma unroll
         for (int i = 0; i < C; i++) {
             if (c + i >= n_chunks) break;
 #pragma unroll
             for (int r = 0; r < R; r++) {
-                if (first + r < d) before(c + i, start + letters[r] * tail_size + tail, sums[r]);
+                if (first + r < by_d.d) before(c + i, tail.start + letters[r] * tail.size + tail.number, sums[r]);
                 sums[r] += terms[i][r];
             }
         }
     }
 #pragma unroll
     for (int r = 0; r < R; r++)
-        if (first + r < d) result(start + letters[r] * tail_size + tail, sums[r]);
+        if (first + r < by_d.d) result(tail.start + letters[r] * tail.size + tail.number, sums[r]);
+}
+
+// The same of one word, by several threads: each adds up the cuts of TOGETHER chunks at most, and one of them the terms
+// of all in their order, from `shared` (chunks, n_words): to the bit the same sums, after fewer waits for memory. All
+// threads of the block call this: number `part` of `parts` has the word, number `slot` of n_words of the block, if it
+// is `live`.
+template <typename T, int D, int LEVEL, typename I, typename Before, typename Result>
+__device__ __forceinline__ void sum_chunks_in_parts(const T* chunks, long long stride, const T* prefixes,
+                                                    long long n_lower, int n_chunks, int level,
+                                                    const Divisor<D, I>& by_d, const Tail<I>& tail, I first, bool live,
+                                                    int part, int parts, int slot, int n_words, T* shared,
+                                                    Before before, Result result) {
+    const I place = tail.start + first * tail.size + tail.number;
+    T sum = live && part == 0 ? chunks[place] : (T)0;
+    for (int c = 1; c < n_chunks; c += parts * TOGETHER) {
+        const int here = smaller(parts * TOGETHER, n_chunks - c), each = (here + parts - 1) / parts;
+        const int mine = part * each, n_mine = smaller(each, here - mine);
+        if (live && n_mine > 0) {
+            T terms[TOGETHER][1];
+            chunk_terms<TOGETHER, LEVEL, 1>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, &first,
+                                            c + mine, terms);
+#pragma unroll
+            for (int i = 0; i < TOGETHER; i++)
+                if (i < n_mine) shared[(mine + i) * n_words + slot] = terms[i][0];
+        }
+        __syncthreads();
+        if (live && part == 0) {
+#pragma unroll 8
+            for (int i = 0; i < here; i++) {
+                before(c + i, place, sum);
+                sum += shared[i * n_words + slot];
+            }
+        }
+        __syncthreads();
+    }
+    if (live && part == 0) result(place, sum);
 }
 
 // chunks (n_paths, n_chunks) signatures, `stride` numbers apart; to prefixes (n_paths, n_chunks, n_lower) the products
-// of all chunks before, for words of up to `levels` letters; and those of all chunks to out, unless it is null: rows of
-// `out_stride` numbers, the words after one more number if `scalar_term`. A block for each path.
+// of all chunks before, for words of up to `levels` letters, as far as it has them; and those of all chunks to out,
+// unless it is null: rows of `out_stride` numbers, the words after one more number if `scalar_term`. A block for each
+// path. Shared memory: THREADS * TOGETHER numbers.
 template <typename T, int D, typename I>
 __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, T* prefixes, T* __restrict__ out,
                                                   long long stride, long long n_chunks, long long n_lower, long long d,
@@ -100,17 +154,28 @@ __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, 
     const T* mine = chunks + blockIdx.x * n_chunks * stride;
     T* const found = prefixes + blockIdx.x * n_chunks * n_lower;
     T* const row = out ? out + blockIdx.x * out_stride + scalar_term : nullptr;
+    if (row && scalar_term && threadIdx.x == 0) row[-1] = 1;
+    const auto before = [&](int c, I place, T sum) {
+        if (place < n_lower) found[c * n_lower + place] = sum;
+    };
+    const auto result = [&](I place, T sum) {
+        if (row) row[place] = sum;
+    };
     I start = 0, tail_size = 1;
     for (int n = 1; n <= (int)levels; n++) {
         const I size = tail_size * by_d.d;
-        for (I word = threadIdx.x; word < size; word += blockDim.x) {
-            const I first = word / tail_size;
-            sum_chunks<T, D, 0, 1, I>(
-                mine, stride, found, n_lower, (int)n_chunks, n, by_d, start, tail_size, word - first * tail_size, first,
-                [&](int c, I place, T sum) { found[c * n_lower + place] = sum; },
-                [&](I place, T sum) {
-                    if (row) row[place] = sum;
-                });
+        if (2 * size <= THREADS) {
+            const int parts = THREADS / (int)size, part = (int)threadIdx.x / (int)size;
+            const I word = (I)threadIdx.x - part * size, first = word / tail_size;
+            sum_chunks_in_parts<T, D, 0, I>(mine, stride, found, n_lower, (int)n_chunks, n, by_d,
+                                            Tail<I>{start, tail_size, word - first * tail_size}, first, part < parts,
+                                            part, parts, (int)word, (int)size, dyn_smem<T>(), before, result);
+        } else {
+            for (I word = threadIdx.x; word < size; word += THREADS) {
+                const I first = word / tail_size;
+                sum_chunks<T, D, 0, 1, I>(mine, stride, found, n_lower, (int)n_chunks, n, by_d,
+                                          Tail<I>{start, tail_size, word - first * tail_size}, first, before, result);
+            }
         }
         __syncthreads();
         start += size;
@@ -118,31 +183,40 @@ __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, 
     }
 }
 
-// One level for all paths, once those below it are in `prefixes`; a thread has R first letters of a tail. What is before
-// each chunk goes to `kept`, the prefixes again, unless it is null; the whole to `out` as above. LEVEL is the level if
-// the kernel is compiled for it, else 0. n_blocks: of a path.
-template <typename T, int D, int LEVEL, int R, typename I>
+// One level for all paths, once those below it are in `prefixes`; a thread has R first letters of a tail, or PARTS
+// threads share a word. What is before each chunk goes to `kept`, the prefixes again, unless it is null; the whole to
+// `out` as above. LEVEL is the level if the kernel is compiled for it, else 0. n_blocks: of a path. Shared memory: as
+// above, if PARTS is not 1.
+template <typename T, int D, int LEVEL, int R, int PARTS, typename I>
 __global__ void __launch_bounds__(256) join_level(const T* __restrict__ chunks, const T* __restrict__ prefixes,
                                                   T* __restrict__ kept, T* __restrict__ out, long long stride,
                                                   long long n_chunks, long long n_lower, long long d, long long level,
                                                   long long start, long long tail_size, long long n_blocks,
                                                   long long out_stride, long long scalar_term) {
+    constexpr int ITEMS = THREADS / PARTS;
     const Divisor<D, I> by_d((I)d);
     const I tails = (I)tail_size;
     const long long b = quotient(blockIdx.x, n_blocks);
-    const I item = (I)(blockIdx.x - b * n_blocks) * 256 + (I)threadIdx.x, group = item / tails;
-    if (group * R >= by_d.d) return;
+    const int slot = (int)threadIdx.x % ITEMS;
+    const I item = (I)(blockIdx.x - b * n_blocks) * ITEMS + slot, group = item / tails;
+    const Tail<I> tail = {(I)start, tails, item - group * tails};
     T* const row = out ? out + b * out_stride + scalar_term : nullptr;
-    if (row && scalar_term && item == 0) row[-1] = 1;
-    sum_chunks<T, D, LEVEL, R, I>(
-        chunks + b * n_chunks * stride, stride, prefixes + b * n_chunks * n_lower, n_lower, (int)n_chunks, (int)level,
-        by_d, (I)start, tails, item - group * tails, group * R,
-        [&](int c, I place, T sum) {
-            if (kept) kept[(b * n_chunks + c) * n_lower + place] = sum;
-        },
-        [&](I place, T sum) {
-            if (row) row[place] = sum;
-        });
+    if (row && scalar_term && item == 0 && threadIdx.x == 0) row[-1] = 1;
+    const auto before = [&](int c, I place, T sum) {
+        if (kept) kept[(b * n_chunks + c) * n_lower + place] = sum;
+    };
+    const auto result = [&](I place, T sum) {
+        if (row) row[place] = sum;
+    };
+    const T *mine = chunks + b * n_chunks * stride, *before_mine = prefixes + b * n_chunks * n_lower;
+    if constexpr (PARTS > 1) {
+        sum_chunks_in_parts<T, D, LEVEL, I>(mine, stride, before_mine, n_lower, (int)n_chunks, (int)level, by_d, tail,
+                                            group, group < by_d.d, (int)threadIdx.x / ITEMS, PARTS, slot, ITEMS,
+                                            dyn_smem<T>(), before, result);
+    } else if (group * R < by_d.d) {
+        sum_chunks<T, D, LEVEL, R, I>(mine, stride, before_mine, n_lower, (int)n_chunks, (int)level, by_d, tail,
+                                      group * R, before, result);
+    }
 }
 
 // Of the chunks first..first + n - 1, at most ADJOINT_TOGETHER of them, which share what is loaded of the cotangent.

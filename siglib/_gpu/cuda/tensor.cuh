@@ -56,7 +56,7 @@ __device__ __forceinline__ T sum_after(const T* __restrict__ g, const T* __restr
                                        int d_given, int rank, int n_team) {
     const I d = D ? D : d_given;
     T sum = 0;
-    I size = 1, b_at = 0;                                      // words v of m letters
+    I size = 1, b_at = 0;                             // words v of m letters
     I g_at = w.at, g_size = w.size, first = w.index;  // words of w.length + m letters, the first with v
     for (int n = w.length + 1; n <= degree; n++) {
         size *= d;
@@ -74,7 +74,7 @@ __device__ __forceinline__ T sum_before(const T* __restrict__ g, const T* __rest
                                         int d_given, int rank, int n_team) {
     const I d = D ? D : d_given;
     T sum = 0;
-    I size = 1, a_at = 0;                  // words u of k letters
+    I size = 1, a_at = 0;            // words u of k letters
     I g_at = w.at, g_size = w.size;  // words of k + w.length letters
     for (int n = w.length + 1; n <= degree; n++) {
         size *= d;

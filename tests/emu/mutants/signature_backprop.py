@@ -94,7 +94,7 @@ def one_level(gpu: Any) -> None:
 
 
 ITEM, CUT, KERNEL = "signature_item.cuh", "signature_cut.cuh", "signature_backprop.cu"
-POINTS, JOIN = "increments.cu", "signature_join.cu"
+POINTS, LOADER, JOIN = "increments.cu", "increments.cuh", "signature_join.cu"
 MUTANTS = [
     Mutant("the later coefficient", ITEM, "(x * Bs[i + 1] + earlier)", "(x * Bs[i + 1] + later)", few_letters, "exact"),
     Mutant("a cotangent not handed down", ITEM, "sum += child_b[i];", "", few_letters, "exact"),
@@ -116,7 +116,7 @@ MUTANTS = [
     Mutant("no barrier before the rows' places are read", KERNEL, "    __syncthreads();\n    for (int part", "    for (int part", few_letters),
     Mutant("rows beyond the batch", KERNEL, "m < n_group && first_row + place < n_all;", "m < n_group;", few_letters),
     Mutant("steps beyond the end", KERNEL, "smaller(MG, end - step - group)", "MG", many_steps),
-    Mutant("increments beyond the end", KERNEL, "increment < lengths[place]", "increment <= lengths[place]", many_steps),
+    Mutant("increments beyond the end", LOADER, "& (row < chunks[place].length)", "& (row <= chunks[place].length)", many_rows),
     Mutant("a later part alone", KERNEL, "part < n_sums ? total : *result + total", "total", few_sums, "exact"),
     Mutant("threads beyond the last row of threads", CUT, "c < columns && sharing.place < sharing.place_step", "c < columns", many_rows),
     Mutant("a share of the sums left out", CUT, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
@@ -124,28 +124,28 @@ MUTANTS = [
     Mutant("items of the block before", CUT, "larger(0, first % period - offset)", "larger(0, first % period)", several_blocks, "exact"),
     Mutant("the sum's place", KERNEL, "(r * n_sums + sum_number)", "(r + sum_number)", several_blocks),
     Mutant("another row's increments", KERNEL, "((live ? row : 0ll) * padded + step + k) * dp", "(step + k) * dp", unstaged, "exact"),
-    Mutant("another chunk's increments", POINTS, "chunk_number % paths.n_chunks * paths.chunk + k", "k", unstaged, "exact"),
+    Mutant("another chunk's increments", POINTS, "(chunk_number - b * paths.n_chunks) * paths.chunk + k", "k", unstaged, "exact"),
     Mutant("a sum forgotten", POINTS, "i_sum < n_sums; ++i_sum", "i_sum < 1; ++i_sum", several_blocks, "exact"),
-    Mutant("lead and lag exchanged", POINTS, "row_gradient(2 * step, n_channels + i) + row_gradient(2 * step + 1, i)", "row_gradient(2 * step, i) + row_gradient(2 * step + 1, n_channels + i)", transforms, "exact"),
-    Mutant("the last point", POINTS, "if (k + 1 < length) behind =", "if (k < length) behind =", transforms),
-    Mutant("another increment of zero", POINTS, "row / chunk - 1, chunk + 1", "row / chunk - 1, chunk", borders, "exact"),
-    Mutant("chunks that know no other", POINTS, "behind -= gradient_of_zero(row / chunk, 0);", "", borders, "exact"),
-    Mutant("no increment of zero", KERNEL, "step + k - (int)margin", "step + k", chunks, "exact"),
-    Mutant("increments before the chunk", KERNEL, "increment >= 0 && ", "", chunks),
+    Mutant("lead and lag exchanged", POINTS, "total_at(row + n_channels) + total_at(row + d)", "total_at(row) + total_at(row + d + n_channels)", transforms, "exact"),
+    Mutant("the last point", POINTS, "if (k >= 0 && k + 1 < length) behind =", "if (k >= 0 && k < length) behind =", transforms),
+    Mutant("another increment of zero", POINTS, "gradient_of_zero(row - across)", "gradient_of_zero(row - across - d)", borders, "exact"),
+    Mutant("chunks that know no other", POINTS, "to -= gradient_of_zero(row - d);", "", borders, "exact"),
+    Mutant("no increment of zero", KERNEL, "step - (int)margin", "step", chunks, "exact"),
+    Mutant("increments before the chunk", LOADER, "return (row >= 0) & (row <", "return (row <", chunks),
     Mutant("increments before the chunk", POINTS, "k >= 0 && ", "", unstaged),
+    Mutant("the first point", POINTS, "T before = 0;", "T before = gradient_at(row);", many_steps),
+    Mutant("points of the next chunk", POINTS, "            place -= chunk;\n            row += across;", "            place -= chunk;", chunks, "exact"),
+    Mutant("the chunk before", POINTS, "        chunk_number--;\n        place += chunk;", "", chunks),
+    Mutant("several gradients of one point", POINTS, "first = group * POINTS;", "first = group;", many_steps),
     Mutant("the lag forgotten", POINTS, "if (lead_lag) total += g[b * stride + n_channels + i];", "", one_level, "exact"),
     Mutant("a power", POINTS, "power *= x / (T)n;", "power *= x / (T)(n + 1);", one_level, "exact"),
     Mutant("longest words of the chunk", JOIN, "found[i * n_lower + start + u] = sums[i];", "found[i * n_lower + start + u] = 0;", chunks, "exact"),
-    Mutant("longest words behind the chunk", JOIN, "sums[i] += p.rows[i][first_start + u] * cotangent;", "", chunks, "exact"),
+    Mutant("longest words behind the chunk", JOIN, "sums[i] += p.rows[i][first_start + u] * cotangent;", "sums[i] += 0;", chunks, "exact"),
     Mutant("the first chunk has no prefix", JOIN, "if (first + i > 0) sums[i] += p.rows[i][u]", "sums[i] += p.rows[i][u]", chunks),
-    Mutant("shorter words of the chunk", JOIN, "before[start + u] += sum;", "", chunks, "exact"),
+    Mutant("shorter words of the chunk", JOIN, "before[start + u] += sum;", "before[start + u] += 0;", chunks, "exact"),
     Mutant("shorter words of another chunk", JOIN, "sum_suffixes(before + n_lower,", "sum_suffixes(before,", chunks, "exact"),
-    Mutant("cotangents without a barrier", JOIN, "        __syncthreads();
-        end = start;", "        end = start;", chunks),
-    Mutant("sums without a barrier", JOIN, "            __syncthreads();
-        }
-        for (unsigned word = start", "        }
-        for (unsigned word = start", chunks),
+    Mutant("cotangents without a barrier", JOIN, "        __syncthreads();\n        end = start;", "        end = start;", chunks),
+    Mutant("sums without a barrier", JOIN, "            __syncthreads();\n        }\n        for (unsigned word = start", "        }\n        for (unsigned word = start", chunks),
     Mutant("one chunk more", JOIN, "if (c - i < 0) break;", "", chunks),
     Mutant("chunks beyond the last", JOIN, "(first + smaller(i, n - 1)) * stride", "(first + i) * stride", chunks),
     Mutant("the cotangent of the product", JOIN, "lower.rows[i][start + v] + sums[i];", "sums[i];", chunks, "exact"),
