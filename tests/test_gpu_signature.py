@@ -8,7 +8,7 @@ from gpu import Gpu
 
 import siglib
 from siglib._gpu import _launch
-from siglib._gpu.signature_plan import make_plan, small_tiles
+from siglib._gpu.signature_plan import chunk_length, make_plan, small_tiles
 from siglib._gpu.sizes import scratch_bytes
 
 TOLERANCE = {"float64": 1e-13, "float32": 3e-6}
@@ -89,7 +89,14 @@ def test_bits_do_not_depend_on_how_chunks_are_joined(
     path = paths(rng, (2, length, d), np.dtype(np.float64)) / np.sqrt(length)
     expected = reference.signature(path, degree, scalar_term=True)
     results = []
-    for few_words, few_threads, many_words in ((0, 0, 4096), (0, 2**40, 4096), (0, 0, 5), (0, 2**40, 0), (256, 0, 0)):
+    for few_words, few_threads, many_words in (
+        (0, 0, 4096),
+        (0, 100, 4096),
+        (0, 2**40, 4096),
+        (0, 0, 5),
+        (0, 2**40, 0),
+        (256, 0, 0),
+    ):
         monkeypatch.setattr("siglib._gpu.chen._FEW_WORDS", few_words)
         monkeypatch.setattr("siglib._gpu.chen._FEW_THREADS", few_threads)
         monkeypatch.setattr("siglib._gpu.chen._MANY_WORDS", many_words)
@@ -114,6 +121,13 @@ def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, 
             monkeypatch.setattr("siglib._gpu.signature._FEW_THREADS", few_threads)
             results.append(gpu.numpy(siglib.sig(gpu.array(path), degree)))
         assert_same_bits(*results)
+
+
+def test_chunks_are_longer_where_there_are_many() -> None:
+    plan = make_plan(8, 3, "float32")
+    assert [chunk_length(plan, 584, n) for n in (256, 257, 4095, 4096)] == [256, 128, 128, 256]
+    plan = make_plan(2, 2, "float32")
+    assert [chunk_length(plan, 6, n) for n in (128, 129, 10000)] == [128, 64, 64]
 
 
 def test_scratch_memory_is_a_share_of_the_devices(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,10 @@ def _join_level(
 ) -> None:
     n_paths, n_chunks, stride = chunks.shape
     n_tails = d ** (level - 1)
-    many = n_paths * n_tails * -(-d // _LETTERS) >= _FEW_THREADS * n_processors()
-    # The same numbers by more threads.
-    letters, parts = (_LETTERS, 1) if many else (1, _PARTS)
+    # The same numbers by one thread for several words, by one for each, or by several.
+    few = _FEW_THREADS * n_processors()
+    letters = _LETTERS if n_paths * n_tails * -(-d // _LETTERS) >= few else 1
+    parts = _PARTS if n_paths * n_tails * d < few else 1
     n_blocks = -(-n_tails * -(-d // letters) // (_BLOCK // parts))
     launch(
         "signature_join.cu",
