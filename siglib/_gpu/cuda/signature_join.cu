@@ -168,8 +168,8 @@ __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, 
             const int parts = THREADS / (int)size, part = (int)threadIdx.x / (int)size;
             const I word = (I)threadIdx.x - part * size, first = word / tail_size;
             sum_chunks_in_parts<T, D, 0, I>(mine, stride, found, n_lower, (int)n_chunks, n, by_d,
-                                            Tail<I>{start, tail_size, word - first * tail_size}, first, part < parts,
-                                            part, parts, (int)word, (int)size, dyn_smem<T>(), before, result);
+                                            Tail<I>{start, tail_size, word - first * tail_size}, first, true, part,
+                                            parts, (int)word, (int)size, dyn_smem<T>(), before, result);
         } else {
             for (I word = threadIdx.x; word < size; word += THREADS) {
                 const I first = word / tail_size;

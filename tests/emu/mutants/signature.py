@@ -58,6 +58,13 @@ def one_level_a_launch(gpu: Any) -> None:
         assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
 
 
+def few_words(gpu: Any) -> None:
+    """Several threads for a word, fewer words than a block has room for."""
+    with mock.patch.multiple(launcher, _FEW_THREADS=2**40, _MANY_WORDS=0, _FEW_WORDS=0):
+        path = np.random.default_rng(0).standard_normal((1, 140, 6)) / 12
+        assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
+
+
 def products(gpu: Any) -> None:
     rng = np.random.default_rng(0)
     for d, degree in ((3, 4), (9, 3)):
@@ -100,9 +107,9 @@ MUTANTS = [
     Mutant("terms without a barrier", JOIN, "        __syncthreads();\n        if (live && part == 0) {", "        if (live && part == 0) {", chunks),
     Mutant("terms of the next chunks too early", JOIN, "            }\n        }\n        __syncthreads();\n    }\n    if (live && part == 0)", "            }\n        }\n    }\n    if (live && part == 0)", many_chunks),
     Mutant("chunks of another thread", JOIN, "c + mine, terms", "c, terms", chunks, "exact"),
-    Mutant("more chunks than are left", JOIN, "smaller(each, here - mine)", "each", many_chunks),
+    Mutant("fewer chunks than are left", JOIN, "each = (here + parts - 1) / parts;", "each = here / parts;", chunks),
     Mutant("longest words among the prefixes", JOIN, "if (place < n_lower) found", "found", chunks),
-    Mutant("threads without a word", JOIN, "first, part < parts,", "first, true,", chunks),
+    Mutant("threads without a word", JOIN, "group, group < by_d.d,", "group, true,", few_words),
     Mutant("one cut forgotten", "tensor.cuh", "prefix > 0; prefix = by_d.of(word))", "prefix > (I)by_d.d; prefix = by_d.of(word))", products),
     Mutant("a quotient too small", "common.cuh", "(unsigned)n - quotient * (unsigned)d >= (unsigned)d", "(unsigned)n - quotient * (unsigned)d > (unsigned)d", products, "exact"),
     Mutant("one lane adds", "tensor.cu", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
