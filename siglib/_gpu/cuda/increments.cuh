@@ -187,7 +187,7 @@ __device__ __forceinline__ void load_increments(const Paths<T>& paths, long long
         Chunk<T> chunk;
         __device__ __forceinline__ const Chunk<T>& operator[](int) const { return chunk; }
     };
-    load_increments(paths, One{Chunk<T>(paths, v, exists)}, 1, (int)first - margin, n, width, x, n * width, rank,
+    load_increments<2>(paths, One{Chunk<T>(paths, v, exists)}, 1, (int)first - margin, n, width, x, n * width, rank,
                     n_team, channels);
 }
 
