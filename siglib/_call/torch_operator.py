@@ -16,6 +16,7 @@ from .torch_second_order import (
     both_tangents,
     chosen,
     forward_mode,
+    help_of,
     tangent,
     with_operators,
 )
@@ -144,7 +145,8 @@ def register(operation: Any) -> Operators:
         ctx.save_for_forward(*inputs[:n])
 
     def backward(ctx: Any, needs: tuple[bool, ...], derivs: Any) -> Any:
-        results = gradient(derivs, *ctx.saved_tensors, bits(needs[:n]), *ctx.options)
+        saved = ctx.saved_tensors
+        results = gradient(derivs, *map(help_of, saved[:-n]), *saved[-n:], bits(needs[:n]), *ctx.options)
         return *chosen((results,) if n == 1 else results, needs[:n]), *(None for _ in ctx.options)
 
     def jvp(ctx: Any, *directions: Any) -> Any:
