@@ -28,13 +28,14 @@ def scale_of(
             own += _sizes(xp, grade, x)
     if not ours:
         return xp.ones_like(one[..., 0].sum(-1) if one.ndim > 1 else one.sum())
-    size = xp.zeros_like(ours[0][1]) + polynomial.duration
+    zero = xp.zeros_like(ours[0][1])
+    size = zero + polynomial.duration
     for k, s in own:
         size = xp.maximum(size, s ** (1.0 / k))
     fallback = _TINY if homogeneous and not polynomial.duration else 1.0
-    logarithm = xp.log2(xp.where(size > 0, size, xp.zeros_like(size) + fallback))
+    logarithm = xp.log2(xp.where(size > 0, size, zero + fallback))
     # What may be squared must not be larger than what is there; of the rest it does no harm.
-    exponent = rest = xp.zeros_like(size) + math.inf
+    exponent = rest = zero + math.inf
     for k, s in ours:
         room = k * logarithm - xp.log2(s)
         if 2 * k <= max(weight, 2):
@@ -42,7 +43,7 @@ def scale_of(
         else:
             rest = xp.minimum(rest, room)
     exponent = xp.where(xp.isfinite(exponent), exponent, rest)
-    exponent = xp.where(xp.isfinite(exponent), exponent, xp.zeros_like(exponent))
+    exponent = xp.where(xp.isfinite(exponent), exponent, zero)
     return xp.exp2(xp.clip(xp.round(exponent), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
 
 
