@@ -38,7 +38,7 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 def library_of(array: Array) -> str:
     """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown.
 
-    "jax" and "torch.fx" are recognised for their errors.
+    "jax" has its own way (`jax.py`), and "torch.fx" is recognised for its error.
     """
     torch = loaded_torch()
     # First, and not through the cache, of which torch.compile warns.
@@ -91,11 +91,15 @@ def backend_of(names: Iterable[str], arrays: Collection[Array]) -> tuple[Any, ..
     raise refusal(named)
 
 
+class JaxArraysError(TypeError):
+    """Some arrays of a call are JAX's: for `jax.py`, which does not go through here, and an error for all others."""
+
+
 def refusal(arrays: dict[str, Array]) -> TypeError:
     """The error for arrays of several libraries, or of one that is not supported."""
     for name, value in arrays.items():
         if library_of(value) == "jax":
-            return TypeError(f"{name} is an array of JAX, which is not supported: pass numpy.asarray({name})")
+            return JaxArraysError(f"{name} is an array of JAX, which is not taken here: pass numpy.asarray({name})")
         if library_of(value) == "torch.fx":
             return TypeError(
                 f"{name} is a {type(value).__name__} of torch.fx, which traces Python code: use torch.export or "
@@ -112,7 +116,10 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     if any(library_of(array) == "torch" for array in arrays.values()):
         tensors, dtype = torch_tensors(arrays)
         return (lambda result: result.to(dtype), *tensors)
-    on, *given = backend_for(**arrays)
+    try:
+        on, *given = backend_for(**arrays)
+    except JaxArraysError:
+        return jax_guest().widened(**arrays)
 
     def back(result: Array) -> Array:
         with on.current(), np.errstate(over="ignore"):
@@ -125,8 +132,17 @@ def as_double(array: Array) -> Array:
     """An array of any library, or a view that kernels read, in float64; with its graph, and itself if it is that."""
     if library_of(array) == "torch":
         return array.double()
+    if library_of(array) == "jax":
+        return jax_guest().as_double(array)
     with device_of(array):
         return array.astype(_FLOAT64, copy=False)
+
+
+def jax_guest() -> Any:
+    """`jax.py`, which is only loaded when arrays of JAX come in."""
+    from . import jax
+
+    return jax
 
 
 def as_dtype_of(array: Array, like: Array) -> Array:
@@ -143,8 +159,9 @@ def has_own_dtype(array: Array) -> bool:
 
 
 def namespace_of(array: Array) -> Any:
-    """The module with the functions for this array: numpy, cupy or torch."""
-    return sys.modules[library_of(array)]
+    """The module with the functions for this array: numpy, cupy, torch or jax.numpy."""
+    library = library_of(array)
+    return sys.modules["jax.numpy" if library == "jax" else library]
 
 
 def as_tensor(array: Array) -> Any:
@@ -193,7 +210,7 @@ def hold_equal_numbers(array1: Array, array2: Array) -> bool:
             return False
         return np.array_equal(_bits(array1), _bits(array2))
     library = library_of(array1)
-    if library == "numpy" or library != library_of(array2):
+    if library in ("numpy", "jax") or library != library_of(array2):
         return False
     if array1.shape != array2.shape or array1.dtype != array2.dtype:
         return False
@@ -314,6 +331,11 @@ class NumpyBackend(_CpuBackend):
 
 
 _NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
+
+
+def numpy_backend(dtype: Any) -> NumpyBackend:
+    """The backend for arrays of one of the dtypes of kernels."""
+    return _NUMPY_BACKENDS[dtype]
 
 
 @lru_cache(maxsize=16)

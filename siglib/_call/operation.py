@@ -32,7 +32,7 @@ from .._tables.sizes import SizeError
 from .._tables.transform import Transform
 from . import tangents
 from . import torch as guest
-from .backend import Array, backend_of, device_of, namespace_of, widened
+from .backend import Array, JaxArraysError, backend_of, device_of, jax_guest, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -277,8 +277,15 @@ class Operation:
             o = self._known(**options)
         except (_NotPlainError, TypeError):
             o = self._clean(options)
-        on, found = self.dispatch(arrays, self.shared_names)
+        try:
+            on, found = self.dispatch(arrays, self.shared_names)
+        except JaxArraysError:
+            return self.in_jax(jax_guest().call, arrays, o)
         return on.result(self.run(on, found, o)[0])
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Any:
+        """The operation on arrays of JAX; `call` computes it as the declaration says."""
+        return call(self, arrays, o)
 
     def clean(self, options: dict[str, Any]) -> Any:
         """The clean options of a call, each read once."""

@@ -91,6 +91,9 @@ def is_traced(torch: Any, array: Any) -> bool:
 
 def constant(array: Any) -> Any:
     """The numbers of an array, of which nothing has derivatives any more."""
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(array, getattr(jax, "Array", ())):
+        return jax.lax.stop_gradient(array)
     torch = loaded_torch()
     # The older kind of vmap cannot take tensors from their graph.
     if torch is None or not isinstance(array, torch.Tensor) or torch._C._functorch.is_legacy_batchedtensor(array):

@@ -18,10 +18,11 @@ import numpy as np
 
 from .._call.backend import Array, as_double, as_dtype_of
 from .._call.indices import INDICES
-from .._call.operation import Operation
+from .._call.operation import OPERATIONS, Operation
 from .._call.options import FLAG, INTEGER, Meaning
 from .._call.tracing import without_compiler
 from . import tangents
+from .functions import FunctionKernel, in_jax
 from .given import GivenProblem
 from .options import kernel_shape
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
@@ -375,6 +376,11 @@ class KernelOperation(Operation):
             if found[2] is None or type(arrays[2]) is tuple
             else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
         )
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Array:
+        if not isinstance(o.given, FunctionKernel):
+            return call(self, arrays, o)
+        return in_jax(call, self, OPERATIONS[self.name.removesuffix("_gram")], arrays, o)
 
     def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
         tangents.check(self.name, o)
