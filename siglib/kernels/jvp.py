@@ -5,8 +5,8 @@ from typing import Any
 from .._call.backend import Array
 from .._call.tracing import without_compiler
 from . import operations
-from .calls import common_options, scaling_options
-from .options import solver_orders
+from .calls import scaling_options
+from .sig_kernel import _options
 from .static_kernels import StaticKernel
 
 
@@ -163,11 +163,8 @@ def _along(
     return_grid: bool,
     **scaling: bool,
 ) -> Array:
-    method, dyadic_order, order, *common = given
-    orders = solver_orders(method, dyadic_order, order)
-    numbers, options = common_options(False, path1, path2, *common, -1, return_grid)
+    numbers, options = _options(False, path1, path2, *given, -1, return_grid)
     options |= scaling_options(options["return_grid"], **scaling)
     # Each has a direction of its own, even where both are one array.
     options |= {"same": False, "equal": False, "total": False}
-    options["order1"], options["order2"], options["order"] = orders
     return operation.along((path1, path2), (direction1, direction2), numbers, **options)

@@ -98,7 +98,7 @@ def weighted_sum(xp: Any, move: Move, scale: Array, together: bool, call: Callab
         for e in [sign * e for e, _ in pairs for sign in (1.0, -1.0)]:
             at_x = at(x, u, e)
             results.append(call(0, at_x, at_x if same else at(y, v, e), at(numbers, w, e)))
-    sums = []
+    sums: list[Any] = []
     for i, first in enumerate(results[0]):
         if first is None:
             sums.append(None)
