@@ -1,7 +1,7 @@
 """Static kernels as functions of JAX: any `function(x, y)` that JAX can differentiate.
 
-JAX computes the double increments of all pairs; what is left is an operation on them. It is the signature kernel itself,
-with a static kernel that hands on what stands in the place of the first paths.
+JAX computes the double increments of all pairs; what is left is an operation on them. It is the signature kernel
+itself, with a static kernel that hands on what stands in the place of the first paths.
 """
 
 import sys
