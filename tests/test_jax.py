@@ -1,9 +1,11 @@
 """Arrays of JAX: the values of NumPy, to the bit, and every derivative and transform."""
 
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -313,6 +315,20 @@ def test_jax_api_takes_lists(operation: Differentiable) -> None:
     found = function(*[array.tolist() for array in arrays], *operation.numbers, **operation.options)
     assert isinstance(found, jax.Array)
     np.testing.assert_allclose(found, operation(*arrays), rtol=1e-11, atol=1e-12)
+
+
+def test_the_page_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "jax.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    losses = []
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+        if "parameters" in names:
+            losses.append(float(names["loss"](names["parameters"], names["paths"], names["targets"])))
+            zero = jax.tree.map(jnp.zeros_like, names["parameters"])
+            assert losses[-1] < 0.5 * float(names["loss"](zero, names["paths"], names["targets"]))
+    assert names["hessian"].shape == (50, 3, 50, 3)
+    assert losses
 
 
 def test_siglib_does_not_import_jax() -> None:

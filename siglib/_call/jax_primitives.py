@@ -41,7 +41,7 @@ class Call(NamedTuple):
     def shape(self, *arrays: Any) -> tuple[int, ...]:
         """The shape of the result."""
         operation = self.operation
-        shapes = [tuple(array.shape) for array in arrays]
+        shapes: list[Any] = [tuple(array.shape) for array in arrays]
         shapes += [None] * (operation.n_shared - self.n_arrays)
         return tuple(operation.known_sizes(self.options.o, *shapes)[0])
 
