@@ -3,6 +3,7 @@
 Without a correction they are a constant sparse matrix times the signature; with one, a flow on forests.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from .._call.backend import Array
@@ -10,9 +11,12 @@ from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
 from .._call.shapes import check_batch, check_like, path_shape, vector_shape
 from .._call.tracing import without_compiler
-from .._tables.sizes import checked_tensor_length
+from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..log_signatures.parts import blocks_of
 from ..signatures.corrections import CorrectedSizes, as_correction, refuse_lead_lag
+from ..signatures.ragged import RAGGED_SIG
+from ..signatures.ragged import takes as takes_ragged
+from .of_words import BRANCHED_SIG_OF_SIG
 from .shapes import checked_length, has_scalar_term
 
 
@@ -47,6 +51,9 @@ class _BranchedSig(Operation):
             on.kernels.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
             on.kernels.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
 
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return _ragged_branched_sig if takes_ragged(dimension, o) else None
+
     def adapted(self, o: Any, derivs: Any, out: Any, path: Any, correction: Any) -> Any:
         batch, _, dimension = path_shape("path", path)
         check_batch("path", batch, "bsig", vector_shape("bsig", out)[0])
@@ -76,6 +83,20 @@ class _BranchedSig(Operation):
                 paths[block], sigs, g_sigs, gradients[block], o.degree, False, o.transform, n_threads
             )
         return gradient, None
+
+
+def _ragged_branched_sig(points: Array, *, planar: bool, scalar_term: bool, **options: Any) -> Array:
+    """The same matrix times `RAGGED_SIG`."""
+    sig = RAGGED_SIG(points, scalar_term=False, **options)
+    dimension = augmented_dimension(points.shape[1], options["time_aug"], options["lead_lag"])
+    return BRANCHED_SIG_OF_SIG(
+        sig,
+        dimension=dimension,
+        degree=options["degree"],
+        planar=planar,
+        scalar_term=scalar_term,
+        n_jobs=options["n_jobs"],
+    )
 
 
 def blocks_of_sigs(on: Any, batch: int, length: int) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from .._call.backend import Array, as_double, widened
 from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
@@ -14,6 +15,7 @@ from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
 
 
+@one_length_at_a_time
 def branched_sig_windows(
     path: Array,
     degree: int,
@@ -88,6 +90,7 @@ def branched_sig_windows(
     return options.branched(sig)
 
 
+@one_length_at_a_time
 def branched_sig_prefixes(
     path: Array,
     degree: int,
@@ -152,6 +155,7 @@ def branched_sig_prefixes(
     return options.branched(sig)
 
 
+@one_length_at_a_time
 def branched_log_sig_windows(
     path: Array,
     degree: int,
@@ -224,6 +228,7 @@ def branched_log_sig_windows(
     return options.branched(log_sig)
 
 
+@one_length_at_a_time
 def branched_log_sig_prefixes(
     path: Array,
     degree: int,

@@ -4,6 +4,7 @@ The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the t
 `lyndon.py` and are prepared on first use.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +26,11 @@ from .._tables import lyndon
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .._tables.transform import Transform
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
+from ..signatures.ragged import RAGGED_SIG
+from ..signatures.ragged import takes as takes_ragged
 from ..signatures.sig import SIG
 from .logarithm import SIG_TO_LOG_SIG, has_extra_term
-from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
+from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, straight, tables_for, taken
 from .windows import log_sig_prefixes
 
 
@@ -120,6 +123,9 @@ class _LogSig(Operation):
             if work is not on:
                 put(work, log, row)
 
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return _ragged_log_sig if takes_ragged(dimension, o) else None
+
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, method, scalar_term, _, _ = sizes
         return has_extra_term(derivs, "path", shape, method, scalar_term)
@@ -157,6 +163,34 @@ class _LogSig(Operation):
 
 
 LOG_SIG = _LogSig()
+
+
+def _ragged_log_sig(
+    points: Array, *, starts: Array, lengths: Array, method: Any, scalar_term: Any, lead_lag: bool, **options: Any
+) -> Array:
+    """The logarithms of `RAGGED_SIG`; of clean options."""
+    method = as_int("method", method, 0)
+    basis = as_path_method(method)
+    dimension = augmented_dimension(points.shape[1], options["time_aug"], lead_lag)
+    back, points = widened(points=points)
+    if needs_double(dimension, options["degree"], method):
+        points = as_double(points)
+    scalar_term = bool(scalar_term) and basis == 0
+    sig = RAGGED_SIG(
+        points, starts=starts, lengths=lengths, lead_lag=lead_lag, scalar_term=scalar_term, **options
+    )
+    log_sig = SIG_TO_LOG_SIG(
+        sig,
+        dimension=dimension,
+        degree=options["degree"],
+        time_aug=False,
+        lead_lag=False,
+        method=basis,
+        n_jobs=options["n_jobs"],
+    )
+    if not lead_lag:
+        log_sig = straight(log_sig, dimension + scalar_term, lengths <= 2)
+    return back(log_sig)
 
 
 def log_sig(

@@ -7,6 +7,7 @@ import numpy as np
 from .._call.backend import Array, as_double, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
@@ -16,6 +17,7 @@ from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@one_length_at_a_time
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -97,6 +99,7 @@ def log_sig_windows(
     return back(log_sig)
 
 
+@one_length_at_a_time
 def log_sig_prefixes(
     path: Array,
     degree: int,

@@ -13,6 +13,7 @@ from .._tables.transform import Transform
 
 class _TransformPath(Operation):
     name = "transform_path"
+    follows_points = True
     arrays = ("path",)
     options = ("time_aug", "lead_lag", "end_time", "n_jobs")
 

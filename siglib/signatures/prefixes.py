@@ -16,6 +16,7 @@ class _SigPrefixes(WindowOperation):
     """The windows that begin at the first point."""
 
     name = "sig_prefixes"
+    follows_points = True
     options = ("degree", "time_aug", "lead_lag", "end_time", "scalar_term", "n_jobs")
 
     def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:

@@ -1,5 +1,6 @@
 """Signatures: the iterated integrals of a path, and the gradient."""
 
+from collections.abc import Callable
 from typing import Any
 
 from .._call.backend import Array
@@ -17,6 +18,7 @@ from .corrections import (
     refuse_lead_lag,
 )
 from .prefixes import SIG_PREFIXES
+from .ragged import RAGGED_SIG, takes
 
 
 def sig_length(
@@ -87,6 +89,9 @@ class _Sig(Operation):
     def n_batched(self, *arrays: Array) -> int:
         # A correction may have the batch axes of the path, or none: each path is computed on its own then.
         return 1 if arrays[1] is None else 0
+
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return RAGGED_SIG if takes(dimension, o) else None
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         if correction is not None:

@@ -14,6 +14,7 @@ from .window_operations import WindowOperation, n_windows, windows_of
 
 class _SigWindows(WindowOperation):
     name = "sig_windows"
+    follows_points = True
     options = (
         "degree",
         "window",
