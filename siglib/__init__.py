@@ -1,8 +1,8 @@
 """Path signatures, log-signatures and signature kernels for NumPy, PyTorch and CuPy arrays."""
 
+from ._call.ragged import RaggedPaths as RaggedPaths
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
-from ._call.ragged import RaggedPaths as RaggedPaths
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
 from .branched.coefficients import branched_sig_coef_backprop as branched_sig_coef_backprop
 from .branched.coefficients import extract_branched_sig_coef as extract_branched_sig_coef

@@ -14,6 +14,8 @@ from siglib._gpu import launcher
 TOPICS = {topic: found for topic, found in vars(_cpu.kernels["float64"]).items() if isinstance(found, SimpleNamespace)}
 # Of halves and of chunks on the CPU, which are prepared and joined otherwise on a GPU.
 CPU_ONLY = {("log_signature", "put_singles"), ("corrected_signature", "sig_of_chunks_backprop")}
+# On GPUs padded paths go through the kernels of one length.
+CPU_ONLY |= {("signature", "ragged_sig"), ("signature", "ragged_sig_backprop")}
 # What has no kernels for GPUs so far.
 CPU_ONLY |= {
     (topic, name)

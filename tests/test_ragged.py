@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import assert_same_bits, optional
+from gpu import Gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operations import OF_ALL_PAIRS, OPERATIONS, Operation
@@ -59,7 +60,10 @@ def test_each_path_gives_what_it_gives_alone(operation: Operation) -> None:
         assert mine.shape == expected.shape
         np.testing.assert_allclose(mine, expected, rtol=1e-12, atol=1e-13)
     length = max(map(len, paths)) + 1
-    from_padded = operation(siglib.RaggedPaths(padded(paths, length=length), list(map(len, paths))))[0]
+    n_points = list(map(len, paths))
+    from_padded = operation(siglib.RaggedPaths(padded(paths, length=length), n_points))[0]
+    for mine, same in zip(operation(padded(paths, length=length), lengths=n_points)[0], from_padded, strict=True):
+        assert_same_bits(mine, same)
     for mine, same in zip(from_padded, together, strict=True):
         if isinstance(together, list):
             assert not mine[len(same) :].any()
@@ -73,6 +77,11 @@ def test_pairs_of_paths(operation: Operation) -> None:
     np.testing.assert_allclose(operation(PATHS, OTHERS)[0], expected, rtol=1e-10)
     mixed = operation(siglib.RaggedPaths(padded(PATHS), LENGTHS), OTHERS)[0]
     np.testing.assert_allclose(mixed, expected, rtol=1e-10)
+    for mine in (
+        operation(padded(PATHS), OTHERS, lengths1=LENGTHS)[0],
+        operation(PATHS, padded(OTHERS), lengths2=LENGTHS[::-1])[0],
+    ):
+        np.testing.assert_array_equal(mine, mixed)
 
 
 @pytest.mark.parametrize("operation", of_pairs(OF_ALL_PAIRS))
@@ -82,6 +91,8 @@ def test_gram_matrices(operation: Operation) -> None:
     own = operation(PATHS, PATHS)[0]
     np.testing.assert_array_equal(own, own.T)
     np.testing.assert_allclose(own, [[operation(x[None], y[None])[0][0, 0] for y in PATHS] for x in PATHS], rtol=1e-10)
+    both = padded(PATHS)
+    np.testing.assert_array_equal(operation(both, both, lengths1=LENGTHS, lengths2=LENGTHS)[0], own)
     equal = np.stack([path[:2] for path in OTHERS if len(path) > 1])
     expected = [[operation(x[None], y[None])[0][0, 0] for y in equal] for x in PATHS]
     np.testing.assert_allclose(operation(PATHS, equal)[0], expected, rtol=1e-10)
@@ -96,7 +107,10 @@ def test_metrics(name: str) -> None:
         side[:] = [np.concatenate([path, np.repeat(path[-1:], 7 - len(path), 0)]) for path in side]
     expected = function(np.stack(x), np.stack(y), **options)
     x, y = ([path[:n] for path, n in zip(side, n, strict=True)] for side, n in ((x, LENGTHS), (y, LENGTHS[::-1])))
-    np.testing.assert_allclose(function(x, y, **options), expected, rtol=1e-11)
+    found = function(x, y, **options)
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    both = {"lengths1": LENGTHS, "lengths2": LENGTHS[::-1]}
+    np.testing.assert_array_equal(function(padded(x), padded(y), **both, **options), found)
     with pytest.raises(ValueError, match="at least 2 paths, got 1"):
         function(siglib.RaggedPaths(x[:1]), y, **options)
 
@@ -160,6 +174,7 @@ def test_one_nan_stays_with_its_path() -> None:
 @pytest.mark.parametrize("options", [{}, {"time_aug": True}, {"lead_lag": True}, {"time_aug": True, "lead_lag": True}], ids=str)  # fmt: skip
 @pytest.mark.parametrize("name", ["sig", "log_sig", "sig_coef", "sig_prefixes", "sig_windows"])
 def test_public_gradients(name: str, options: dict[str, Any]) -> None:
+    options = dict(options)
     what = {"sig_coef": [[(0, 1), (2,)]], "sig_windows": [2, 2]}.get(name, [2])
     # The gradient of coefficients takes those of all prefixes.
     more = {"prefixes": True} if name == "sig_coef" else {}
@@ -176,7 +191,8 @@ def test_public_gradients(name: str, options: dict[str, Any]) -> None:
     together = derivs if isinstance(values, list) else np.stack(derivs)
     for mine, alone in zip(gradients(PATHS, values, together), expected, strict=True):
         np.testing.assert_allclose(mine, alone, rtol=1e-11, atol=1e-12)
-    from_padded = gradients(siglib.RaggedPaths(padded(PATHS), LENGTHS), values, together)
+    options["lengths"] = LENGTHS
+    from_padded = gradients(padded(PATHS), values, together)
     assert from_padded.shape == (7, 7, 3)
     for mine, alone, length in zip(from_padded, expected, LENGTHS, strict=True):
         np.testing.assert_allclose(mine[:length], alone, rtol=1e-11, atol=1e-12)
@@ -197,6 +213,12 @@ def test_public_gradients_of_kernels(gram: bool) -> None:
                 for a, b in pairs
             )
             np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-11)
+    lengths = {"lengths1": LENGTHS, "lengths2": LENGTHS[::-1]}
+    from_padded = getattr(siglib, name)(derivs, padded(PATHS), padded(OTHERS), **lengths, **options)
+    for side, same in zip(from_padded, found, strict=True):
+        for mine, alone in zip(side, same, strict=True):
+            np.testing.assert_array_equal(mine[: len(alone)], alone)
+            assert not mine[len(alone) :].any()
 
 
 # What may hold them
@@ -219,7 +241,11 @@ def test_objects_and_tuples() -> None:
     ("paths", "error", "message"),
     [
         ([np.zeros((2, 3)), np.zeros((3, 2))], ValueError, "same number of channels"),
-        ([np.zeros((2, 3)), np.zeros((3, 3), np.float32)], TypeError, r"share a dtype, got path\[0\]: float64, path\[1\]"),
+        (
+            [np.zeros((2, 3)), np.zeros((3, 3), np.float32)],
+            TypeError,
+            r"share a dtype, got path\[0\]: float64, path\[1\]",
+        ),
         ([np.zeros(2), np.zeros(3)], ValueError, "its rows have lengths 2, 3"),
         ([np.zeros((1, 2, 3)), np.zeros((1, 3, 3))], ValueError, r"path\[0\] must have shape \(length, dimension\)"),
         ([np.zeros((2, 3)), np.zeros((3, 3), complex)], TypeError, r"path\[1\] must be an array of real numbers"),
@@ -247,6 +273,12 @@ def test_refused_lengths(lengths: Any, error: Any, message: str) -> None:
 
 
 def test_refused_calls() -> None:
+    with pytest.raises(ValueError, match=r"lengths2 must have shape \(7,\), one for each path, got \(2,\)"):
+        siglib.sig_kernel(PATHS, padded(OTHERS), dyadic_order=0, lengths2=[1, 2])
+    with pytest.raises(ValueError, match=r"y must have shape \(n, length, dimension\) beside lengths2, got \(7, 3\)"):
+        siglib.sig_score(PATHS, padded(OTHERS)[0], dyadic_order=0, lengths2=[1])
+    with pytest.raises(ValueError, match="lengths are of a padded array, but path is a list"):
+        siglib.sig(PATHS, 2, lengths=LENGTHS)
     with pytest.raises(ValueError, match="return_grid does not go together with paths of unequal lengths"):
         siglib.sig_kernel(PATHS, OTHERS, dyadic_order=0, return_grid=True)
     with pytest.raises(ValueError, match="must hold as many paths, got 7 and 6"):
@@ -268,6 +300,30 @@ def test_corrections_of_each_path() -> None:
     corrections = [RNG.standard_normal((len(path) - 1, 9)) for path in paths]
     expected = [siglib.sig(path, 2, correction=c) for path, c in zip(paths, corrections, strict=True)]
     np.testing.assert_allclose(siglib.sig(paths, 2, correction=corrections), expected, rtol=1e-12)
+
+
+# CuPy
+
+
+@pytest.mark.parametrize("options", [{}, {"time_aug": True, "lead_lag": True}], ids=str)
+@pytest.mark.parametrize("name", ["sig", "log_sig", "branched_sig", "sig_coef", "sig_prefixes", "sig_kernel_gram"])
+def test_arrays_on_a_gpu(gpu: Gpu, name: str, options: dict[str, Any]) -> None:
+    def call(paths: Any) -> Any:
+        if name == "sig_kernel_gram":
+            return siglib.sig_kernel_gram(paths, paths, dyadic_order=0, **options)
+        return getattr(siglib, name)(paths, [(0, 1), (2,)] if name == "sig_coef" else 2, **options)
+
+    for mine, expected in zip(call([gpu.array(path) for path in PATHS]), call(PATHS), strict=True):
+        assert type(mine) is gpu.cupy.ndarray
+        np.testing.assert_allclose(gpu.numpy(mine), expected, rtol=1e-11, atol=1e-12)
+    if name == "sig":
+        derivs = RNG.standard_normal((7, len(expected)))
+        paths = gpu.array(padded(PATHS))
+        gradient = siglib.sig_backprop(
+            paths, call([*map(gpu.array, PATHS)]), gpu.array(derivs), 2, lengths=LENGTHS, **options
+        )
+        of_numpy = siglib.sig_backprop(padded(PATHS), call(PATHS), derivs, 2, lengths=LENGTHS, **options)
+        np.testing.assert_allclose(gpu.numpy(gradient), of_numpy, rtol=1e-11, atol=1e-12)
 
 
 # PyTorch

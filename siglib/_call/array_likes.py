@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 
-
 class UnequalLengthsError(TypeError, ValueError):
     """Paths that are no one array: an error, unless the call can take them one run after another."""
 

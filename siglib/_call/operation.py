@@ -159,8 +159,10 @@ class Operation:
         return self.n_shared
 
     def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
-        """What computes this, on the CPU, from the points of all paths of unequal lengths at once, or None: then runs of
-        paths are padded. It takes the same options, and `starts` and `lengths`."""
+        """What computes this, on the CPU, from the points of all paths of unequal lengths at once.
+
+        It takes the same options, and `starts` and `lengths`. None: runs of paths are padded.
+        """
         return None
 
     def keeps(self, o: Any) -> bool:

@@ -65,19 +65,28 @@ class RaggedPaths(Ragged):
            [2. , 2. ]])
     """
 
-    def __init__(self, path: Any, lengths: Any = None, *, _name: str = "path") -> None:
+    def __init__(self, path: Any, lengths: Any = None, *, _name: str = "path", _lengths: str = "lengths") -> None:
         self.padded_length: int | None = None
         if lengths is None:
             self._of_list(_name, list(path))
             return
-        batch, length, dimension = path_shape("path", np.shape(path) if isinstance(path, list) else path.shape)
+        if isinstance(path, list):
+            try:
+                path = np.asarray(path)
+            except ValueError:
+                raise ValueError(
+                    f"{_lengths} are of a padded array, but {_name} is a list of arrays of several"
+                ) from None
+        batch, length, dimension = path_shape(_name, tuple(path.shape))
         if len(batch) != 1:
-            raise ValueError(f"path must have shape (n, length, dimension) beside lengths, got {tuple(path.shape)}")
-        n_points = as_counts("lengths", lengths)
+            raise ValueError(
+                f"{_name} must have shape (n, length, dimension) beside {_lengths}, got {tuple(path.shape)}"
+            )
+        n_points = as_counts(_lengths, lengths)
         if n_points.shape != batch:
-            raise ValueError(f"lengths must have shape {batch}, one for each path, got {n_points.shape}")
+            raise ValueError(f"{_lengths} must have shape {batch}, one for each path, got {n_points.shape}")
         if n_points.size and (n_points.min() < 0 or n_points.max() > length):
-            raise ValueError(f"lengths must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
+            raise ValueError(f"{_lengths} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
         if library_of(path) == "numpy":
             path = np.asarray(path)
         self.padded_length = length
@@ -96,7 +105,9 @@ class RaggedPaths(Ragged):
                 raise ValueError(f"{name}[{i}] must have shape (length, dimension), got {tuple(array.shape)}")
             channels.add(array.shape[1])
         if len(channels) > 1:
-            raise ValueError(f"{name} holds paths of {min(channels)} and {max(channels)} channels: all must have as many")
+            raise ValueError(
+                f"{name} holds paths of {min(channels)} and {max(channels)} channels: all must have as many"
+            )
         self.lengths = np.array([array.shape[0] for array in arrays], np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         with device_of(arrays[0]):
@@ -189,3 +200,16 @@ def side_of(name: str, paths: Any) -> RaggedPaths:
             f"{name} must have shape (n, length, dimension) beside paths of unequal lengths, got {tuple(paths.shape)}"
         )
     return RaggedPaths(paths, [length] * batch[0])
+
+
+def sides_of(lengths1: Any, lengths2: Any, **paths: Any) -> list[Any]:
+    """Both sides of kernels by name, some of which are padded; the same object twice if they are the same paths."""
+    (name1, path1), (name2, path2) = paths.items()
+    first, second = path1, path2
+    if lengths1 is not None:
+        first = RaggedPaths(path1, lengths1, _name=name1, _lengths="lengths1")
+    if path2 is path1 and (lengths2 is lengths1 or np.array_equal(lengths1, lengths2)):
+        second = first
+    elif lengths2 is not None:
+        second = RaggedPaths(path2, lengths2, _name=name2, _lengths="lengths2")
+    return [first, second]

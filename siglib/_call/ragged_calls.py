@@ -5,7 +5,6 @@ An operation needs no kernels for them, whatever the library: which of its array
 corrections, and nothing is padded. Where time is added, each path has its own clock, which stands still behind its end.
 """
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -110,8 +109,8 @@ def takes(operation: Any, arrays: tuple[Any, ...]) -> bool:
 
 def refusal_to_compile(operation: Any) -> TypeError:
     return TypeError(
-        f"siglib.{operation.name} got paths of unequal lengths, which torch.compile cannot trace: leave the call out by "
-        "torch.compiler.disable"
+        f"siglib.{operation.name} got paths of unequal lengths, which torch.compile cannot trace: leave the call out "
+        "by torch.compiler.disable"
     )
 
 
@@ -152,7 +151,9 @@ def one_length_at_a_time(function: Any) -> Any:
     """
 
     @wraps(function)
-    def call(path: Any, *args: Any, **options: Any) -> Any:
+    def call(path: Any, *args: Any, lengths: Any = None, **options: Any) -> Any:
+        if lengths is not None:
+            path = RaggedPaths(path, lengths)
         try:
             return function(path, *args, **options)
         except UnequalLengthsError:
@@ -167,7 +168,9 @@ def one_length_at_a_time(function: Any) -> Any:
             return rows
         longest = rows[int(ragged.lengths.argmax())].shape[0]
         if ragged.lengths.max() < ragged.padded_length:
-            longest = function(_zeros((ragged.padded_length, ragged.dimension), ragged.points), *args, **options).shape[0]
+            longest = function(_zeros((ragged.padded_length, ragged.dimension), ragged.points), *args, **options).shape[
+                0
+            ]
         return _stacked(rows, longest)
 
     return call
@@ -204,12 +207,14 @@ def _stacked(rows: list[Array], length: int) -> Array:
 
 def _correction(correction: Any, ragged: RaggedPaths, run: np.ndarray) -> Any:
     """That of a run of equal lengths: one for all segments, or from those of each path."""
-    if correction is None or (len(correction) and not getattr(correction[0], "shape", ()) and not _is_list(correction[0])):
+    if correction is None:
+        return None
+    if len(correction) and not getattr(correction[0], "shape", ()) and not isinstance(correction[0], (list, tuple)):
         return correction
     if len(correction) != len(ragged):
         raise ValueError(
-            f"correction must have shape (C,), or be one array of shape (length - 1, C) for each of {len(ragged)} paths "
-            f"of unequal lengths, got {len(correction)}"
+            f"correction must have shape (C,), or be one array of shape (length - 1, C) for each of {len(ragged)} "
+            f"paths of unequal lengths, got {len(correction)}"
         )
     n_segments = max(int(ragged.lengths[run[0]]) - 1, 0)
     parts = [correction[i] for i in run.tolist()]
@@ -217,10 +222,6 @@ def _correction(correction: Any, ragged: RaggedPaths, run: np.ndarray) -> Any:
         parts = [part[:n_segments] for part in parts]
     with device_of(parts[0]):
         return namespace_of(parts[0]).stack(parts)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
 
 
 # Two arrays of paths
@@ -279,7 +280,7 @@ def _kernel_call(
 
 def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.ndarray]:
     """Pairs that go together."""
-    runs = []
+    runs: list[np.ndarray] = []
     cells = _CELLS if call.padded else 0
     for run in runs_of(lengths1, cells / max(1.0, float(lengths2.sum()) / max(1, len(lengths2)))):
         longest = max(1, int(lengths1[run[0]]))

@@ -11,10 +11,10 @@ from libc.math cimport frexp, ldexp
 from .lanes cimport real
 
 cdef extern from "lane_time.h" nogil:
-    void load_time_vd(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid, double* dx,
-                      Py_ssize_t stride)
-    void load_time_vf(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid, float* dx,
-                      Py_ssize_t stride)
+    void load_time_vd(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid,
+                      double* dx, Py_ssize_t stride)
+    void load_time_vf(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid,
+                      float* dx, Py_ssize_t stride)
     void set_time_words_of_lanes(const double* durations, Py_ssize_t d, Py_ssize_t degree, float* sig)
 
 cdef enum:

@@ -618,8 +618,8 @@ def ragged_sig(const real[:, :] points, const int64_t[::1] starts, const int64_t
 
 
 def ragged_sig_backprop(const real[:, :] points, const int64_t[::1] starts, const int64_t[::1] lengths,
-                        const int64_t[::1] rows, const real[:, ::1] sig, const real[:, ::1] sig_derivs, real[:, ::1] out,
-                        Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
+                        const int64_t[::1] rows, const real[:, ::1] sig, const real[:, ::1] sig_derivs,
+                        real[:, ::1] out, Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
     """As `ragged_sig`; sig, sig_derivs (batch, scalar_term + D + ... + D^degree), out (n_points, dimension)."""
     cdef Py_ssize_t strides[3]
     cdef SignaturePlan plan

@@ -95,9 +95,9 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const S
             start[lane] = chunk_start(plan, virtual) + first
             stop[lane] = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             if length > 0:
-                load_rows(path + first_point_of(plan, virtual // plan.n_chunks, strides[0], strides[1]), strides[1], strides[2], &plan.transform,
-                          chunk_start(plan, virtual) + first, length, dx + first * row_size + lane, row_size,
-                          plan.width)
+                load_rows(path + first_point_of(plan, virtual // plan.n_chunks, strides[0], strides[1]), strides[1],
+                          strides[2], &plan.transform, chunk_start(plan, virtual) + first, length,
+                          dx + first * row_size + lane, row_size, plan.width)
             for row in range(first + length, min(first + 32, padded_rows)):
                 for i in range(n_letters):
                     dx[row * row_size + i * plan.width + lane] = 0

@@ -29,13 +29,14 @@ def branched_sig_windows(
     end_time: float = 1.0,
     planar: bool = False,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of many windows of a path, sliding ones or any others, in one call.
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -100,13 +101,14 @@ def branched_sig_prefixes(
     end_time: float = 1.0,
     planar: bool = False,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of all prefixes of a path: of ``path[:1]``, ``path[:2]``, ..., and the whole path.
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -170,6 +172,7 @@ def branched_log_sig_windows(
     planar: bool = False,
     scalar_term: bool = False,
     method: int | None = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -178,7 +181,7 @@ def branched_log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Logarithms of planar forests, in place of those of trees.
@@ -239,6 +242,7 @@ def branched_log_sig_prefixes(
     planar: bool = False,
     scalar_term: bool = False,
     method: int | None = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of all prefixes of a path, in one call.
@@ -247,7 +251,7 @@ def branched_log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     planar, scalar_term, method
         As in `branched_log_sig_windows`.

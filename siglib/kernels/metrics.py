@@ -9,7 +9,7 @@ import numpy as np
 from .._call.array_likes import UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
-from .._call.ragged import RaggedPaths, side_of
+from .._call.ragged import RaggedPaths, side_of, sides_of
 from .._call.shapes import path_shape
 from .options import as_gram_options
 from .sig_kernel import sig_kernel_gram
@@ -73,6 +73,8 @@ def sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -93,7 +95,7 @@ def sig_score(
         As in `sig_kernel`.
     lam : float, default 1.0
         Weight of the first term, which rewards variety.
-    static_kernel, time_aug, lead_lag, end_time, n_jobs
+    static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -130,6 +132,8 @@ def sig_score(
     >>> siglib.sig_score(sample, np.array([[[0.0], [1.0]], [[0.0], [-1.0]]]), dyadic_order=6).round(2)
     array([-2.31,  1.81])
     """
+    if lengths1 is not None or lengths2 is not None:
+        sample, y = sides_of(sample=sample, y=y, lengths1=lengths1, lengths2=lengths2)
     finish, sample, y = _samples(sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = _sample("sample", sample, 2)
@@ -162,6 +166,8 @@ def expected_sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -174,7 +180,8 @@ def expected_sig_score(
         The sample that predicts, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The paths to judge, at least one.
-    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch, normalize
+    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs,
+    max_batch, normalize
         As in `sig_score`.
 
     Returns
@@ -204,6 +211,8 @@ def expected_sig_score(
     >>> siglib.expected_sig_score(sample, -sample, dyadic_order=6).round(2)
     array([1.8])
     """
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
     finish, sample1, sample2 = _samples(sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
     options = as_gram_options(
@@ -234,6 +243,8 @@ def sig_mmd(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -250,7 +261,7 @@ def sig_mmd(
         The first sample, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The second sample, at least two paths.
-    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -286,6 +297,8 @@ def sig_mmd(
     >>> round(float(siglib.sig_mmd(sample, -sample, dyadic_order=6)), 2)
     4.07
     """
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
     finish, sample1, sample2 = _samples(sample1=sample1, sample2=sample2)
     sample1, sample2 = _sample("sample1", sample1, 2), _sample("sample2", sample2, 2)
     options = as_gram_options(

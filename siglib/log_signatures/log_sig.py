@@ -20,6 +20,7 @@ from .._call.options import (
     as_transform,
     as_valid_n_jobs,
 )
+from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
 from .._tables import lyndon
@@ -176,9 +177,7 @@ def _ragged_log_sig(
     if needs_double(dimension, options["degree"], method):
         points = as_double(points)
     scalar_term = bool(scalar_term) and basis == 0
-    sig = RAGGED_SIG(
-        points, starts=starts, lengths=lengths, lead_lag=lead_lag, scalar_term=scalar_term, **options
-    )
+    sig = RAGGED_SIG(points, starts=starts, lengths=lengths, lead_lag=lead_lag, scalar_term=scalar_term, **options)
     log_sig = SIG_TO_LOG_SIG(
         sig,
         dimension=dimension,
@@ -204,6 +203,7 @@ def log_sig(
     scalar_term: bool = False,
     stream: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Truncated log-signature of piecewise linear paths.
@@ -237,6 +237,8 @@ def log_sig(
         Terms of higher levels that are added to the increments of the segments, as for `sig`; for methods 0, 1 and 2.
         If they are no combinations of brackets, methods 1 and 2 show a part of the logarithm only. The signatures of
         the whole batch are stored then.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -281,6 +283,8 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction = as_correction(correction)
     if as_bool("stream", stream):
         refuse_correction(correction)
@@ -387,6 +391,7 @@ def log_sig_backprop(
     scalar_term: bool = False,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `log_sig` with respect to the path and, if asked for, the correction.
@@ -402,7 +407,7 @@ def log_sig_backprop(
     log_sig_derivs : array of the shape of ``log_sig(path, ...)``
         Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no
         effect; it may be there even if `scalar_term` is False.
-    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, n_jobs
+    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, lengths, n_jobs
         As they were given to `log_sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -433,6 +438,8 @@ def log_sig_backprop(
            [ 0.5, -0.5],
            [ 0. ,  0.5]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction is not None:
         gradients = _corrected_backprop(

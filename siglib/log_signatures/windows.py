@@ -31,6 +31,7 @@ def log_sig_windows(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -39,7 +40,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -109,6 +110,7 @@ def log_sig_prefixes(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -117,7 +119,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.

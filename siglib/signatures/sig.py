@@ -6,6 +6,7 @@ from typing import Any
 from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads
+from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
 from .._tables.sizes import augmented_dimension, checked_tensor_length
@@ -137,6 +138,7 @@ def sig(
     scalar_term: bool = False,
     stream: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Truncated signature of piecewise linear paths.
@@ -175,6 +177,8 @@ def sig(
         segment of all paths, or one for each segment of each path. The Itô lift of Brownian motion with covariance
         Sigma per unit of time has ``-Sigma * dt / 2`` at level 2. Of the library, dtype and device of `path`;
         not together with `lead_lag`. Arrays without numbers count as None.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -233,6 +237,8 @@ def sig(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     as_bool("horner", horner)
     correction = as_correction(correction)
     if as_bool("stream", stream):
@@ -273,6 +279,7 @@ def sig_backprop(
     end_time: float = 1.0,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `sig` with respect to the path and, if asked for, the correction.
@@ -289,7 +296,7 @@ def sig_backprop(
     sig_derivs : array of the shape of `sig`
         Derivatives of a function F with respect to the coefficients of `sig`. The entry of the scalar term has no
         effect; it may be there even if `sig` has none.
-    degree, time_aug, lead_lag, end_time, correction, n_jobs
+    degree, time_aug, lead_lag, end_time, correction, lengths, n_jobs
         As they were given to `sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -318,6 +325,8 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")
