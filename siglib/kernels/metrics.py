@@ -180,9 +180,10 @@ def expected_sig_score(
         The sample that predicts, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The paths to judge, at least one.
-    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs,
-    max_batch, normalize
+    method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch, normalize
         As in `sig_score`.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `sample1` or `sample2` is padded to one length: see `RaggedPaths`.
 
     Returns
     -------
