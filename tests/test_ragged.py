@@ -277,7 +277,7 @@ def test_refused_calls() -> None:
         siglib.sig_kernel(PATHS, padded(OTHERS), dyadic_order=0, lengths2=[1, 2])
     with pytest.raises(ValueError, match=r"y must have shape \(n, length, dimension\) beside lengths2, got \(7, 3\)"):
         siglib.sig_score(PATHS, padded(OTHERS)[0], dyadic_order=0, lengths2=[1])
-    with pytest.raises(ValueError, match="lengths are of a padded array, but path is a list"):
+    with pytest.raises(ValueError, match="path holds paths of lengths 4, 1, 6"):
         siglib.sig(PATHS, 2, lengths=LENGTHS)
     with pytest.raises(ValueError, match="return_grid does not go together with paths of unequal lengths"):
         siglib.sig_kernel(PATHS, OTHERS, dyadic_order=0, return_grid=True)

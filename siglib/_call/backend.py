@@ -346,7 +346,7 @@ def _numpy_double(result_dtype: Any) -> NumpyBackend:
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
-    converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
+    converted = {name: numpy_array(name, value) for name, value in arrays.items()}
     # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
     own = {
         name: array.dtype
@@ -361,7 +361,7 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
         return (on, *(np.require(array, dtype, "A") for array in converted.values()))
 
 
-def _numpy_array(name: str, value: Any) -> np.ndarray:
+def numpy_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
@@ -379,7 +379,7 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array
     if is_table(value):
         return numbers_of_table(name, value)
-    if dtype.kind == "O" and array.ndim and (reason := refusal_of_list(name, array)):
+    if dtype.kind == "O" and array.ndim == 1 and (reason := refusal_of_list(name, array)):
         raise reason
     raise TypeError(
         f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .array_likes import Ragged, as_counts, packed_paths
-from .backend import Array, backend_of, device_of, library_of, namespace_of, torch_tensors
+from .backend import Array, backend_of, device_of, library_of, namespace_of, numpy_array, torch_tensors
 from .shapes import path_shape
 
 _PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
@@ -70,13 +70,8 @@ class RaggedPaths(Ragged):
         if lengths is None:
             self._of_list(_name, list(path))
             return
-        if isinstance(path, list):
-            try:
-                path = np.asarray(path)
-            except ValueError:
-                raise ValueError(
-                    f"{_lengths} are of a padded array, but {_name} is a list of arrays of several"
-                ) from None
+        if library_of(path) == "numpy":
+            path = numpy_array(_name, path)
         batch, length, dimension = path_shape(_name, tuple(path.shape))
         if len(batch) != 1:
             raise ValueError(
@@ -87,8 +82,6 @@ class RaggedPaths(Ragged):
             raise ValueError(f"{_lengths} must have shape {batch}, one for each path, got {n_points.shape}")
         if n_points.size and (n_points.min() < 0 or n_points.max() > length):
             raise ValueError(f"{_lengths} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
-        if library_of(path) == "numpy":
-            path = np.asarray(path)
         self.padded_length = length
         self.lengths = n_points
         self.starts = np.arange(batch[0], dtype=np.int64) * length
@@ -176,7 +169,9 @@ def indices_like(at: np.ndarray, like: Array) -> Array:
 def is_ragged(value: Any) -> bool:
     """Whether dispatch may have taken a value for paths that are no one array."""
     # First: a nested tensor has no shape, and says so by an error.
-    return getattr(value, "is_nested", False) or not hasattr(value, "shape") or value.dtype == object
+    if getattr(value, "is_nested", False) or not hasattr(value, "shape"):
+        return True
+    return value.dtype == object and value.ndim == 1
 
 
 def as_ragged(name: str, value: Any) -> RaggedPaths:
