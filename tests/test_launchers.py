@@ -16,13 +16,8 @@ TOPICS = {topic: found for topic, found in vars(_cpu.kernels["float64"]).items()
 CPU_ONLY = {("log_signature", "put_singles"), ("corrected_signature", "sig_of_chunks_backprop")}
 # On GPUs padded paths go through the kernels of one length.
 CPU_ONLY |= {("signature", "ragged_sig"), ("signature", "ragged_sig_backprop")}
-# What has no kernels for GPUs so far.
-CPU_ONLY |= {
-    (topic, name)
-    for topic, functions in TOPICS.items()
-    for name in vars(functions)
-    if topic in ("branched_product", "branched_flow", "branched_kernel") or name.startswith("corrected_branched")
-}
+# Loops that `branched.py` calls, on the CPU as on a GPU.
+CPU_ONLY |= {(topic, name) for topic in ("branched_product", "branched_flow") for name in vars(TOPICS[topic])}
 FUNCTIONS = sorted({(topic, name) for topic, functions in TOPICS.items() for name in vars(functions)} - CPU_ONLY)
 
 

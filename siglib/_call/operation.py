@@ -303,12 +303,13 @@ class Operation:
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
         found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
-        if on.dtype is not on.result_dtype:
-            shared = [None if gradient is None else on.result(gradient) for gradient in found[: self.n_shared]]
-            found = (*shared, *found[self.n_shared :])
-        if all(needs):
-            return found
-        return tuple([gradient if need else None for gradient, need in zip(found, needs, strict=True)])
+        for i, need in enumerate(needs):
+            if not need and found[i] is not None:
+                found = (*found[:i], None, *found[i + 1 :])
+        if on.changes_results:
+            n = self.n_shared
+            found = (*[None if gradient is None else on.result(gradient) for gradient in found[:n]], *found[n:])
+        return found
 
     def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
         """The backend of a call, and the arrays as it computes with them.
@@ -316,20 +317,19 @@ class Operation:
         `names` are those of the arrays that belong to one library. Behind them are parameters, which stay what they
         are, and the last of them may be None.
         """
-        n = len(names)
         if self.n_numbers:
-            on, *found = backend_of(names, arrays[:n])
+            n = len(names)
+            on, found = backend_of(names, arrays[:n])
             return on, (*found, *arrays[n:])
-        if arrays[-1] is None and self.has_optional:
-            on, *found = backend_of(names[:-1], arrays[:-1])
-            found.append(None)
-            return on, found
-        on, *found = backend_of(names, arrays)
-        return on, found
+        if self.has_optional and arrays[-1] is None:
+            on, found = backend_of(names[:-1], arrays[:-1])
+            return on, (*found, None)
+        return backend_of(names, arrays)
 
     def shapes_of(self, arrays: Any) -> list[Any]:
         """Shapes of the arrays that have some; None for what is not there."""
-        arrays = arrays[: self.n_shared] if self.n_numbers else arrays
+        if self.n_numbers:
+            arrays = arrays[: self.n_shared]
         return [None if array is None else tuple(array.shape) for array in arrays]
 
     def made(self, maker: Callable[["Operation"], Any]) -> Any:

@@ -156,7 +156,7 @@ def _arrays(name: str, parts: list[Any]) -> list[Array]:
     named = {f"{name}[{i}]": part for i, part in enumerate(parts)}
     if library_of(parts[0]) == "torch":
         return torch_tensors(named)[0]
-    on, *arrays = backend_of(named, parts)
+    on, arrays = backend_of(named, parts)
     return [on.result(array) for array in arrays]
 
 

@@ -86,10 +86,10 @@ def register(operation: Any) -> Operators:
         o = operation.clean(named(options))
         keeps = operation.keeps(o)
         names = ("derivs", *["out"] * keeps, *operation.shared_names)
-        on, (derivs, *found) = operation.dispatch((derivs, *[out] * keeps, *arrays), names)
+        on, (seeds, *found) = operation.dispatch((derivs, *[out] * keeps, *arrays), names)
         out = found.pop(0) if keeps else None
         sizes = operation.known_sizes(o, *operation.shapes_of(found))
-        results = operation.pulled(on, needs, derivs, out, o, sizes, found)
+        results = operation.pulled(on, needs, seeds, out, o, sizes, found)
         # Operators give tensors only: an empty one stands for no gradient.
         return one_or_all([derivs.new_empty(0) if result is None else result for result in results])
 

@@ -127,6 +127,17 @@ def flow_tables(dimension: int, degree: int, m: int, planar: bool, dtype: str) -
 
 
 @TABLES.keep
+def flow_starts(dimension: int, degree: int, m: int, planar: bool, dtype: str) -> Table:
+    """For who takes elements one by one in the order of `Flow.rows`: where the sources of each begin, and behind the
+    last one; where its weights begin. And where the weights of each number of l begin."""
+    runs, *_, weight_terms = flow_tables(dimension, degree, m, planar, dtype)[:7]
+    lengths = runs[:, 1] - runs[:, 0]
+    starts = np.concatenate([[0], np.cumsum(np.repeat(runs[:, 2], lengths))])
+    n_terms = sum(dimension**q for q in range(1, m + 1))
+    return _frozen(starts, np.repeat(runs[:, 3], lengths), np.searchsorted(weight_terms, np.arange(n_terms + 1)))
+
+
+@TABLES.keep
 def _tree_words(dimension: int, degree: int, planar: bool) -> SparseMatrix:
     return build_tree_words(dimension, degree, planar)
 

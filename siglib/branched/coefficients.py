@@ -251,8 +251,6 @@ def branched_sig_coef(
     ValueError
         For an empty list, labels that are no channels, trees that are too large, a path without channels or of fewer
         than two axes, or a correction that does not fit.
-    NotImplementedError
-        For a correction and arrays on a GPU.
 
     See Also
     --------
@@ -338,8 +336,6 @@ def branched_sig_coef_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If the shapes do not go together, or for trees that `branched_sig_coef` refuses.
-    NotImplementedError
-        For a correction and arrays on a GPU.
 
     Examples
     --------

@@ -140,8 +140,6 @@ def branched_log_sig(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If lengths or batch shapes do not go together, or there are more trees than can be listed.
-    NotImplementedError
-        If a correction is given for arrays on a GPU.
 
     Notes
     -----

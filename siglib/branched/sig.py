@@ -222,8 +222,6 @@ def branched_sig(
         correction that does not fit.
     MemoryError
         If the result does not fit into memory.
-    NotImplementedError
-        If a correction is given for arrays on a GPU.
 
     See Also
     --------
@@ -315,8 +313,6 @@ def branched_sig_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If the shapes do not go together.
-    NotImplementedError
-        If a correction is given for arrays on a GPU.
 
     Examples
     --------

@@ -104,8 +104,6 @@ def branched_sig_kernel(
         If shapes or options do not go together.
     MemoryError
         If the result does not fit into memory.
-    NotImplementedError
-        If the paths are on a GPU.
 
     Warns
     -----
@@ -206,8 +204,6 @@ def branched_sig_kernel_gram(
         If shapes or options do not go together.
     MemoryError
         If the result does not fit into memory.
-    NotImplementedError
-        If the paths are on a GPU.
 
     Warns
     -----
@@ -308,8 +304,6 @@ def branched_sig_kernel_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If shapes or options do not go together.
-    NotImplementedError
-        If the paths are on a GPU.
 
     See Also
     --------
@@ -397,8 +391,6 @@ def branched_sig_kernel_gram_backprop(
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
         If shapes or options do not go together.
-    NotImplementedError
-        If the paths are on a GPU.
 
     Examples
     --------

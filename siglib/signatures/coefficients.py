@@ -18,17 +18,20 @@ from .._tables.transform import Transform
 from .._tables.word_trie import Word, decode, encode, powers, tables
 from .words import _as_word, word_to_idx
 
+# The types of plain words, and of their letters.
+_TUPLE, _INT = frozenset((tuple,)), frozenset((int,))
 
-def _as_words(words: Any) -> list[Word]:
+
+def _as_words(words: Any) -> tuple[Word, ...]:
     """The words as tuples of ints: a tuple is one word, a list holds words."""
     if isinstance(words, tuple):
-        words = [words]
+        words = (words,)
     elif isinstance(words, list):
-        words = list(words)
+        words = tuple(words)
     else:
         raise TypeError(f"words must be a tuple of letters or a list of such words, got {type(words).__name__}")
-    if not (set(map(type, words)) <= {tuple} and set(map(type, itertools.chain(*words))) <= {int}):
-        words = [_as_word(word) for word in words]
+    if not (_TUPLE.issuperset(map(type, words)) and _INT.issuperset(map(type, itertools.chain.from_iterable(words)))):
+        words = tuple([_as_word(word) for word in words])
     return words
 
 
@@ -49,7 +52,7 @@ def _checked_text(words: tuple[Word, ...]) -> str:
 
 def _as_text(words: Any) -> str:
     """The words encoded as operators take them; there must be some."""
-    return _checked_text(tuple(_as_words(words)))
+    return _checked_text(_as_words(words))
 
 
 def put_coefficients(
@@ -57,7 +60,7 @@ def put_coefficients(
 ) -> None:
     """The coefficients of encoded words to `rows`."""
     on.kernels.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
-    if sets_time_words(transform.time_aug, rows.itemsize, paths.shape[1] - 1):
+    if transform.time_aug and sets_time_words(transform.time_aug, rows.itemsize, paths.shape[1] - 1):
         time = transform.width(paths.shape[2]) - 1
         with on.current():
             for place, length in powers(words, time, prefixes):
