@@ -11,8 +11,6 @@ from operations import ALL, DIFFERENTIABLE, OF_ARRAYS, OTHERS, Differentiable, k
 
 import siglib
 
-# What has no kernels for GPUs so far, neither have branched signatures with corrections.
-CPU_ONLY = {name for name in OF_ARRAYS if name.startswith("branched_sig_kernel")}
 # What a displacement is already, and is copied.
 WITHOUT_KERNELS = {"linear_log_sig", "linear_branched_log_sig"}
 # Calls with all their arguments by name; of what is an array, a GPU has its own.
@@ -28,7 +26,6 @@ CALLS = [
 
 def test_every_operation_has_a_call() -> None:
     assert {name for _, name, _ in CALLS} == {*OF_ARRAYS}
-    assert CPU_ONLY < {*OF_ARRAYS}
 
 
 @pytest.mark.parametrize(("name", "arguments"), [call[1:] for call in CALLS], ids=[call[0] for call in CALLS])
@@ -36,17 +33,13 @@ def test_arrays(gpu: Gpu, name: str, arguments: dict[str, Any]) -> None:
     function = getattr(siglib, name)
     arrays = {*kinds_of(name), "correction"} & arguments.keys()
     given = {**arguments, **{parameter: gpu.array(arguments[parameter]) for parameter in arrays}}
-    if name in CPU_ONLY or (name.startswith("branched") and "correction" in arrays):
-        with pytest.raises(NotImplementedError):
-            function(**given)
-        return
     results = results_of(function(**given))
     for result, expected in zip(results, results_of(function(**arguments)), strict=True):
         assert result.dtype == np.float64
         np.testing.assert_allclose(gpu.numpy(result), expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("operation", [o for o in DIFFERENTIABLE if o.name not in CPU_ONLY], ids=str)
+@pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
 def test_gradients_of_tensors(emulated: Gpu, monkeypatch: pytest.MonkeyPatch, operation: Differentiable) -> None:
     torch = optional("torch")
 

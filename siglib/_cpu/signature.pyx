@@ -10,7 +10,7 @@ suffixes, from path to result:
     store_item    signature_groups.pxd      lanes -> rows of the result
 
 and threads share the units (`_interruption.pxd`). Units, and the order of every sum, depend on the shapes alone: the
-bits are the same for any number of threads. Small batches of long paths are cut in time and joined by Chen's identity.
+bits are the same for any number of threads. Small batches are cut in time and joined by Chen's identity.
 
 Signatures of degree 1, and of degree 2 where channels are many, take no increments through trees (`two_levels.pxd`).
 """

@@ -97,7 +97,8 @@ cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_pat
 
     # A batch that leaves lanes empty is cut in time, if the chunks are long enough to pay for their products.
     # Suffixes side by side fill lanes too, but gather their letters and load the increments several times: they count
-    # for two thirds.
+    # for two thirds. Where a tree has the whole signature there are no suffixes, and short chunks pay: a product takes
+    # the time of about two rows (measured).
     plan.n_chunks = 1
     if n_paths < width:
         best_used = n_paths * min(width // n_paths, plan.n_suffixes)
@@ -105,7 +106,8 @@ cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_pat
             best_used = max(n_paths, 2 * best_used // 3)
         best_used *= 64
         for chunks in range(2, 4 * width // n_paths + 1):
-            if transform.n_rows < chunks * 16 * degree:
+            if (transform.n_rows < chunks * 16 * degree
+                    and (plan.n_suffixes > 1 or transform.n_rows < 2 * n_paths * (chunks * chunks + 2 * backward))):
                 break
             lanes_used = 64 * n_paths * chunks // ceil_div(n_paths * chunks, width)
             if 10 * lanes_used > 11 * best_used:

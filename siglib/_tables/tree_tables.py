@@ -30,6 +30,17 @@ def word_matrix(dimension: int, degree: int, planar: bool, dtype: str, transpose
 
 
 @TABLES.keep
+def time_trees(dimension: int, degree: int, planar: bool) -> tuple[Any, ...]:
+    """Of the trees or planar forests whose labels are all the last one, time: their places, how many nodes they have,
+    and how many times they have the word of so many letters."""
+    starts, trees, counts = word_matrix(dimension, degree, planar, "float64", True)
+    words = np.array([tensor_length(dimension, n) - 1 for n in range(1, degree + 1)])
+    places = np.concatenate([np.arange(starts[word], starts[word + 1]) for word in words])
+    nodes = np.repeat(np.arange(1, degree + 1), starts[words + 1] - starts[words])
+    return trees[places], nodes, counts[places]
+
+
+@TABLES.keep
 def chain_matrix(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
     """From branched signatures without correction to signatures: a word is the chain of its letters, the last one at
     the root."""

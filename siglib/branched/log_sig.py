@@ -52,7 +52,7 @@ class _BranchedLogSig(Operation):
             sig, log = work.scratch((len(x), length)), work.scratch((len(x), length))
             target = row if work is on else work.scratch(row.shape)
             work.kernels.signature.sig(taken(work, x), sig, o.degree, False, o.transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, d, o.degree, 0, False, n_threads)
+            work.kernels.log_signature.sig_to_log_sig(sig, tables, log, d, o.degree, 0, False, n_threads)
             work.kernels.branched.branched_log_sig(log, target, d, o.degree, o.planar, basis, n_threads)
             if work is not on:
                 put(work, target, row)
@@ -77,7 +77,7 @@ class _BranchedLogSig(Operation):
             work.kernels.signature.sig(x, sig, o.degree, False, o.transform, n_threads)
             work.kernels.branched.branched_log_sig_backprop(g_rows, g_log, d, o.degree, o.planar, basis, n_threads)
             work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, g_log, *tables, g_sig, d, o.degree, 0, False, n_threads
+                sig, g_log, tables, g_sig, d, o.degree, 0, False, n_threads
             )
             work.kernels.signature.sig_backprop(x, sig, g_sig, target, o.degree, False, o.transform, n_threads)
             if work is not on:

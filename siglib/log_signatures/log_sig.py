@@ -31,7 +31,18 @@ from ..signatures.ragged import RAGGED_SIG
 from ..signatures.ragged import takes as takes_ragged
 from ..signatures.sig import SIG
 from .logarithm import SIG_TO_LOG_SIG, has_extra_term
-from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, straight, tables_for, taken
+from .parts import (
+    PATH_METHOD,
+    as_path_method,
+    blocks_of,
+    log_length,
+    needs_double,
+    put,
+    put_logs,
+    straight,
+    tables_for,
+    taken,
+)
 from .windows import log_sig_prefixes
 
 
@@ -116,13 +127,13 @@ class _LogSig(Operation):
                 block = slice(start, start + blocks.step)
                 path, row = paths[block], rows[block]
                 sig = sigs[: len(path)]
-            log = row
             if work is not on:
-                path, log = taken(work, path), work.scratch(row.shape)
+                path = taken(work, path)
             work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, *options)
-            if work is not on:
-                put(work, log, row)
+            if work is on:
+                work.kernels.log_signature.sig_to_log_sig(sig, tables, row, *options)
+            else:
+                put_logs(work, sig, tables, row, options)
 
     def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
         return _ragged_log_sig if takes_ragged(dimension, o) else None
@@ -155,7 +166,7 @@ class _LogSig(Operation):
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
             work.kernels.signature.sig(path, sig, *options)
             work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, deriv, *tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
+                sig, deriv, tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
             )
             work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
