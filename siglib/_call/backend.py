@@ -236,6 +236,14 @@ def _bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).view(f"u{array.itemsize}")
 
 
+def on_host(array: Array) -> np.ndarray:
+    """The array in main memory, as NumPy's; without its graph."""
+    library = library_of(array)
+    if library == "torch":
+        return array.detach().cpu().numpy()
+    return array.get() if library == "cupy" else array
+
+
 def is_on_gpu(array: Array) -> bool:
     """Whether looking at a number of this array means waiting for a GPU."""
     return library_of(array) == "cupy" or (library_of(array) == "torch" and _is_on_gpu(array))

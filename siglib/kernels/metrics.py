@@ -21,7 +21,7 @@ def _quiet(array: Array) -> Any:
     return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
-def _samples(**samples: Array) -> tuple[Any, ...]:
+def samples_of(**samples: Array) -> tuple[Any, ...]:
     """As `widened`, also for paths of unequal lengths."""
     try:
         return widened(**samples)
@@ -31,7 +31,7 @@ def _samples(**samples: Array) -> tuple[Any, ...]:
     return finish, *[side.with_points(p) for side, p in zip(sides.values(), points, strict=True)]
 
 
-def _sample(name: str, paths: Any, minimum: int) -> Any:
+def sample_of(name: str, paths: Any, minimum: int) -> Any:
     """The paths of a sample with one batch axis."""
     if isinstance(paths, RaggedPaths):
         if len(paths) < minimum:
@@ -134,9 +134,9 @@ def sig_score(
     """
     if lengths1 is not None or lengths2 is not None:
         sample, y = sides_of(sample=sample, y=y, lengths1=lengths1, lengths2=lengths2)
-    finish, sample, y = _samples(sample=sample, y=y)
+    finish, sample, y = samples_of(sample=sample, y=y)
     lam = as_float("lam", lam)
-    sample = _sample("sample", sample, 2)
+    sample = sample_of("sample", sample, 2)
     batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
@@ -151,7 +151,7 @@ def sig_score(
         normalize=normalize,
     )
     with device_of(sample):
-        return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
+        return finish(_score(sample, sample_of("y", y, 0), lam, options).reshape(batch or (1,)))
 
 
 def expected_sig_score(
@@ -214,7 +214,7 @@ def expected_sig_score(
     """
     if lengths1 is not None or lengths2 is not None:
         sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
-    finish, sample1, sample2 = _samples(sample1=sample1, sample2=sample2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
     options = as_gram_options(
         method=method,
@@ -228,7 +228,7 @@ def expected_sig_score(
         max_batch=max_batch,
         normalize=normalize,
     )
-    scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
+    scores = _score(sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 1), lam, options)
     with device_of(scores):
         return finish(scores.mean().reshape(1))
 
@@ -300,8 +300,8 @@ def sig_mmd(
     """
     if lengths1 is not None or lengths2 is not None:
         sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
-    finish, sample1, sample2 = _samples(sample1=sample1, sample2=sample2)
-    sample1, sample2 = _sample("sample1", sample1, 2), _sample("sample2", sample2, 2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,
