@@ -4,11 +4,12 @@ For calls that either convert slowly or fail: nothing here is in the way of arra
 tables are known by what pandas gives them.
 """
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from .tracing import loaded_torch
 
 
 class UnequalLengthsError(TypeError, ValueError):
@@ -93,8 +94,8 @@ def as_counts(name: str, values: Any) -> np.ndarray:
 
 def packed_paths(packed: Any) -> tuple[Any, np.ndarray]:
     """The paths in a PackedSequence of torch, padded, with their graph, and their lengths."""
-    rnn = sys.modules["torch"].nn.utils.rnn
-    padded, lengths = rnn.pad_packed_sequence(packed, batch_first=True)
+    torch: Any = loaded_torch()
+    padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
     return padded, lengths.numpy()
 
 
