@@ -41,6 +41,8 @@ def run(test: doctest.DocTest) -> None:
     assert runner.failures == 0, "".join(report)
 
 
+# Torch uses functions of its own that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if fenced(page, "pycon")], ids=lambda page: page.name)
 def test_examples_of_the_pages(page):
     text = page.read_text(encoding="utf-8")

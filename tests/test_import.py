@@ -196,7 +196,16 @@ ORDER = [
     "sklearn",
 ]
 # Frameworks are looked for here only.
-GUESTS = {"backend", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
+GUESTS = {
+    "backend",
+    "indices",
+    "torch",
+    "torch_autograd",
+    "torch_operator",
+    "torch_second_order",
+    "torch_vmap",
+    "tracing",
+}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -298,8 +307,8 @@ def test_configuration_example_runs(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_torch_api_is_the_same_api() -> None:
-    """Every public name but the backprops, which autograd replaces, and the very same objects."""
-    expected = {name for name in PUBLIC if not name.endswith("_backprop") and name != "show_config"}
+    """Every public name but derivatives, which autograd replaces, and the very same objects."""
+    expected = {name for name in PUBLIC if not name.endswith(("_backprop", "_jvp")) and name != "show_config"}
     offered = {name for name in vars(siglib.torch_api) if not name.startswith("_")}
     assert offered == expected
     for name in expected:

@@ -226,7 +226,9 @@ def array_of_jax(module: str) -> Any:
 @all_operations
 def test_none_is_no_array(operation: Operation) -> None:
     arrays = operation.arrays()
-    for i, array in enumerate(arrays):
+    # Either of two directions may be left out.
+    n_needed = 2 if operation.name.startswith("sig_kernel") and operation.name.endswith("_jvp") else len(arrays)
+    for i, array in enumerate(arrays[:n_needed]):
         arrays[i] = None
         with pytest.raises(TypeError, match="must be an array of real numbers, .*NoneType"):
             operation(*arrays)

@@ -160,6 +160,11 @@ def as_double(array: Array) -> Array:
         return array.astype(_FLOAT64, copy=False)
 
 
+def as_dtype_of(array: Array, like: Array) -> Array:
+    """An array in the dtype of another one of its library."""
+    return array.to(like.dtype) if library_of(array) == "torch" else array.astype(like.dtype, copy=False)
+
+
 def has_own_dtype(array: Array) -> bool:
     """Whether an array has a floating dtype; lists and integers adapt to the arrays of a call that have one."""
     if isinstance(array, (list, tuple)):

@@ -27,12 +27,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
-from . import ragged_calls
+from . import ragged_calls, tangents
 from . import torch as guest
 from .array_likes import UnequalLengthsError
-from .backend import Array, backend_of
+from .backend import Array, backend_of, device_of, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -105,6 +106,13 @@ class Operation:
         self.has_optional = any(name.endswith("?") for name in self.arrays)
         self._all_needed = (True,) * self.n_arrays
         self.shared_names = self.names[: self.n_shared]
+        # What public functions call directions: after the number of an array, or its name if it is optional.
+        self.direction_names = tuple(
+            f"{name.rstrip('?')}_direction"
+            if name.endswith("?")
+            else f"direction{name.lstrip('abcdefghijklmnopqrstuvwxyz_')}"
+            for name in self.arrays[: self.n_shared]
+        )
         self.meaning = [(name, self.meanings.get(name) or MEANINGS[name]) for name in self.options]
         self._cleaners = [(name, meaning.clean) for name, meaning in self.meaning]
         self._known = lru_cache(maxsize=512, typed=True)(self._clean_plain)
@@ -165,6 +173,14 @@ class Operation:
         """
         return None
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
+        """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
+        return None
+
+    def stacked(self, o: Any, n: int) -> Any:
+        """The options for `n` calls in one, whose arrays have one more batch axis, the first."""
+        return o
+
     def keeps(self, o: Any) -> bool:
         """Whether the backward pass of a call with these options reads the result."""
         return getattr(o, self.keeps_out) if isinstance(self.keeps_out, str) else self.keeps_out
@@ -184,6 +200,77 @@ class Operation:
         if derivs != sizes[0]:
             raise ValueError(f"{self.derivs_name} must have shape {sizes[0]}, got {derivs}")
         return False
+
+    # Derivatives along directions, by `tangents.py`, in the library `xp` of the arrays; directions are None for arrays
+    # that stay where they are. `called(o, arrays)` is the operation, `pulled(o, needs, derivs, arrays)` its gradient
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        """The derivative of the result."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(stacks: Any) -> tuple[Any, ...]:
+            return (called(self.stacked(o, len(stacks[0])), stacks),)
+
+        return tangents.tangent(xp, polynomial, call, arrays, directions)
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        """The derivatives of those gradients that are wanted, `derivs` staying as they are."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(g: Any, stacks: Any) -> Any:
+            return pulled(self.stacked(o, len(g)), wanted, g, stacks)
+
+        return tangents.backprop_tangent(xp, polynomial, call, derivs, arrays, directions, wanted)
+
+    def _found_polynomial(self, o: Any, arrays: Any) -> Polynomial:
+        polynomial = self.polynomial(o, *self.shapes_of(arrays))
+        if polynomial is None:
+            raise RuntimeError(f"derivatives of siglib.{self.name} along directions are not implemented")
+        missing = self.n_shared - len(polynomial.arrays)
+        return polynomial._replace(arrays=polynomial.arrays + (Grade("fixed"),) * missing) if missing else polynomial
+
+    def along(self, arrays: Any, directions: Any, *numbers: Any, **options: Any) -> Array:
+        """The derivative along directions, in the library of the arrays, as public functions give it.
+
+        Parameters, the `numbers`, stay as they are.
+        """
+        n_needed = self.n_shared - self.has_optional
+        if n_needed > 1 and all(direction is None for direction in directions):
+            raise TypeError(
+                f"{' or '.join(self.direction_names)} must be an array of real numbers, got NoneType for both"
+            )
+        names = (*self.shared_names, *self.direction_names)
+        given = dict(zip(names, (*arrays, *directions), strict=True))
+        needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
+        there = {name: array for name, array in given.items() if array is not None or name in needed}
+        back, *found = widened(**there)
+        clean = dict(zip(there, found, strict=True))
+        o, n = self.clean(options), self.n_shared
+        values = [clean.get(name) for name in names]
+        arrays, directions = values[:n], values[n:]
+        for i, (array, direction) in enumerate(zip(arrays, directions, strict=True)):
+            if direction is not None and array is None:
+                raise ValueError(f"{names[n + i]} needs {names[i]}, which is None")
+            if direction is not None and tuple(direction.shape) != tuple(array.shape):
+                raise ValueError(
+                    f"{names[n + i]} must have the shape of {names[i]}, {tuple(array.shape)}, got "
+                    f"{tuple(direction.shape)}"
+                )
+        self.known_sizes(o, *self.shapes_of(arrays))
+        with device_of(arrays[0]), np.errstate(all="ignore"):
+            xp, stay = namespace_of(arrays[0]), [None] * len(numbers)
+            if xp is loaded_torch():
+                numbers = tuple(guest.as_numbers(xp, value) for value in numbers)
+            return back(self.tangent(xp, o, [*arrays, *numbers], [*directions, *stay], self.called))
 
     # Calls
 
@@ -252,6 +339,13 @@ class Operation:
         if not self._array_options:
             return o
         return o._replace(**{name: clean(name, getattr(o, name)) for name, clean in self._array_options})
+
+    def called(self, o: Any, arrays: Any) -> Any:
+        """The operation with options that are clean."""
+        torch = loaded_torch()
+        if torch is not None and guest.is_watched(torch, arrays):
+            return guest.applied(self, torch, arrays, o)
+        return self.compute(arrays, o)
 
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""

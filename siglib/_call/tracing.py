@@ -92,6 +92,15 @@ def is_traced(torch: Any, *tensors: Any) -> bool:
     return False
 
 
+def constant(array: Any) -> Any:
+    """The numbers of an array, of which nothing has derivatives any more."""
+    torch = loaded_torch()
+    # The older kind of vmap cannot take tensors from their graph.
+    if torch is None or not isinstance(array, torch.Tensor) or torch._C._functorch.is_legacy_batchedtensor(array):
+        return array
+    return array.detach()
+
+
 def holds_numbers(*arrays: Any) -> bool:
     """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
     torch = loaded_torch()
@@ -127,6 +136,9 @@ def is_functionalized(torch: Any, name: str) -> bool:
 def untraced(torch: Any) -> Iterator[None]:
     """torch.jit.trace looks away: the sizes of tensors are numbers here, where it would record them."""
     state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
     torch._C._set_tracing_state(None)
     try:
         yield

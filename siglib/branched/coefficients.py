@@ -11,12 +11,13 @@ from .._call.options import TEXT, as_bool, as_int, as_n_threads
 from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
-from .._tables import tree_tables
+from .._tables import grades, tree_tables
 from .._tables.cache import TABLES
 from .._tables.forests import branched_length
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.tree_words import MAX_NODES
-from .._tables.word_trie import encode, tables
+from .._tables.word_trie import decode, encode, tables
 from ..signatures.coefficients import picked, put_coefficients
 from ..signatures.corrections import as_correction
 from .sig import BRANCHED_SIG, blocks_of_sigs
@@ -152,6 +153,9 @@ class _BranchedSigCoef(Operation):
         forms, (words, n_words) = _forms_of(o.trees), _words_of(o.trees, o.planar)
         _check_labels(words, augmented_dimension(dimension, o.time_aug, o.lead_lag))
         return (*batch, len(forms)), forms, words, n_words
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(max(map(len, decode(_words_of(o.trees, o.planar)[0]))), o)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, forms, words, n_words = sizes

@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_like
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .shapes import has_scalar_term
 
 
@@ -19,6 +21,10 @@ class _BranchedSigCombine(Operation):
         """(shape, scalar term of bsig1, whether bsig2 has one more)."""
         scalar_term = has_scalar_term("bsig1", bsig1, o.dimension, o.degree, o.planar)
         return bsig1, scalar_term, check_like("bsig2", bsig2, "bsig1", bsig1, scalar_term)
+
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        terms = [has_scalar_term("bsig", shape, o.dimension, o.degree, o.planar) for shape in shapes]
+        return grades.of_vectors(o.degree, *(grades.branched(o.dimension, o.degree, o.planar, term) for term in terms))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig1: Array, bsig2: Array) -> None:
         second = bsig2[..., 1:] if sizes[2] else bsig2

@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from ..signatures.join import check_displacement
 from .shapes import checked_length, has_scalar_term
 
@@ -19,6 +21,9 @@ class _LinearBranchedSig(Operation):
     def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
         batch = check_displacement(displacement, o.dimension)
         return ((*batch, checked_length(o.dimension, o.degree, o.planar) + o.scalar_term),)
+
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         options = (o.degree, o.planar, as_n_threads(o.n_jobs))
@@ -158,6 +163,11 @@ class _BranchedSigJoin(Operation):
         batch = vector_shape("bsig", bsig)[0]
         check_batch("bsig", batch, "displacement", check_displacement(displacement, o.dimension))
         return bsig, scalar_term
+
+    def polynomial(self, o: Any, bsig: Any, displacement: Any) -> Polynomial:
+        term = has_scalar_term("bsig", bsig, o.dimension, o.degree, o.planar)
+        bsigs = grades.branched(o.dimension, o.degree, o.planar, term)
+        return grades.of_vectors(o.degree, bsigs, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig: Array, displacement: Array) -> None:
         options = (o.degree, o.planar, o.prepend, as_n_threads(o.n_jobs))

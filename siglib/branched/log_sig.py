@@ -11,6 +11,8 @@ from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads, as_valid_n_jobs
 from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from ..log_signatures.log_sig import write_segment, write_segment_derivs
 from ..log_signatures.parts import blocks_of, needs_double, put, tables_for, taken
@@ -36,6 +38,10 @@ class _BranchedLogSig(Operation):
         length = checked_log_length(d, o.degree, o.planar, basis) + scalar_term
         one_segment = points == 2 and not o.lead_lag and o.degree > 0
         return (*batch, length), d, basis, scalar_term, one_segment, needs_double(d, o.degree, o.method)
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        term = o.scalar_term and o.method == 0
+        return grades.of_path(o.degree, o, term + o.transform.width(path[-1]))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, d, basis, scalar_term, one_segment, double = sizes

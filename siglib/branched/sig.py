@@ -12,9 +12,11 @@ from .._call.options import as_bool, as_n_threads
 from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, path_shape, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..log_signatures.parts import blocks_of
-from ..signatures.corrections import CorrectedSizes, as_correction, refuse_lead_lag
+from ..signatures.corrections import CorrectedSizes, as_correction, correction_grade, refuse_lead_lag
 from ..signatures.ragged import RAGGED_SIG
 from ..signatures.ragged import takes as takes_ragged
 from .of_words import BRANCHED_SIG_OF_SIG
@@ -40,6 +42,10 @@ class _BranchedSig(Operation):
 
     def n_batched(self, *arrays: Array) -> int:
         return 1 if arrays[1] is None else 0
+
+    def polynomial(self, o: Any, path: Any, correction: Any) -> Polynomial:
+        more = () if correction is None else (correction_grade(path[-1], correction[-1]),)
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]), *more)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         _, d, corrected = sizes

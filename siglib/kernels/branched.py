@@ -112,7 +112,7 @@ def branched_sig_kernel(
 
     Notes
     -----
-    Differentiable in PyTorch, once, with respect to both paths, and to the parameters of the static kernel if they are
+    Differentiable in PyTorch, with respect to both paths, and to the parameters of the static kernel if they are
     tensors; the gradient is that of the numbers that were computed, exact to rounding.
 
     Memory does not grow with the size of the grid, as only a few rows of it are kept, with all depths side by side.

@@ -14,6 +14,9 @@ from .given import GivenProblem
 from .operations import KernelOperation, are_finite, own_values, warn_if_not_finite, warn_of_cells
 from .problem import GRAM, OVERFLOW, PAIRWISE, SYMMETRIC, Problem, notes
 
+# How many lower depths are looked at, to see how fast kernels change.
+_DEPTHS = 8
+
 
 class BranchedProblem(Problem):
     """A problem whose values are logarithms, for a number of depths in place of an order."""
@@ -151,6 +154,16 @@ class _BranchedOperation(KernelOperation):
 
     def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
         _write(problem, view, normalize, log)
+
+    def lower(self, o: Any) -> Any:
+        plain = dict.fromkeys(("return_grid", "normalize", "log"), False) | dict.fromkeys(("same", "equal"), True)
+
+        def kernels(x: Array, numbers: Any) -> list[Array]:
+            # Those of many depths have no end, or hardly differ from the last of these.
+            depths = range(min(o.depth, _DEPTHS))
+            return [BRANCHED_SIG_KERNEL.called(o._replace(depth=depth, **plain), (x, x, numbers)) for depth in depths]
+
+        return kernels
 
     def grids(self, o: Any, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], int]:
         return "k_stack", (*shape[:-2], o.depth + 1, *shape[-2:]), 3

@@ -11,15 +11,17 @@ it in every call, and a call that is being captured into a graph has no results:
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.backend import Array, as_double, as_dtype_of
 from .._call.indices import INDICES
 from .._call.operation import Operation
 from .._call.options import FLAG, INTEGER, Meaning
 from .._call.tracing import without_compiler
+from . import tangents
 from .given import GivenProblem
 from .options import kernel_shape
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
@@ -380,6 +382,45 @@ class KernelOperation(Operation):
             if found[2] is None or type(arrays[2]) is tuple
             else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
         )
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        tangents.check(self.name, o)
+        move = tangents.moved(o, not self.gram, arrays, directions)
+        uniform = self.gram or move.w is not None
+        scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
+        o = self.replaced(o, "equal", o.same)
+
+        def call(n: int, *arrays: Any) -> tuple[Any, ...]:
+            return (called(o, arrays),)
+
+        return as_dtype_of(tangents.weighted_sum(xp, move, scale, not uniform, call)[0], arrays[0])
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        tangents.check(self.name, o)
+        move = tangents.moved(o, not self.gram, arrays, directions)
+        uniform = self.gram or move.w is not None or wanted[2]
+        scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
+        o, derivs = self.replaced(o, "equal", o.same), as_double(derivs)
+
+        def call(n: int, *arrays: Any) -> Any:
+            g = xp.broadcast_to(derivs, (n, *derivs.shape)) if n else derivs
+            return pulled(o, wanted, g, list(arrays))
+
+        found = tangents.weighted_sum(xp, move, scale, not uniform, call)
+        return tuple(None if d is None else as_dtype_of(d, a) for d, a in zip(found, arrays, strict=True))
+
+    def lower(self, o: Any) -> Any:
+        """For kernels of a depth: those of lower depths, of paths with themselves, as a function."""
+        return None
 
 
 class _SigKernel(KernelOperation):

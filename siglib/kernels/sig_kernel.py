@@ -116,7 +116,7 @@ def sig_kernel(
 
     Notes
     -----
-    Differentiable in PyTorch, once, with respect to both paths, and to the parameters of the static kernel if they are
+    Differentiable in PyTorch, with respect to both paths, and to the parameters of the static kernel if they are
     tensors; the gradient is that of the numbers that were computed, exact to rounding.
 
     References

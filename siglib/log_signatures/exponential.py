@@ -10,7 +10,8 @@ from .._call.operation import Operation
 from .._call.options import Meaning, as_any_int, as_count, as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
-from .._tables import brackets, lyndon, lyndon_cache
+from .._tables import brackets, grades, lyndon, lyndon_cache
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .parts import by_blocks
 
@@ -69,6 +70,11 @@ class _LogsigToSig(Operation):
         else:
             check_lyndon_length("log_sig", length, dimension, o.degree)
         return (*batch, n_words + scalar_term), dimension, scalar_term
+
+    def polynomial(self, o: Any, log_sig: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        term = o.method == 0 and has_scalar_term("log_sig", log_sig[-1], dimension, o.degree)
+        return grades.of_vectors(o.degree, grades.logarithm(dimension, o.degree, o.method, term))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array) -> None:
         work, kernel, matrix, options = self._work(on, "logsig_to_sig", o, sizes, backward=False)

@@ -12,7 +12,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
-from .._tables import lyndon_cache
+from .._tables import grades, lyndon_cache
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from ..signatures.join import check_displacement
 from .exponential import check_lyndon_length
@@ -33,6 +34,9 @@ class StraightOperation(Operation):
     """
 
     arrays = ("displacement",)
+
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension), degree=1)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         _, start, letters = sizes
@@ -199,6 +203,10 @@ class _LogSigCombine(Operation):
         check_like(name2, log_sig2, name1, log_sig1, True)
         return log_sig1, dimension
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        return grades.of_vectors(o.degree, *[grades.logarithm(dimension, o.degree, 2, False)] * 2)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array) -> None:
         tables = _tables(on, sizes[1], o.degree)
         options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
@@ -346,6 +354,10 @@ class _LogSigJoin(Operation):
         check_lyndon_length("log_sig", length, o.dimension, o.degree)
         check_batch("log_sig", batch, "displacement", check_displacement(displacement, o.dimension))
         return (log_sig,)
+
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        log_sigs = grades.logarithm(o.dimension, o.degree, 2, False)
+        return grades.of_vectors(o.degree, log_sigs, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array) -> None:
         tables = _tables(on, o.dimension, o.degree)

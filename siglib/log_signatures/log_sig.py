@@ -23,7 +23,8 @@ from .._call.options import (
 from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
-from .._tables import lyndon
+from .._tables import grades, lyndon
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .._tables.transform import Transform
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
@@ -106,6 +107,10 @@ class _LogSig(Operation):
         one_segment = points == 2 and not o.lead_lag and o.degree > 0
         double = needs_double(dimension, o.degree, o.method)
         return (*batch, length), dimension, basis, o.scalar_term and basis == 0, one_segment, double
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        term = o.scalar_term and o.method == 0
+        return grades.of_path(o.degree, o, term + o.transform.width(path[-1]))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, dimension, method, scalar_term, one_segment, double = sizes

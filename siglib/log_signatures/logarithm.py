@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .parts import METHOD, log_length, tables_for
 
@@ -38,6 +40,11 @@ class _SigToLogSig(Operation):
         dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
         scalar_term = has_scalar_term("sig", vector_shape("sig", sig)[1], dimension, o.degree)
         return (*sig[:-1], log_length(dimension, o.degree, o.method, scalar_term)), dimension, scalar_term
+
+    def polynomial(self, o: Any, sig: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        term = has_scalar_term("sig", sig[-1], dimension, o.degree)
+        return grades.of_vectors(o.degree, grades.tensor(dimension, o.degree, term))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         _, dimension, scalar_term = sizes

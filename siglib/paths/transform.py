@@ -8,6 +8,8 @@ from .._call.options import as_n_threads, as_transform
 from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.transform import Transform
 
@@ -23,6 +25,9 @@ class _TransformPath(Operation):
         if o.lead_lag and length > 0:
             length = 2 * length - 1
         return ((*batch, length, augmented_dimension(dimension, o.time_aug, o.lead_lag)),)
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(1, o)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         on.kernels.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))

@@ -11,7 +11,9 @@ from .._call.options import as_bool, as_int, as_n_threads
 from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
+from .._tables import grades
 from .._tables.cache import TABLES
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, tensor_length
 from .._tables.time import sets_time_words, time_powers
 from .._tables.transform import Transform
@@ -84,6 +86,9 @@ class _SigCoef(Operation):
         if found.n_channels > channels:
             raise ValueError(f"the letters of words must be in [0, {channels}), got {found.n_channels - 1}")
         return ((*batch, len(found.prefix_columns if o.prefixes else found.columns)),)
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(max(map(len, decode(o.words))), o)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         put_coefficients(on, on.paths(path), o.words, o.prefixes, on.rows(out), o.transform, as_n_threads(o.n_jobs))

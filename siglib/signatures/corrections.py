@@ -10,7 +10,9 @@ import numpy as np
 from .._call.backend import Array, library_of
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape
+from .._tables import grades
 from .._tables.cache import TABLES
+from .._tables.grades import Grade
 from .._tables.sizes import checked_tensor_length
 
 # Time and scratch memory grow with the square of the degree if there is one channel.
@@ -38,6 +40,15 @@ def refuse_correction(correction: Any) -> None:
     """For streams, which take none."""
     if correction is not None:
         raise ValueError("correction cannot be used together with stream: leave one of them out")
+
+
+def correction_grade(dimension: int, width: int) -> Grade:
+    """The levels of a correction of so many numbers for each segment."""
+    m, found = 2, dimension**2
+    while found < width:
+        m += 1
+        found += dimension**m
+    return grades.correction(dimension, m)
 
 
 class CorrectedSizes:

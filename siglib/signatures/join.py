@@ -10,6 +10,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 
 
@@ -31,6 +33,9 @@ class _LinearSig(Operation):
     def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
         batch = check_displacement(displacement, o.dimension)
         return ((*batch, checked_tensor_length(o.dimension, o.degree) + o.scalar_term),)
+
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         n_threads = as_n_threads(o.n_jobs)
@@ -154,6 +159,10 @@ class _SigJoin(Operation):
         scalar_term = has_scalar_term("sig", length, o.dimension, o.degree)
         check_batch("sig", batch, "displacement", check_displacement(displacement, o.dimension))
         return sig, scalar_term
+
+    def polynomial(self, o: Any, sig: Any, displacement: Any) -> Polynomial:
+        sigs = grades.tensor(o.dimension, o.degree, has_scalar_term("sig", sig[-1], o.dimension, o.degree))
+        return grades.of_vectors(o.degree, sigs, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array) -> None:
         options = (o.degree, sizes[1], o.prepend, as_n_threads(o.n_jobs))

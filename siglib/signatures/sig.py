@@ -9,12 +9,15 @@ from .._call.options import as_bool, as_count, as_n_threads
 from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .corrections import (
     CorrectedSizes,
     as_correction,
     corrected_backprop,
     corrected_forward,
+    correction_grade,
     refuse_correction,
     refuse_lead_lag,
 )
@@ -93,6 +96,10 @@ class _Sig(Operation):
 
     def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
         return RAGGED_SIG if takes(dimension, o) else None
+
+    def polynomial(self, o: Any, path: Any, correction: Any) -> Polynomial:
+        more = () if correction is None else (correction_grade(path[-1], correction[-1]),)
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]), *more)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         if correction is not None:

@@ -8,6 +8,8 @@ from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape, vector_shape
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from .._tables.transform import Transform
 from ..paths.transform import transform_backprop, transformed
@@ -34,6 +36,9 @@ class WindowOperation(Operation):
         batch, length, dimension = path_shape("path", path)
         n = self.count(o, batch, length)
         return ((*batch, n, checked_tensor_length(o.transform.width(dimension), o.degree) + o.scalar_term),)
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         if 0 in sizes[0][:-1]:

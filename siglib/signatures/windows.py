@@ -6,7 +6,7 @@ done once.
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.backend import Array, namespace_of
 from .._call.indices import INDICES
 from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
@@ -39,6 +39,13 @@ class _SigWindows(WindowOperation):
 
     def windows(self, o: Any, length: int) -> Any:
         return windows_of(o, length)
+
+    def stacked(self, o: Any, n: int) -> Any:
+        if o.starts is None or len(o.starts.shape) == 1:
+            return o
+        xp = namespace_of(o.starts)
+        starts, ends = (xp.broadcast_to(indices, (n, *indices.shape)) for indices in (o.starts, o.ends))
+        return self.replaced(self.replaced(o, "starts", starts), "ends", ends)
 
 
 SIG_WINDOWS = _SigWindows()
