@@ -1,9 +1,12 @@
 """asv: what belongs to signatures beside themselves, over the history of the project.
 
-Shapes and calls are those of `cases.py`, where it has them.
+Shapes and calls are those of `cases.py`; objects that keep a path have calls of their own.
 """
 
+import numpy as np
+from calls import brownian
 from cases import (
+    BRANCHED_SHAPES,
     COEF_SHAPES,
     CORRECTED_SHAPES,
     OPERATIONS,
@@ -11,10 +14,8 @@ from cases import (
     SEPARATE_WINDOW_SHAPES,
     SHAPES,
     SIG_SHAPES,
+    THE_REST,
     WINDOW_SHAPES,
-    brownian,
-    like,
-    some_words,
 )
 
 import siglib
@@ -31,10 +32,13 @@ class _Timed:
     param_names = ("shape", "dtype", "n_jobs")
 
     def setup(self, shape, dtype, n_jobs):
-        self.arrays = OPERATIONS[self.operation].arrays(shape, dtype)
+        self.take((OPERATIONS | THE_REST)[self.operation], shape, dtype, n_jobs)
+
+    def take(self, operation, shape, dtype, n_jobs):
+        self.call = operation.ready(siglib, shape, n_jobs, *operation.arrays(shape, np.dtype(dtype)))
 
     def time_call(self, shape, dtype, n_jobs):
-        OPERATIONS[self.operation].call(siglib, shape, n_jobs, *self.arrays)
+        self.call()
 
 
 class Windows(_Timed):
@@ -60,46 +64,32 @@ class Prefixes(_Timed):
     params = (PREFIX_SHAPES, PRECISIONS, THREADS)
 
 
-class PrefixesBackprop:
-    params = (PREFIX_SHAPES, PRECISIONS, THREADS)
-    param_names = ("shape", "dtype", "n_jobs")
-
-    def setup(self, shape, dtype, n_jobs):
-        self.path = brownian(shape, dtype)
-        self.derivs = like(siglib.sig_prefixes(self.path, shape.degree))
-
-    def time_call(self, shape, dtype, n_jobs):
-        siglib.sig_prefixes_backprop(self.path, self.derivs, shape.degree, n_jobs=n_jobs)
+class PrefixesBackprop(Prefixes):
+    operation = "sig_prefixes_backprop"
 
 
-class LogWindows:
-    params = (WINDOW_SHAPES, PRECISIONS, THREADS)
-    param_names = ("shape", "dtype", "n_jobs")
-
-    def setup(self, shape, dtype, n_jobs):
-        self.path = brownian(shape, dtype)
-
-    def time_windows(self, shape, dtype, n_jobs):
-        siglib.log_sig_windows(self.path, shape.degree, 50, n_jobs=n_jobs)
-
-    def time_prefixes(self, shape, dtype, n_jobs):
-        siglib.log_sig_prefixes(self.path, shape.degree, n_jobs=n_jobs)
+class LogWindows(Windows):
+    operation = "log_sig_windows"
 
 
-class Coefficients:
+class LogPrefixes(Prefixes):
+    operation = "log_sig_prefixes"
+
+
+class Coefficients(_Timed):
+    operation = "sig_coef"
     params = ((1, 50, 500), COEF_SHAPES, PRECISIONS, THREADS)
     param_names = ("n_words", "shape", "dtype", "n_jobs")
 
     def setup(self, n_words, shape, dtype, n_jobs):
-        self.path, self.words = brownian(shape, dtype), some_words(shape, n_words)
-        self.coefs = siglib.sig_coef(self.path, self.words, prefixes=True)
-        self.derivs = like(self.coefs)
+        self.take(OPERATIONS[f"{self.operation}, {n_words} words"], shape, dtype, n_jobs)
 
-    def time_forward(self, n_words, shape, dtype, n_jobs):
-        siglib.sig_coef(self.path, self.words, n_jobs=n_jobs)
+    def time_call(self, n_words, shape, dtype, n_jobs):
+        self.call()
 
-    def time_backward(self, n_words, shape, dtype, n_jobs):
-        siglib.sig_coef_backprop(self.path, self.words, self.coefs, self.derivs, n_jobs=n_jobs)
+
+class CoefficientsBackprop(Coefficients):
+    operation = "sig_coef_backprop"
 
 
 class Corrected(_Timed):
@@ -128,16 +118,36 @@ class LogSigCombine(_Timed):
     operation = "log_sig_combine"
 
 
-class LogSigJoin:
-    params = (SIG_SHAPES, PRECISIONS, THREADS)
-    param_names = ("shape", "dtype", "n_jobs")
+class Branched(_Timed):
+    params = (
+        [name for name, operation in OPERATIONS.items() if operation.shapes is BRANCHED_SHAPES],
+        BRANCHED_SHAPES,
+        PRECISIONS,
+        THREADS,
+    )
+    param_names = ("operation", "shape", "dtype", "n_jobs")
 
-    def setup(self, shape, dtype, n_jobs):
-        path = brownian(shape, dtype)
-        self.log_sig, self.step = siglib.log_sig(path, shape.degree, method=2), like(path[:, 0])
+    def setup(self, operation, shape, dtype, n_jobs):
+        self.take(OPERATIONS[operation], shape, dtype, n_jobs)
 
-    def time_call(self, shape, dtype, n_jobs):
-        siglib.log_sig_join(self.log_sig, self.step, shape.dimension, shape.degree, n_jobs=n_jobs)
+    def time_call(self, operation, shape, dtype, n_jobs):
+        self.call()
+
+
+class TheRest:
+    """What `cases.py` has no shapes for, at the one that it gives all of these."""
+
+    params = (list(THE_REST), PRECISIONS, THREADS)
+    param_names = ("operation", "dtype", "n_jobs")
+
+    def setup(self, operation, dtype, n_jobs):
+        (shape,) = THE_REST[operation].shapes
+        self.call = THE_REST[operation].ready(
+            siglib, shape, n_jobs, *THE_REST[operation].arrays(shape, np.dtype(dtype))
+        )
+
+    def time_call(self, operation, dtype, n_jobs):
+        self.call()
 
 
 class Intervals:

@@ -1,5 +1,6 @@
 """asv: log-signatures over the history of the project. Shapes and calls are those of `cases.py`."""
 
+import numpy as np
 from cases import OPERATIONS, SHAPES, SIG_SHAPES
 
 import siglib
@@ -13,11 +14,11 @@ class _Timed:
     param_names = ("method", "shape", "dtype", "n_jobs")
 
     def setup(self, method, shape, dtype, n_jobs):
-        self.chosen = OPERATIONS[f"{self.operation}, method {method}"]
-        self.arrays = self.chosen.arrays(shape, dtype)
+        chosen = OPERATIONS[f"{self.operation}, method {method}"]
+        self.call = chosen.ready(siglib, shape, n_jobs, *chosen.arrays(shape, np.dtype(dtype)))
 
     def time_call(self, method, shape, dtype, n_jobs):
-        self.chosen.call(siglib, shape, n_jobs, *self.arrays)
+        self.call()
 
 
 class LogSig(_Timed):

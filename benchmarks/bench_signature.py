@@ -1,5 +1,6 @@
 """asv: signatures over the history of the project. Shapes and calls are those of `cases.py`."""
 
+import numpy as np
 from cases import CHANNEL_SHAPES, OPERATIONS, SHAPES, SIG_SHAPES, TINY
 
 import siglib
@@ -13,10 +14,11 @@ class _Timed:
     param_names = ("shape", "dtype", "n_jobs")
 
     def setup(self, shape, dtype, n_jobs):
-        self.arrays = OPERATIONS[self.operation].arrays(shape, dtype)
+        chosen = OPERATIONS[self.operation]
+        self.call = chosen.ready(siglib, shape, n_jobs, *chosen.arrays(shape, np.dtype(dtype)))
 
     def time_call(self, shape, dtype, n_jobs):
-        OPERATIONS[self.operation].call(siglib, shape, n_jobs, *self.arrays)
+        self.call()
 
 
 class Sig(_Timed):

@@ -1,6 +1,15 @@
 """asv: signature kernels over the history of the project. Shapes and calls are those of `cases.py`."""
 
-from cases import FEW_KERNEL_SHAPES, KERNEL_SHAPES, OPERATIONS, PAIR_SHAPES, STATIC_KERNELS
+import numpy as np
+from cases import (
+    BRANCHED_GRAM_SHAPES,
+    BRANCHED_PAIR_SHAPES,
+    FEW_KERNEL_SHAPES,
+    KERNEL_SHAPES,
+    OPERATIONS,
+    PAIR_SHAPES,
+    STATIC_KERNELS,
+)
 
 import siglib
 
@@ -13,11 +22,11 @@ class _Timed:
     param_names = ("variant", "shape", "dtype", "n_jobs")
 
     def setup(self, variant, shape, dtype, n_jobs):
-        self.chosen = OPERATIONS[f"{self.operation}, {variant}"]
-        self.arrays = self.chosen.arrays(shape, dtype)
+        chosen = OPERATIONS[f"{self.operation}, {variant}"]
+        self.call = chosen.ready(siglib, shape, n_jobs, *chosen.arrays(shape, np.dtype(dtype)))
 
     def time_call(self, variant, shape, dtype, n_jobs):
-        self.chosen.call(siglib, shape, n_jobs, *self.arrays)
+        self.call()
 
 
 class SigKernelGram(_Timed):
@@ -45,3 +54,30 @@ class SigKernelPair(_Timed):
 
 class SigKernelPairBackprop(SigKernelPair):
     operation = "sig_kernel_backprop"
+
+
+class BranchedSigKernelGram:
+    """At depth 3."""
+
+    params = (
+        ("branched_sig_kernel_gram", "branched_sig_kernel_gram_backprop"),
+        BRANCHED_GRAM_SHAPES,
+        ("float64", "float32"),
+        (1, 2),
+    )
+    param_names = ("operation", "shape", "dtype", "n_jobs")
+
+    def setup(self, operation, shape, dtype, n_jobs):
+        chosen = OPERATIONS[operation]
+        self.call = chosen.ready(siglib, shape, n_jobs, *chosen.arrays(shape, np.dtype(dtype)))
+
+    def time_call(self, operation, shape, dtype, n_jobs):
+        self.call()
+
+
+class BranchedSigKernelPair(BranchedSigKernelGram):
+    params = (
+        ("branched_sig_kernel, one pair", "branched_sig_kernel_backprop, one pair"),
+        BRANCHED_PAIR_SHAPES,
+        *BranchedSigKernelGram.params[2:],
+    )

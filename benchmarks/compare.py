@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from cases import BRANCHED_SHAPES, OPERATIONS, TINY, KernelShape, Operation, Shape, group_of
+from calls import KernelShape, Operation, Shape
+from cases import BRANCHED_SHAPES, OPERATIONS, TINY, group_of
 
 import siglib
 
@@ -92,12 +93,7 @@ def measure(operation: Operation, shape: Shape | KernelShape, dtype: str, n_jobs
     prepare(shape, n_jobs, operation.shapes is BRANCHED_SHAPES)
     arrays = operation.arrays(shape, np.dtype(dtype))
 
-    def ours() -> Any:
-        return operation.call(siglib, shape, n_jobs, *arrays)
-
-    def theirs() -> Any:
-        return operation.call(pysiglib, shape, n_jobs, *arrays)
-
+    ours, theirs = (operation.ready(library, shape, n_jobs, *arrays) for library in (siglib, pysiglib))
     apart = deviation(ours(), theirs())
     return Figure(*fastest_rounds(ours, theirs, budget), apart)
 
@@ -161,11 +157,8 @@ def overhead(budget: float) -> Iterator[str]:
         # Fresh arrays: pysiglib copies views, which is not what is measured here.
         arrays = [array.copy() for array in arrays]
         prepare(TINY, 1)
-        times = fastest_rounds(
-            lambda call=operation.call, arrays=arrays: call(siglib, TINY, 1, *arrays),
-            lambda call=operation.call, arrays=arrays: call(pysiglib, TINY, 1, *arrays),
-            budget,
-        )
+        ours, theirs = (operation.ready(library, TINY, 1, *arrays) for library in (siglib, pysiglib))
+        times = fastest_rounds(ours, theirs, budget)
         yield f"| {name} | {' | '.join(f'{1e6 * seconds:.1f} µs' for seconds in times)} |"
 
 

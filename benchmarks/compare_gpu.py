@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cases import KernelShape, Shape, brownian, two_batches, two_batches_and_derivs
+import numpy as np
+from calls import KernelShape, Operation, Shape, measured
 
 import siglib
 
@@ -61,74 +62,44 @@ def numbers(shape: Shape | KernelShape) -> float:
     return float(shape.batch * (shape.length * shape.dimension + words))
 
 
-SHAPES = [
+SHAPES = tuple(
     Shape(256, length, d, degree)
     for d, degree in ((2, 2), (2, 3), (4, 3), (8, 3), (16, 3), (3, 5), (5, 5), (10, 4))
     for length in (1000, 10000)
-]
-GRAM_SHAPES = [
+)
+GRAM_SHAPES = tuple(
     KernelShape(batch, length, d)
     for batch, length, d in ((32, 200, 5), (32, 1000, 8), (64, 500, 5), (256, 200, 3), (256, 500, 5))
-]
+)
 
 
-class Operation(NamedTuple):
-    """`call(lib, shape, *tensors)`; work of the algorithm in multiples of the forward pass's multiply-adds."""
+class Case(NamedTuple):
+    """An operation, and its work in multiples of the forward pass's multiply-adds."""
 
-    tensors: Callable[..., tuple[Any, ...]]
-    call: Callable[..., Any]
-    shapes: list[Any]
+    operation: Operation
     work: float
 
 
-def on_gpu(torch: Any, *arrays: Any) -> tuple[Any, ...]:
-    return tuple(torch.tensor(array, device="cuda") for array in arrays)
-
-
-def one_batch(torch: Any, shape: Shape, dtype: str) -> tuple[Any, ...]:
-    return on_gpu(torch, brownian(shape, dtype))
-
-
-def with_signature(torch: Any, shape: Shape, dtype: str) -> tuple[Any, ...]:
-    (path,) = one_batch(torch, shape, dtype)
-    sig = siglib.sig(path, shape.degree)
-    return path, sig, torch.ones_like(sig)
-
-
-def gram(torch: Any, shape: KernelShape, dtype: str) -> tuple[Any, ...]:
-    return on_gpu(torch, *two_batches(shape, dtype))
-
-
-def gram_and_derivs(torch: Any, shape: KernelShape, dtype: str) -> tuple[Any, ...]:
-    return on_gpu(torch, *two_batches_and_derivs(shape, dtype))
+def case(name: str, work: float, shapes: tuple[Any, ...] = SHAPES, **options: Any) -> Case:
+    return Case(measured(name, shapes, **options), work)
 
 
 SOLVER = {"method": "finite_difference", "dyadic_order": 0}
-OPERATIONS = {
-    "sig": Operation(one_batch, lambda lib, s, x: lib.sig(x, s.degree), SHAPES, 1.0),
-    "sig_backprop": Operation(
-        with_signature, lambda lib, s, x, sig, derivs: lib.sig_backprop(x, sig, derivs, s.degree), SHAPES, 4.0
+CASES = {
+    "sig": case("sig", 1.0),
+    "sig_backprop": case("sig_backprop", 4.0),
+    "log_sig": case("log_sig", 1.0, method=1),
+    "sig_kernel_gram": case("sig_kernel_gram", 1.0, GRAM_SHAPES, **SOLVER),
+    "sig_kernel_gram, RBF": case(
+        "sig_kernel_gram", 1.0, GRAM_SHAPES, static_kernel=lambda lib, s, dtype: lib.RBFKernel(1.0), **SOLVER
     ),
-    "log_sig": Operation(one_batch, lambda lib, s, x: lib.log_sig(x, s.degree, method=1), SHAPES, 1.0),
-    "sig_kernel_gram": Operation(gram, lambda lib, s, x, y: lib.sig_kernel_gram(x, y, **SOLVER), GRAM_SHAPES, 1.0),
-    "sig_kernel_gram, RBF": Operation(
-        gram,
-        lambda lib, s, x, y: lib.sig_kernel_gram(x, y, static_kernel=lib.RBFKernel(1.0), **SOLVER),
-        GRAM_SHAPES,
-        1.0,
-    ),
-    "sig_kernel_gram_backprop": Operation(
-        gram_and_derivs,
-        lambda lib, s, derivs, x, y: lib.sig_kernel_gram_backprop(derivs, x, y, right_deriv=True, **SOLVER),
-        GRAM_SHAPES,
-        5.4,
-    ),
+    "sig_kernel_gram_backprop": case("sig_kernel_gram_backprop", 5.4, GRAM_SHAPES, right_deriv=True, **SOLVER),
 }
 
 
-def bound(device: Device, operation: Operation, shape: Any, dtype: str) -> float:
+def bound(device: Device, case: Case, shape: Any, dtype: str) -> float:
     """Seconds below which no implementation of these algorithms can be."""
-    arithmetic = operation.work * multiply_adds(shape) / device.multiply_adds[dtype]
+    arithmetic = case.work * multiply_adds(shape) / device.multiply_adds[dtype]
     return max(arithmetic, numbers(shape) * BYTES[dtype] / device.bandwidth)
 
 
@@ -156,21 +127,20 @@ def seconds(torch: Any, function: Callable[[], Any], calls: int) -> float:
 
 def measure(torch: Any, libraries: tuple[Any, ...], operation: Operation, shape: Any, dtype: str) -> list[float]:
     """The fastest round of each library, in seconds a call; NaN for one that cannot do it."""
-    tensors = operation.tensors(torch, shape, dtype)
+    tensors = operation.arrays(shape, np.dtype(dtype), lambda array: torch.tensor(array, device="cuda"))
+    calls = [operation.ready(library, shape, 1, *tensors) for library in libraries]
     best = []
-    for library in libraries:
+    for library, call in zip(libraries, calls, strict=True):
         try:
-            operation.call(library, shape, *tensors)
-            best.append(seconds(torch, lambda library=library: operation.call(library, shape, *tensors), 1))
+            call()
+            best.append(seconds(torch, call, 1))
         except (RuntimeError, ValueError, MemoryError) as error:
             print(f"{library.__name__} {shape} {dtype}: {error}", file=sys.stderr)
             best.append(float("nan"))
     for _ in range(7):
-        for i, library in enumerate(libraries):
+        for i, call in enumerate(calls):
             if best[i] == best[i]:
-                calls = max(1, min(50, int(5e-3 / best[i])))
-                round_ = seconds(torch, lambda library=library: operation.call(library, shape, *tensors), calls)
-                best[i] = min(best[i], round_)
+                best[i] = min(best[i], seconds(torch, call, max(1, min(50, int(5e-3 / best[i])))))
     return best
 
 
@@ -188,13 +158,13 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"], choices=["float64", "float32"])
     parser.add_argument("--bounds", action="store_true", help="print the bounds for an H200; needs no GPU")
     arguments = parser.parse_args()
-    chosen = {name: operation for name, operation in OPERATIONS.items() if arguments.only in name}
+    chosen = {name: case for name, case in CASES.items() if arguments.only in name}
     if arguments.bounds:
         print(f"Least microseconds on an {H200.name}")
-        for name, operation in chosen.items():
+        for name, case in chosen.items():
             rows = [
-                (shape, [f"{1e6 * bound(H200, operation, shape, dtype):.1f}" for dtype in arguments.dtypes])
-                for shape in operation.shapes
+                (shape, [f"{1e6 * bound(H200, case, shape, dtype):.1f}" for dtype in arguments.dtypes])
+                for shape in case.operation.shapes
             ]
             print("\n".join(table(name, rows, arguments.dtypes)))
         return
@@ -210,14 +180,14 @@ def main() -> None:
     device = this_device(torch)
     print(f"siglib {siglib.__version__} and pysiglib 4.0.0 on {device.name}")
     print("pysiglib's time / siglib's, and siglib's share of the bound")
-    for name, operation in chosen.items():
+    for name, case in chosen.items():
         rows = []
-        for shape in operation.shapes:
+        for shape in case.operation.shapes:
             cells = []
             for dtype in arguments.dtypes:
-                best = measure(torch, libraries, operation, shape, dtype)
+                best = measure(torch, libraries, case.operation, shape, dtype)
                 ratio = f"{best[1] / best[0]:.1f}x" if len(best) > 1 else "-"
-                cells.append(f"{ratio}, {100 * bound(device, operation, shape, dtype) / best[0]:.0f} %")
+                cells.append(f"{ratio}, {100 * bound(device, case, shape, dtype) / best[0]:.0f} %")
             rows.append((shape, cells))
         print("\n".join(table(name, rows, arguments.dtypes)), flush=True)
 

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from cases import OPERATIONS, KernelShape
+from calls import KernelShape
+from cases import OPERATIONS
 
 NAMES = [
     "sig_kernel_gram, linear",
@@ -38,11 +39,11 @@ def measure(library_name: str, name: str, shape: KernelShape, dtype: str, n_jobs
     operation = OPERATIONS[name]
     arrays = operation.arrays(shape, np.dtype(dtype))
     small = KernelShape(2, 8, shape.dimension)
-    operation.call(library, small, n_jobs, *operation.arrays(small, np.dtype(dtype)))  # whatever is made only once
+    operation.ready(library, small, n_jobs, *operation.arrays(small, np.dtype(dtype)))()  # whatever is made only once
     before = kilobytes("VmRSS:")
     Path("/proc/self/clear_refs").write_text("5")
     start = time.perf_counter()
-    result = operation.call(library, shape, n_jobs, *arrays)
+    result = operation.ready(library, shape, n_jobs, *arrays)()
     seconds = time.perf_counter() - start
     growth = (kilobytes("VmHWM:") - before) / 1024
     results = result if isinstance(result, tuple) else (result,)

@@ -1,5 +1,6 @@
 """Path signatures, log-signatures and signature kernels for NumPy, PyTorch and CuPy arrays."""
 
+from ._call.ragged import RaggedPaths as RaggedPaths
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
@@ -46,6 +47,8 @@ from .kernels.jvp import sig_kernel_jvp as sig_kernel_jvp
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score
+from .kernels.permutation_tests import independence_test as independence_test
+from .kernels.permutation_tests import two_sample_test as two_sample_test
 from .kernels.sig_kernel import sig_kernel as sig_kernel
 from .kernels.sig_kernel import sig_kernel_backprop as sig_kernel_backprop
 from .kernels.sig_kernel import sig_kernel_gram as sig_kernel_gram

@@ -34,6 +34,8 @@ from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gr
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score
+from .kernels.permutation_tests import independence_test as independence_test
+from .kernels.permutation_tests import two_sample_test as two_sample_test
 from .kernels.sig_kernel import sig_kernel as sig_kernel
 from .kernels.sig_kernel import sig_kernel_gram as sig_kernel_gram
 from .kernels.static_kernels import Context as Context

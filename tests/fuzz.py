@@ -1,4 +1,4 @@
-"""Random calls of all public functions; for a build with sanitizers, which see what a right result may hide.
+"""Random calls of all that is in the table of operations; for a build with sanitizers, which see what a right result may hide.
 
     python tests/fuzz.py --seconds 300
     python tests/fuzz.py --calls 1000000 --seed 7
@@ -6,10 +6,14 @@
 A call ends with a result or with an error that it documents. It leaves its arguments as they were, and what takes
 `n_jobs` gives the same bits with any. Calls are numbered, and depend on seed and number alone: `--first 123 --calls 1`
 makes one of them again. Its number is in the file `--last` while it runs, for calls that end the process.
+
+Nothing here is about one function of arrays: arguments go by the names of parameters. A name that is new gets what goes
+with the rest in `Inputs.argument`; `test_fuzz.py` fails where a function of the table gives no result.
 """
 
 import argparse
 import copy
+import functools
 import inspect
 import math
 import os
@@ -23,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from operations import KINDS, NAMES, OF_ALL_PAIRS, kinds_of
 
 import siglib
 
@@ -32,19 +37,6 @@ REFUSALS = (TypeError, ValueError, IndexError, MemoryError)
 LONGEST = 3000
 STRANGE = [-1, 0, 1, 2, 7, 10**30, -(2**63), 2.5, math.nan, math.inf, None, True, "a", [], (), [1], (0, 1), np.int8(3)]
 STRANGE += [np.float32(1), np.bool_(True), np.zeros(0), np.zeros((2, 0)), np.zeros((1, 1)), np.array("a"), object(), {}]
-KERNELS = [
-    lambda u: None,
-    lambda u: siglib.LinearKernel(),
-    lambda u: siglib.ScaledLinearKernel(u),
-    lambda u: siglib.RBFKernel(u),
-    lambda u: siglib.PolynomialKernel(round(3 * u), gamma=u),
-    lambda u: siglib.PolynomialKernel(u),
-    lambda u: siglib.Matern12Kernel(u),
-    lambda u: siglib.Matern32Kernel(u),
-    lambda u: siglib.Matern52Kernel(u),
-    lambda u: siglib.RationalQuadraticKernel(u, 2 * u),
-    lambda u: Given(u),
-]
 
 
 class Given(siglib.StaticKernel):
@@ -63,17 +55,29 @@ class Given(siglib.StaticKernel):
         return self.kernel.grad_y(ctx, derivs)
 
 
+STATIC_KERNELS = [
+    value
+    for value in map(vars(siglib).get, NAMES)
+    if inspect.isclass(value) and issubclass(value, siglib.StaticKernel) and value is not siglib.StaticKernel
+] + [Given]
+# Flags that ask for much more, or rule out much else.
+COSTLY = {"stream", "log", "return_grid", "correction_deriv"}
+WITH_ALL_PAIRS = {operation.name for operation in OF_ALL_PAIRS}
+
+
 class Inputs:
     """Arguments that go together, by the names of parameters."""
 
     def __init__(self, rng: np.random.Generator, name: str) -> None:
         self.rng, self.name = rng, name
+        self.kinds = kinds_of(name)
+        self.parameters = inspect.signature(getattr(siglib, name)).parameters
         self.options: dict[str, Any] = {
             "time_aug": self.chance(0.3),
             "lead_lag": self.chance(0.3),
             "end_time": float(rng.uniform(-2, 2)),
         }
-        if "kernel" in name or name.endswith(("score", "mmd")):
+        if self.takes("static_kernel"):
             if self.takes("method") and self.chance(0.3):
                 self.options |= {"method": "polynomial", "order": int(rng.integers(2, 12))}
             else:
@@ -81,10 +85,10 @@ class Inputs:
                 self.options["dyadic_order"] = orders[0] if self.chance(0.7) else tuple(orders)
             if self.takes("depth"):
                 self.options["depth"] = int(rng.integers(0, 5))
-            self.options["static_kernel"] = self.pick(KERNELS)(float(rng.uniform(0.3, 2)))
+            self.options["static_kernel"] = None if self.chance(0.1) else self.static_kernel()
         else:
             self.options["method"] = int(rng.integers(0, 4))
-        if name.startswith("extract"):
+        if self.takes("scalar_term") and {"sig", "bsig"} & {*self.kinds.values()}:
             self.options["scalar_term"] = self.chance(0.5)
         if self.takes("planar"):
             self.options["planar"] = self.chance(0.5)
@@ -110,13 +114,21 @@ class Inputs:
         return siglib.branched_sig_length(width, self.degree, planar=self.options["planar"])
 
     def takes(self, parameter: str) -> bool:
-        return parameter in inspect.signature(getattr(siglib, self.name)).parameters
+        return parameter in self.parameters
 
     def chance(self, p: float) -> bool:
         return bool(self.rng.random() < p)
 
     def pick(self, of: list[Any]) -> Any:
         return of[self.rng.integers(len(of))]
+
+    def static_kernel(self) -> Any:
+        """One with parameters that it takes."""
+        cls = self.pick(STATIC_KERNELS)
+        numbers = [float(self.rng.uniform(0.3, 2)) for _ in inspect.signature(cls).parameters]
+        if cls is siglib.PolynomialKernel and self.chance(0.5):
+            numbers[0] = round(3 * numbers[0])
+        return cls(*numbers)
 
     def array(self, *shape: int) -> Any:
         """Numbers in memory of some order, strides and offset; now and then what is not finite, or a list."""
@@ -140,8 +152,15 @@ class Inputs:
             return array.tolist()
         return array
 
-    def path(self) -> Any:
-        return self.array(*self.batch, self.n_points, self.d)
+    def path(self, parameter: str) -> Any:
+        """The second one is as long as it likes. Samples have one batch axis."""
+        first = list(self.kinds)[0] == parameter
+        batch, n_points = self.batch, self.n_points if first else int(self.rng.integers(0, 30))
+        if parameter == "path2" and self.name in WITH_ALL_PAIRS:
+            batch = (int(self.rng.integers(0, 5)),)
+        if parameter.startswith("sample") or parameter == "y":
+            batch, n_points = (int(self.rng.integers(1, 6)),), min(n_points, 20)
+        return self.array(*batch, n_points, self.d)
 
     def sig(self) -> Any:
         return self.array(*self.batch, self.length + self.options.get("scalar_term", self.chance(0.2)))
@@ -163,7 +182,7 @@ class Inputs:
 
     def words(self) -> Any:
         n = int(self.rng.integers(1, 12))
-        longest = self.degree if self.name == "extract_sig_coef" else int(self.pick([2, 4, 7, 20, 40]))
+        longest = self.degree if "sig" in self.kinds else int(self.pick([2, 4, 7, 20, 40]))
         return [
             tuple(self.rng.integers(0, self.width, self.rng.integers(0, longest + 1)).tolist())
             for _ in range(n)
@@ -178,28 +197,18 @@ class Inputs:
             chosen = [None if tree is None else (*tree[-2::-1], tree[-1]) for tree in chosen]
         return chosen[0] if self.chance(0.1) else chosen
 
-    def argument(self, parameter: str) -> Any:
+    def argument(self, parameter: str, default: Any) -> Any:
         """What goes with the rest, or `inspect.Parameter.empty` for the default."""
         rng = self.rng
         if parameter in self.options:
             return self.options[parameter]
-        if parameter in ("path", "path1"):
-            return self.path()
-        if parameter == "path2":
-            batch = (int(rng.integers(0, 5)),) if "gram" in self.name else self.batch
-            return self.array(*batch, int(rng.integers(0, 30)), self.d)
-        if parameter in ("sample", "sample1", "sample2", "y"):
-            return self.array(int(rng.integers(1, 6)), int(rng.integers(0, 20)), self.d)
-        if parameter == "displacement":
+        kind = KINDS.get(parameter)
+        if kind == "path":
+            return self.path(parameter)
+        if kind == "displacement":
             return self.array(*self.batch, self.d)
-        if parameter in ("sig", "sig1", "sig2"):
-            return self.sig()
-        if parameter in ("bsig", "bsig1", "bsig2"):
-            return self.bsig()
-        if parameter in ("blogsig", "blogsig1", "blogsig2"):
-            return self.blogsig()
-        if parameter in ("log_sig", "log_sig1", "log_sig2", "ls1", "ls2"):
-            return self.log_sig()
+        if kind in ("sig", "log_sig", "bsig", "blogsig"):
+            return getattr(self, kind)()
         if parameter == "words":
             return self.words()
         if parameter == "trees":
@@ -214,12 +223,12 @@ class Inputs:
             m = int(rng.integers(2, 4))
             row = sum(self.d**k for k in range(2, m + 1))
             return self.array(*self.pick([(), (max(self.n_points - 1, 0),)]), row)
+        if parameter in ("permutations", "rng"):
+            return int(rng.integers(1, 50))
         if parameter == "max_batch":
             return int(self.pick([-1, 1, 2, 5]))
-        if parameter in ("scalar_term", "prepend", "prefixes", "horner", "left_deriv", "right_deriv", "normalize"):
-            return self.chance(0.4)
-        if parameter in ("stream", "log", "return_grid", "correction_deriv"):
-            return self.chance(0.15)
+        if isinstance(default, bool):
+            return self.chance(0.15 if parameter in COSTLY else 0.4)
         if parameter == "n_jobs":
             return int(self.pick([1, 1, 1, 2, 3, -1]))
         return inspect.Parameter.empty
@@ -230,7 +239,7 @@ def bound(name: str, inputs: Inputs) -> dict[str, Any]:
     parameters = inspect.signature(getattr(siglib, name)).parameters
     forward = name.removesuffix("_backprop")
     if forward == name:
-        found = {parameter: inputs.argument(parameter) for parameter in parameters}
+        found = {key: inputs.argument(key, parameter.default) for key, parameter in parameters.items()}
         return {key: value for key, value in found.items() if value is not inspect.Parameter.empty}
     # Derivatives have the shape of what the function itself gives.
     options = bound(forward, inputs)
@@ -238,17 +247,18 @@ def bound(name: str, inputs: Inputs) -> dict[str, Any]:
         options["prefixes"] = True
     options.pop("stream", None), options.pop("normalize", None), options.pop("log", None)
     out = np.asarray(getattr(siglib, forward)(**options))
+    # Some gradients call arrays by other names than the function: the next one of the kind is meant.
+    taken = [(kind, options[parameter]) for parameter, kind in kinds_of(forward).items()]
     found = {}
     for parameter in parameters:
+        kind = kinds_of(name).get(parameter)
         if parameter in options:
             found[parameter] = options[parameter]
-        elif parameter in ("derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs", "bsig_derivs", "blogsig_derivs"):
-            found[parameter] = inputs.array(*out.shape)
-        elif parameter in ("sig", "coefs", "bsig"):
-            found[parameter] = out
-        elif parameter in ("ls1", "ls2"):
-            found[parameter] = options["log_sig" + parameter[-1]]
-        elif (value := inputs.argument(parameter)) is not inspect.Parameter.empty:
+        elif kind in ("out", "derivs"):
+            found[parameter] = out if kind == "out" else inputs.array(*out.shape)
+        elif kind is not None:
+            found[parameter] = taken.pop(next(i for i, pair in enumerate(taken) if pair[0] == kind))[1]
+        elif (value := inputs.argument(parameter, parameters[parameter].default)) is not inspect.Parameter.empty:
             found[parameter] = value
     return found
 
@@ -276,7 +286,7 @@ def call(name: str, rng: np.random.Generator) -> bool:
         return False
     for key, value in before.items():
         assert same(value, arguments[key]), f"{key} was changed"
-    if "n_jobs" in arguments:
+    if "n_jobs" in arguments and arguments.get("rng", 0) is not None:
         again = getattr(siglib, name)(**{**arguments, "n_jobs": int(inputs.pick([1, 2, 3]))})
         assert same(result, again), f"other bits with n_jobs={arguments['n_jobs']} than with another"
     return True
@@ -307,7 +317,7 @@ def for_stream(rng: np.random.Generator, cls: Any) -> tuple[Inputs, dict[str, An
     return inputs, {"planar": inputs.options["planar"], "scalar_term": inputs.chance(0.4)}
 
 
-def use_stream(rng: np.random.Generator, *, cls: Any = siglib.SigStream) -> bool:
+def use_stream(rng: np.random.Generator, cls: Any) -> bool:
     inputs, options = for_stream(rng, cls)
     stream = cls(inputs.d, inputs.degree, n_jobs=int(inputs.pick([1, 2])), **options)
     for _ in range(6):
@@ -326,7 +336,7 @@ def use_stream(rng: np.random.Generator, *, cls: Any = siglib.SigStream) -> bool
     return True
 
 
-def use_window_stream(rng: np.random.Generator, *, cls: Any = siglib.SigWindowStream) -> bool:
+def use_window_stream(rng: np.random.Generator, cls: Any) -> bool:
     inputs, options = for_stream(rng, cls)
     stream = cls(inputs.d, inputs.degree, int(rng.integers(1, 30)), stride=int(rng.integers(1, 40)), **options)
     for _ in range(4):
@@ -343,6 +353,7 @@ def use_words(rng: np.random.Generator) -> bool:
     for word in siglib.words(n, length):
         assert siglib.is_lyndon(word) == (0 < len(word) and all(word < word[i:] for i in range(1, len(word))))
         assert siglib.idx_to_word(siglib.word_to_idx(word, n, scalar_term=True), n, scalar_term=True) == word
+    assert len(siglib.words_of_length(n, length)) == n**length
     assert len(siglib.lyndon_words_of_length(n, length)) <= len(siglib.words_of_length(n, length))
     siglib.lyndon_words(n, length)
     return True
@@ -352,46 +363,71 @@ def use_trees(rng: np.random.Generator) -> bool:
     d, degree, planar = int(rng.integers(1, 4)), int(rng.integers(0, 5)), bool(rng.integers(2))
     listed = siglib.trees(d, degree, planar=planar)
     assert len(listed) == siglib.branched_sig_length(d, degree, planar=planar, scalar_term=True)
+    assert len(siglib.trees_of_order(d, degree, planar=planar)) <= len(listed)
     i = int(rng.integers(len(listed)))
     assert siglib.tree_to_idx(listed[i], d, degree, planar=planar, scalar_term=True) == i
     assert siglib.idx_to_tree(i, d, degree, planar=planar, scalar_term=True) == listed[i]
     return True
 
 
-def use_cache(rng: np.random.Generator) -> bool:
-    siglib.prepare_log_sig(int(rng.integers(1, 5)), int(rng.integers(0, 5)), int(rng.integers(0, 4)), use_disk=True)
+def use_tables(rng: np.random.Generator) -> bool:
+    d, degree, planar = int(rng.integers(1, 5)), int(rng.integers(0, 5)), bool(rng.integers(2))
+    siglib.prepare_log_sig(d, degree, int(rng.integers(0, 4)), use_disk=True)
+    d = min(d, 3)
+    siglib.prepare_branched_sig(d, degree, planar=planar, use_disk=True)
+    siglib.prepare_branched_log_sig(d, degree, 2 if planar else 0, planar=planar)
+    siglib.prepare_branched_sig_coef(d, [*siglib.trees(d, min(degree, 3), planar=planar)], planar=planar)
     siglib.clear_cache(use_disk=bool(rng.integers(2)))
     return True
 
 
-# Those of words and of the cache have calls of their own.
-APART = {"set_cache_dir", "prepare_log_sig", "clear_cache", "show_config", "words", "words_of_length", "lyndon_words"}
-APART |= {
-    "trees",
-    "trees_of_order",
-    "tree_to_idx",
-    "idx_to_tree",
-    "lyndon_words_of_length",
-    "is_lyndon",
-    "word_to_idx",
-    "idx_to_word",
+def use_lengths(rng: np.random.Generator) -> bool:
+    d, degree, planar = int(rng.integers(1, 4)), int(rng.integers(0, 5)), bool(rng.integers(2))
+    transform = {"time_aug": bool(rng.integers(2)), "lead_lag": bool(rng.integers(2))}
+    width = d * (1 + transform["lead_lag"]) + transform["time_aug"]
+    assert siglib.sig_length(d, degree, **transform) == len(siglib.words(width, degree)) - 1
+    assert siglib.log_sig_length(d, degree, **transform) == len(siglib.lyndon_words(width, degree))
+    assert siglib.branched_log_sig_length(d, degree) <= siglib.branched_sig_length(d, degree, planar=planar)
+    return True
+
+
+def use_static_kernel(rng: np.random.Generator) -> bool:
+    kernel, x = Inputs(rng, "sig_kernel").static_kernel(), rng.standard_normal((2, 3, 2))
+    assert np.isfinite(siglib.sig_kernel(x, x, dyadic_order=0, static_kernel=kernel)).all()
+    return True
+
+
+Use = Callable[[np.random.Generator], bool]
+# What arguments by the names of parameters do not make: objects that are asked more than once, words, trees, tables.
+APART: dict[Use, str] = {
+    use_intervals: "IntervalSignature",
+    use_stream: "SigStream LogSigStream BranchedSigStream BranchedLogSigStream",
+    use_window_stream: "SigWindowStream LogSigWindowStream BranchedSigWindowStream BranchedLogSigWindowStream",
+    use_words: "words words_of_length lyndon_words lyndon_words_of_length is_lyndon word_to_idx idx_to_word",
+    use_trees: "trees trees_of_order tree_to_idx idx_to_tree",
+    use_lengths: "sig_length log_sig_length branched_sig_length branched_log_sig_length",
+    use_tables: "prepare_log_sig prepare_branched_sig prepare_branched_log_sig prepare_branched_sig_coef clear_cache",
+    use_static_kernel: " ".join(cls.__name__ for cls in STATIC_KERNELS if cls is not Given),
 }
+# Nothing to give them; `main` sets the folder of the cache.
+NOTHING_TO_TRY = {"show_config", "set_cache_dir", "Context", "StaticKernel"}
 
 
-def all_calls() -> dict[str, Callable[[np.random.Generator], bool]]:
-    names = [name for name, value in vars(siglib).items() if inspect.isfunction(value) and not name.startswith("_")]
-    calls: dict[str, Any] = {name: lambda rng, name=name: call(name, rng) for name in sorted({*names} - APART)}
-    calls |= {"IntervalSignature": use_intervals, "words": use_words, "trees": use_trees, "cache": use_cache}
-    for cls in (siglib.SigStream, siglib.LogSigStream, siglib.BranchedSigStream, siglib.BranchedLogSigStream):
-        calls[cls.__name__] = lambda rng, cls=cls: use_stream(rng, cls=cls)
-    windows = (siglib.SigWindowStream, siglib.LogSigWindowStream)
-    for cls in (*windows, siglib.BranchedSigWindowStream, siglib.BranchedLogSigWindowStream):
-        calls[cls.__name__] = lambda rng, cls=cls: use_window_stream(rng, cls=cls)
-    return calls
+def all_calls() -> dict[str, Use]:
+    """A call of everything in the table, by name."""
+    calls: dict[str, Use] = {
+        name: functools.partial(
+            use, **{"cls": getattr(siglib, name)} if "cls" in inspect.signature(use).parameters else {}
+        )
+        for use, names in APART.items()
+        for name in names.split()
+    }
+    calls |= {name: functools.partial(call, name) for name in {*NAMES} - calls.keys() - NOTHING_TO_TRY}
+    return dict(sorted(calls.items()))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random calls of all public functions.")
+    parser = argparse.ArgumentParser(description="Random calls of all that is in the table of operations.")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many seconds")
     parser.add_argument("--calls", type=int, default=sys.maxsize, help="stop after so many calls")
     parser.add_argument("--seed", type=int, default=0)

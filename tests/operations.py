@@ -1,9 +1,12 @@
-"""THE table of operations: calls of every public function, which tests of input, options, torch and threads share.
+"""THE table of operations: calls of every public function, and what its arrays are.
 
-A public function that is not here fails `test_every_function_is_in_the_table`.
+Tests of input, options, torch, threads and GPUs, `fuzz.py` and the benchmarks take them from here. A public function
+that is not here fails `test_every_function_is_in_the_table`; one that none of those reaches fails a test, too.
 """
 
+import inspect
 import sys
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +55,34 @@ def results_of(returned: Any) -> list[Any]:
 
 def name_of(operation: Operation) -> str:
     return " ".join([operation.name, *operation.options])
+
+
+# What the names of parameters say of the arrays that are passed for them.
+KINDS = {
+    name: kind
+    for kind, names in {
+        "path": "path path1 path2 sample sample1 sample2 y direction direction1 direction2 correction_direction",
+        "displacement": "displacement",
+        "sig": "sig sig1 sig2",
+        "log_sig": "log_sig log_sig1 log_sig2 ls1 ls2",
+        "bsig": "bsig bsig1 bsig2",
+        "blogsig": "blogsig blogsig1 blogsig2",
+        "out": "coefs",
+        "derivs": "derivs deriv d_out sig_derivs log_sig_derivs bsig_derivs blogsig_derivs",
+    }.items()
+    for name in names.split()
+}
+
+
+@cache
+def kinds_of(name: str) -> dict[str, str]:
+    """The arrays that a public function must get: parameter and kind. "out" is the result, which gradients are given."""
+    parameters = inspect.signature(getattr(siglib, name)).parameters.values()
+    kinds = {p.name: KINDS[p.name] for p in parameters if p.name in KINDS and p.default is p.empty}
+    if name.endswith("_backprop"):
+        taken = {*kinds_of(name.removesuffix("_backprop")).values(), "derivs"}
+        kinds = {parameter: kind if kind in taken else "out" for parameter, kind in kinds.items()}
+    return kinds
 
 
 # Paths of 3 channels and signatures of degree 2 (length 12).
@@ -296,3 +327,9 @@ WITH_OPTIONS = [
     Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"method": "polynomial", "order": 2}),
 ]  # fmt: skip
 ALL = OPERATIONS + OF_ALL_PAIRS + WITH_OPTIONS
+# What takes neither arrays nor numbers, and can do little wrong.
+WITHOUT_NUMBERS = {"show_config", "clear_cache", "set_cache_dir", "Context", "LinearKernel", "StaticKernel"}
+# All that is public, by the table.
+NAMES = sorted({*(operation.name for operation in ALL), *(name for name, _ in OTHERS), *WITHOUT_NUMBERS})
+# Functions of arrays: what can run on a GPU, and has a speed.
+OF_ARRAYS = [name for name in NAMES if inspect.isfunction(getattr(siglib, name, None)) and kinds_of(name)]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from operations import KINDS
 
 import siglib
 
@@ -61,17 +62,13 @@ points = st.one_of(
     st.none(), st.lists(st.integers(0, 3), max_size=3), st.lists(small, max_size=3), arbitrary_arrays().map(np.shape), arbitrary_arrays()
 )  # fmt: skip
 
-ARRAYS = [
-    *("path", "path1", "path2", "sig", "sig1", "sig2", "log_sig", "log_sig1", "log_sig2", "ls1", "ls2", "displacement", "coefs", "sample"),
-    *("sample1", "sample2", "y", "bsig", "bsig1", "bsig2", "blogsig", "blogsig1", "blogsig2", "bsig_derivs", "blogsig_derivs", "derivs", "deriv", "d_out", "sig_derivs", "log_sig_derivs"),
-]  # fmt: skip
 # Trees: leaves, nested tuples and lists, forests, junk.
 leaves = st.one_of(small.map(lambda label: (label,)), small.map(lambda label: [label]), junk)
 forms = st.recursive(
     leaves, lambda parts: st.tuples(parts, parts, small) | st.tuples(parts, small) | st.tuples(parts), max_leaves=4
 )
 STRATEGIES: dict[str, st.SearchStrategy] = {
-    **dict.fromkeys(ARRAYS, arbitrary_arrays()),
+    **dict.fromkeys(KINDS, arbitrary_arrays()),
     **dict.fromkeys(("degree", "dimension", "alphabet_size", "max_length", "length", "window_size", "idx", "depth"), small),
     **dict.fromkeys(("sigma", "alpha", "scale", "gamma"), st.one_of(st.floats(), junk)),
     "words": chosen_words, "word": st.one_of(st.lists(small, max_size=4), arbitrary_arrays()), "dyadic_order": orders,
@@ -81,6 +78,7 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
     "method": st.one_of(st.sampled_from(["finite_difference", "polynomial"]), st.integers(-1, 4), junk),
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
+    "permutations": small, "rng": st.one_of(st.just(0), junk.filter(lambda seed: seed is not None)),
     "window": small, "stride": small, "starts": points, "ends": points,
     "k_grid": st.one_of(st.none(), arbitrary_arrays()), "k_stack": st.one_of(st.none(), arbitrary_arrays()),
     "prepend": flags, "planar": flags, "tree": forms, "trees": st.one_of(st.none(), forms, st.lists(st.none() | forms, max_size=3)), "correction_deriv": flags,

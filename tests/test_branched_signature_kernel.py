@@ -154,6 +154,23 @@ def test_scheme(
     assert_close(kernels_of(x, y[:3], depth, orders), expected[:, -1, -1].reshape(3, 4).diagonal())
 
 
+def test_exponentials(instruction_set: str, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """The kernel of depth 1 of two segments is the exponential of their inner product."""
+    limit = 0.98 * np.log(np.finfo(dtype).max)
+    numbers = np.concatenate(
+        [rng.uniform(-limit, limit, 20_000), rng.uniform(-3, 3, 20_000), rng.normal(0, 1e-4, 1000)]
+    )
+    numbers = np.append(numbers, [0.0, np.nan, 2 * limit, -2 * limit]).astype(dtype)
+    x = np.zeros((len(numbers), 2, 1), dtype)
+    x[:, 1, 0] = numbers
+    y = np.broadcast_to(np.array([[0.0], [1.0]], dtype), x.shape)
+    found = kernels_of(x, y, 1)
+    with np.errstate(over="ignore"):
+        exact = np.exp(numbers.astype(np.float64))
+    np.testing.assert_array_equal(found[-3:], [np.nan, np.inf, 0])
+    assert (np.abs(found[:-3] / exact[:-3] - 1) <= 1.5 * np.finfo(dtype).eps).all()
+
+
 @pytest.mark.parametrize("batch", [1, 2, 7, 12])
 def test_symmetric_layout(dtype: np.dtype, rng: np.random.Generator, batch: int) -> None:
     x = paths(rng, batch, 6, dtype=dtype)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 from cases import random_paths, transforms
-from checking import assert_close, assert_same_bits, layouts, operators, optional
+from checking import assert_close, assert_same_bits, layouts, optional
 from golden import Case, cases
 from reference_coefficients import coefficients, coefficients_gradient, prefixes
 
@@ -428,25 +428,6 @@ def test_gradients_of_tensors() -> None:
     first, second = (torch.autograd.grad(out, path, cotangent, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(cotangent, before)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_operator() -> None:
-    """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
-    torch = optional("torch")
-    options = {"time_aug": True, "lead_lag": False, "end_time": 2.0, "n_jobs": 1, "words": "0,2;;1"}
-    _, forward, backward = operators("sig_coef")
-    path = torch.rand(2, 4, 2, dtype=torch.float64, requires_grad=True)
-    for prefixes_too in (False, True):
-        options["prefixes"] = prefixes_too
-        torch.library.opcheck(forward, (path,), options)
-        out = siglib.sig_coef(path.detach(), [(0, 2), (), (1,)], time_aug=True, end_time=2.0, prefixes=prefixes_too)
-        torch.library.opcheck(
-            backward,
-            (torch.rand_like(out), out if prefixes_too else out.new_empty(0), path.detach(), 1),
-            options,
-            test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
-        )
 
 
 def test_gradients_of_long_tensors() -> None:

@@ -289,16 +289,6 @@ def test_vectors_beyond_32_bits_are_refused() -> None:
             sparse.apply(vectors, *matrix, out, 0, 0.0, 1)
 
 
-def test_corrections_are_refused(gpu: Gpu) -> None:
-    path, correction = gpu.array(np.ones((4, 2))), gpu.array(np.ones(4))
-    with pytest.raises(NotImplementedError, match="^corrected_branched_sig is computed on the CPU only"):
-        siglib.branched_sig(path, 2, correction=correction)
-    with pytest.raises(NotImplementedError, match="^corrected_branched_sig_backprop is computed on the CPU only"):
-        siglib.branched_sig_backprop(path, gpu.array(np.ones(6)), gpu.array(np.ones(6)), 2, correction=correction)
-    with pytest.raises(NotImplementedError, match="is computed on the CPU only"):
-        siglib.branched_log_sig(path, 2, correction=correction)
-
-
 @pytest.mark.parametrize("planar", [False, True], ids=["trees", "planar"])
 def test_windows_and_coefficients(gpu: Gpu, rng: np.random.Generator, planar: bool) -> None:
     path = random_paths(rng, 3, 12, 2)

@@ -89,6 +89,26 @@ def test_streams(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
     assert_close(gpu.numpy(log_windows.sig()), siglib.sig_to_log_sig(expected, 2, 3, method=2))
 
 
+@pytest.mark.parametrize("planar", [False, True], ids=["trees", "planar"])
+def test_streams_of_trees(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator, planar: bool) -> None:
+    points = random_paths(rng, 12, 2, dtype=dtype)
+    options = {"planar": planar, "scalar_term": True}
+    stream, logs = siglib.BranchedSigStream(2, 3, **options), siglib.BranchedLogSigStream(2, 3, planar=planar)
+    windows = siglib.BranchedSigWindowStream(2, 3, 6, stride=2, **options)
+    log_windows = siglib.BranchedLogSigWindowStream(2, 3, 6, stride=2, planar=planar)
+    for s in (stream, logs):
+        s.push_batch(gpu.array(points), checkpoints=True)
+    for s in (windows, log_windows):
+        s.push_batch(gpu.array(points))
+    exact = points.astype(np.float64)
+    prefixes = siglib.branched_sig_prefixes(exact, 3, **options)
+    assert_close(gpu.numpy(stream.sig_all()), prefixes)
+    assert_close(gpu.numpy(stream.sig(3, 8)), siglib.branched_sig(exact[3:9], 3, **options))
+    assert_close(gpu.numpy(logs.sig(3, 8)), siglib.branched_log_sig(exact[3:9], 3, planar=planar))
+    assert_close(gpu.numpy(windows.sig()), siglib.branched_sig_windows(exact, 3, 6, 2, **options))
+    assert_close(gpu.numpy(log_windows.sig()), siglib.branched_log_sig_windows(exact, 3, 6, 2, planar=planar))
+
+
 def test_points_that_were_dropped(gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("siglib.streams.streams._DROP", 8)
     points = random_paths(rng, 60, 2)

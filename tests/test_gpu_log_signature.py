@@ -222,7 +222,7 @@ def test_signatures_beyond_32_bits_are_refused() -> None:
     sig = SimpleNamespace(shape=(1, 2**32 - 2))
     index = SimpleNamespace(shape=(0,))
     with pytest.raises(ValueError, match="4294967294 numbers is too long for the GPU"):
-        launchers.sig_to_log_sig(sig, index, *[None] * 6, 2, 31, 0, False, 1)
+        launchers.sig_to_log_sig(sig, (index, *[None] * 5), None, 2, 31, 0, False, 1)
 
 
 @pytest.mark.parametrize(("d", "degree"), [(1, 3), (2, 2), (2, 5), (2, 9), (3, 6), (5, 4)])

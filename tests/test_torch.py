@@ -1,6 +1,5 @@
 """PyTorch: tensors in and out, gradients, torch.func, torch.compile."""
 
-import inspect
 import itertools
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import TOLERANCE, assert_close, assert_same_bits, operators, optional
-from operations import DIFFERENTIABLE, Differentiable
+from checking import TOLERANCE, assert_close, assert_same_bits, optional
+from operations import DIFFERENTIABLE, Differentiable, kinds_of
 
 import siglib
 from siglib._call.operation import OPERATIONS as DECLARED
@@ -24,15 +23,6 @@ def _same_random_numbers() -> None:
     torch.manual_seed(0)
 
 
-# Functions that check their options before they call the operation that torch sees.
-KERNELS = {
-    "sig_kernel",
-    "sig_kernel_gram",
-    "branched_sig_kernel",
-    "branched_sig_kernel_gram",
-    "sig_coef",
-    "branched_sig_coef",
-}
 # Parts of functions, and tested with them: windows and streams of branched signatures.
 PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig"}
 operations = pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
@@ -431,32 +421,35 @@ def test_func_grad_and_jacrev(operation: Differentiable) -> None:
 # torch.library, torch.compile
 
 
+def calls_of_operators(operation: Differentiable, tensors: list[Any]) -> list[tuple[Any, list[Any], dict[str, Any]]]:
+    """Those that the compiler would see in a call and its backward pass: operators with their arguments."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    calls = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if operator.namespace == "siglib":
+                calls.append((operator, [*args], kwargs or {}))
+            return operator(*args, **(kwargs or {}))
+
+    with Watch():
+        out = operation(*tensors)
+        torch.autograd.grad(out, tensors, torch.rand_like(out))
+    return calls
+
+
 @operations
 @pytest.mark.parametrize("requires_grad", [False, True])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_opcheck(operation: Differentiable, requires_grad: bool) -> None:
     """All checks that torch has for operators, for the one that the compiler sees, and for its gradient."""
-    if operation.name in KERNELS:
-        pytest.skip(
-            "its operator takes other arguments: see test_signature_kernel_autograd.py, test_coefficients.py and "
-            "test_branched_kernel_public.py"
-        )
-    declared, forward, backward = operators(operation.name)
-    tensors = operation.tensors(requires_grad=requires_grad)
-    bound = inspect.signature(getattr(siglib, operation.name)).bind(*tensors, *operation.numbers, **operation.options)
-    bound.apply_defaults()
-    if bound.arguments.get("method", 0) is None:
-        bound.arguments["method"] = int(bound.arguments["planar"])
-    options = [bound.arguments[name] for name in declared.options]
-    arrays = [bound.arguments[name] for name in declared.names]
-    torch.library.opcheck(forward, (*arrays, *options))
-    out = operation(*tensors).detach()
-    saved = [None if array is None else array.detach() for array in arrays]
-    if declared.keeps_out:
-        saved = [out, *saved]
+    tensors = operation.tensors(requires_grad=True)
+    (forward, args, options), (backward, saved, more) = calls_of_operators(operation, tensors)
+    args[: len(tensors)] = operation.tensors(requires_grad=requires_grad)
+    torch.library.opcheck(forward, args, options)
     tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-    needs = sum(1 << i for i, array in enumerate(arrays) if array is not None)
-    torch.library.opcheck(backward, (torch.rand_like(out), *saved, needs, *options), test_utils=tests)
+    torch.library.opcheck(backward, saved, more, test_utils=tests)
 
 
 @operations
@@ -509,9 +502,9 @@ def test_compile_dynamic_batch(operation: Differentiable) -> None:
         return graph
 
     compiled = torch.compile(operation, fullgraph=True, dynamic=True, backend=backend)
-    for batch in (5, 8, 9):
-        item_axes = 2 if operation.name in ("sig", "log_sig", "transform_path", *KERNELS) else 1
-        tensors = [torch.rand(batch, *shape[-item_axes:]) for shape in operation.shapes]
+    for batch in (17, 19, 23):  # equal to no other length, as the compiler would take them for the same one
+        axes = [2 if kind == "path" else 1 for kind in kinds_of(operation.name).values()]
+        tensors = [torch.rand(batch, *shape[-n:]) / 4 for shape, n in zip(operation.shapes, axes, strict=True)]
         assert torch.equal(compiled(*tensors), operation(*tensors))
     assert len(graphs) == 1
 

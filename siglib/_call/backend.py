@@ -3,9 +3,10 @@
 Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is
 imported here: an object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved
 to the CPU silently. Whatever NumPy can turn into an array of real numbers (lists, integers) counts as NumPy.
-Nothing is converted back: results are allocated in the caller's library and kernels write through views. Kernels
-know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too many
-digits in float32 takes `on.double()` for its work.
+Nothing is copied back: kernels write to memory that the caller gets. A tensor in main memory is a NumPy array from the
+dispatch to the result, a second name for the same memory, as NumPy is by far the quicker one to ask and to reshape.
+Kernels know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too
+many digits in float32 takes `on.double()` for its work.
 
     on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
     out = on.empty(path.shape)
@@ -16,7 +17,7 @@ digits in float32 takes `on.double()` for its work.
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -24,7 +25,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _cpu
-from .array_likes import describe_lengths, is_table, numbers_of_table, packed_lengths, unequal_lengths
+from .array_likes import (
+    Ragged,
+    UnequalLengthsError,
+    is_table,
+    numbers_of_table,
+    packed_lengths,
+    refusal_of_lengths,
+    refusal_of_list,
+)
 from .tracing import loaded_torch, refuse_traced
 
 # An array of any supported library, or what NumPy can turn into one.
@@ -65,11 +74,12 @@ def backend_for(**arrays: Array) -> tuple[Any, ...]:
 
     Raises TypeError for arrays of several libraries, devices or dtypes, and for what is no array of real numbers.
     """
-    return backend_of(arrays, arrays.values())
+    on, found = backend_of(arrays, tuple(arrays.values()))
+    return (on, *found)
 
 
-def backend_of(names: Iterable[str], arrays: Collection[Array]) -> tuple[Any, ...]:
-    """The same for arrays and their names apart."""
+def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequence[Any]]:
+    """The same for arrays and their names apart: the backend, and the arrays as it computes with them."""
     dtype = None
     for value in arrays:
         if type(value) is not np.ndarray or not value.flags.aligned or (dtype is not None and value.dtype is not dtype):
@@ -79,8 +89,9 @@ def backend_of(names: Iterable[str], arrays: Collection[Array]) -> tuple[Any, ..
         # The way that nearly every NumPy call takes: plain arrays of one kernel format.
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
-            return (on, *arrays)
+            return on, arrays
     named = dict(zip(names, arrays, strict=True))
+    _refuse_unequal(named)
     libraries = {library_of(value) for value in arrays}
     if libraries == {"numpy"}:
         return _numpy_backend_for(named)
@@ -93,6 +104,26 @@ def backend_of(names: Iterable[str], arrays: Collection[Array]) -> tuple[Any, ..
 
 class JaxArraysError(TypeError):
     """Some arrays of a call are JAX's: for `jax.py`, which does not go through here, and an error for all others."""
+
+
+def _refuse_unequal(arrays: dict[str, Array]) -> None:
+    """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
+    for name, value in arrays.items():
+        if isinstance(value, Ragged):
+            raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
+        if not isinstance(value, (list, tuple)) or not value:
+            continue
+        kinds = set(map(type, value))
+        if kinds == {np.ndarray}:
+            # NumPy would find out, too, but a hundred times slower.
+            if len({item.shape for item in value}) > 1 and (reason := refusal_of_list(name, value)):
+                raise reason
+        elif any(library_of(item) != "numpy" for item in value):
+            if hasattr(value, "batch_sizes"):
+                raise refusal_of_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value))
+            raise refusal_of_list(name, value) or TypeError(
+                f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
+            )
 
 
 def refusal(arrays: dict[str, Array]) -> TypeError:
@@ -227,6 +258,14 @@ def _bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).view(f"u{array.itemsize}")
 
 
+def on_host(array: Array) -> np.ndarray:
+    """The array in main memory, as NumPy's; without its graph."""
+    library = library_of(array)
+    if library == "torch":
+        return array.detach().cpu().numpy()
+    return array.get() if library == "cupy" else array
+
+
 def is_on_gpu(array: Array) -> bool:
     """Whether looking at a number of this array means waiting for a GPU."""
     return library_of(array) == "cupy" or (library_of(array) == "torch" and _is_on_gpu(array))
@@ -250,7 +289,7 @@ class _CpuBackend:
     solves_by_levels = False  # which tables the kernels of log-signatures take
     block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
     can_look = True  # whether looking at a number means no waiting
-    keeps_views = True  # what objects keep of tensors: views that kernels read, or tensors
+    changes_results = False  # whether `result` does anything
     device = None  # number of the GPU
     _current = nullcontext()
 
@@ -281,9 +320,24 @@ class _CpuBackend:
         """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
         return np.empty(shape, self.view_dtype)
 
-    def view(self, array: Array) -> Any:
-        """What kernels read or write: a NumPy view of the same memory."""
-        raise NotImplementedError
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Memory for a result; uninitialised."""
+        try:
+            array = np.empty(shape, self.view_dtype)
+        except (MemoryError, ValueError):
+            _refuse_size(shape, self.view_dtype)
+            raise
+        if array.nbytes > _MEMORY:
+            _refuse_size(shape, self.view_dtype)
+        return array
+
+    def view(self, array: Any) -> Any:
+        """What kernels read or write: the array itself."""
+        return array
+
+    def given(self, array: Any) -> Array:
+        """An array as one of the caller's library, of the same memory."""
+        return array
 
     def from_torch(self, tensor: Any) -> Any:
         """The same for tensors, whatever library the call is of."""
@@ -312,17 +366,14 @@ class _CpuBackend:
 
 
 class NumpyBackend(_CpuBackend):
+    def __init__(self, dtype: Any, result_dtype: Any) -> None:
+        super().__init__(dtype, result_dtype)
+        self.changes_results = dtype is not result_dtype
+
     def double(self) -> Any:
         return self if self.dtype is _FLOAT64 else _numpy_double(self.result_dtype)
 
-    def empty(self, shape: tuple[int, ...]) -> Array:
-        _check_memory(shape, self.dtype)
-        return np.empty(shape, self.dtype)
-
-    def view(self, array: Array) -> Any:
-        return array
-
-    def result(self, array: Array) -> Array:
+    def result(self, array: Any) -> Array:
         """The array in the dtype that the caller's arrays had."""
         if self.dtype is self.result_dtype:
             return array
@@ -343,8 +394,8 @@ def _numpy_double(result_dtype: Any) -> NumpyBackend:
     return NumpyBackend(_FLOAT64, result_dtype)
 
 
-def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
-    converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
+def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
+    converted = {name: numpy_array(name, value) for name, value in arrays.items()}
     # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
     own = {
         name: array.dtype
@@ -356,25 +407,18 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
     with np.errstate(over="ignore"):
         # Kernels read numbers in place, with any strides, but aligned.
-        return (on, *(np.require(array, dtype, "A") for array in converted.values()))
+        return on, [np.require(array, dtype, "A") for array in converted.values()]
 
 
-def _numpy_array(name: str, value: Any) -> np.ndarray:
+def numpy_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    if isinstance(value, (list, tuple)) and any(library_of(item) != "numpy" for item in value):
-        if hasattr(value, "batch_sizes"):
-            raise TypeError(describe_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value)))
-        raise TypeError(
-            unequal_lengths(name, value)
-            or f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
-        )
     try:
         array = np.asarray(value)
     except ValueError as error:
-        reason = unequal_lengths(name, value) if isinstance(value, (list, tuple)) else ""
-        raise ValueError(reason or f"{name} cannot be turned into an array: {error}") from None
+        reason = refusal_of_list(name, value) if isinstance(value, (list, tuple)) else None
+        raise reason or ValueError(f"{name} cannot be turned into an array: {error}") from None
     dtype = array.dtype
     if dtype.kind in "iub":
         return array
@@ -384,30 +428,26 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array
     if is_table(value):
         return numbers_of_table(name, value)
-    if dtype.kind == "O" and array.ndim and (reason := unequal_lengths(name, array)):
-        raise ValueError(reason)
+    if dtype.kind == "O" and array.ndim == 1 and (reason := refusal_of_list(name, array)):
+        raise reason
     raise TypeError(
         f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
     )
 
 
 class TorchCpuBackend(_CpuBackend):
+    changes_results = True
+
     def double(self) -> Any:
         return _torch_cpu_backend(sys.modules["torch"].float64, self.result_dtype)
 
-    def empty(self, shape: tuple[int, ...]) -> Array:
-        _check_memory(shape, self.dtype)
-        try:
-            return sys.modules["torch"].empty(shape, dtype=self.dtype, device="cpu")
-        except RuntimeError as error:
-            raise MemoryError(str(error)) from None
+    def given(self, array: Any) -> Array:
+        return sys.modules["torch"].from_numpy(array) if type(array) is np.ndarray else array
 
-    def view(self, array: Array) -> Any:
-        return array.numpy()
-
-    def result(self, array: Array) -> Array:
-        """The tensor in the dtype that the caller's tensors had."""
-        return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+    def result(self, array: Any) -> Array:
+        """A tensor of the dtype that the caller's tensors had."""
+        tensor = sys.modules["torch"].from_numpy(array) if type(array) is np.ndarray else array
+        return tensor if tensor.dtype is self.result_dtype else tensor.to(self.result_dtype)
 
 
 @lru_cache(maxsize=16)
@@ -415,21 +455,33 @@ def _torch_cpu_backend(dtype: Any, result_dtype: Any) -> TorchCpuBackend:
     return TorchCpuBackend(dtype, result_dtype)
 
 
-def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
+def _torch_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     tensors, result_dtype = torch_tensors(arrays)
     refuse_traced(arrays)
     return backend_of_tensors(arrays, tensors, result_dtype)
 
 
-def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtype: Any) -> tuple[Any, ...]:
-    """The backend for tensors that `torch_tensors` made, and the tensors as it computes with them."""
+def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtype: Any) -> tuple[Any, list[Any]]:
+    """The backend for tensors that `torch_tensors` made, and the tensors as it computes with them.
+
+    All but the first one may be None, which stays what it is.
+    """
     first = tensors[0]
-    if _is_on_gpu(first):
-        cupy = _gpu_package().require_cupy(_describe(dict(zip(names, tensors, strict=True))))
-        on = _gpu_package().torch_backend(cupy, first.device, first.dtype, result_dtype)
-    else:
-        on = _torch_cpu_backend(first.dtype, result_dtype)
-    return (on, *(_readable(tensor.detach()) for tensor in tensors))
+    if not _is_on_gpu(first):
+        return _torch_cpu_backend(first.dtype, result_dtype), [_view_of(tensor) for tensor in tensors]
+    there = {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None}
+    cupy = _gpu_package().require_cupy(_describe(there))
+    on = _gpu_package().torch_backend(cupy, first.device, first.dtype, result_dtype)
+    return on, [None if tensor is None else _readable(tensor.detach()) for tensor in tensors]
+
+
+def _view_of(tensor: Any) -> Any:
+    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as kernels read them."""
+    if tensor is None:
+        return None
+    # Also without its graph, and without the mark of numbers that are the negative of those in memory.
+    view = tensor.numpy(force=True)
+    return view if view.flags.aligned else view.copy()
 
 
 def _is_on_gpu(tensor: Any) -> bool:
@@ -443,29 +495,45 @@ def _readable(tensor: Any) -> Any:
     return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
 
 
+def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
+    """The dtype of plain tensors of one kernel format in main memory, which most calls have; or None.
+
+    None among the tensors, behind the first one, is left out.
+    """
+    dtype, plain, strided = None, torch.Tensor, torch.strided
+    for tensor in tensors:
+        if tensor is None and dtype is not None:
+            continue
+        if type(tensor) is not plain and type(tensor) is not torch.nn.Parameter:
+            return None
+        if not tensor.is_cpu or tensor.layout is not strided or tensor.is_nested:
+            return None
+        if dtype is None:
+            dtype = tensor.dtype
+        elif tensor.dtype is not dtype:
+            return None
+    return dtype if dtype is torch.float64 or dtype is torch.float32 else None
+
+
 def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     """The tensors in the format that kernels compute in, with their autograd graph, and the dtype of the result.
 
-    Raises what `backend_for` raises for tensors. Looks at no values: it works for traced tensors too.
+    None stays what it is, behind the first tensor. Raises what `backend_for` raises for tensors. Looks at no values: it
+    works for traced tensors too.
     """
     torch = sys.modules["torch"]
-    dtype = None
-    for value in arrays.values():
-        if type(value) is not torch.Tensor or not value.is_cpu or value.layout is not torch.strided or value.is_nested:
-            break
-        if dtype is not None and value.dtype is not dtype:
-            break
-        dtype = value.dtype
-    else:
-        # The way that nearly every call takes: plain tensors of one kernel format.
-        if dtype is torch.float64 or dtype is torch.float32:
-            return list(arrays.values()), dtype
+    given = list(arrays.values())
+    dtype = kernel_dtype(torch, given)
+    if dtype is not None:
+        return given, dtype
+    arrays = {name: value for name, value in arrays.items() if value is not None}
     for name, value in arrays.items():
         if library_of(value) != "torch":
+            _refuse_unequal(arrays)
             raise refusal(arrays)
         if value.is_nested:
             lengths = [part.shape[0] for part in value.unbind()]
-            raise TypeError(describe_lengths(f"{name} is a nested tensor of paths", lengths))
+            raise refusal_of_lengths(f"{name} is a nested tensor of paths", lengths)
         if value.layout is not torch.strided or value.is_quantized:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")
         if value.is_complex():
@@ -484,7 +552,7 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
         dtype = torch.float32
     else:
         raise TypeError(f"tensors must be float16, bfloat16, float32 or float64, got {result_dtype}")
-    return [tensor if tensor.dtype is dtype else tensor.to(dtype) for tensor in arrays.values()], result_dtype
+    return [tensor if tensor is None or tensor.dtype is dtype else tensor.to(dtype) for tensor in given], result_dtype
 
 
 def _common_dtype(dtypes: dict[str, Any], default: Any) -> Any:
@@ -504,7 +572,7 @@ def _describe(arrays: dict[str, Array]) -> str:
     return ", ".join(words)
 
 
-def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
+def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     gpu = _gpu_package()
     cupy = gpu.require_cupy(_describe(arrays))
     devices = {array.device.id for array in arrays.values()}
@@ -518,7 +586,7 @@ def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, ...]:
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
     on = gpu.cupy_backend(cupy, devices.pop(), dtype, result_dtype)
     with on.current():
-        return (on, *(_aligned(array.astype(dtype, copy=False)) for array in arrays.values()))
+        return on, [_aligned(array.astype(dtype, copy=False)) for array in arrays.values()]
 
 
 def _aligned(array: Any) -> Any:
@@ -543,7 +611,7 @@ def _memory_of_machine() -> int:
 _MEMORY = _memory_of_machine()
 
 
-def _check_memory(shape: tuple[int, ...], dtype: Any) -> None:
+def _refuse_size(shape: tuple[int, ...], dtype: Any) -> None:
     """Refuse what cannot fit: systems that overcommit memory grant it, and end the process that fills it."""
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > _MEMORY:

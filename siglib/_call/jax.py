@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, JaxArraysError, library_of, refusal
+from .backend import Array, library_of, refusal
 
 _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-
-__all__ = ["JaxArraysError", "as_double", "call", "widened"]
 
 
 def call(operation: Any, arrays: tuple[Array, ...], o: Any) -> Array:
@@ -40,12 +38,30 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     return (lambda result: _as(result, dtype), *found)
 
 
+def of_one_dtype(arrays: dict[str, Array]) -> list[Array]:
+    """The arrays in the dtype that their results will have."""
+    found, dtype = _arrays(arrays)
+    return [_as(array, dtype) for array in found]
+
+
+def functions() -> Any:
+    """The module jax.numpy, or None where nobody has imported JAX."""
+    return sys.modules.get("jax.numpy")
+
+
+def rows_of(function: Any, array: Array) -> Array:
+    """The function of each element of the first axis, one after the other."""
+    return sys.modules["jax"].lax.map(function, array)
+
+
 def _arrays(arrays: dict[str, Array]) -> tuple[list[Array], Any]:
     """Arrays of JAX in a dtype of kernels, and the dtype of the result.
 
     Those of NumPy, and lists, adapt to the dtype of the others, as they do in JAX.
     """
-    jnp = sys.modules["jax.numpy"]
+    jnp = functions()
+    if jnp is None:
+        raise refusal(arrays)
     own = {}
     for name, value in arrays.items():
         library = library_of(value)
@@ -76,4 +92,4 @@ def _of_numpy(name: str, value: Any) -> np.ndarray:
 
 def as_double(array: Array) -> Array:
     """The array in float64 where JAX has that dtype (`jax_enable_x64`), or as it is."""
-    return array.astype(sys.modules["jax.numpy"].result_type(float)) if array.dtype == np.float32 else array
+    return array.astype(functions().result_type(float)) if array.dtype == np.float32 else array

@@ -89,7 +89,7 @@ def _pulled(call: Call, needs: tuple[bool, ...], derivs: Any, out: Any, arrays: 
     whole = call.whole(arrays)
     names = ["derivs", "out", *operation.shared_names]
     given = {n: a for n, a in zip(names, [derivs, out, *whole[: operation.n_shared]], strict=True) if a is not None}
-    on, *found = backend_of(given, given.values())
+    on, found = backend_of(given, list(given.values()))
     clean = dict(zip(given, found, strict=True))
     derivs, out, *shared = [clean.get(name) for name in names]
     sizes = operation.known_sizes(o, *operation.shapes_of(shared))

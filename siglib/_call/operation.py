@@ -30,8 +30,9 @@ import numpy as np
 from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
-from . import tangents
+from . import ragged_calls, tangents
 from . import torch as guest
+from .array_likes import UnequalLengthsError
 from .backend import Array, JaxArraysError, backend_of, device_of, jax_guest, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
@@ -78,6 +79,7 @@ class Operation:
     * `options`: names of the options; `MEANINGS` says what they mean, or `meanings` for this operation. They are
       cleaned once a call, and everything behind it takes them as `o`, with one attribute each.
     * `keeps_out`: whether `backward` reads the result. The name of an option, if it does where that option is set.
+    * `follows_points`: whether the result has an axis along the path, or the name of the option that gives it one.
     * `n_batched`: how many of the arrays, the first ones, have their batch axes in common, so that torch.func.vmap may
       add one: all of them, unless it says otherwise. A call that maps any other array is computed element by element.
     * `takes_out`: whether callers of the public gradient give it the result.
@@ -91,6 +93,7 @@ class Operation:
     meanings: ClassVar[dict[str, Meaning]] = {}
     n_numbers: ClassVar[int] = 0
     keeps_out: ClassVar[bool | str] = False
+    follows_points: ClassVar[bool | str] = False
     derivs_name: ClassVar[str] = "derivs"
     out_name: ClassVar[str] = "out"
     takes_out: ClassVar[bool] = False
@@ -163,6 +166,13 @@ class Operation:
         """How many of the arrays have their batch axes in common."""
         return self.n_shared
 
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        """What computes this, on the CPU, from the points of all paths of unequal lengths at once.
+
+        It takes the same options, and `starts` and `lengths`. None: runs of paths are padded.
+        """
+        return None
+
     def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
         """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
         return None
@@ -233,11 +243,14 @@ class Operation:
 
         Parameters, the `numbers`, stay as they are.
         """
-        if all(direction is None for direction in directions):
-            raise TypeError(f"{' or '.join(self.direction_names)} must be an array, got None")
+        n_needed = self.n_shared - self.has_optional
+        if n_needed > 1 and all(direction is None for direction in directions):
+            raise TypeError(
+                f"{' or '.join(self.direction_names)} must be an array of real numbers, got NoneType for both"
+            )
         names = (*self.shared_names, *self.direction_names)
         given = dict(zip(names, (*arrays, *directions), strict=True))
-        needed = self.shared_names[: self.n_shared - self.has_optional]
+        needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
         there = {name: array for name, array in given.items() if array is not None or name in needed}
         back, *found = widened(**there)
         clean = dict(zip(there, found, strict=True))
@@ -255,6 +268,8 @@ class Operation:
         self.known_sizes(o, *self.shapes_of(arrays))
         with device_of(arrays[0]), np.errstate(all="ignore"):
             xp, stay = namespace_of(arrays[0]), [None] * len(numbers)
+            if xp is loaded_torch():
+                numbers = tuple(guest.as_numbers(xp, value) for value in numbers)
             return back(self.tangent(xp, o, [*arrays, *numbers], [*directions, *stay], self.called))
 
     # Calls
@@ -271,17 +286,21 @@ class Operation:
                     operator = getattr(torch.ops.siglib, self.operator_name())
                     inputs = guest.plain_inputs(self, torch, arrays, options)
                     return guest.call_operator(torch, operator, dtypes, inputs)
-            elif guest.is_watched(torch, arrays):
+                if ragged_calls.takes(self, arrays):
+                    raise ragged_calls.refusal_to_compile(self)
+        try:
+            if torch is not None and not is_compiling() and guest.is_watched(torch, arrays):
                 return guest.watched(self, torch, arrays, options)
-        try:
-            o = self._known(**options)
-        except (_NotPlainError, TypeError):
-            o = self._clean(options)
-        try:
+            o = self.clean(options)
             on, found = self.dispatch(arrays, self.shared_names)
         except JaxArraysError:
-            return self.in_jax(jax_guest().call, arrays, o)
-        return on.result(self.run(on, found, o)[0])
+            return self.in_jax(jax_guest().call, arrays, self.clean(options))
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+        else:
+            return on.result(self.run(on, found, o)[0])
+        return ragged_calls.call(self, arrays, options)
 
     def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Any:
         """The operation on arrays of JAX; `call` computes it as the declaration says."""
@@ -355,11 +374,18 @@ class Operation:
         """The public gradient; `out` is None unless it takes the result."""
         o = self.clean(options)
         names = self.backprop_names or self.shared_names
-        if not self.takes_out:
-            on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
-        else:
-            given = (derivs, out, *arrays)
-            on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        try:
+            if not self.takes_out:
+                on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
+            else:
+                given = (derivs, out, *arrays)
+                on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+            on = None
+        if on is None:
+            return ragged_calls.backprop(self, derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
         if extra:
@@ -377,12 +403,13 @@ class Operation:
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
         found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
-        if on.dtype is not on.result_dtype:
-            shared = [None if gradient is None else on.result(gradient) for gradient in found[: self.n_shared]]
-            found = (*shared, *found[self.n_shared :])
-        if all(needs):
-            return found
-        return tuple([gradient if need else None for gradient, need in zip(found, needs, strict=True)])
+        for i, need in enumerate(needs):
+            if not need and found[i] is not None:
+                found = (*found[:i], None, *found[i + 1 :])
+        if on.changes_results:
+            n = self.n_shared
+            found = (*[None if gradient is None else on.result(gradient) for gradient in found[:n]], *found[n:])
+        return found
 
     def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
         """The backend of a call, and the arrays as it computes with them.
@@ -390,20 +417,19 @@ class Operation:
         `names` are those of the arrays that belong to one library. Behind them are parameters, which stay what they
         are, and the last of them may be None.
         """
-        n = len(names)
         if self.n_numbers:
-            on, *found = backend_of(names, arrays[:n])
+            n = len(names)
+            on, found = backend_of(names, arrays[:n])
             return on, (*found, *arrays[n:])
-        if arrays[-1] is None and self.has_optional:
-            on, *found = backend_of(names[:-1], arrays[:-1])
-            found.append(None)
-            return on, found
-        on, *found = backend_of(names, arrays)
-        return on, found
+        if self.has_optional and arrays[-1] is None:
+            on, found = backend_of(names[:-1], arrays[:-1])
+            return on, (*found, None)
+        return backend_of(names, arrays)
 
     def shapes_of(self, arrays: Any) -> list[Any]:
         """Shapes of the arrays that have some; None for what is not there."""
-        arrays = arrays[: self.n_shared] if self.n_numbers else arrays
+        if self.n_numbers:
+            arrays = arrays[: self.n_shared]
         return [None if array is None else tuple(array.shape) for array in arrays]
 
     def made(self, maker: Callable[["Operation"], Any]) -> Any:

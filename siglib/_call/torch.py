@@ -9,15 +9,17 @@
   gradient the operator `<name>_backprop`. Torch traces them without looking inside; see `torch_operator.py`.
 
 All three run the same two bodies, forward and backward. The torch side of an operation is made when torch first asks
-for it: siglib never imports torch. Second and forward-mode derivatives are not implemented: asking for one is an error.
+for it: siglib never imports torch. Derivatives of gradients, and along directions, are in `torch_second_order.py`.
 """
 
 import sys
 from typing import Any, NamedTuple
 
-from .backend import backend_of_tensors, torch_tensors
+import numpy as np
+
+from .backend import backend_of_tensors, kernel_dtype, torch_tensors
 from .torch_operator import Operators, bits, register
-from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, here, tangent
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -54,40 +56,41 @@ def is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     tensors = [array for array in arrays if isinstance(array, torch.Tensor)]
     if not tensors:
         return False
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return True
-    return is_transformed(torch) or any(is_traced(torch, tensor) for tensor in tensors)
+    if torch.is_grad_enabled():
+        for tensor in tensors:
+            if tensor.requires_grad:
+                return True
+    return is_transformed(torch) or is_traced(torch, *tensors)
 
 
 def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """The operation, watched by torch."""
     n = operation.n_shared
-    shared = dict(zip(operation.shared_names, arrays, strict=False))
-    if operation.has_optional:
-        there = {name: array for name, array in shared.items() if array is not None}
-        tensors, result_dtype = torch_tensors(there)
-        given = dict(zip(there, tensors, strict=True))
-        inputs = [given.get(name) for name in operation.shared_names]
-    else:
-        inputs, result_dtype = torch_tensors(shared)
-    inputs.extend(as_numbers(torch, numbers) for numbers in arrays[n:])
+    inputs, numbers = list(arrays[:n]), arrays[n:]
+    result_dtype = kernel_dtype(torch, inputs)
+    if result_dtype is None:
+        inputs, result_dtype = torch_tensors(dict(zip(operation.shared_names, inputs, strict=True)))
     transformed = is_transformed(torch)
-    traced = transformed or any(is_traced(torch, tensor) for tensor in inputs if tensor is not None)
-    o = operation.clean_but_arrays(options) if traced else operation.clean(options)
-    if transformed and not is_functionalized(torch, operation.name):
-        out = operation.made(_functions).transformable.apply(o, *inputs)
-    elif traced:
-        out = _as_operator(operation, o, *inputs)
+    if not (transformed or is_traced(torch, *inputs, *[value for value in numbers if type(value) is not tuple])):
+        # A tensor of the memory of an array takes a third of the time, and no tracer sees it.
+        for value in numbers:
+            inputs.append(torch.from_numpy(np.array(value, np.float64)) if type(value) is tuple else value)
+        out = operation.made(_functions).eager.apply(operation.clean(options), *inputs)
     else:
-        out = operation.made(_functions).eager.apply(o, *inputs)
+        inputs.extend(as_numbers(torch, value) for value in numbers)
+        o = operation.clean_but_arrays(options)
+        if transformed and not is_functionalized(torch, operation.name):
+            out = operation.made(_functions).transformable.apply(o, *inputs)
+        else:
+            out = _as_operator(operation, o, *inputs)
     return out if out.dtype is result_dtype else out.to(result_dtype)
 
 
 def applied(operation: Any, torch: Any, tensors: Any, o: Any) -> Any:
     """The operation on tensors in a format of kernels, with options that are clean."""
-    if is_transformed(torch) and not is_functionalized(torch, operation.name):
+    if not here.operators and is_transformed(torch) and not is_functionalized(torch, operation.name):
         return operation.made(_functions).transformable.apply(o, *tensors)
-    if any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
+    if here.operators or any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
         return _as_operator(operation, o, *tensors)
     return operation.made(_functions).eager.apply(o, *tensors)
 
@@ -117,31 +120,20 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
 # The bodies of functions: inputs are tensors in a format of kernels, or None, and options are clean
 
 
-def _on(operation: Any, tensors: Any, names: tuple[str, ...] = (), more: tuple[Any, ...] = ()) -> tuple[Any, list[Any]]:
-    """The backend, and `more` and the tensors as it computes with them; parameters stay what they are."""
-    n = operation.n_shared
-    if not (more or operation.has_optional or operation.n_numbers):
-        on, *found = backend_of_tensors(operation.shared_names, tensors, tensors[0].dtype)
-        return on, found
-    given = [*more, *tensors[:n]]
-    there = [tensor for tensor in given if tensor is not None]
-    called = (*names, *operation.shared_names)
-    on, *found = backend_of_tensors(
-        [c for c, t in zip(called, given, strict=True) if t is not None], there, there[-1].dtype
-    )
-    rest = iter(found)
-    return on, [*(None if tensor is None else next(rest) for tensor in given), *tensors[n:]]
-
-
 def _forward(operation: Any, o: Any, tensors: Any) -> tuple[Any, Any]:
     """The result and the sizes of the call."""
-    on, arrays = _on(operation, tensors)
-    return operation.run(on, arrays, o)
+    n = operation.n_shared
+    on, arrays = backend_of_tensors(operation.shared_names, tensors[:n], tensors[0].dtype)
+    out, sizes = operation.run(on, (*arrays, *tensors[n:]), o)
+    return on.result(out), sizes
 
 
 def _backward(operation: Any, o: Any, sizes: Any, needs: Any, derivs: Any, out: Any, tensors: Any) -> tuple[Any, ...]:
     """Gradients of all tensors, None where none is needed."""
-    on, (derivs, out, *arrays) = _on(operation, tensors, ("derivs", "out"), (derivs, out))
+    n = operation.n_shared
+    names, given = ("derivs", "out", *operation.shared_names), (derivs, out, *tensors[:n])
+    on, (derivs, out, *arrays) = backend_of_tensors(names, given, tensors[0].dtype)
+    arrays.extend(tensors[n:])
     if sizes is None:
         sizes = operation.known_sizes(o, *operation.shapes_of(arrays))
     return operation.pulled(on, needs, derivs, out, o, sizes, arrays)
@@ -237,7 +229,7 @@ def _functions(operation: Any) -> _Functions:
     class Transformable(torch.autograd.Function):
         @staticmethod
         def forward(o: Any, *tensors: Any) -> Any:
-            if any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
+            if is_traced(torch, *tensors):
                 return _as_operator(operation, o, *tensors)
             return _forward(operation, operation.clean_arrays(o), tensors)[0]
 

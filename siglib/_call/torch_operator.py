@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from . import torch_autograd
 from .backend import torch_tensors
-from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent, with_operators
 from .torch_vmap import batched, batched_backprop
 
 
@@ -88,10 +88,10 @@ def register(operation: Any) -> Operators:
         o = operation.clean(named(options))
         keeps = operation.keeps(o)
         names = ("derivs", *["out"] * keeps, *operation.shared_names)
-        on, (derivs, *found) = operation.dispatch((derivs, *[out] * keeps, *arrays), names)
+        on, (seeds, *found) = operation.dispatch((derivs, *[out] * keeps, *arrays), names)
         out = found.pop(0) if keeps else None
         sizes = operation.known_sizes(o, *operation.shapes_of(found))
-        results = operation.pulled(on, needs, derivs, out, o, sizes, found)
+        results = operation.pulled(on, needs, seeds, out, o, sizes, found)
         # Operators give tensors only: an empty one stands for no gradient.
         return one_or_all([derivs.new_empty(0) if result is None else result for result in results])
 
@@ -139,7 +139,7 @@ def register(operation: Any) -> Operators:
         return *chosen((results,) if n == 1 else results, needs[:n]), *(None for _ in ctx.options)
 
     def jvp(ctx: Any, *directions: Any) -> Any:
-        with forward_mode():
+        with forward_mode(), with_operators():
             o = operation.clean_but_arrays(named(ctx.options))
             return tangent(operation, o, as_primals(ctx.saved_tensors), directions[:n])
 
@@ -160,17 +160,18 @@ def register(operation: Any) -> Operators:
         derivs, _, *tensors = ctx.saved_tensors
         o, directions = operation.clean_but_arrays(named(ctx.options)), chosen(directions, ctx.needs)
         wanted = needs[1 + n_saved - n : 1 + n_saved]
-        return (
-            tangent(operation, o, tensors, directions) if needs[0] else None,
-            *[None] * (n_saved - n),
-            *backprop_tangent(operation, apply, o, derivs, tensors, directions, wanted),
-            None,
-            *(None for _ in ctx.options),
-        )
+        with with_operators():
+            return (
+                tangent(operation, o, tensors, directions) if needs[0] else None,
+                *[None] * (n_saved - n),
+                *backprop_tangent(operation, apply, o, derivs, tensors, directions, wanted),
+                None,
+                *(None for _ in ctx.options),
+            )
 
     def jvp_of_gradient(ctx: Any, derivs_direction: Any, *directions: Any) -> Any:
         o = operation.clean_but_arrays(named(ctx.options))
-        with forward_mode():
+        with forward_mode(), with_operators():
             derivs, out, *tensors = as_primals(ctx.saved_tensors)
             moves = directions[n_saved - n : n_saved]
             results = backprop_tangent(operation, apply, o, derivs, tensors, moves, ctx.needs)

@@ -5,10 +5,31 @@ functions themselves, and what stands around them is arithmetic of torch's: so d
 """
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .tracing import constant
+
+
+class _Here(threading.local):
+    """Whether a derivative of an operator is being computed in this thread."""
+
+    operators = False
+
+
+here = _Here()
+
+
+@contextmanager
+def with_operators() -> Iterator[None]:
+    """Derivatives of operators are made of operators: torch is in the middle of one of its transforms."""
+    before, here.operators = here.operators, True
+    try:
+        yield
+    finally:
+        here.operators = before
 
 
 def tangent(operation: Any, o: Any, tensors: Any, directions: Any) -> Any:

@@ -75,18 +75,21 @@ def is_transformed(torch: Any) -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
-def is_traced(torch: Any, array: Any) -> bool:
-    """Whether the call must reach torch as one operator.
+def is_traced(torch: Any, *tensors: Any) -> bool:
+    """Whether a call with these tensors must reach torch as one operator; some may be None.
 
     Subclasses of torch.Tensor, dispatch modes (fake tensors, make_fx) and torch.jit.trace watch operators, and so does
     the older kind of vmap that `torch.autograd.grad(..., is_grads_batched=True)` uses.
     """
-    return bool(
-        type(array) not in (torch.Tensor, torch.nn.Parameter)
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._is_tracing()
-        or torch._C._functorch.is_legacy_batchedtensor(array)
-    )
+    if torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing():
+        return True
+    plain, is_batched = torch.Tensor, torch._C._functorch.is_legacy_batchedtensor
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if (type(tensor) is not plain and type(tensor) is not torch.nn.Parameter) or is_batched(tensor):
+            return True
+    return False
 
 
 def constant(array: Any) -> Any:
@@ -108,7 +111,8 @@ def holds_numbers(*arrays: Any) -> bool:
         return True
     if not values_are_known() or is_transformed(torch):
         return False
-    return not any(isinstance(array, torch.Tensor) and is_traced(torch, array) for array in arrays)
+    tensors = [array for array in arrays if isinstance(array, torch.Tensor)]
+    return not (tensors and is_traced(torch, *tensors))
 
 
 def is_functionalized(torch: Any, name: str) -> bool:
@@ -135,6 +139,9 @@ def is_functionalized(torch: Any, name: str) -> bool:
 def untraced(torch: Any) -> Iterator[None]:
     """torch.jit.trace looks away: the sizes of tensors are numbers here, where it would record them."""
     state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
     torch._C._set_tracing_state(None)
     try:
         yield

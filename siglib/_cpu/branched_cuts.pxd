@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from ._interruption cimport due
-from .lanes cimport vd, vec
+from .lanes cimport scaled, vec
 
 
 cdef struct Cuts:
@@ -26,14 +26,6 @@ cdef struct Cuts:
     const void* ways
     const int64_t* ends          # the first ends[n] coefficients have up to n nodes
     const int32_t* products
-
-
-cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x[0] * (<const double*>values)[i]
-    else:
-        return x[0] * (<const float*>values)[i]
 
 
 cdef inline void expand(vec* x, const Cuts* cuts) noexcept nogil:
@@ -73,7 +65,7 @@ cdef inline void multiply(const vec* x, const vec* y, vec* out, Py_ssize_t n, bi
         total = x[0] * y[i + 1] if whole else x[0] - x[0]
         for k in range(starts[i], stop):
             term = x[pruned[k]] * y[trunks[k]]
-            total = total + scaled(&term, ways, k)
+            total = total + scaled(term, ways, k)
         out[i + 1] = total
 
 
@@ -94,6 +86,6 @@ cdef inline void multiply_backprop(const vec* g, const vec* x, const vec* y, vec
             g_y[i + 1] = g_y[i + 1] + g[i + 1] * x[0]
         for k in range(starts[i], stop):
             a, b = pruned[k], trunks[k]
-            part = scaled(g + i + 1, ways, k)
+            part = scaled(g[i + 1], ways, k)
             g_x[a] = g_x[a] + part * y[b]
             g_y[b] = g_y[b] + part * x[a]

@@ -14,12 +14,12 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
-from .branched_step cimport Flow, load_weights, scaled, step, step_backprop
+from .branched_step cimport Flow, load_weights, step, step_backprop
 from .increments cimport MOST_LANES, load_rows_backprop
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
-from .lanes cimport aligned_malloc, n_lanes, real, vd, vec, vf
-from .path_groups cimport Paths, fill_increments, fill_inverses, make_paths
+from .lanes cimport aligned_malloc, fill_inverse, n_lanes, real, scaled, vd, vec, vf
+from .path_groups cimport Paths, fill_increments, make_paths
 
 cdef struct Job:
     # What all lane groups of one call share.
@@ -44,9 +44,9 @@ cdef void walk(vec* x, vec* v, vec* w, vec* terms, const vec* dx, const void* co
         step(x, v, w, inverse, &job.flow)
 
 
-cdef void walk_back(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms, vec* g_terms, const vec* dx, vec* gx,
-                    const void* const* correction, void* const* correction_derivs, int n_live, const vec* inverse,
-                    const Job* job) noexcept nogil:
+cdef void walk_backprop(vec* x, vec* g, vec* v, vec* b, vec* w, vec* g_w, vec* terms, vec* g_terms, const vec* dx,
+                        vec* gx, const void* const* correction, void* const* correction_derivs, int n_live,
+                        const vec* inverse, const Job* job) noexcept nogil:
     """Adjoint of `walk`: from X and its cotangent, those of all increments and, if asked for, of the correction."""
     cdef Py_ssize_t row, u, j, spent = 0, d = job.paths.transform.d, n_rows = job.paths.transform.n_rows
     cdef Py_ssize_t n_terms = job.n_terms
@@ -91,7 +91,7 @@ cdef void run_group(const real* path, const real[:, :, ::1] correction, real[:, 
     cdef void* outs[MOST_LANES]
     set_rows(&correction[0, 0, 0], correction.shape[1] * correction.shape[2], group, correction.shape[0], corrections)
     n_live = set_rows(<const real*>&out[0, skip], out.shape[1], group, job.paths.batch, outs)
-    fill_inverses(scratch, job.flow.degree)
+    fill_inverse(scratch, job.flow.degree, n_lanes(scratch))
     fill_increments(path, group, dx, &job.paths)
     memset(x, 0, (job.flow.n + 1) * width * sizeof(real))
     for lane in range(width):
@@ -135,22 +135,22 @@ cdef void run_group_backprop(const real* path, const real[:, :, ::1] correction,
                  job.paths.batch, found)
     n_live = set_rows(&bsig[0, skip], bsig.shape[1], group, job.paths.batch, bsigs)
     set_rows(&derivs[0, skip], derivs.shape[1], group, job.paths.batch, bsig_derivs)
-    fill_inverses(scratch, job.flow.degree)
+    fill_inverse(scratch, job.flow.degree, n_lanes(scratch))
     fill_increments(path, group, dx, &job.paths)
     for lane in range(width):
         x[lane] = 1
     if real is double:
         load_columns(<const void* const*>bsigs, 0, job.flow.n, <vd*>x + 1)
         load_columns(<const void* const*>bsig_derivs, 0, job.flow.n, <vd*>g + 1)
-        walk_back(<vd*>x, <vd*>g, <vd*>v, <vd*>b, <vd*>w, <vd*>g_w, <vd*>terms, <vd*>g_terms, <const vd*>dx, <vd*>gx,
-                  <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
-                  <const vd*>scratch, job)
+        walk_backprop(<vd*>x, <vd*>g, <vd*>v, <vd*>b, <vd*>w, <vd*>g_w, <vd*>terms, <vd*>g_terms, <const vd*>dx,
+                      <vd*>gx, <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
+                      <const vd*>scratch, job)
     else:
         load_columns(<const void* const*>bsigs, 0, job.flow.n, <vf*>x + 1)
         load_columns(<const void* const*>bsig_derivs, 0, job.flow.n, <vf*>g + 1)
-        walk_back(<vf*>x, <vf*>g, <vf*>v, <vf*>b, <vf*>w, <vf*>g_w, <vf*>terms, <vf*>g_terms, <const vf*>dx, <vf*>gx,
-                  <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
-                  <const vf*>scratch, job)
+        walk_backprop(<vf*>x, <vf*>g, <vf*>v, <vf*>b, <vf*>w, <vf*>g_w, <vf*>terms, <vf*>g_terms, <const vf*>dx,
+                      <vf*>gx, <const void* const*>corrections, <void* const*>found if wanted else NULL, n_live,
+                      <const vf*>scratch, job)
     for lane in range(n_live):
         row = group * width + lane
         load_rows_backprop(gx + lane, &job.paths.transform, n_rows, <int>width, &out[row, 0, 0], last)

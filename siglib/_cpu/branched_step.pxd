@@ -13,7 +13,7 @@ inverse[k] is 1 / k.
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
-from .lanes cimport vd, vec
+from .lanes cimport scaled, vec
 
 cdef enum:
     FEW = 6                     # terms that a coefficient has mostly, at most
@@ -42,14 +42,6 @@ cdef struct Flow:
     const int64_t* weight_ends
     const int32_t* weight_targets
     const int32_t* weight_sources
-
-
-cdef inline vec scaled(vec x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x * (<const double*>values)[i]
-    else:
-        return x * (<const float*>values)[i]
 
 
 cdef inline void load_weights(const vec* terms, vec* w, const Flow* flow) noexcept nogil:

@@ -122,9 +122,9 @@ cdef void long_increment_backprop(const LongWordScratch* at, const int32_t* lett
         gx[i] = total * scale
 
 
-cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
-                            const LongWordScratch* at, const real* inverse, int32_t* letters, real* memory,
-                            real* values, int width) noexcept nogil:
+cdef void long_path(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
+                    const LongWordScratch* at, const real* inverse, int32_t* letters, real* memory, real* values,
+                    int width) noexcept nogil:
     """The coefficients of one path at all nodes."""
     cdef const int64_t* way = trie.ways
     cdef Py_ssize_t _way, k, n, first, stretch, length, n_vectors, spent = 0
@@ -148,7 +148,7 @@ cdef void long_forward_path(const real* path, const Py_ssize_t* strides, const T
         way = way + 2 + 2 * length
 
 
-cdef void long_backward_path(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
+cdef void long_path_backprop(const real* path, const Py_ssize_t* strides, const Transform* transform, const Trie* trie,
                              const LongWordScratch* at, const real* inverse, int32_t* letters, Py_ssize_t* n_terms,
                              real* memory, const real* derivs, real* out, int width) noexcept nogil:
     """The gradient of one path, from the derivatives of the coefficients at all nodes; out must be 0."""
@@ -228,14 +228,14 @@ cdef int run_long(const real* path, const Py_ssize_t* strides, const Transform* 
             b = end = 0
             while next_unit(loop, &b, &end):
                 if backward:
-                    long_backward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
+                    long_path_backprop(path + b * strides[0], strides, transform, trie, &at, inverse,
                                        letters + threadid() * length, n_terms + threadid() * length,
                                        memory + threadid() * at.size, derivs + b * trie.n_nodes, out + b * path_size,
                                        width)
                 else:
-                    long_forward_path(path + b * strides[0], strides, transform, trie, &at, inverse,
-                                      letters + threadid() * length, memory + threadid() * at.size,
-                                      values + b * trie.n_nodes, width)
+                    long_path(path + b * strides[0], strides, transform, trie, &at, inverse,
+                              letters + threadid() * length, memory + threadid() * at.size, values + b * trie.n_nodes,
+                              width)
     free(raw)
     free(inverse)
     free(letters)

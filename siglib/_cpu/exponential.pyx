@@ -12,8 +12,9 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
-from .lane_moves cimport load_columns, set_rows, store_columns
-from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, vd, vec, vf
+from .lane_moves cimport load_columns, store_columns
+from .lane_rows cimport set_rows
+from .lanes cimport aligned_malloc, ceil_div, n_lanes, real, scaled, vd, vec, vf
 from .tensor_log cimport horner_length, level_size, level_start
 
 include "tensor_log_parts.pxi"
@@ -38,14 +39,6 @@ cdef struct ExponentialJob:
     const void* values
 
 
-cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x[0] * (<const double*>values)[i]
-    else:
-        return x[0] * (<const float*>values)[i]
-
-
 cdef void expand(const vec* words, vec* p, const ExponentialJob* job) noexcept nogil:
     """p = E words, column by column: no addition waits for the one before, as all are to different words."""
     cdef Py_ssize_t i, e, n_in = job.n_in, spent = 0
@@ -59,7 +52,7 @@ cdef void expand(const vec* words, vec* p, const ExponentialJob* job) noexcept n
             return
         x = words[i]
         for e in range(starts[i], starts[i + 1]):
-            p[rows[e]] = p[rows[e]] + scaled(&x, values, e)
+            p[rows[e]] = p[rows[e]] + scaled(x, values, e)
 
 
 cdef void expand_backprop(const vec* g, vec* g_words, const ExponentialJob* job) noexcept nogil:
@@ -73,9 +66,9 @@ cdef void expand_backprop(const vec* g, vec* g_words, const ExponentialJob* job)
         if due(&spent, starts[i + 1] - starts[i]):
             return
         # Every bracket has a word.
-        total = scaled(g + rows[starts[i]], values, starts[i])
+        total = scaled(g[rows[starts[i]]], values, starts[i])
         for e in range(starts[i] + 1, starts[i + 1]):
-            total = total + scaled(g + rows[e], values, e)
+            total = total + scaled(g[rows[e]], values, e)
         g_words[i] = total
 
 
@@ -147,8 +140,8 @@ cdef void run_group(const real[:, ::1] log_sig, real[:, ::1] out, Py_ssize_t gro
     cdef int n_live = <int>min(width, job.batch - group * width)
     cdef void* rows[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
-    set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, width, job.batch, outs)
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, job.batch, rows)
+    set_rows(<const real*>&out[0, 0] + job.out_skip, out.shape[1], group, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
         exp_group(<const void* const*>rows, <void* const*>outs, n_live, <vd*>scratch, job)
@@ -167,9 +160,9 @@ cdef void run_group_backprop(const real[:, ::1] log_sig, const real[:, ::1] deri
     cdef void* rows[MAX_LANES]
     cdef void* g[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, width, job.batch, rows)
-    set_rows(&derivs[0, 0] + job.out_skip, derivs.shape[1], group, width, job.batch, g)
-    set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, width, job.batch, outs)
+    set_rows(&log_sig[0, 0] + job.skip, log_sig.shape[1], group, job.batch, rows)
+    set_rows(&derivs[0, 0] + job.out_skip, derivs.shape[1], group, job.batch, g)
+    set_rows(<const real*>&out[0, 0] + job.skip, out.shape[1], group, job.batch, outs)
     fill_constants(scratch, width, job.degree)
     if real is double:
         exp_group_backprop(<const void* const*>rows, <const void* const*>g, <void* const*>outs, n_live,

@@ -14,7 +14,8 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
-from .lane_moves cimport load_columns, set_rows, store_columns
+from .lane_moves cimport load_columns, store_columns
+from .lane_rows cimport set_rows
 from .lanes cimport aligned_malloc, fill_inverse, n_lanes, real, vd, vec, vf
 from .tensor_log cimport level_size, level_start
 
@@ -215,9 +216,9 @@ cdef void join_unit(const real[:, ::1] sig, const real[:, ::1] displacement, rea
     cdef void* sigs[MAX_LANES]
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, width, batch, sigs)
-    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, width, batch, outs)
+    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, batch, sigs)
+    set_rows(&displacement[0, 0], d, group, batch, displacements)
+    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, batch, outs)
     fill_inverse(scratch, degree, width)
     if real is double:
         join_group(<const void* const*>sigs, <const void* const*>displacements, <void* const*>outs, n_live,
@@ -240,11 +241,11 @@ cdef void join_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] sig, 
     cdef void* displacements[MAX_LANES]
     cdef void* g_sigs[MAX_LANES]
     cdef void* g_displacements[MAX_LANES]
-    set_rows(&derivs[0, 0] + scalar_term, sig.shape[1], group, width, batch, g)
-    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, width, batch, sigs)
-    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
-    set_rows(<const real*>&sig_derivs[0, 0] + scalar_term, sig.shape[1], group, width, batch, g_sigs)
-    set_rows(<const real*>&displacement_derivs[0, 0], d, group, width, batch, g_displacements)
+    set_rows(&derivs[0, 0] + scalar_term, sig.shape[1], group, batch, g)
+    set_rows(&sig[0, 0] + scalar_term, sig.shape[1], group, batch, sigs)
+    set_rows(&displacement[0, 0], d, group, batch, displacements)
+    set_rows(<const real*>&sig_derivs[0, 0] + scalar_term, sig.shape[1], group, batch, g_sigs)
+    set_rows(<const real*>&displacement_derivs[0, 0], d, group, batch, g_displacements)
     fill_inverse(scratch, degree, width)
     if real is double:
         join_group_backprop(<const void* const*>g, <const void* const*>sigs, <const void* const*>displacements,
@@ -265,8 +266,8 @@ cdef void linear_unit(const real[:, ::1] displacement, real[:, ::1] out, Py_ssiz
     cdef int n_live = <int>min(width, batch - group * width)
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, width, batch, outs)
+    set_rows(&displacement[0, 0], d, group, batch, displacements)
+    set_rows(<const real*>&out[0, 0] + scalar_term, out.shape[1], group, batch, outs)
     fill_inverse(scratch, degree, width)
     if real is double:
         linear_group(<const void* const*>displacements, <void* const*>outs, n_live, <vd*>scratch, d, degree)
@@ -284,9 +285,9 @@ cdef void linear_unit_backprop(const real[:, ::1] derivs, const real[:, ::1] dis
     cdef void* g[MAX_LANES]
     cdef void* displacements[MAX_LANES]
     cdef void* outs[MAX_LANES]
-    set_rows(&derivs[0, 0] + scalar_term, derivs.shape[1], group, width, batch, g)
-    set_rows(&displacement[0, 0], d, group, width, batch, displacements)
-    set_rows(<const real*>&out[0, 0], d, group, width, batch, outs)
+    set_rows(&derivs[0, 0] + scalar_term, derivs.shape[1], group, batch, g)
+    set_rows(&displacement[0, 0], d, group, batch, displacements)
+    set_rows(<const real*>&out[0, 0], d, group, batch, outs)
     fill_inverse(scratch, degree, width)
     if real is double:
         linear_group_backprop(<const void* const*>g, <const void* const*>displacements, <void* const*>outs, n_live,

@@ -124,11 +124,3 @@ cdef inline void copy_lane(const real* columns, real* row, Py_ssize_t start, Py_
     cdef Py_ssize_t i
     for i in range(start, stop):
         row[i] = columns[i * width + lane]
-
-
-cdef inline void set_rows(const real* first, Py_ssize_t stride, Py_ssize_t group, Py_ssize_t width, Py_ssize_t batch,
-                          void** rows) noexcept nogil:
-    """The rows of a lane group; lanes behind the last row repeat it."""
-    cdef Py_ssize_t lane
-    for lane in range(width):
-        rows[lane] = <void*>(first + min(group * width + lane, batch - 1) * stride)

@@ -61,3 +61,11 @@ cdef inline void fill_inverse(real* inverse, Py_ssize_t degree, Py_ssize_t width
     for k in range(degree + 1):
         for lane in range(width):
             inverse[k * width + lane] = <real>1 / <real>k if k > 0 else 0
+
+
+cdef inline vec scaled(vec x, const void* values, Py_ssize_t i) noexcept nogil:
+    """x values[i], the values being single numbers."""
+    if vec is vd:
+        return x * (<const double*>values)[i]
+    else:
+        return x * (<const float*>values)[i]

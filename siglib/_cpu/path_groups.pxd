@@ -34,11 +34,3 @@ cdef inline void fill_increments(const real* path, Py_ssize_t group, real* dx, c
         stop[lane] = paths.transform.n_rows
     if paths.transform.time_aug:
         load_time(&paths.transform, start, stop, paths.transform.n_rows, dx + (d - 1) * width, d * width)
-
-
-cdef inline void fill_inverses(real* inverse, Py_ssize_t degree) noexcept nogil:
-    """inverse[k] = 1 / k in all lanes, k = 1..degree."""
-    cdef Py_ssize_t k, lane, width = n_lanes(inverse)
-    for k in range(1, degree + 1):
-        for lane in range(width):
-            inverse[k * width + lane] = <real>1 / <real>k

@@ -49,9 +49,9 @@ cdef int forward_pair(const Problem* p, const StaticKernel* s, const Arrays* arr
     load_pairs(arrays, pairs, pair, 1, &g)
     g.n = 1
     if real is double:
-        doubtful = wave_forward(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, &mantissa, &power)
+        doubtful = sweep_wave(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, &mantissa, &power)
     else:
-        doubtful = wave_forward(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, &mantissa, &power)
+        doubtful = sweep_wave(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, &mantissa, &power)
     store_kernel(pairs, g.a[0], g.b[0], <real>mantissa, <real>power, out, exponent)
     doubtful = doubtful and inputs_finite(p, arrays, &g, 0, memory)
     keep_lanes(&g, &doubtful, width)
@@ -197,11 +197,11 @@ cdef int backward_unit_wave(const Problem* p, const StaticKernel* s, const Array
         g.n = 1
         trusted = not inputs_finite(p, arrays, &g, 0, memory)
         if real is double:
-            doubtful = wave_backward(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, g.seeds[0], log_derivs,
-                                     g.sums1[0], g.sums2[0], parameters, trusted)
+            doubtful = sweep_wave_backprop(p, s, g.paths1[0], g.paths2[0], at, <vd*>memory, g.seeds[0], log_derivs,
+                                           g.sums1[0], g.sums2[0], parameters, trusted)
         else:
-            doubtful = wave_backward(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, g.seeds[0], log_derivs,
-                                     g.sums1[0], g.sums2[0], parameters, trusted)
+            doubtful = sweep_wave_backprop(p, s, g.paths1[0], g.paths2[0], at, <vf*>memory, g.seeds[0], log_derivs,
+                                           g.sums1[0], g.sums2[0], parameters, trusted)
         keep_lanes(&g, &doubtful, width)
         found |= backward_again(p, s, arrays, &g, BY_FRONT, log_derivs, parameters, memory)
     return found

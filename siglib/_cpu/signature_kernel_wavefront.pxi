@@ -325,8 +325,8 @@ cdef void wave_load(const Problem* p, const void* path1, const void* path2, cons
         reverse_rows(numbers_at(memory, at.y), p.d, at.stride, numbers_at(memory, at.y_reversed))
 
 
-cdef bint wave_forward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
-                       vec* memory, double* mantissa, double* exponent) noexcept nogil:
+cdef bint sweep_wave(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
+                     vec* memory, double* mantissa, double* exponent) noexcept nogil:
     """The kernel of one pair of paths, mantissa * 2^exponent. memory: at.size numbers.
 
     Returns whether it is in doubt, as numbers left their range.

@@ -194,9 +194,9 @@ cdef bint wave_finite(const Problem* p, const Wave* at, const real* memory, cons
     return all_finite(memory + at.gx, (p.n1 + points) * p.d) and all_finite(memory + at.gp, 3 * n_lanes(memory))
 
 
-cdef bint wave_backward(const Problem* p, const StaticKernel* s, const void* path1, const void* path2, const Wave* at,
-                        vec* memory, double seed, bint log_derivs, void* d_path1, void* d_path2,
-                        double* d_parameters, bint trusted) noexcept nogil:
+cdef bint sweep_wave_backprop(const Problem* p, const StaticKernel* s, const void* path1, const void* path2,
+                              const Wave* at, vec* memory, double seed, bint log_derivs, void* d_path1, void* d_path2,
+                              double* d_parameters, bint trusted) noexcept nogil:
     """Gradients of one pair, times `seed`, added to d_path1, d_path2 and d_parameters where these are not NULL.
 
     log_derivs: of log k. For given cells d_path1 is overwritten. Where numbers have left their range, nothing is added,

@@ -12,7 +12,7 @@ from libc.stdlib cimport free
 from ._interruption cimport Watch, begin_watch, due, end_watch, next_unit, share
 from .lane_moves cimport load_columns, store_columns
 from .lane_rows cimport set_rows
-from .lanes cimport aligned_malloc, lanes, n_lanes, real, vd, vec, vf
+from .lanes cimport aligned_malloc, lanes, n_lanes, real, scaled, vd, vec, vf
 
 cdef enum:
     MOST_LANES = 16
@@ -23,14 +23,6 @@ cdef struct Matrix:
     const int64_t* starts
     const int32_t* columns
     const void* values
-
-
-cdef inline vec scaled(const vec* x, const void* values, Py_ssize_t i) noexcept nogil:
-    """x values[i], the values being single numbers."""
-    if vec is vd:
-        return x[0] * (<const double*>values)[i]
-    else:
-        return x[0] * (<const float*>values)[i]
 
 
 cdef void apply_group(const void* const* vectors, void* const* out, int n_live, vec* x,
@@ -52,9 +44,9 @@ cdef void apply_group(const void* const* vectors, void* const* out, int n_live, 
         for row in range(first, first + n):
             total = x[0] - x[0]
             if starts[row] < starts[row + 1]:
-                total = scaled(x + columns[starts[row]], values, starts[row])
+                total = scaled(x[columns[starts[row]]], values, starts[row])
                 for k in range(starts[row] + 1, starts[row + 1]):
-                    total = total + scaled(x + columns[k], values, k)
+                    total = total + scaled(x[columns[k]], values, k)
             block[row - first] = total
         for k in range(width):
             if vec is vd:

@@ -26,13 +26,13 @@ class _GpuBackend:
     solves_by_levels = True  # which tables the kernels of log-signatures take
     block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
     can_look = False  # looking at a number means waiting for it
-    keeps_views = False  # tensors know the streams that use their memory
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
         self.device = device
         self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
+        self.changes_results = dtype != result_dtype  # whether `result` does anything
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.kernels = Kernels(self._call)
 
@@ -47,6 +47,10 @@ class _GpuBackend:
     def current(self) -> Any:
         """A context in which CuPy computes where, and in the order, that the caller's library does."""
         raise NotImplementedError
+
+    def given(self, array: Any) -> Any:
+        """An array as one of the caller's library: it is one. Tensors know the streams that use their memory."""
+        return array
 
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
         """What stands for an array that kernels do not read, of so many axes."""

@@ -10,9 +10,11 @@ from typing import Any
 from .._tables import tree_tables
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
+from .._tables.transform import Transform
 from . import sparse
 from ._launch import empty
 from .constants import constant
+from .tree_flow import flow, flow_backprop
 from .tree_products import combine, combine_backprop, series, series_backprop
 
 
@@ -121,6 +123,39 @@ def branched_logsig_to_sig_backprop(
     if method:
         matrix = constant(tree_tables.expansion_matrix, dimension, degree, method, out.dtype.name, True)
         _apply(log_derivs, matrix, out, branched_length(dimension, degree, planar), 0.0)
+
+
+def corrected_branched_sig(
+    path: Any,
+    correction: Any,
+    out: Any,
+    degree: int,
+    m: int,
+    planar: bool,
+    transform: Transform,
+    n_threads: int,
+) -> None:
+    """path (batch, length, dimension), of any strides, at least two points; correction (batch or 1, length - 1 or 1,
+    D^2 + .. + D^m) with D channels, time being the last of them if `time_aug`. 2 <= m <= degree; or m = 1 without any
+    numbers in the correction."""
+    flow(path, correction, out, degree, m, planar, transform)
+
+
+def corrected_branched_sig_backprop(
+    derivs: Any,
+    path: Any,
+    correction: Any,
+    bsig: Any,
+    path_derivs: Any,
+    correction_derivs: Any,
+    degree: int,
+    m: int,
+    planar: bool,
+    transform: Transform,
+    n_threads: int,
+) -> None:
+    """path_derivs is C-contiguous; correction_derivs (batch, as correction), or (0, 0, 0) if not wanted."""
+    flow_backprop(derivs, path, correction, bsig, path_derivs, correction_derivs, degree, m, planar, transform)
 
 
 def _expanded(log_sig: Any, like: Any, dimension: int, degree: int, method: int) -> Any:

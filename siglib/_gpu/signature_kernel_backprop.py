@@ -44,36 +44,51 @@ def sig_kernel_backprop(
     What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
     """
     cells = cells_of(path1, length1, length2, dimension, static_kernel, order1, order2, order)
-    batch1, batch2 = path1.shape[0], path2.shape[0]
-    n_pairs = n_pairs_of(layout, batch1, batch2)
-    outs = (d_path1 if left_deriv else None, d_path2 if right_deriv and layout != SYMMETRIC else None)
+    outs = wanted_gradients(d_path1, d_path2, left_deriv, right_deriv, layout)
+    n_pairs = n_pairs_of(layout, path1.shape[0], path2.shape[0])
     if n_pairs == 0:
-        for out in (*outs, d_parameters):
-            if out is not None:
-                out.fill(0)
+        fill_with_zeros(outs, d_parameters)
         return
-    _backward(cells, derivs, path1, path2, outs, d_parameters, parameters, layout, order, log_derivs)
+    second = _wants_second(cells, outs, d_parameters, layout)
+    plan = backward_plan(cells, order, derivs.shape[1] > 1, second, n_pairs)
+    options = plan.options(cells, order, parameters) | {"log_derivs": int(log_derivs)}
+    gradients_of_pairs(cells, plan, derivs, path1, path2, outs, d_parameters, layout, options)
 
 
-def _backward(
+def wanted_gradients(d_path1: Any, d_path2: Any, left: bool, right: bool, layout: int) -> tuple[Any, Any]:
+    """The gradients to write, None where there is none: of a symmetric layout the first one has both."""
+    return d_path1 if left else None, d_path2 if right and layout != SYMMETRIC else None
+
+
+def fill_with_zeros(outs: tuple[Any, Any], d_parameters: Any) -> None:
+    for out in (*outs, d_parameters):
+        if out is not None:
+            out.fill(0)
+
+
+def _wants_second(cells: Cells, outs: tuple[Any, Any], d_parameters: Any, layout: int) -> bool:
+    """Whether pairs need the gradients of their second paths."""
+    if outs[1] is not None or (outs[0] is not None and layout == SYMMETRIC):
+        return True
+    return d_parameters.size > 0 and cells.kind == LINEAR
+
+
+def gradients_of_pairs(
     cells: Cells,
+    plan: Plan,
     derivs: Any,
     path1: Any,
     path2: Any,
     outs: tuple[Any, Any],
     d_parameters: Any,
-    parameters: Any,
     layout: int,
-    order: int,
-    log_derivs: bool,
+    options: dict[str, Any],
 ) -> None:
+    """Gradients of all pairs by the kernel of a plan, and their sums. `options`: what the kernel is told besides."""
     batch1, batch2 = path1.shape[0], path2.shape[0]
     n_pairs = n_pairs_of(layout, batch1, batch2)
-    given, grids = cells.source == FROM_CELLS, derivs.shape[1] > 1
-    wants1 = outs[0] is not None
-    wants2 = (wants1 and layout == SYMMETRIC) or outs[1] is not None
-    wants2 = wants2 or (d_parameters.size > 0 and cells.kind == LINEAR)
-    plan = backward_plan(cells, order, grids, wants2, n_pairs)
+    given, wants1 = cells.source == FROM_CELLS, outs[0] is not None
+    wants2 = _wants_second(cells, outs, d_parameters, layout)
     # Gradients of pairs, as many at a time as scratch memory holds.
     size1, size2 = _sizes(cells, plan)
     bytes_of_pair = cells.itemsize * (size1 * wants1 + size2 * wants2) + 24
@@ -86,10 +101,9 @@ def _backward(
         "carry": empty(n_blocks * (plan.own_of_block + n_warps * plan.own_of_warp), path1),
         "states": empty(n_blocks * n_warps * plan.states_of_warp, path1),
     }
-    if order > 0:
+    if plan.slopes_of_warp:
         scratch["slopes"] = empty(n_blocks * n_warps * plan.slopes_of_warp, path1)
     gradients = {"gradient1": gradient1, "gradient2": gradient2}
-    options = plan.options(cells, order, parameters)
     sizes = {name: options[name] for name in ("n1", "n2", "d")}
     for first in range(0, n_pairs, slab):
         n = min(slab, n_pairs - first)
@@ -104,7 +118,6 @@ def _backward(
             path1=path1,
             path2=path2 if path2.size else path1,
             gradient_numbers=gradient_numbers,
-            log_derivs=int(log_derivs),
             **gradients,
             **scratch,
             **pairs,

@@ -52,26 +52,40 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
     """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where
     `method` needs none.
     """
+    empty = np.zeros(0, np.int64)
+    words = (
+        tables(dimension, degree)
+        if method and degree
+        else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+    )
+    matrix = (
+        projection(dimension, degree) if method == 2 and degree else SparseMatrix(empty, empty.astype(np.int32), empty)
+    )
+    return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
+
+
+def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> np.ndarray:
+    """The same in one array of integers, for kernels on the CPU: six would cost a small call as much as its logarithm.
+
+    The places where each begins, then one after another; what has other numbers fills integers up.
+    """
     entry = _entries.get((dimension, degree, method, dtype))
     if entry is not None:
         entry.used = True
         return entry.value
 
-    def build() -> tuple[Any, ...]:
-        empty = np.zeros(0, np.int64)
-        words = (
-            tables(dimension, degree)
-            if method and degree
-            else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
-        )
-        matrix = (
-            projection(dimension, degree)
-            if method == 2 and degree
-            else SparseMatrix(empty, empty.astype(np.int32), empty)
-        )
-        return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
+    def build() -> np.ndarray:
+        arrays = kernel_tables(dimension, degree, method, dtype)
+        sizes = [-(-array.nbytes // 8) for array in arrays]
+        places = len(arrays) + np.cumsum([0, *sizes])
+        packed = np.zeros(places[-1], np.int64)
+        packed[: len(arrays)] = places[:-1]
+        for array, place, size in zip(arrays, places, sizes, strict=False):
+            packed[place : place + size].view(array.dtype)[: array.size] = array.ravel()
+        packed.flags.writeable = False
+        return packed
 
-    return _once((dimension, degree, method, dtype), build)
+    return _cache.once((dimension, degree, method, dtype), build)
 
 
 def level_tables(dimension: int, degree: int, method: int, dtype: str, transposed: bool) -> tuple[Any, ...]:
@@ -168,7 +182,7 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bo
         if method > 1:
             _prepare_on_disk("projection", SparseMatrix, _check_projection, lyndon.build_projection, dimension, degree)
     for dtype in ("float64", "float32"):
-        kernel_tables(dimension, degree, method, dtype)
+        packed_tables(dimension, degree, method, dtype)
         for transposed in (False, True) if levels else ():
             level_tables(dimension, degree, method, dtype, transposed)
 

@@ -30,6 +30,17 @@ def word_matrix(dimension: int, degree: int, planar: bool, dtype: str, transpose
 
 
 @TABLES.keep
+def time_trees(dimension: int, degree: int, planar: bool) -> tuple[Any, ...]:
+    """Of the trees or planar forests whose labels are all the last one, time: their places, how many nodes they have,
+    and how many times they have the word of so many letters."""
+    starts, trees, counts = word_matrix(dimension, degree, planar, "float64", True)
+    words = np.array([tensor_length(dimension, n) - 1 for n in range(1, degree + 1)])
+    places = np.concatenate([np.arange(starts[word], starts[word + 1]) for word in words])
+    nodes = np.repeat(np.arange(1, degree + 1), starts[words + 1] - starts[words])
+    return trees[places], nodes, counts[places]
+
+
+@TABLES.keep
 def chain_matrix(dimension: int, degree: int, planar: bool, dtype: str) -> Table:
     """From branched signatures without correction to signatures: a word is the chain of its letters, the last one at
     the root."""
@@ -124,6 +135,17 @@ def flow_tables(dimension: int, degree: int, m: int, planar: bool, dtype: str) -
     """`tree_flow.Flow`, the first eight for what goes forward. dimension and degree at least 1."""
     flow = build_flow(_cuts(dimension, degree, planar), dimension, degree, m, planar)
     return _frozen(*flow._replace(weight_ways=flow.weight_ways.astype(dtype)))
+
+
+@TABLES.keep
+def flow_starts(dimension: int, degree: int, m: int, planar: bool, dtype: str) -> Table:
+    """For who takes elements one by one in the order of `Flow.rows`: where the sources of each begin, and behind the
+    last one; where its weights begin. And where the weights of each number of l begin."""
+    runs, *_, weight_terms = flow_tables(dimension, degree, m, planar, dtype)[:7]
+    lengths = runs[:, 1] - runs[:, 0]
+    starts = np.concatenate([[0], np.cumsum(np.repeat(runs[:, 2], lengths))])
+    n_terms = sum(dimension**q for q in range(1, m + 1))
+    return _frozen(starts, np.repeat(runs[:, 3], lengths), np.searchsorted(weight_terms, np.arange(n_terms + 1)))
 
 
 @TABLES.keep

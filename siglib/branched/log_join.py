@@ -13,6 +13,7 @@ from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
 from .._tables import grades
 from .._tables.grades import Polynomial
+from ..log_signatures.join import StraightOperation
 from ..log_signatures.parts import put, taken
 from ..signatures.join import check_displacement
 from .logarithm import log_derivs_have_extra_term
@@ -45,9 +46,8 @@ def _check_log_length(name: str, shape: Any, dimension: int, degree: int) -> tup
     return batch
 
 
-class _LinearBranchedLogSig(Operation):
+class _LinearBranchedLogSig(StraightOperation):
     name = "linear_branched_log_sig"
-    arrays = ("displacement",)
     options = ("dimension", "degree", "planar", "method", "scalar_term", "n_jobs")
     meanings = {"method": METHOD}
 
@@ -62,27 +62,8 @@ class _LinearBranchedLogSig(Operation):
     def polynomial(self, o: Any, displacement: Any) -> Polynomial:
         return grades.of_vectors(o.degree, grades.displacement(o.dimension), degree=1)
 
-    def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
-        _, start, letters = sizes
-        rows, letter_rows = on.rows(out), on.rows(displacement)
-        with on.current():
-            rows[:, :start] = 0
-            rows[:, start : start + letters] = letter_rows[:, :letters]
-            rows[:, start + letters :] = 0
-
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return log_derivs_have_extra_term(derivs, "derivs", "displacement", sizes[0], o.method, bool(sizes[1]))
-
-    def backward(
-        self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
-    ) -> tuple[Any]:
-        _, start, letters = sizes
-        gradient = on.empty(displacement.shape)
-        rows, deriv_rows = on.rows(gradient), on.rows(derivs)
-        with on.current():
-            rows[:, :letters] = deriv_rows[:, start : start + letters]
-            rows[:, letters:] = 0
-        return (gradient,)
 
 
 LINEAR_BRANCHED_LOG_SIG = _LinearBranchedLogSig()

@@ -11,7 +11,7 @@ import numpy as np
 from .._call.backend import Array
 from .._call.tracing import without_compiler
 from .given import GivenProblem
-from .operations import KernelOperation, own_values, warn_if_not_finite, warn_of_cells
+from .operations import KernelOperation, are_finite, own_values, warn_if_not_finite, warn_of_cells
 from .problem import GRAM, OVERFLOW, PAIRWISE, SYMMETRIC, Problem, notes
 
 # How many lower depths are looked at, to see how fast kernels change.
@@ -57,7 +57,8 @@ class BranchedProblem(Problem):
             True,
             self.n_threads,
         )
-        notes.found |= found
+        if found:
+            notes.found |= found
 
     def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
         found = self.kernels.branched_kernel.branched_sig_kernel(
@@ -75,7 +76,8 @@ class BranchedProblem(Problem):
             False,
             self.n_threads,
         )
-        notes.found |= found
+        if found:
+            notes.found |= found
 
     def solve_backprop(
         self,
@@ -113,17 +115,14 @@ class BranchedProblem(Problem):
             right,
             self.n_threads,
         )
-        if self.on.can_look and not _are_finite(d_x, d_y) and _are_finite(derivs, x, y):
-            found |= OVERFLOW
-        notes.found |= found
+        if found:
+            notes.found |= found
+        if self.on.can_look and not all(map(are_finite, (d_x, d_y))) and all(map(are_finite, (derivs, x, y))):
+            notes.found |= OVERFLOW
 
 
 class GivenBranchedProblem(BranchedProblem, GivenProblem):
     """The same with a static kernel of the user."""
-
-
-def _are_finite(*arrays: np.ndarray) -> bool:
-    return all(np.isfinite(array).all() for array in arrays)
 
 
 def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> None:

@@ -54,7 +54,7 @@ class GivenProblem(Problem):
 
     def as_given(self, array: Array) -> Array:
         """An array as the user's code wants it."""
-        return as_tensor(array) if self.given.tensors_only else array
+        return as_tensor(array) if self.given.tensors_only else self.on.given(array)
 
     def picked(self, paths: Array, index: Any) -> Array:
         """The paths of this index, an array on the host."""
@@ -66,7 +66,7 @@ class GivenProblem(Problem):
         for first, second in self.chunks(x, y, layout):
             cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
             parts = tuple([self.on.xp.empty(len(cells), out.dtype) for out in outs])
-            nothing = self.nothing(cells.dtype)
+            nothing = self.nothing()
             self.solve(cells, nothing, parts, _NUMBERS, length1, length2, GIVEN, PAIRWISE)
             for where in self.places(first, second, layout, y.shape[0]):
                 where = self.on.xp.asarray(where)
@@ -84,7 +84,7 @@ class GivenProblem(Problem):
         for first, second in self.chunks(x, y, self.layout):
             cells = self.increments(Context(), self.picked(x, first), self.picked(y, second))
             grids = self.on.xp.empty((len(cells), *self.grid_shape), out.dtype)
-            self.solve_grid(cells, self.nothing(out.dtype), grids, _NUMBERS, GIVEN, PAIRWISE)
+            self.solve_grid(cells, self.nothing(), grids, _NUMBERS, GIVEN, PAIRWISE)
             for i, where in enumerate(self.places(first, second, self.layout, y.shape[0])):
                 out[self.on.xp.asarray(where)] = grids.swapaxes(1, 2) if i else grids
 
@@ -106,7 +106,7 @@ class GivenProblem(Problem):
                 some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
             seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
             d_cells = self.on.view(seeds).reshape(cells.shape)
-            nothing = self.nothing(derivs.dtype)
+            nothing = self.nothing()
             self.solve_backprop(
                 xp.ascontiguousarray(some.astype(derivs.dtype, copy=False)),
                 cells,

@@ -61,7 +61,7 @@ def sig_kernel_jvp(
 
     Notes
     -----
-    It takes as long as eight kernels in float64, whatever the dtype. The error is some 1e-12 of what the kernel could
+    It computes eight kernels in float64, whatever the dtype. The error is some 1e-12 of what the kernel could
     change at most, given the lengths of paths and directions. Differentiable in PyTorch, any number of times.
 
     Examples
@@ -128,7 +128,7 @@ def sig_kernel_gram_jvp(
 
     Notes
     -----
-    It takes as long as eight Gram matrices in float64. The error is that of `sig_kernel_jvp`, relative to the pair that
+    It computes eight Gram matrices in float64. The error is that of `sig_kernel_jvp`, relative to the pair that
     changes most. Differentiable in PyTorch, any number of times.
 
     Examples

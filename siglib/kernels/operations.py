@@ -58,7 +58,7 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _logarithm(problem, view, exponent)
     else:
         mantissa = view
-        if not problem.on.can_look or exponent.any():
+        if not problem.on.can_look or np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
@@ -66,7 +66,7 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
 
 
 def warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
-    if not problem.on.can_look or np.isfinite(out).all():
+    if not problem.on.can_look or are_finite(out):
         return
     finite_paths = _have_finite_paths(problem).all()
     if not return_grid and warn_of_cells(problem, ~np.isfinite(mantissa)):
@@ -82,6 +82,11 @@ def warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: b
         )
     elif finite_paths:
         warn(f"{problem.subject} are not finite: {problem.too_coarse}")
+
+
+def are_finite(array: Any) -> bool:
+    """Whether all numbers of a NumPy array are finite. To count takes a small array a fifth of the time of `all`."""
+    return np.count_nonzero(np.isfinite(array)) == array.size
 
 
 def _have_finite_paths(problem: Problem) -> Any:
@@ -233,7 +238,7 @@ def _gradients(
     if seeds2 is not None and (right or numbers):
         d_y, d_y_too, d_numbers = problem.pull(seeds2, y, y, PAIRWISE, log, right, right, numbers)
         found.append((None, d_y + d_y_too if right else None, d_numbers))
-    d_x, d_y, d_numbers = (_sum([parts[i] for parts in found if parts[i] is not None]) for i in range(3))
+    d_x, d_y, d_numbers = found[0] if len(found) == 1 else map(_sum, zip(*found, strict=True))
     if layout == SYMMETRIC and needs[1]:
         d_y = on.xp.zeros_like(d_x)
     return (
@@ -243,8 +248,9 @@ def _gradients(
     )
 
 
-def _sum(parts: list[Any]) -> Any:
-    return sum(parts[1:], parts[0]) if parts else None
+def _sum(parts: tuple[Any, ...]) -> Any:
+    there = [part for part in parts if part is not None]
+    return sum(there[1:], there[0]) if there else None
 
 
 def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -> tuple[Any, Any, Any]:
@@ -317,6 +323,7 @@ class KernelOperation(Operation):
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
+    follows_points = "return_grid"
     gram: ClassVar[bool]
     # Kinds of problems: with static kernels that are compiled, and with those that users wrote.
     problems: ClassVar[tuple[type[Problem], type[Problem]]] = (Problem, GivenProblem)

@@ -8,10 +8,12 @@ compiled kernels that solve branched problems (`solve`, `solve_grid`, `solve_bac
 
 import math
 import threading
+from functools import lru_cache
 from typing import Any
 
 from .._call.backend import Array, numbers_for
 from .._call.options import as_n_threads
+from .._tables.transform import Transform
 from ..paths.transform import transform_backprop
 from .options import grid_length, transformed_length
 
@@ -43,36 +45,73 @@ def _use_wavefront(n_pairs: int, rows: int, columns: int) -> bool:
     return n_pairs <= 2 and min(rows, columns) >= 64
 
 
+def _plan(kind: type, gram: bool, o: Any, shape1: tuple[int, ...], shape2: tuple[int, ...]) -> dict[str, Any]:
+    """What follows from options, which are of this kind, and from shapes: attributes of problems."""
+    length1, length2 = (transformed_length(shape[-2], o.lead_lag) for shape in (shape1, shape2))
+    n1, n2 = math.prod(shape1[:-2]), math.prod(shape2[:-2])
+    n_pairs = n1 * n2 if gram else n1
+    grid_shape = grid_length("path1", length1, o.order1), grid_length("path2", length2, o.order2)
+    return {
+        "shape1": shape1,
+        "shape2": shape2,
+        "transform": o.transform,
+        "length1": length1,
+        "length2": length2,
+        "dimension": o.transform.width(shape1[-1]),
+        "n1": n1,
+        "n2": n2,
+        "n_pairs": n_pairs,
+        "grid_shape": grid_shape,
+        "same": o.same,
+        "equal": o.equal,
+        # Without equal orders k(x, y) and k(y, x) differ, and mirroring would be wrong.
+        "layout": (SYMMETRIC if o.equal and o.order1 == o.order2 else GRAM) if gram else PAIRWISE,
+        "static_kernel": o.static_kernel,
+        "given": o.given,
+        "max_batch": o.max_batch,
+        "wavefront": _use_wavefront(n_pairs, *grid_shape),
+    }
+
+
+_known_plan = lru_cache(maxsize=512)(_plan)
+
+
 class Problem:
     """The pairs of one call: paths and parameters as the backend computes with them, and clean options."""
+
+    # From `_plan`: making them takes as long as a small kernel.
+    shape1: tuple[int, ...]
+    shape2: tuple[int, ...]
+    transform: Transform
+    length1: int
+    length2: int
+    dimension: int
+    n1: int
+    n2: int
+    n_pairs: int
+    grid_shape: tuple[int, int]
+    same: bool
+    equal: bool
+    layout: int
+    static_kernel: int
+    given: Any
+    max_batch: int
+    wavefront: bool
 
     # For warnings: what is computed, and what may overflow on the way.
     subject = "signature kernels"
     limit = "double increments of the static kernel"
 
     def __init__(self, gram: bool, on: Any, path1: Array, path2: Array, parameters: Any, o: Any, shape: Any) -> None:
-        self.on, self.kernels = on, on.kernels
-        self.shape1, self.shape2, self.shape = tuple(path1.shape), tuple(path2.shape), shape
+        # Kernels that users wrote are for nobody else to keep alive.
+        plan: Any = _plan if o.given is not None else _known_plan
+        self.__dict__.update(plan(type(o), gram, o, tuple(path1.shape), tuple(path2.shape)))
+        self.on, self.kernels, self.shape = on, on.kernels, shape
         self.n_threads = as_n_threads(o.n_jobs)
-        self.transform = o.transform
-        self.length1 = transformed_length(self.shape1[-2], o.lead_lag)
-        self.length2 = transformed_length(self.shape2[-2], o.lead_lag)
-        self.dimension = self.transform.width(self.shape1[-1])
-        self.n1, self.n2 = math.prod(self.shape1[:-2]), math.prod(self.shape2[:-2])
-        self.n_pairs = self.n1 * self.n2 if gram else self.n1
-        self.grid_shape = (
-            grid_length("path1", self.length1, o.order1),
-            grid_length("path2", self.length2, o.order2),
-        )
-        # Without equal orders k(x, y) and k(y, x) differ, and mirroring would be wrong.
-        self.same, self.equal = o.same, o.equal
-        self.layout = (SYMMETRIC if o.equal and o.order1 == o.order2 else GRAM) if gram else PAIRWISE
-        self.static_kernel, self.given, self.max_batch = o.static_kernel, o.given, o.max_batch
         self.orders = self.orders_of(o)
         self.parameters = numbers_for(on, parameters)
-        self.wavefront = _use_wavefront(self.n_pairs, *self.grid_shape)
-        self.x = self.transformed(path1)
-        self.y = self.x if o.equal else self.transformed(path2)
+        self.x = self.transformed(path1, self.n1)
+        self.y = self.x if o.equal else self.transformed(path2, self.n2)
 
     def orders_of(self, o: Any) -> tuple[int, int, int]:
         """The orders of the solver, as compiled kernels take them."""
@@ -84,23 +123,22 @@ class Problem:
         option = "order" if self.orders[2] else "dyadic_order"
         return f"the solver is too coarse for paths of this size. Raise {option}, or scale the paths down"
 
-    def transformed(self, path: Array) -> Array:
-        """The paths as signature kernels see them, in the caller's library, of shape (paths, length, dimension)."""
-        plain = not (self.transform.time_aug or self.transform.lead_lag)
-        if plain and path.ndim == 3:
+    def transformed(self, path: Array, n: int) -> Array:
+        """The n paths as signature kernels see them, as the backend gives arrays, of shape (n, length, dimension)."""
+        if path.ndim == 2:
+            path = path[None]
+        elif path.ndim != 3:
+            with self.on.current():
+                path = path.reshape(n, *path.shape[-2:])
+        if not (self.transform.time_aug or self.transform.lead_lag):
             return path
-        n, (length, dimension) = math.prod(path.shape[:-2]), path.shape[-2:]
-        with self.on.current():
-            path = path.reshape(n, length, dimension)
-        if plain:
-            return path
-        out = self.on.empty((n, transformed_length(length, self.transform.lead_lag), self.dimension))
+        out = self.on.empty((n, transformed_length(path.shape[1], self.transform.lead_lag), self.dimension))
         self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)
         return out
 
-    def nothing(self, dtype: Any) -> Any:
+    def nothing(self) -> Any:
         """What stands for an array that kernels do not read."""
-        return self.on.nothing((0, 0), dtype.name)
+        return self.on.nothing((0, 0), self.on.dtype_name)
 
     def no_parameters(self) -> Any:
         return self.on.nothing((0,), "float64")
@@ -108,7 +146,7 @@ class Problem:
     def untransformed(self, gradient: Any, shape: tuple[int, ...]) -> Array:
         """The gradient with respect to the caller's paths, from that with respect to the transformed ones."""
         out = self.on.empty(shape)
-        view = self.on.view(out).reshape(math.prod(shape[:-2]), *shape[-2:])
+        view = self.on.paths(out)
         if self.transform.time_aug or self.transform.lead_lag:
             transform_backprop(self.on, gradient, view, self.transform.lead_lag, self.n_threads)
         else:
@@ -163,7 +201,7 @@ class Problem:
     def _pull(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
-        nothing = self.nothing(derivs.dtype)
+        nothing = self.nothing()
         self.solve_backprop(
             derivs,
             self.on.rows(x, 2),

@@ -27,19 +27,13 @@ def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tup
     return on.constant(lyndon_cache.product_tables, dimension, degree)
 
 
-class _LinearLogSig(Operation):
-    name = "linear_log_sig"
-    arrays = ("displacement",)
-    options = ("dimension", "degree", "method", "scalar_term", "n_jobs")
-    meanings = {"method": PATH_METHOD}
+class StraightOperation(Operation):
+    """Logarithms of straight segments: the letters are the displacement, and all else is zero.
 
-    def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
-        """(shape, position of the first letter, number of letters)."""
-        method = as_path_method(o.method)
-        scalar_term = o.scalar_term and method == 0
-        batch = check_displacement(displacement, o.dimension)
-        letters = o.dimension if o.degree > 0 else 0
-        return (*batch, log_length(o.dimension, o.degree, method, scalar_term)), int(scalar_term), letters
+    `sizes` are the shape, the place of the first letter, and how many there are.
+    """
+
+    arrays = ("displacement",)
 
     def polynomial(self, o: Any, displacement: Any) -> Polynomial:
         return grades.of_vectors(o.degree, grades.displacement(o.dimension), degree=1)
@@ -52,9 +46,6 @@ class _LinearLogSig(Operation):
             rows[:, start : start + letters] = letter_rows[:, :letters]
             rows[:, start + letters :] = 0
 
-    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
-        return check_like("derivs", derivs, "the log-signature", sizes[0], True)
-
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
     ) -> tuple[Any]:
@@ -65,6 +56,23 @@ class _LinearLogSig(Operation):
             rows[:, :letters] = deriv_rows[:, start : start + letters]
             rows[:, letters:] = 0
         return (gradient,)
+
+
+class _LinearLogSig(StraightOperation):
+    name = "linear_log_sig"
+    options = ("dimension", "degree", "method", "scalar_term", "n_jobs")
+    meanings = {"method": PATH_METHOD}
+
+    def sizes(self, o: Any, displacement: Any) -> tuple[Any, ...]:
+        """(shape, position of the first letter, number of letters)."""
+        method = as_path_method(o.method)
+        scalar_term = o.scalar_term and method == 0
+        batch = check_displacement(displacement, o.dimension)
+        letters = o.dimension if o.degree > 0 else 0
+        return (*batch, log_length(o.dimension, o.degree, method, scalar_term)), int(scalar_term), letters
+
+    def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
+        return check_like("derivs", derivs, "the log-signature", sizes[0], True)
 
 
 LINEAR_LOG_SIG = _LinearLogSig()

@@ -84,6 +84,16 @@ def put(on: Any, values: Any, view: Any) -> None:
         view[...] = values
 
 
+def put_logs(on: Any, sig: Any, tables: Any, view: Any, options: tuple[Any, ...]) -> None:
+    """Write logarithms of the float64 signatures that `on` computed to a view as `put` does."""
+    if on.can_look:
+        on.kernels.log_signature.sig_to_log_sig_singles(sig, tables, view, *options)
+        return
+    logs = on.scratch(view.shape)
+    on.kernels.log_signature.sig_to_log_sig(sig, tables, logs, *options)
+    put(on, logs, view)
+
+
 def by_blocks(on: Any, work: Any, kernel: Callable[..., None], rows: Sequence[Any], out: Any) -> None:
     """`kernel(*rows, out)` in the dtype of `work`, where that is not the one of `on` for copies of a block of rows."""
     if work is on:
@@ -127,11 +137,11 @@ def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> i
     return checked_size(dimension, degree) if type(dimension) is int else checked_size.__wrapped__(dimension, degree)
 
 
-def tables_for(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
+def tables_for(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> Any:
     """What the kernels of this backend have to know about Lyndon words."""
     if on.solves_by_levels:
         return on.constant(lyndon_cache.level_tables, dimension, degree, method, on.dtype_name, backward)
-    return on.constant(lyndon_cache.kernel_tables, dimension, degree, method, on.dtype_name)
+    return on.constant(lyndon_cache.packed_tables, dimension, degree, method, on.dtype_name)
 
 
 def blocks_of(on: Any, batch: int, sig_length: int) -> range:

@@ -111,7 +111,7 @@ def sig_to_log_sig_jvp(
 
     Notes
     -----
-    It takes as long as `degree` logarithms, or one more if `degree` is odd, in one call. Differentiable in PyTorch, any
+    It computes `degree` logarithms, or one more if `degree` is odd, in one call. Differentiable in PyTorch, any
     number of times.
 
     Examples

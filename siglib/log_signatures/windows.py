@@ -7,6 +7,7 @@ import numpy as np
 from .._call.backend import Array, as_double, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
@@ -16,6 +17,7 @@ from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@one_length_at_a_time
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -29,6 +31,7 @@ def log_sig_windows(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -37,7 +40,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -97,6 +100,7 @@ def log_sig_windows(
     return back(log_sig)
 
 
+@one_length_at_a_time
 def log_sig_prefixes(
     path: Array,
     degree: int,
@@ -106,6 +110,7 @@ def log_sig_prefixes(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -114,7 +119,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.

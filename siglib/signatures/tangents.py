@@ -63,7 +63,7 @@ def sig_jvp(
 
     Notes
     -----
-    It takes as long as `degree` signatures, or one more if `degree` is odd, in one call. In float64 the error of a
+    It computes `degree` signatures, or one more if `degree` is odd, in one call. In float64 the error of a
     level is some 1e-14 of its largest entry, also where the direction is much rougher than the path; 1e-12 if a single
     point of a smooth path moves. Differentiable in PyTorch, any number of times.
 
@@ -128,7 +128,7 @@ def sig_coef_jvp(
 
     Notes
     -----
-    It takes as long as n calls of `sig_coef`, n being the length of the longest word, or one more if that is odd.
+    It computes as much as n calls of `sig_coef`, n being the length of the longest word, or one more if that is odd.
     Differentiable in PyTorch, any number of times.
 
     Examples

@@ -101,7 +101,7 @@ class Points:
         if type(on) is not type(self.on) or on.result_dtype != self.on.result_dtype:
             raise ValueError(
                 f"{name} must be of {library_of(self._none)} and {self.on.result_dtype}, as before, got "
-                f"{library_of(array)} and {on.result_dtype}"
+                f"{library_of(on.given(array))} and {on.result_dtype}"
             )
         if on.device != self.on.device:
             raise ValueError(f"{name} must be on GPU {self.on.device}, as before, got one on GPU {on.device}")
@@ -112,16 +112,15 @@ class Points:
             self._data = room
         if tensor is not None and n:
             self._watch(tensor)
-        points = on.view(array) if on.keeps_views else array
         with on.current():
-            self._data[self.n : self.n + n] = namespace_of(points).moveaxis(points, -2, 0)
+            self._data[self.n : self.n + n] = namespace_of(array).moveaxis(array, -2, 0)
         self.n += n
 
     def _watch(self, tensor: Any) -> None:
         """Keep a tensor with its graph, if gradients may be wanted. To be called before its points are stored."""
         wanted = tensor.requires_grad and namespace_of(tensor).is_grad_enabled()
         if self.pieces is None and wanted:
-            self.pieces = [self.result(self.path()).clone()] if self.n else []
+            self.pieces = [self.on.result(self.path()).clone()] if self.n else []
         if self.pieces is not None:
             # A view of the caller's memory would follow its later changes.
             self.pieces.append(tensor.clone() if wanted else tensor.detach().clone())
@@ -138,8 +137,7 @@ class Points:
 
     def _room(self, n: int) -> Any:
         """Memory for n points."""
-        shape = (n, *(self.batch or ()), self.dimension)
-        return self.on.scratch(shape) if self.on.keeps_views else self.on.empty(shape)
+        return self.on.empty((n, *(self.batch or ()), self.dimension))
 
     def path(self) -> Any:
         """All points, (*batch, n, dimension); a view."""
@@ -147,16 +145,7 @@ class Points:
 
     def by_time(self) -> Any:
         """All points for kernels, (n, number of paths, dimension); a view."""
-        points = self._data[: self.n].reshape(self.n, self.n_paths, self.dimension)
-        return points if self.on.keeps_views else self.on.view(points)
-
-    def given(self, values: Any) -> Any:
-        """What was computed from `path`, in the caller's library; not yet in the caller's dtype."""
-        return as_tensor(values) if library_of(self._none) == "torch" else values
-
-    def result(self, values: Any) -> Any:
-        """The same in the caller's dtype."""
-        return self.on.result(self.given(values))
+        return self.on.view(self._data[: self.n].reshape(self.n, self.n_paths, self.dimension))
 
     def refuse_traced(self) -> None:
         """RuntimeError if torch watches operators: it would not see what comes from these points."""
@@ -174,8 +163,7 @@ class Points:
 
     def follow(self, others: "Points") -> None:
         """Add those of others, of which these are the first ones, that are missing here."""
-        missing = others.given(others.path()[..., self.n :, :])
-        self._extend("points", others.on, missing, None)
+        self._extend("points", others.on, others.path()[..., self.n :, :], None)
         self.pieces = others.pieces
 
     def drop(self, n: int) -> None:

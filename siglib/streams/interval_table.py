@@ -157,7 +157,8 @@ class Intervals:
                 self._table[level, on.xp.asarray(where[i : i + n])] = out
 
     def values(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
-        """Signatures between points, reversed where the start is behind the end, in the dtype of the kernels.
+        """Signatures between points, reversed where the start is behind the end, of the caller's library, in the
+        dtype of the kernels.
 
         (n, *batch, length), or the axis of n last but one for axis=-2.
         """
@@ -168,7 +169,7 @@ class Intervals:
         rows = rows.reshape(n, n_paths, length) if axis == 0 else rows.reshape(n_paths, n, length).transpose(1, 0, 2)
         if self._degree == self.degree:
             self._compute(ready, starts, ends, rows, scalar_term)
-            return out
+            return on.given(out)
         power = total = on.scratch((n, n_paths, 1))
         self._compute(ready, starts, ends, total)
         with on.current(), np.errstate(all="ignore"):
@@ -176,7 +177,7 @@ class Intervals:
             for k in range(1, self.degree + 1):
                 power = total if k == 1 else power * total / k
                 rows[..., scalar_term + k - 1] = power[..., 0]
-        return out
+        return on.given(out)
 
     def results(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Array:
         """`unrounded` in the dtype of the caller's points."""

@@ -450,7 +450,7 @@ class SigWindowStream(_Stream):
         if n == self._n_done or self._points.pieces is not None:
             return
         sig = self._windows(self._points.path(), np.arange(self._n_done, n) * self._stride - self._offset)
-        self._done.append(self._result(self._points.given(sig), np.full(n - self._n_done, self._window)))
+        self._done.append(self._result(self._points.on.given(sig), np.full(n - self._n_done, self._window)))
         self._n_done = n
         unused = min(n * self._stride - self._offset, self._points.n)
         if unused > 0:
