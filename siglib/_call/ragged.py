@@ -65,23 +65,33 @@ class RaggedPaths(Ragged):
            [2. , 2. ]])
     """
 
-    def __init__(self, path: Any, lengths: Any = None, *, _name: str = "path", _lengths: str = "lengths") -> None:
+    def __init__(self, path: Any, lengths: Any = None) -> None:
+        self._fill(path, lengths, "path", "lengths")
+
+    @classmethod
+    def named(cls, name: str, path: Any, lengths: Any = None, lengths_name: str = "lengths") -> "RaggedPaths":
+        """The same for an argument of another name."""
+        found = cls.__new__(cls)
+        found._fill(path, lengths, name, lengths_name)
+        return found
+
+    def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
         self.padded_length: int | None = None
         if lengths is None:
-            self._of_list(_name, list(path))
+            self._of_list(name, list(path))
             return
         if library_of(path) == "numpy":
-            path = numpy_array(_name, path)
-        batch, length, dimension = path_shape(_name, tuple(path.shape))
+            path = numpy_array(name, path)
+        batch, length, dimension = path_shape(name, tuple(path.shape))
         if len(batch) != 1:
             raise ValueError(
-                f"{_name} must have shape (n, length, dimension) beside {_lengths}, got {tuple(path.shape)}"
+                f"{name} must have shape (n, length, dimension) beside {lengths_name}, got {tuple(path.shape)}"
             )
-        n_points = as_counts(_lengths, lengths)
+        n_points = as_counts(lengths_name, lengths)
         if n_points.shape != batch:
-            raise ValueError(f"{_lengths} must have shape {batch}, one for each path, got {n_points.shape}")
+            raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {n_points.shape}")
         if n_points.size and (n_points.min() < 0 or n_points.max() > length):
-            raise ValueError(f"{_lengths} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
+            raise ValueError(f"{lengths_name} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
         self.padded_length = length
         self.lengths = n_points
         self.starts = np.arange(batch[0], dtype=np.int64) * length
@@ -184,7 +194,7 @@ def as_ragged(name: str, value: Any) -> RaggedPaths:
         return RaggedPaths(*packed_paths(value))
     if getattr(value, "is_nested", False):
         value = value.unbind()
-    return RaggedPaths(list(value), _name=name)
+    return RaggedPaths.named(name, list(value))
 
 
 def side_of(name: str, paths: Any) -> RaggedPaths:
@@ -204,9 +214,9 @@ def sides_of(lengths1: Any, lengths2: Any, **paths: Any) -> list[Any]:
     (name1, path1), (name2, path2) = paths.items()
     first, second = path1, path2
     if lengths1 is not None:
-        first = RaggedPaths(path1, lengths1, _name=name1, _lengths="lengths1")
+        first = RaggedPaths.named(name1, path1, lengths1, "lengths1")
     if path2 is path1 and (lengths2 is lengths1 or np.array_equal(lengths1, lengths2)):
         second = first
     elif lengths2 is not None:
-        second = RaggedPaths(path2, lengths2, _name=name2, _lengths="lengths2")
+        second = RaggedPaths.named(name2, path2, lengths2, "lengths2")
     return [first, second]

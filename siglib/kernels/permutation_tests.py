@@ -15,7 +15,7 @@ from .._call.options import as_positive
 from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of
-from .options import as_gram_options
+from .options import as_gram_options, as_static_kernel
 from .sig_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
@@ -231,24 +231,22 @@ def independence_test(
         raise ValueError(
             f"sample1 and sample2 must hold the two paths of each pair, got {len(sample1)} and {len(sample2)} paths"
         )
+    kernels = _pair(static_kernel)
+    options = _symmetric_options(
+        method=method,
+        dyadic_order=dyadic_order,
+        order=order,
+        static_kernel=kernels[0],
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        max_batch=max_batch,
+        normalize=normalize,
+    )
     grams = [
-        _gram(
-            sample,
-            sample,
-            _symmetric_options(
-                method=method,
-                dyadic_order=dyadic_order,
-                order=order,
-                static_kernel=kernel,
-                time_aug=time_aug,
-                lead_lag=lead_lag,
-                end_time=end_time,
-                n_jobs=n_jobs,
-                max_batch=max_batch,
-                normalize=normalize,
-            ),
-        )
-        for sample, kernel in zip((sample1, sample2), _pair(static_kernel), strict=True)
+        _gram(sample, sample, options | {"static_kernel": as_static_kernel(kernel)})
+        for sample, kernel in zip((sample1, sample2), kernels, strict=True)
     ]
     first, second = _centred(grams[0]).ravel(), _centred(grams[1]).ravel()
     n = len(sample1)
