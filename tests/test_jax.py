@@ -340,3 +340,28 @@ def test_every_operation_is_tested() -> None:
     """All that are differentiable, but for those that public functions make of others."""
     called = {operation.name for operation in DIFFERENTIABLE}
     assert {"sig", "log_sig", "sig_kernel_gram", "branched_sig_kernel_gram"} <= called & OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("options", [{}, {"time_aug": True, "lead_lag": True}], ids=str)
+@pytest.mark.parametrize("name", ["sig", "log_sig", "branched_sig", "sig_prefixes", "sig_kernel_gram"])
+def test_paths_of_unequal_lengths(name: str, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    paths = [0.5 * rng.standard_normal((length, 2)) for length in (4, 1, 6, 4)]
+
+    def call(paths: Any) -> Any:
+        if name == "sig_kernel_gram":
+            return siglib.sig_kernel_gram(paths, paths, dyadic_order=0, **options)
+        return getattr(siglib, name)(paths, 2, **options)
+
+    def loss(paths: Any) -> Any:
+        return sum((part**2).sum() for part in call(paths))
+
+    ours = [jnp.asarray(path) for path in paths]
+    for mine, expected in zip(call(ours), call(paths), strict=True):
+        assert isinstance(mine, jax.Array)
+        np.testing.assert_allclose(mine, expected, rtol=1e-12, atol=1e-13)
+    gradients = jax.jit(jax.grad(loss))(ours)
+    direction = [rng.standard_normal(path.shape) for path in paths]
+    moved = [loss([p + step * u for p, u in zip(paths, direction, strict=True)]) for step in (1e-5, -1e-5)]
+    slope = sum(float((g * u).sum()) for g, u in zip(gradients, direction, strict=True))
+    np.testing.assert_allclose(slope, (moved[0] - moved[1]) / 2e-5, rtol=1e-6)
