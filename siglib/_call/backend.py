@@ -266,6 +266,10 @@ class _CpuBackend:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
         return function(*args)
 
+    def from_host(self, array: np.ndarray) -> Any:
+        """An array in main memory where kernels can read it, for this call."""
+        return array
+
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
         """What stands for an array that kernels do not read, of so many axes."""
         return _NOTHING[len(shape), dtype]

@@ -21,8 +21,10 @@ Size = int | tuple[int, ...]
 
 OPTIONS = ("-std=c++17",)
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
-# More dynamic shared memory than this must be asked for.
+# More shared memory than this, static and dynamic, must be asked for.
 USUAL_SHARED = 48 << 10
+# What of it is left for kernels' own static arrays.
+_STATIC_SHARED = 1 << 10
 
 _C_TYPES = {"f": "float", "d": "double"}
 _kernels: dict[tuple[int, str, str], "_Kernel"] = {}
@@ -54,8 +56,8 @@ def n_processors() -> int:
 
 
 def most_shared() -> int:
-    """Bytes of shared memory that one block may have on the current device."""
-    return _attribute("MaxSharedMemoryPerBlockOptin")
+    """Bytes of dynamic shared memory that one block may have on the current device."""
+    return _attribute("MaxSharedMemoryPerBlockOptin") - _STATIC_SHARED
 
 
 def _attribute(name: str) -> int:
@@ -64,6 +66,12 @@ def _attribute(name: str) -> int:
     if value is None:
         value = _attributes[device, name] = int(cupy().cuda.Device(device).attributes[name])
     return value
+
+
+def refuse_while_capturing(what: str) -> None:
+    """RuntimeError if CuPy's current stream is being captured into a graph, which would not hold what is done now."""
+    if cupy().cuda.get_current_stream().is_capturing():
+        raise RuntimeError(f"{what} in this call, which a CUDA graph cannot capture: make the same call once before")
 
 
 def launch_each(n: int, file: str, name: str, threads: int = 256, /, **args: Any) -> None:
@@ -75,6 +83,7 @@ class _Kernel(NamedTuple):
     run: Any
     in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the kernel takes them
     n_parameters: int
+    usual_shared: int  # bytes of dynamic shared memory that need not be asked for
 
 
 def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **args: Any) -> None:
@@ -101,7 +110,7 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
         raise _refusal(file, name, args) from None
     if len(args) > kernel.n_parameters:
         raise _refusal(file, name, args)
-    if shared > USUAL_SHARED and shared > _shared.get(key, 0):
+    if shared > kernel.usual_shared and shared > _shared.get(key, 0):
         # A property of the kernel on this device; it only grows, whichever thread is first.
         with _growing:
             if shared > _shared.get(key, 0):
@@ -112,8 +121,10 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
 def _compiled(file: str, name: str) -> _Kernel:
     parameters = _source.parameters(file, name.partition("<")[0])
     assert len(parameters) > 1  # or itemgetter gives no tuple
+    refuse_while_capturing(f"{name} is compiled")
     module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
-    return _Kernel(module.get_function(name), itemgetter(*parameters), len(parameters))
+    function = module.get_function(name)
+    return _Kernel(function, itemgetter(*parameters), len(parameters), USUAL_SHARED - function.shared_size_bytes)
 
 
 def _refusal(file: str, name: str, args: dict[str, Any]) -> TypeError:

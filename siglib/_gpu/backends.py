@@ -8,13 +8,13 @@ memory from PyTorch's allocator, so that a call can be captured into a CUDA grap
 import math
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import Kernels, require_cupy
+from ._launch import refuse_while_capturing
 from .constants import constant
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
@@ -65,6 +65,12 @@ class _GpuBackend:
         """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once."""
         with self.current():
             return constant(function, *args)
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """A copy on the device of an array in main memory, for this call."""
+        with self.current():
+            refuse_while_capturing("an array is copied to the GPU")
+            return self.xp.ascontiguousarray(self.xp.asarray(array))
 
 
 class CupyBackend(_GpuBackend):
@@ -122,12 +128,7 @@ class TorchCudaBackend(_GpuBackend):
         return torch_backend(self.xp, self.torch_device, sys.modules["torch"].float64, self.result_dtype)
 
     def current(self) -> Any:
-        cuda = self.xp.cuda
-        stack = ExitStack()
-        stack.enter_context(cuda.Device(self.device))
-        stack.enter_context(self._stream())
-        stack.enter_context(cuda.using_allocator(self._allocate))
-        return stack
+        return _Current(self)
 
     def _stream(self) -> Any:
         """PyTorch's current stream, as CuPy knows streams."""
@@ -180,6 +181,45 @@ class TorchCudaBackend(_GpuBackend):
     def result(self, array: Any) -> Any:
         """The tensor in the dtype that the caller's tensors had."""
         return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+
+
+class _Current:
+    """Makes the device, the stream and the allocator of a backend CuPy's current ones, or, where one fails, none."""
+
+    __slots__ = ("_allocator", "_before", "_on", "_stream")
+
+    def __init__(self, on: TorchCudaBackend) -> None:
+        self._on = on
+
+    def __enter__(self) -> None:
+        on = self._on
+        cuda = on.xp.cuda
+        self._before = cuda.runtime.getDevice()
+        try:
+            if self._before != on.device:
+                cuda.runtime.setDevice(on.device)
+            self._stream = on._stream()
+            self._allocator = cuda.using_allocator(on._allocate)
+            self._stream.__enter__()
+            try:
+                self._allocator.__enter__()
+            except BaseException:
+                self._stream.__exit__(None, None, None)
+                raise
+        except BaseException:
+            self._leave_device()
+            raise
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            self._allocator.__exit__(None, None, None)
+            self._stream.__exit__(None, None, None)
+        finally:
+            self._leave_device()
+
+    def _leave_device(self) -> None:
+        if self._before != self._on.device:
+            self._on.xp.cuda.runtime.setDevice(self._before)
 
 
 class _Stream:

@@ -160,8 +160,7 @@ class Plan:
         """Blocks of the grid, and warps of a block: many for each pair where pairs are too few to fill the device."""
         own = itemsize * (self.own_of_block + self.own_of_warp + self.states_of_warp + self.slopes_of_warp)
         n_blocks = min(n_pairs, 32 * n_processors(), max(1, SCRATCH_BYTES // own))
-        # A kilobyte of shared memory is left for what kernels have besides.
-        most = min(self.most_warps, cells.n_bands(self.per_lane), (most_shared() - 1024) // self.bytes_of_warp)
+        most = min(self.most_warps, cells.n_bands(self.per_lane), most_shared() // self.bytes_of_warp)
         return n_blocks, max(1, min(-(-WARPS * n_processors() // n_blocks), most))
 
 

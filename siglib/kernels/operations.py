@@ -123,8 +123,8 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log += exponent * math.log(2.0)
     right = problem.on.xp.isfinite(log)
     if not problem.on.can_look:
-        log[~right] = np.nan
-    elif not right.all():
+        return problem.on.xp.where(right, log, np.nan)  # a mask for an index would be counted, on the host
+    if not right.all():
         log[~right] = np.nan
         not_positive = mantissa <= 0
         if not_positive.any():
@@ -166,8 +166,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
     if not problem.on.can_look:
-        value[~right] = np.nan
-        return value.reshape(-1)
+        return xp.where(right, value, np.nan).reshape(-1)
     if not right.all():
         value[~right] = np.nan
         not_positive = (m1 <= 0) | (m2 <= 0)
