@@ -10,6 +10,7 @@ CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scal
 (`increments.py`). 0 stands for an array that is not there.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from operator import itemgetter
@@ -19,7 +20,8 @@ from . import _source
 
 Size = int | tuple[int, ...]
 
-OPTIONS = ("-std=c++17",)
+# `SIGLIB_CUDA_OPTIONS` has more of them, such as -lineinfo for profilers.
+OPTIONS = ("-std=c++17", *os.environ.get("SIGLIB_CUDA_OPTIONS", "").split())
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 # More shared memory than this, static and dynamic, must be asked for.
 USUAL_SHARED = 48 << 10
@@ -103,7 +105,7 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
     key = (cupy().cuda.runtime.getDevice(), file, name)
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = _kernels[key] = _compiled(file, name)
+        kernel = _kernels[key] = compiled(file, name)
     try:
         in_order = kernel.in_order(args)
     except KeyError:
@@ -118,12 +120,16 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
     kernel.run(grid, block, in_order, shared_mem=shared)
 
 
-def _compiled(file: str, name: str) -> _Kernel:
+def compiled(file: str, name: str) -> _Kernel:
+    """The kernel for the current device, from CuPy's cache on disk or from the compiler."""
     parameters = _source.parameters(file, name.partition("<")[0])
     assert len(parameters) > 1  # or itemgetter gives no tuple
     refuse_while_capturing(f"{name} is compiled")
     module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
     function = module.get_function(name)
+    if "SIGLIB_CUDA_KERNELS" in os.environ:  # a list for `compile.py`
+        with open(os.environ["SIGLIB_CUDA_KERNELS"], "a", encoding="utf-8") as kernels:
+            kernels.write(f"{file} {name}\n")
     return _Kernel(function, itemgetter(*parameters), len(parameters), USUAL_SHARED - function.shared_size_bytes)
 
 
