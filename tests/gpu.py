@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checking import assert_close, assert_same_bits
 from emu import emulator, fake_cupy
 
 from siglib._call import backend as _backend
@@ -32,6 +33,14 @@ class Gpu:
             return tuple(map(self.numpy, result))
         assert isinstance(result, self.cupy.ndarray)
         return result.get()
+
+    def assert_same(self, actual: Any, expected: Any) -> None:
+        """The same numbers from two instantiations of a kernel: on a GPU the compiler may fuse other multiply-adds."""
+        if self.name == "emulator":
+            assert_same_bits(actual, expected)
+        else:
+            assert actual.dtype == expected.dtype
+            assert_close(actual, expected, 1e-13 if actual.dtype == np.float64 else 1e-5)
 
 
 def use_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:

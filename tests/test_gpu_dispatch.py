@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import warnings
 from typing import Any
 
 import numpy as np
@@ -278,6 +279,13 @@ def test_the_stand_in_knows_what_was_written(emulated: Gpu) -> None:
     for convert in (np.asarray, float, bool, int, lambda a: a.item()):
         with pytest.raises((EmulatorError, TypeError)):
             convert(x[1, 0])
+
+
+def test_warnings_of_cupy_are_no_errors() -> None:
+    for module in ("cupy", "cupy._core.core", "cupy.cuda.compiler"):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.warn_explicit("slow", RuntimeWarning, "compiler.py", 1, module)
+        assert len(seen) == 1
 
 
 def test_shared_memory_is_asked_for(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:

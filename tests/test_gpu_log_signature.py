@@ -110,7 +110,7 @@ def test_small_and_large_have_the_same_bits(
     small = both()
     monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
     for one, other in zip(small, both(), strict=True):
-        assert_same_bits(one, other)
+        gpu.assert_same(one, other)
 
 
 def test_results_before_the_basis_in_global_memory(
