@@ -44,8 +44,7 @@ def install(torch: Any = None) -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(fake_cupy, "RawModule", _Module)
     patch.setattr(fake_device.Device, "attributes", _ATTRIBUTES)
-    for module in (fake_array, fake_cupy):
-        patch.setattr(module, "poison", lambda numbers: None)
+    patch.setattr(fake_array, "poison", lambda numbers: None)
     made = fake_device.Memory.__init__
 
     def written(memory: Any, *args: Any, **kwargs: Any) -> None:

@@ -43,7 +43,8 @@ def test_tables_are_in_memory_of_the_drivers(emulated: Gpu) -> None:
 
     def allocate(n_bytes: int) -> MemoryPointer:
         asked.append(n_bytes)
-        return emulated.cupy.zeros(n_bytes, np.uint8)._memory
+        with emulated.cupy.cuda.using_allocator(None):
+            return MemoryPointer(emulated.cupy.zeros(n_bytes, np.uint8)._memory, 0)
 
     on, _ = backend_for(path=emulated.array(np.ones((3, 2))))
     tables = (np.arange(5), np.ones((2, 3), np.float32), np.zeros(0), np.array([True, False, True]))
@@ -72,6 +73,31 @@ def test_a_context_that_fails_changes_nothing(emulated: Gpu, monkeypatch: pytest
             with pytest.raises(RuntimeError, match="no"), on.current():
                 pass
         assert (current.device, current.streams, current.allocator) == (0, [0, 0], None)
+
+
+def test_contexts_within_contexts(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is done twice, but where PyTorch's stream has changed in between it is followed, and left again."""
+    torch = optional("torch")
+    now = types.SimpleNamespace(cuda_stream=77)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: now)
+    on, other = (
+        TorchCudaBackend(emulated.cupy, types.SimpleNamespace(index=i), torch.float64, torch.float64) for i in (1, 0)
+    )
+    asked = []
+    monkeypatch.setattr(Stream, "__enter__", lambda self, enter=Stream.__enter__: asked.append(self.ptr) or enter(self))
+    with on.current():
+        for number, context in ((77, on), (78, on), (77, other), (77, on)):
+            now.cuda_stream = number
+            with context.current(), context.current():
+                assert (current.device, current.stream, current.allocator) == (
+                    context.device,
+                    number,
+                    context._allocate,
+                )
+            now.cuda_stream = 77
+            assert (current.device, current.stream, current.allocator) == (1, 77, on._allocate)
+    assert asked == [77, 78, 77]
+    assert (current.device, current.streams, current.allocator) == (0, [0, 0], None)
 
 
 def test_shared_memory_of_48_kilobytes(gpu: Gpu, rng: np.random.Generator) -> None:

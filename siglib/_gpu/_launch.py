@@ -5,14 +5,20 @@
 compiles this instantiation of a template in `cuda/path.cu` at first use, for the current device, and runs it on CuPy's
 current stream. Whoever calls has made the arrays' device and the right stream the current ones (`_call/backend.py`).
 
+What a call needs is compiled side by side: see `call`.
+
 Arguments come by the names that the kernel has for them. They are pointers to numbers, `long long` and `double`: what
 CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scalars of a structured dtype
 (`increments.py`). 0 stands for an array that is not there.
 """
 
+import contextlib
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -29,6 +35,7 @@ USUAL_SHARED = 48 << 10
 _STATIC_SHARED = 1 << 10
 
 _C_TYPES = {"f": "float", "d": "double"}
+_NAMES = {"f": "float32", "d": "float64"}
 _kernels: dict[tuple[int, str, str], "_Kernel"] = {}
 _shared: dict[tuple[int, str, str], int] = {}
 _attributes: dict[tuple[int, str], int] = {}
@@ -37,9 +44,12 @@ _growing = threading.Lock()
 
 def cupy() -> Any:
     """The module; arrays of it came in, or `_call/backend.py` has looked for it."""
-    import cupy
+    return sys.modules.get("cupy") or importlib.import_module("cupy")
 
-    return cupy
+
+def dtype_name(array: Any) -> str:
+    """What NumPy calls the numbers of this array, "float64" or "float32"; NumPy itself takes a while to say so."""
+    return _NAMES[array.dtype.char]
 
 
 def c_type(array: Any) -> str:
@@ -49,7 +59,7 @@ def c_type(array: Any) -> str:
 
 def empty(shape: Size, like: Any) -> Any:
     """Scratch memory in the dtype of `like`, on the current device and for its current stream."""
-    return cupy().empty(shape, like.dtype)
+    return cupy().ndarray(shape, like.dtype)
 
 
 def n_processors() -> int:
@@ -104,8 +114,15 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
             raise ValueError(f"the batch is too large for one launch on the GPU: {n_blocks} blocks, at most {most}")
     key = (cupy().cuda.runtime.getDevice(), file, name)
     kernel = _kernels.get(key)
+    if _calls.listed is not None:
+        if kernel is None:
+            _calls.listed[key] = None
+        return
     if kernel is None:
-        kernel = _kernels[key] = compiled(file, name)
+        refuse_while_capturing(f"{name} is compiled")
+        if _calls.may_begin_again:
+            raise _MissingKernelError
+        kernel = _kernels[key] = built(file, name)
     try:
         in_order = kernel.in_order(args)
     except KeyError:
@@ -120,11 +137,61 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
     kernel.run(grid, block, in_order, shared_mem=shared)
 
 
-def compiled(file: str, name: str) -> _Kernel:
+class _MissingKernelError(Exception):
+    """A kernel has to be compiled."""
+
+
+class _Calls(threading.local):
+    may_begin_again = False
+    listed: dict[tuple[int, str, str], None] | None = None  # while kernels are only listed, those that are missing
+
+
+_calls = _Calls()
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)`, which launches kernels and may be called again: what it writes, it writes whole.
+
+    It is called once more where kernels are missing, and launches nothing then: these are compiled side by side, which
+    takes the time of the slowest one. Calls within calls are part of the outermost one.
+    """
+    if _calls.may_begin_again or _calls.listed is not None:
+        return function(*args)
+    _calls.may_begin_again = True
+    try:
+        return function(*args)
+    except _MissingKernelError:
+        pass
+    finally:
+        _calls.may_begin_again = False
+    _calls.listed = {}
+    try:
+        # Numbers that nobody has computed may be refused; the kernels up to there are known.
+        with contextlib.suppress(Exception):
+            function(*args)
+        missing = list(_calls.listed)
+    finally:
+        _calls.listed = None
+    _compile_side_by_side(missing)
+    return function(*args)
+
+
+def _compile_side_by_side(kernels: list[tuple[int, str, str]]) -> None:
+    if len(kernels) < 2:
+        return
+
+    def built_there(device: int, file: str, name: str) -> _Kernel:
+        with cupy().cuda.Device(device):
+            return built(file, name)
+
+    with ThreadPoolExecutor(min(len(kernels), os.cpu_count() or 1)) as pool:
+        _kernels.update(zip(kernels, pool.map(lambda kernel: built_there(*kernel), kernels), strict=True))
+
+
+def built(file: str, name: str) -> _Kernel:
     """The kernel for the current device, from CuPy's cache on disk or from the compiler."""
     parameters = _source.parameters(file, name.partition("<")[0])
     assert len(parameters) > 1  # or itemgetter gives no tuple
-    refuse_while_capturing(f"{name} is compiled")
     module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
     function = module.get_function(name)
     if "SIGLIB_CUDA_KERNELS" in os.environ:  # a list for `compile.py`

@@ -44,7 +44,7 @@ def compile_one(file: str, name: str) -> Compiled:
     """Compile one kernel in this process."""
     start, error = time.perf_counter(), ""
     try:
-        _launch.compiled(file, name)
+        _launch.built(file, name)
     except Exception as reason:  # CuPy's, with the compiler's words, or that of a kernel that does not exist
         error = f"{type(reason).__name__}: {reason}"
     return Compiled(file, name, time.perf_counter() - start, error)

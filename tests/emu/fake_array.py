@@ -23,20 +23,23 @@ class ndarray:  # noqa: N801
     def __init__(
         self, shape: Any, dtype: Any = float, memptr: MemoryPointer | None = None, strides: Any = None, order: str = "C"
     ) -> None:
-        dtype = np.dtype(dtype)
-        if memptr is None:
-            if current.allocator is None:
+        dtype, new = np.dtype(dtype), memptr is None
+        n_bytes = int(np.prod(shape)) * dtype.itemsize
+        if memptr is None and (current.allocator is None or n_bytes == 0):
+            if n_bytes:
                 current.refuse_capture("memory is asked for")
             self._array = np.empty(shape, dtype, order)
+            self._memory = Memory(self._array.ctypes.data, n_bytes, self._array, current.device, written=False)
+        else:
+            if memptr is None:
+                found = current.allocator(n_bytes)
+                memptr = MemoryPointer(Memory(found.ptr, n_bytes, found, found.mem.device, written=False), 0)
+            self._memory = memptr.mem
+            # Without numbers there may be no memory either, but NumPy wants an address.
+            buffer = (ctypes.c_ubyte * max(8, memptr.mem.size - memptr.offset)).from_address(memptr.ptr or id(self))
+            self._array = np.ndarray(shape, dtype, buffer, strides=strides, order=order)
+        if new:
             poison(self._array)
-            self._memory = Memory(
-                self._array.ctypes.data, self._array.nbytes, self._array, current.device, written=False
-            )
-            return
-        self._memory = memptr.mem
-        # Without numbers there may be no memory either, but NumPy wants an address.
-        buffer = (ctypes.c_ubyte * max(8, memptr.mem.size - memptr.offset)).from_address(memptr.ptr or id(self))
-        self._array = np.ndarray(shape, dtype, buffer, strides=strides)
 
     shape = property(lambda self: self._array.shape)
     dtype = property(lambda self: self._array.dtype)

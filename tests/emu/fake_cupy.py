@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import emulator
-from .fake_array import asked_for, from_host, ndarray, plain, poison, wrap
+from .fake_array import asked_for, from_host, ndarray, plain, wrap
 from .fake_device import (
     MOST_SHARED,
     N_DEVICES,
     USUAL_SHARED,
     Device,
     Event,
-    Memory,
     MemoryPointer,
     Stream,
     UnownedMemory,
@@ -56,14 +55,7 @@ _MOST_THREADS = (1024, 1024, 64)
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
-    if current.allocator is None:
-        return ndarray(shape, dtype, order=order)
-    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    pointer = current.allocator(n_bytes)
-    memory = Memory(pointer.ptr, n_bytes, pointer, pointer.mem.device, written=False)
-    made = ndarray(shape, dtype, MemoryPointer(memory, 0))
-    poison(made._array)
-    return made
+    return ndarray(shape, dtype, order=order)
 
 
 def zeros(shape: Any, dtype: Any = float) -> ndarray:
