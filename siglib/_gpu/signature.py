@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._tables.transform import Transform
-from ._launch import c_type, empty, launch, launch_each, most_shared, n_processors
+from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared, n_processors
 from .increments import chunks_of_each, n_increments, paths_of
 from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
 from .sizes import slabs
@@ -47,7 +47,7 @@ def sig(
             scalar_term=int(scalar_term),
         )
         return
-    chunk = chunk_length(make_plan(d, degree, path.dtype.name), n_words, n_rows)
+    chunk = chunk_length(make_plan(d, degree, dtype_name(path)), n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term))
@@ -67,7 +67,7 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
-    plan = make_plan(d, degree, path.dtype.name)
+    plan = make_plan(d, degree, dtype_name(path))
     staging = make_staging(plan, d, chunk, path.itemsize, most_shared())
     if staging.n == 0 or n_virtual * plan.n_items < _FEW_THREADS * n_processors():
         # The same numbers, to the bit, by more threads with fewer registers.

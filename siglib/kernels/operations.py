@@ -55,9 +55,11 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _normalised(problem, view, exponent)
     elif log:
         view[:] = _logarithm(problem, view, exponent)
+    elif not problem.on.can_look:
+        problem.on.apply_exponents(view, exponent)
     else:
         mantissa = view
-        if not problem.on.can_look or np.count_nonzero(exponent):
+        if np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
