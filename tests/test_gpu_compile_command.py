@@ -48,3 +48,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "FAILED path.cu nothing<float>: ValueError: there is no kernel nothing" in done.stdout
     assert "0 of 1 kernels compiled" in done.stdout
+
+
+def test_the_extras_bring_a_compiler() -> None:
+    """And its headers, which CuPy alone takes from a CUDA toolkit."""
+    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    for version in (12, 13):
+        assert f'\ncuda{version} = ["cupy-cuda{version}x[ctk]>=' in text

@@ -24,9 +24,14 @@ def test_two_streams_share_tables(gpu: Gpu, name: str, args: Any, rng: np.random
     """Which one of them made does not wait for."""
     path = random_paths(rng, 2, 40, 3)
     expected = getattr(siglib, name)(path, *args)
-    for _ in range(2):
-        with gpu.cupy.cuda.Stream(non_blocking=True):
-            assert_close(gpu.numpy(getattr(siglib, name)(gpu.array(path), *args)), expected)
+    streams = [gpu.cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+    found = []
+    for stream in streams:
+        with stream:
+            found.append(getattr(siglib, name)(gpu.array(path), *args))
+    for stream, result in zip(streams, found, strict=True):
+        with stream:
+            assert_close(gpu.numpy(result), expected)
 
 
 def test_plans_serve_all_streams(emulated: Gpu, rng: np.random.Generator) -> None:
