@@ -11,16 +11,7 @@ from operations import DIFFERENTIABLE, OF_ALL_PAIRS, OPERATIONS, Differentiable,
 
 import siglib
 
-# What has no kernels there yet, and says so.
-ON_CPU_ONLY = ("branched_sig_kernel",)
-
-
-def is_there(operation: Operation) -> bool:
-    corrected = operation.name.startswith("branched") and "correction" in operation.options
-    return not corrected and not operation.name.startswith(ON_CPU_ONLY)
-
-
-operations = pytest.mark.parametrize("operation", list(filter(is_there, OPERATIONS + OF_ALL_PAIRS)), ids=name_of)
+operations = pytest.mark.parametrize("operation", OPERATIONS + OF_ALL_PAIRS, ids=name_of)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +58,7 @@ def test_graphs(tensors: Tensors, operation: Operation) -> None:
         assert_close(result, on_cpu, 1e-11)
 
 
-@pytest.mark.parametrize("operation", list(filter(is_there, DIFFERENTIABLE)), ids=str)
+@pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
 def test_gradients(tensors: Tensors, operation: Differentiable) -> None:
     """Those of a call that autograd sees: on a GPU they are computed by a thread of PyTorch's."""
     arrays = random_arrays(operation, 3)

@@ -165,7 +165,7 @@ class Plan:
 
     def blocks_and_warps(self, cells: Cells, n_pairs: int, itemsize: int) -> tuple[int, int]:
         """Blocks of the grid, and warps of a block: many for each pair where pairs are too few to fill the device."""
-        return _blocks_and_warps(self, cells, n_pairs, itemsize, SCRATCH_BYTES, n_processors(), most_shared())
+        return _blocks_and_warps(self, cells, n_pairs, itemsize, SCRATCH_BYTES, WARPS, n_processors(), most_shared())
 
 
 @lru_cache(maxsize=1024)
@@ -185,12 +185,12 @@ def _sizes_of(plan: Plan, cells: Cells, order: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _blocks_and_warps(
-    plan: Plan, cells: Cells, n_pairs: int, itemsize: int, scratch: int, processors: int, shared: int
+    plan: Plan, cells: Cells, n_pairs: int, itemsize: int, scratch: int, warps: int, processors: int, shared: int
 ) -> tuple[int, int]:
     own = itemsize * (plan.own_of_block + plan.own_of_warp + plan.states_of_warp + plan.slopes_of_warp)
     n_blocks = min(n_pairs, 32 * processors, max(1, scratch // own))
     most = min(plan.most_warps, cells.n_bands(plan.per_lane), shared // plan.bytes_of_warp)
-    return n_blocks, max(1, min(-(-WARPS * processors // n_blocks), most))
+    return n_blocks, max(1, min(-(-warps * processors // n_blocks), most))
 
 
 def _order(order: int) -> int:
@@ -202,20 +202,20 @@ def _letters(cells: Cells) -> int:
     return next(n for n in _LETTERS if n >= cells.dimension)
 
 
-def _rows_for_pairs(cells: Cells, n_pairs: int, most: int, processors: int) -> int:
+def _rows_for_pairs(cells: Cells, n_pairs: int, most: int, warps: int) -> int:
     """Rows of a lane, fewer where that makes more work for warps to share."""
     per_lane = cells.rows_of_lane(most)
-    while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < WARPS // 2 * processors:
+    while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < warps // 2:
         per_lane //= 2
     return per_lane
 
 
 def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
-    return _forward_plan(cells, order, grids, n_pairs, n_processors())
+    return _forward_plan(cells, order, grids, n_pairs, WARPS * n_processors())
 
 
 @lru_cache(maxsize=1024)
-def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, processors: int) -> Plan:
+def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: int) -> Plan:
     if order > 0:
         return Plan(
             "signature_kernel_polynomial",
@@ -230,7 +230,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, processor
         letters = _letters(cells)
         # Increments of a lane's rows must fit into its registers.
         most = max(n for n in _ROWS[cells.type] if n == 1 or n * letters * cells.itemsize <= 256)
-        per_lane = _rows_for_pairs(cells, n_pairs, most, processors)
+        per_lane = _rows_for_pairs(cells, n_pairs, most, warps)
         return Plan(
             "signature_kernel_linear",
             (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1)),
@@ -259,11 +259,11 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
     A block has the rows that bands leave below; for each warp and once more, those that they leave above; for each warp
     a row that nobody reads.
     """
-    return _backward_plan(cells, order, grids, second, n_pairs, n_processors())
+    return _backward_plan(cells, order, grids, second, n_pairs, WARPS * n_processors())
 
 
 @lru_cache(maxsize=1024)
-def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, processors: int) -> Plan:
+def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, warps: int) -> Plan:
     if order > 0:
         carry, n_bands = cells.n2 * (order + 2), cells.n_bands(1)
         return Plan(
@@ -279,7 +279,7 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
         )
     if cells.kind == LINEAR and cells.dimension <= _MOST_LETTERS_BACKWARD and not grids:
         letters = _letters(cells)
-        per_lane = _rows_for_pairs(cells, n_pairs, 4 if cells.type == "float" else 2, processors)
+        per_lane = _rows_for_pairs(cells, n_pairs, 4 if cells.type == "float" else 2, warps)
         shift = min(cells.order1, per_lane.bit_length() - 1)
         shared = letters * (_WINDOW + 32) + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
         return Plan(
