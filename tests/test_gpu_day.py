@@ -27,7 +27,7 @@ def gpu_day() -> Any:
 def day(gpu_day: Any, tmp_path: Path) -> Any:
     for folder in ("out", "work"):
         (tmp_path / folder).mkdir()
-    return gpu_day.Day(None, tmp_path / "out", tmp_path / "work", dry=True)
+    return gpu_day.Day(None, tmp_path / "out", tmp_path / "work", dry=False)
 
 
 def python(gpu_day: Any, name: str, text: str) -> Any:
