@@ -13,9 +13,7 @@ CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scal
 """
 
 import contextlib
-import importlib
 import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +42,9 @@ _growing = threading.Lock()
 
 def cupy() -> Any:
     """The module; arrays of it came in, or `_call/backend.py` has looked for it."""
-    return sys.modules.get("cupy") or importlib.import_module("cupy")
+    import cupy
+
+    return cupy
 
 
 def dtype_name(array: Any) -> str:
