@@ -5,15 +5,20 @@
 (or cuda13, to match the driver) prints a table for every operation, row by row as it measures: pysiglib's time divided
 by siglib's, siglib's time, and the share of the bound that siglib reaches. The bound is the larger of two times: that
 of the multiply-adds of the algorithm at the device's peak, and that of reading the input and writing the result at its
-memory bandwidth. `--bounds` prints the bounds alone, and needs no GPU. `--day` has fewer shapes and rounds, and tiny
-calls, for `gpu_day.py`.
+memory bandwidth. `--bounds` prints the bounds alone, and what siglib should take by the counts of `gpu_forecast.py`; it
+needs no GPU. `--day` has fewer shapes and rounds, and tiny calls, for `gpu_day.py`.
+
+Both libraries take turns, round by round, and each is judged by its fastest round. Times are those of the device,
+between two events on the stream; the first calls, which compile, are not counted.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
+import gpu_forecast
 import numpy as np
 from calls import KernelShape, Operation, Shape, measured
 
@@ -105,10 +110,26 @@ CASES = {
 }
 
 
+FORECASTS: dict[str, Callable[..., Any]] = {
+    "sig": gpu_forecast.signatures,
+    "sig_backprop": gpu_forecast.gradients,
+    "sig_kernel_gram": gpu_forecast.grams,
+    "sig_kernel_gram_backprop": partial(gpu_forecast.grams, backward=True),
+}
+
+
 def bound(device: Device, case: Case, shape: Any, dtype: str) -> float:
     """Seconds below which no implementation of these algorithms can be."""
     arithmetic = case.work * multiply_adds(shape) / device.multiply_adds[dtype]
     return max(arithmetic, numbers(shape) * BYTES[dtype] / device.bandwidth)
+
+
+def bound_and_forecast(name: str, case: Case, shape: Any, dtype: str) -> str:
+    least = bound(H200, case, shape, dtype)
+    if name not in FORECASTS:
+        return f"{1e6 * least:.1f}"
+    time = FORECASTS[name](H200, shape, dtype)
+    return f"{1e6 * least:.1f}: {1e6 * time.total:.0f}, {1e6 * time.joining:.0f}, {100 * least / time.total:.0f} %"
 
 
 def this_device(torch: Any) -> Device:
@@ -187,10 +208,10 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = {name: case for name, case in CASES.items() if arguments.only in name}
     if arguments.bounds:
-        print(f"Least microseconds on an {H200.name}")
+        print(f"Least microseconds on an {H200.name}: forecast ones, of them for joining chunks, the bound's share")
         for name, case in chosen.items():
             rows = (
-                (shape, [f"{1e6 * bound(H200, case, shape, dtype):.1f}" for dtype in arguments.dtypes])
+                (shape, [bound_and_forecast(name, case, shape, dtype) for dtype in arguments.dtypes])
                 for shape in shapes_of(case, arguments.day)
             )
             table(name, rows, arguments.dtypes)

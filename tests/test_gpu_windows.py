@@ -8,7 +8,7 @@ from gpu import Gpu, tensors_on_gpu
 from reference_windows import by_definition, gradient_by_definition, random_windows, sliding
 
 import siglib
-from siglib._gpu import window_plan, windows, windows_backprop
+from siglib._gpu import window_plan
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 # Suffixes of every length, all letters in a tile and not.
@@ -101,7 +101,7 @@ def test_bits_do_not_depend_on_batch_and_slabs(
     starts, ends = random_windows(rng, 30, 3, 17)
     whole = gpu.numpy(siglib.sig_windows(gpu.array(paths), 3, 6))
     any_windows = gpu.numpy(siglib.sig_windows(gpu.array(paths), 3, starts=starts, ends=ends))
-    monkeypatch.setattr(windows, "SCRATCH_BYTES", n_bytes)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", n_bytes)
     assert_same_bits(gpu.numpy(siglib.sig_windows(gpu.array(paths), 3, 6)), whole)
     assert_same_bits(gpu.numpy(siglib.sig_windows(gpu.array(paths), 3, starts=starts, ends=ends)), any_windows)
     for k, path in enumerate(paths):
@@ -317,7 +317,7 @@ def test_bits_of_gradients_do_not_depend_on_batch_and_slabs(
         ]
 
     whole = gradients(slice(None))
-    monkeypatch.setattr(windows_backprop, "SCRATCH_BYTES", n_bytes)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", n_bytes)
     for part in (slice(None), slice(1, 2)):
         for actual, expected in zip(gradients(part), whole, strict=True):
             assert_same_bits(actual, expected[part])

@@ -15,6 +15,8 @@ TOPICS = {topic: found for topic, found in vars(_cpu.kernels["float64"]).items()
 # Of halves and of chunks on the CPU, which are prepared and joined otherwise on a GPU.
 CPU_ONLY = {("corrected_signature", "sig_of_chunks_backprop")}
 CPU_ONLY |= {("log_signature", name) for name in ("put_singles", "sig_to_log_sig_singles")}
+# On GPUs padded paths go through the kernels of one length.
+CPU_ONLY |= {("signature", "ragged_sig"), ("signature", "ragged_sig_backprop")}
 # Loops that `branched.py` calls, on the CPU as on a GPU.
 CPU_ONLY |= {(topic, name) for topic in ("branched_product", "branched_flow") for name in vars(TOPICS[topic])}
 FUNCTIONS = sorted({(topic, name) for topic, functions in TOPICS.items() for name in vars(functions)} - CPU_ONLY)

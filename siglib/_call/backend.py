@@ -25,7 +25,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _cpu
-from .array_likes import describe_lengths, is_table, numbers_of_table, packed_lengths, unequal_lengths
+from .array_likes import (
+    Ragged,
+    UnequalLengthsError,
+    is_table,
+    numbers_of_table,
+    packed_lengths,
+    refusal_of_lengths,
+    refusal_of_list,
+)
 from .tracing import loaded_torch, refuse_traced
 
 # An array of any supported library, or what NumPy can turn into one.
@@ -83,6 +91,7 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
         if on is not None:
             return on, arrays
     named = dict(zip(names, arrays, strict=True))
+    _refuse_unequal(named)
     libraries = {library_of(value) for value in arrays}
     if libraries == {"numpy"}:
         return _numpy_backend_for(named)
@@ -91,6 +100,26 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
     if libraries == {"cupy"}:
         return _cupy_backend_for(named)
     raise refusal(named)
+
+
+def _refuse_unequal(arrays: dict[str, Array]) -> None:
+    """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
+    for name, value in arrays.items():
+        if isinstance(value, Ragged):
+            raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
+        if not isinstance(value, (list, tuple)) or not value:
+            continue
+        kinds = set(map(type, value))
+        if kinds == {np.ndarray}:
+            # NumPy would find out, too, but a hundred times slower.
+            if len({item.shape for item in value}) > 1 and (reason := refusal_of_list(name, value)):
+                raise reason
+        elif any(library_of(item) != "numpy" for item in value):
+            if hasattr(value, "batch_sizes"):
+                raise refusal_of_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value))
+            raise refusal_of_list(name, value) or TypeError(
+                f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
+            )
 
 
 def refusal(arrays: dict[str, Array]) -> TypeError:
@@ -348,7 +377,7 @@ def _numpy_double(result_dtype: Any) -> NumpyBackend:
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
-    converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
+    converted = {name: numpy_array(name, value) for name, value in arrays.items()}
     # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
     own = {
         name: array.dtype
@@ -363,22 +392,15 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
         return on, [np.require(array, dtype, "A") for array in converted.values()]
 
 
-def _numpy_array(name: str, value: Any) -> np.ndarray:
+def numpy_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    if isinstance(value, (list, tuple)) and any(library_of(item) != "numpy" for item in value):
-        if hasattr(value, "batch_sizes"):
-            raise TypeError(describe_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value)))
-        raise TypeError(
-            unequal_lengths(name, value)
-            or f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
-        )
     try:
         array = np.asarray(value)
     except ValueError as error:
-        reason = unequal_lengths(name, value) if isinstance(value, (list, tuple)) else ""
-        raise ValueError(reason or f"{name} cannot be turned into an array: {error}") from None
+        reason = refusal_of_list(name, value) if isinstance(value, (list, tuple)) else None
+        raise reason or ValueError(f"{name} cannot be turned into an array: {error}") from None
     dtype = array.dtype
     if dtype.kind in "iub":
         return array
@@ -388,8 +410,8 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array
     if is_table(value):
         return numbers_of_table(name, value)
-    if dtype.kind == "O" and array.ndim and (reason := unequal_lengths(name, array)):
-        raise ValueError(reason)
+    if dtype.kind == "O" and array.ndim == 1 and (reason := refusal_of_list(name, array)):
+        raise reason
     raise TypeError(
         f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
     )
@@ -492,10 +514,11 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     arrays = {name: value for name, value in arrays.items() if value is not None}
     for name, value in arrays.items():
         if library_of(value) != "torch":
+            _refuse_unequal(arrays)
             raise refusal(arrays)
         if value.is_nested:
             lengths = [part.shape[0] for part in value.unbind()]
-            raise TypeError(describe_lengths(f"{name} is a nested tensor of paths", lengths))
+            raise refusal_of_lengths(f"{name} is a nested tensor of paths", lengths)
         if value.layout is not torch.strided or value.is_quantized:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")
         if value.is_complex():

@@ -72,6 +72,15 @@ def most_shared() -> int:
     return _attribute("MaxSharedMemoryPerBlockOptin") - _STATIC_SHARED
 
 
+def memory_bytes() -> int:
+    """Memory of the current device, whoever uses it."""
+    device = cupy().cuda.runtime.getDevice()
+    value = _attributes.get((device, "memory"))
+    if value is None:
+        value = _attributes[device, "memory"] = int(cupy().cuda.Device(device).mem_info[1])
+    return value
+
+
 def _attribute(name: str) -> int:
     device = cupy().cuda.runtime.getDevice()
     value = _attributes.get((device, name))

@@ -23,7 +23,7 @@ from .coefficients_chains import (
     staged_numbers,
 )
 from .increments import increments_backprop, n_increments, paths_of
-from .sizes import SCRATCH_BYTES, slabs
+from .sizes import scratch_bytes, slabs
 from .word_chains import LINE, Chains
 
 # Parts, and long chains, that have sums of their own.
@@ -62,7 +62,7 @@ def coefficients_backprop(
     margin = int(n_chunks > 1)
     walked = chunk + 2 * margin
     line_bytes = n_chunks * walked * d * path.itemsize
-    most = max(1, min(_MOST_SUMS, SCRATCH_BYTES // line_bytes))
+    most = max(1, min(_MOST_SUMS, scratch_bytes() // line_bytes))
     n_sums = min(most, len(chains.parts)) + min(most, chains.n_long)
     numbers = 2 * n_entries + (len(pieces.letters) if pieces else 0)
     for slab in slabs(len(path), n_sums * line_bytes + n_chunks * numbers * path.itemsize):
@@ -152,7 +152,7 @@ def _long_back(paths: Any, chains: Chains, tables: Chains, at_ends: dict[str, An
         size = (letters + 1) ** 2
         if size * gx.itemsize > _MOST_SCHEME:
             raise MemoryError(f"a word of {letters} letters is too long for scratch memory in sig_coef_backprop")
-        n_blocks = min(n_paths * n_chains, 16 * n_processors(), max(1, SCRATCH_BYTES // (size * gx.itemsize)))
+        n_blocks = min(n_paths * n_chains, 16 * n_processors(), max(1, scratch_bytes() // (size * gx.itemsize)))
         launch(
             "coefficients_long_backprop.cu",
             f"long_coefficients_backprop<{c_type(gx)}>",

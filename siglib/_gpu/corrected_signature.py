@@ -4,11 +4,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .._tables.transform import NO_TRANSFORM, Transform
+from . import chen
 from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared
 from .increments import chunks_of_each, increments_of_chunks, paths_of
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
 from .sizes import check_words, slabs
-from .tensor import index_type, multiply_chunks
+from .tensor import index_type
 
 # Levels of the tree for few letters, so that it fits into registers with what a correction of level 2 needs: dtype ->
 # letters -> levels. One less for higher levels.
@@ -72,14 +73,15 @@ def sig(
     plan = make_corrected_plan(d, degree, m, dtype_name(path))
     chunk = chunk_length(plan, n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
-    for slab in slabs(n_paths, n_chunks * n_words * path.itemsize):
+    n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
+    for slab in slabs(n_paths, n_bytes):
         x, result = path[slab], out[slab]
         if n_chunks == 1:
             sig_of_chunks(x, rows.of(slab), result, degree, m, chunk, transform, int(scalar_term))
             continue
-        chunks = empty((len(x) * n_chunks, n_words), path)
-        sig_of_chunks(x, rows.of(slab), chunks, degree, m, chunk, transform)
-        multiply_chunks(chunks, result, d, n_chunks, scalar_term)
+        chunks = empty((len(x), n_chunks, n_words), path)
+        sig_of_chunks(x, rows.of(slab), chunks.reshape(-1, n_words), degree, m, chunk, transform)
+        chen.join(chunks, result, d, degree, scalar_term)
 
 
 def sig_of_chunks(

@@ -9,7 +9,7 @@ import numpy as np
 from .._tables.sizes import augmented_dimension
 from .._tables.time import time_grid
 from .._tables.transform import Transform
-from ._launch import c_type, empty, launch_each
+from ._launch import c_type, empty, launch, launch_each
 
 # `Paths` of `cuda/increments.cuh`, member for member.
 _PATHS = np.dtype(
@@ -30,6 +30,10 @@ _PATHS = np.dtype(
     ],
     align=True,
 )
+# Size of `Chunk` there.
+CHUNK_BYTES = 32
+# Points of a thread of `increments_backprop`.
+_POINTS = 4
 # Fills it faster than NumPy does.
 _PACK = struct.Struct("@" + "".join(_PATHS[name].char for name in _PATHS.names or ())).pack
 _PACK_POINTER = struct.Struct("@P").pack
@@ -126,15 +130,18 @@ def increments_backprop(gx: Any, out: Any, n_chunks: int = 1, margin: int = 0, l
     """The adjoint. gx (batch * n_chunks, n_sums, margin + chunk + margin, d): gradients of the increments, in sums to
     be added; out (batch, length, dimension): of the points."""
     n_sums, walked, d = gx.shape[1:]
-    launch_each(
-        out.size,
+    batch, length, n_channels = out.shape
+    n_blocks = -(-(-(-length // _POINTS) * n_channels) // 256)
+    launch(
         "increments.cu",
-        f"increments_backprop<{c_type(out)}>",
+        f"increments_backprop<{c_type(out)}, {int(n_sums == 1)}>",
+        batch * n_blocks,
+        256,
         gx=gx,
         out=out,
-        size=out.size,
-        length=out.shape[1],
-        n_channels=out.shape[2],
+        n_blocks=n_blocks,
+        length=length,
+        n_channels=n_channels,
         d=d,
         n_sums=n_sums,
         n_chunks=n_chunks,

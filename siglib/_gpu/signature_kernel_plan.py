@@ -21,8 +21,8 @@ FROM_CELLS, FROM_INCREMENTS, FROM_PRODUCTS, FROM_DISTANCES = range(4)
 _SOURCES = {GIVEN: FROM_CELLS, LINEAR: FROM_INCREMENTS, POLYNOMIAL: FROM_PRODUCTS}
 # Numbers from one row of the window to the next, and from one row of slopes.
 _STRIDE, _SLOPE_STRIDE = 66, 33
-# Columns of the window.
-_WINDOW = 64
+# Columns of the window of the linear kernel, some of them twice.
+_SLOTS = 72
 # Letters for which there is a kernel with coefficients in registers: others are padded. Backward eight at most.
 _LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _MOST_LETTERS_BACKWARD = 8
@@ -189,8 +189,13 @@ def _blocks_and_warps(
 ) -> tuple[int, int]:
     own = itemsize * (plan.own_of_block + plan.own_of_warp + plan.states_of_warp + plan.slopes_of_warp)
     n_blocks = min(n_pairs, 32 * processors, max(1, scratch // own))
-    most = min(plan.most_warps, cells.n_bands(plan.per_lane), shared // plan.bytes_of_warp)
-    return n_blocks, max(1, min(-(-warps * processors // n_blocks), most))
+    # A kilobyte of shared memory is left for what kernels have besides.
+    n_bands = cells.n_bands(plan.per_lane)
+    most = min(plan.most_warps, n_bands, (shared - 1024) // plan.bytes_of_warp)
+    n_warps = max(1, min(-(-warps * processors // n_blocks), most))
+    # A few more if bands come out even then: nobody idles in the last round.
+    even = (n for n in range(n_warps, min(most, 2 * n_warps) + 1) if n_bands % n == 0)
+    return n_blocks, next(even, n_warps)
 
 
 def _order(order: int) -> int:
@@ -200,6 +205,13 @@ def _order(order: int) -> int:
 
 def _letters(cells: Cells) -> int:
     return next(n for n in _LETTERS if n >= cells.dimension)
+
+
+def _window_numbers(letters: int, itemsize: int) -> int:
+    """Size of the window of `signature_kernel_linear.cuh`."""
+    n_bytes = letters * itemsize
+    slot = letters if n_bytes <= 8 else (-(-n_bytes // 16) | 1) * 16 // itemsize
+    return _SLOTS * slot
 
 
 def _rows_for_pairs(cells: Cells, n_pairs: int, most: int, warps: int) -> int:
@@ -233,9 +245,9 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
         per_lane = _rows_for_pairs(cells, n_pairs, most, warps)
         return Plan(
             "signature_kernel_linear",
-            (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1)),
+            (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1), cells.order2 > 0),
             per_lane,
-            cells.itemsize * letters * _WINDOW,
+            cells.itemsize * (_window_numbers(letters, cells.itemsize) + 32),
             # MOST_THREADS of signature_kernel_linear.cu.
             8 if per_lane > 2 or per_lane * letters * cells.itemsize > 128 else 16,
             cells.carry_numbers(per_lane),
@@ -281,7 +293,9 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
         letters = _letters(cells)
         per_lane = _rows_for_pairs(cells, n_pairs, 4 if cells.type == "float" else 2, warps)
         shift = min(cells.order1, per_lane.bit_length() - 1)
-        shared = letters * (_WINDOW + 32) + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
+        shared = (
+            _window_numbers(letters, cells.itemsize) + 32 * letters + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
+        )
         return Plan(
             "signature_kernel_linear_backprop",
             (letters, per_lane, shift, second),

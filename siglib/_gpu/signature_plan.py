@@ -15,6 +15,7 @@ _TILE = {"float32": 128, "float64": 64}
 _LONGEST_TILE = 16
 _SMALL_TILE = 4
 BLOCK = 128
+_MANY_CHUNKS, _FEW_WORDS = 32, 512
 
 
 class Plan(NamedTuple):
@@ -70,6 +71,9 @@ def _loads(n: int, dtype: str) -> int:
 def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
     """Increments in a time chunk; all of them if the path is too short to be cut."""
     chunk = 64 if plan.suffix == 0 else 128 if n_words <= 8192 else 256
+    # Where many chunks are left all the same: joining half as many takes half the time.
+    if plan.suffix > 0 and n_words >= _FEW_WORDS and n_rows >= _MANY_CHUNKS * chunk:
+        chunk *= 2
     return chunk if n_rows > 2 * chunk else n_rows
 
 

@@ -132,7 +132,7 @@ def _cuts(dimension: int, degree: int, planar: bool, like: Any, backward: bool) 
 
 def _slabs(out: Any, n_arrays: int) -> Iterator[slice]:
     """Parts of a batch of which so many arrays fit into the scratch memory."""
-    step = max(1, sizes.SCRATCH_BYTES // (n_arrays * out.shape[1] * out.itemsize))
+    step = max(1, sizes.scratch_bytes() // (n_arrays * out.shape[1] * out.itemsize))
     for start in range(0, out.shape[0], step):
         yield slice(start, start + step)
 

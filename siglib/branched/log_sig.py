@@ -9,6 +9,7 @@ from typing import Any
 from .._call.backend import Array, as_double, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads, as_valid_n_jobs
+from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._tables import grades
 from .._tables.grades import Polynomial
@@ -104,6 +105,7 @@ def branched_log_sig(
     scalar_term: bool = False,
     method: int | None = None,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signature of piecewise linear paths: the logarithm of `branched_sig`.
@@ -126,6 +128,8 @@ def branched_log_sig(
         in float64 for arrays of any dtype. None is 1 if planar, otherwise 0.
     correction : array, default None
         As in `branched_sig`; not with method 3.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1.
 
@@ -159,6 +163,8 @@ def branched_log_sig(
     >>> siglib.branched_log_sig(path, 2, planar=True)
     array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     method = default_method(method, planar)
     if correction is None:

@@ -323,6 +323,7 @@ class KernelOperation(Operation):
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
+    follows_points = "return_grid"
     gram: ClassVar[bool]
     # Kinds of problems: with static kernels that are compiled, and with those that users wrote.
     problems: ClassVar[tuple[type[Problem], type[Problem]]] = (Problem, GivenProblem)

@@ -5,6 +5,7 @@ from typing import Any
 from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
@@ -14,6 +15,7 @@ from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@one_length_at_a_time
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -27,6 +29,7 @@ def log_sig_windows(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -35,7 +38,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -95,6 +98,7 @@ def log_sig_windows(
     return back(log_sig)
 
 
+@one_length_at_a_time
 def log_sig_prefixes(
     path: Array,
     degree: int,
@@ -104,6 +108,7 @@ def log_sig_prefixes(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -112,7 +117,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.
