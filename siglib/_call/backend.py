@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -312,6 +312,10 @@ class _CpuBackend:
         """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
         return function(*args)
 
+    def from_host(self, array: np.ndarray) -> Any:
+        """An array in main memory where kernels can read it, for this call."""
+        return array
+
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
         """What stands for an array that kernels do not read, of so many axes."""
         return _NOTHING[len(shape), dtype]
@@ -469,9 +473,12 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
     first = tensors[0]
     if not _is_on_gpu(first):
         return _torch_cpu_backend(first.dtype, result_dtype), [_view_of(tensor) for tensor in tensors]
-    there = {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None}
-    cupy = _gpu_package().require_cupy(_describe(there))
-    on = _gpu_package().torch_backend(cupy, first.device, first.dtype, result_dtype)
+
+    def describe() -> str:
+        return _describe({name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
+
+    gpu = _gpu_package()
+    on = gpu.torch_backend(gpu.require_cupy(describe), first.device, first.dtype, result_dtype)
     return on, [None if tensor is None else _readable(tensor.detach()) for tensor in tensors]
 
 
@@ -574,7 +581,10 @@ def _describe(arrays: dict[str, Array]) -> str:
 
 def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     gpu = _gpu_package()
-    cupy = gpu.require_cupy(_describe(arrays))
+    cupy = gpu.require_cupy(lambda: _describe(arrays))
+    on = _cupy_backend_of_plain(gpu, cupy, arrays)
+    if on is not None:
+        return on, list(arrays.values())
     devices = {array.device.id for array in arrays.values()}
     if len(devices) > 1:
         raise TypeError(f"arrays of one call must be on one device, got {_describe(arrays)}")
@@ -589,11 +599,28 @@ def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
         return on, [_aligned(array.astype(dtype, copy=False)) for array in arrays.values()]
 
 
+def _cupy_backend_of_plain(gpu: Any, cupy: Any, arrays: dict[str, Array]) -> Any:
+    """The way that nearly every call takes: arrays of one kernel format on one device. None if these are others."""
+    dtype: Any = None
+    device: Any = None
+    for array in arrays.values():
+        if dtype is None:
+            dtype, device = array.dtype, array.device
+        elif array.dtype is not dtype or array.device != device:
+            return None
+        if array.data.ptr % dtype.itemsize:
+            return None
+    if dtype is _FLOAT64 or dtype is _FLOAT32:
+        return gpu.cupy_backend(cupy, device.id, dtype, dtype)
+    return None
+
+
 def _aligned(array: Any) -> Any:
     """The CuPy array, or a copy if its memory does not hold numbers as kernels read them."""
     return array.copy() if array.data.ptr % array.itemsize else array
 
 
+@cache
 def _gpu_package() -> Any:
     """`_gpu.backends`, which is only loaded when arrays on a GPU come in."""
     from .._gpu import backends

@@ -367,7 +367,10 @@ class Operation:
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
             raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
-        self.forward(on, out, o, sizes, *arrays)
+        if on.device is None:
+            self.forward(on, out, o, sizes, *arrays)
+        else:
+            on.call(self.forward, on, out, o, sizes, *arrays)
         return out, sizes
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
@@ -402,7 +405,10 @@ class Operation:
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: tuple[Any, ...], arrays: Any
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
-        found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        if on.device is None:
+            found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        else:
+            found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays)
         for i, need in enumerate(needs):
             if not need and found[i] is not None:
                 found = (*found[:i], None, *found[i + 1 :])

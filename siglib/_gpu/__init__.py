@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 
-def require_cupy(described: str) -> Any:
-    """The module `cupy`; `described` names the arguments of a call and where they are, for the error without it."""
+def require_cupy(describe: Callable[[], str]) -> Any:
+    """The module `cupy`; `describe()` names the arguments of a call and where they are, for the error without it."""
     try:
         import cupy
     except ImportError as error:
         raise ImportError(
             "arrays on a GPU need CuPy, 14.2 or newer: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', "
-            f"to match your CUDA version; got {described}"
+            f"to match your CUDA version; got {describe()}"
         ) from error
     return cupy
 
@@ -59,7 +59,7 @@ class _Topic:
 
         def kernel(*args: Any) -> Any:
             # Options come as the user gave them. NumPy's numbers would reach a kernel in another size than Python's.
-            return call(function, *(arg.item() if isinstance(arg, np.generic) else arg for arg in args))
+            return call(function, *[arg.item() if isinstance(arg, np.generic) else arg for arg in args])
 
         setattr(self, name, kernel)
         return kernel

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from .._tables.transform import NO_TRANSFORM, Transform
 from . import chen
-from ._launch import c_type, empty, launch, launch_each, most_shared
+from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared
 from .increments import chunks_of_each, increments_of_chunks, paths_of
 from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
 from .sizes import check_words, slabs
@@ -70,7 +70,7 @@ def sig(
     if d == 1:
         _one_channel(path, rows, out, degree, m, int(scalar_term))
         return
-    plan = make_corrected_plan(d, degree, m, path.dtype.name)
+    plan = make_corrected_plan(d, degree, m, dtype_name(path))
     chunk = chunk_length(plan, n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
     n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
@@ -93,7 +93,7 @@ def sig_of_chunks(
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
-    plan = make_corrected_plan(d, degree, m, path.dtype.name)
+    plan = make_corrected_plan(d, degree, m, dtype_name(path))
     n_slots = paths_of_block(plan)
     row_bytes = n_slots * rows.n_terms * path.itemsize
     n_staged = _TERM_BYTES // row_bytes if rows.row_step else chunk

@@ -77,6 +77,7 @@ def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
     return chunk if n_rows > 2 * chunk else n_rows
 
 
+@lru_cache(maxsize=1024)
 def small_tiles(plan: Plan, d: int) -> Plan:
     """The same coefficients in smaller tiles, where there are tiles: more threads, which need fewer registers."""
     if plan.D or plan.P == 1:

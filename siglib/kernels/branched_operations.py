@@ -142,7 +142,7 @@ def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> N
     if not normalize and not log:
         warn_if_not_finite(problem, logs, view)
         return
-    view[~finite] = np.nan
+    view[:] = xp.where(finite, view, np.nan)
     if problem.on.can_look:
         warn_of_cells(problem, ~finite)
 

@@ -56,9 +56,11 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _normalised(problem, view, exponent)
     elif log:
         view[:] = _logarithm(problem, view, exponent)
+    elif not problem.on.can_look:
+        problem.on.apply_exponents(view, exponent)
     else:
         mantissa = view
-        if not problem.on.can_look or np.count_nonzero(exponent):
+        if np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
@@ -124,8 +126,8 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log += exponent * math.log(2.0)
     right = problem.on.xp.isfinite(log)
     if not problem.on.can_look:
-        log[~right] = np.nan
-    elif not right.all():
+        return problem.on.xp.where(right, log, np.nan)  # a mask for an index would be counted, on the host
+    if not right.all():
         log[~right] = np.nan
         not_positive = mantissa <= 0
         if not_positive.any():
@@ -167,8 +169,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
     if not problem.on.can_look:
-        value[~right] = np.nan
-        return value.reshape(-1)
+        return xp.where(right, value, np.nan).reshape(-1)
     if not right.all():
         value[~right] = np.nan
         not_positive = (m1 <= 0) | (m2 <= 0)

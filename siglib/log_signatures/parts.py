@@ -110,20 +110,24 @@ def by_blocks(on: Any, work: Any, kernel: Callable[..., None], rows: Sequence[An
 def straight(log_sig: Array, n_letters: int, is_straight: Any) -> Array:
     """The log-signatures of paths of which some are one segment: those have zeros behind their letters.
 
-    `is_straight` says which: an array that broadcasts to the batch axes. NumPy arrays are changed in place. Rounding
-    would leave something there, which in large units is not small. The derivative is 0 there, too.
+    `is_straight` says which: an array that broadcasts to the batch axes, or True, which is copied to no GPU. NumPy
+    arrays are changed in place. Rounding would leave something there, which in large units is not small. The
+    derivative is 0 there, too.
     """
     xp = namespace_of(log_sig)
     if xp is np:
         log_sig[np.broadcast_to(is_straight, log_sig.shape[:-1]), n_letters:] = 0
         return log_sig
     if library_of(log_sig) == "torch":
-        is_straight = xp.as_tensor(is_straight, device=log_sig.device)
         behind = xp.arange(log_sig.shape[-1], device=log_sig.device) >= n_letters
-        return log_sig.masked_fill(is_straight[..., None] & behind, 0.0)
+        if is_straight is not True:
+            behind = xp.as_tensor(is_straight, device=log_sig.device)[..., None] & behind
+        return log_sig.masked_fill(behind, 0.0)
     with device_of(log_sig):
         behind = xp.arange(log_sig.shape[-1]) >= n_letters
-        return xp.where(xp.asarray(is_straight)[..., None] & behind, xp.zeros((), log_sig.dtype), log_sig)
+        if is_straight is not True:
+            behind = xp.asarray(is_straight)[..., None] & behind
+        return xp.where(behind, xp.zeros((), log_sig.dtype), log_sig)
 
 
 def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:

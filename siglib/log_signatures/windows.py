@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
-from .._call.backend import Array, as_double, library_of, namespace_of, widened
+from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
 from .._call.ragged_calls import one_length_at_a_time
@@ -96,7 +94,7 @@ def log_sig_windows(
         if starts is not None:
             log_sig = straight(log_sig, n_letters, _n_points(log_sig, starts, ends) <= 2)
         elif window <= 2:
-            log_sig = straight(log_sig, n_letters, np.True_)
+            log_sig = straight(log_sig, n_letters, True)
     return back(log_sig)
 
 
@@ -163,7 +161,7 @@ def log_sig_prefixes(
     )
     log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
     if not lead_lag and 0 not in log_sig.shape:
-        log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), np.arange(path.shape[-2]) == 1)
+        log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), _rows(log_sig) == 1)
     return back(log_sig)
 
 
@@ -191,6 +189,15 @@ def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
         starts, ends = (torch.as_tensor(at, device=log_sig.device).to(torch.int64) for at in (starts, ends))
         return ends - starts
     return host_indices("ends", ends) - host_indices("starts", starts)
+
+
+def _rows(log_sig: Array) -> Array:
+    """The numbers of the rows, made where the array is."""
+    xp = namespace_of(log_sig)
+    if library_of(log_sig) == "torch":
+        return xp.arange(log_sig.shape[-2], device=log_sig.device)
+    with device_of(log_sig):
+        return xp.arange(log_sig.shape[-2])
 
 
 def _n_letters(path: Array, time_aug: bool, method: int, scalar_term: bool) -> int:

@@ -103,8 +103,7 @@ class Intervals:
         on = self.points.on
         words, _ = on.constant(_reversal, self.points.dimension, self._degree)
         _, points, table = ready
-        with on.current():
-            starts, ends = (on.xp.ascontiguousarray(on.xp.asarray(at)) for at in (starts, ends))
+        starts, ends = (on.from_host(np.ascontiguousarray(at)) for at in (starts, ends))
         on.kernels.intervals.interval_sig(
             points,
             table,
@@ -154,7 +153,7 @@ class Intervals:
             out = on.scratch((len(where[i : i + n]), *shape))
             self._compute(ready, first[i : i + n] * _BLOCK, (last[i : i + n] + 1) * _BLOCK, out)
             with on.current():
-                self._table[level, on.xp.asarray(where[i : i + n])] = out
+                self._table[level, on.from_host(where[i : i + n])] = out
 
     def values(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
         """Signatures between points, reversed where the start is behind the end, of the caller's library, in the
