@@ -34,7 +34,7 @@ from .array_likes import (
     refusal_of_lengths,
     refusal_of_list,
 )
-from .tracing import loaded_torch, refuse_traced
+from .tracing import loaded_jax, loaded_torch, refuse_traced
 
 # An array of any supported library, or what NumPy can turn into one.
 Array: TypeAlias = Any
@@ -150,7 +150,8 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     try:
         on, *given = backend_for(**arrays)
     except JaxArraysError:
-        return jax_guest().widened(**arrays)
+        found, wanted = jax_arrays(arrays)
+        return (lambda result: in_dtype(result, wanted), *found)
 
     def back(result: Array) -> Array:
         with on.current(), np.errstate(over="ignore"):
@@ -164,16 +165,10 @@ def as_double(array: Array) -> Array:
     if library_of(array) == "torch":
         return array.double()
     if library_of(array) == "jax":
-        return jax_guest().as_double(array)
+        # JAX has no float64 but by jax_enable_x64.
+        return in_dtype(array, loaded_jax().numpy.result_type(float)) if array.dtype == _FLOAT32 else array
     with device_of(array):
         return array.astype(_FLOAT64, copy=False)
-
-
-def jax_guest() -> Any:
-    """`jax.py`, which is only loaded when arrays of JAX come in."""
-    from . import jax
-
-    return jax
 
 
 def as_dtype_of(array: Array, like: Array) -> Array:
@@ -477,7 +472,7 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
     def describe() -> str:
         return _describe({name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
 
-    gpu = _gpu_package()
+    gpu = gpu_package()
     on = gpu.torch_backend(gpu.require_cupy(describe), first.device, first.dtype, result_dtype)
     return on, [None if tensor is None else _readable(tensor.detach()) for tensor in tensors]
 
@@ -562,6 +557,31 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     return [tensor if tensor is None or tensor.dtype is dtype else tensor.to(dtype) for tensor in given], result_dtype
 
 
+def jax_arrays(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
+    """Arrays of JAX in the format that kernels compute in, and the dtype of the result.
+
+    Those of NumPy, and lists, adapt to the dtype of the others, as they do in JAX.
+    """
+    jax = loaded_jax()
+    if jax is None or any(library_of(value) not in ("jax", "numpy") for value in arrays.values()):
+        raise refusal(arrays)
+    found = {name: value if library_of(value) == "jax" else numpy_array(name, value) for name, value in arrays.items()}
+    own = {}
+    for name, value in found.items():
+        if not (jax.numpy.issubdtype(value.dtype, np.floating) or value.dtype.kind in "iub"):
+            raise TypeError(f"{name} must be an array of real numbers, got dtype {value.dtype}")
+        if value is arrays[name] and library_of(value) == "jax" and value.dtype.kind not in "iub":
+            own[name] = value.dtype
+    dtype = _common_dtype(own, default=jax.numpy.result_type(float))
+    kernel_dtype = dtype if dtype in _NUMPY_BACKENDS else _FLOAT32
+    return [in_dtype(jax.numpy.asarray(value), kernel_dtype) for value in found.values()], dtype
+
+
+def in_dtype(array: Array, dtype: Any) -> Array:
+    """An array of JAX, in this dtype."""
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
 def _common_dtype(dtypes: dict[str, Any], default: Any) -> Any:
     if len(set(dtypes.values())) > 1:
         raise TypeError(
@@ -580,7 +600,7 @@ def _describe(arrays: dict[str, Array]) -> str:
 
 
 def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
-    gpu = _gpu_package()
+    gpu = gpu_package()
     cupy = gpu.require_cupy(lambda: _describe(arrays))
     on = _cupy_backend_of_plain(gpu, cupy, arrays)
     if on is not None:
@@ -621,7 +641,7 @@ def _aligned(array: Any) -> Any:
 
 
 @cache
-def _gpu_package() -> Any:
+def gpu_package() -> Any:
     """`_gpu.backends`, which is only loaded when arrays on a GPU come in."""
     from .._gpu import backends
 

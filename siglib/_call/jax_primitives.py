@@ -18,7 +18,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .backend import backend_of, device_of, namespace_of, numpy_backend
+from .backend import backend_of, device_of, gpu_package, namespace_of, numpy_backend
 
 
 class Call(NamedTuple):
@@ -197,8 +197,7 @@ def _primitive(name: str, body: Body, shapes: Callable[..., Sequence[tuple[int, 
 
     def on_cuda(*arrays: Any, **static: Any) -> Any:
         def callback(context: Any, outs: Any, *buffers: Any) -> None:
-            import cupy
-
+            cupy = gpu_package().require_cupy(lambda: "arrays of JAX on a GPU")
             with cupy.cuda.ExternalStream(context.stream):
                 for out, result in zip(outs, body(*static.values(), *map(cupy.asarray, buffers)), strict=True):
                     cupy.asarray(out)[...] = result

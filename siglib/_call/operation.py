@@ -30,10 +30,11 @@ import numpy as np
 from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
+from . import jax as jax_guest
 from . import ragged_calls, tangents
 from . import torch as guest
 from .array_likes import UnequalLengthsError
-from .backend import Array, JaxArraysError, backend_of, device_of, jax_guest, namespace_of, widened
+from .backend import Array, JaxArraysError, backend_of, device_of, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -294,7 +295,7 @@ class Operation:
             o = self.clean(options)
             on, found = self.dispatch(arrays, self.shared_names)
         except JaxArraysError:
-            return self.in_jax(jax_guest().call, arrays, self.clean(options))
+            return self.in_jax(jax_guest.call, arrays, self.clean(options))
         except UnequalLengthsError:
             if not ragged_calls.takes(self, arrays):
                 raise

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from .array_likes import Ragged, as_counts, packed_paths
-from .backend import Array, backend_of, device_of, jax_guest, library_of, namespace_of, numpy_array, torch_tensors
+from .backend import (
+    Array,
+    backend_of,
+    device_of,
+    in_dtype,
+    jax_arrays,
+    library_of,
+    namespace_of,
+    numpy_array,
+    torch_tensors,
+)
 from .shapes import path_shape
 
 _PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
@@ -167,7 +177,8 @@ def _arrays(name: str, parts: list[Any]) -> list[Array]:
     if library_of(parts[0]) == "torch":
         return torch_tensors(named)[0]
     if library_of(parts[0]) == "jax":
-        return jax_guest().of_one_dtype(named)
+        found, dtype = jax_arrays(named)
+        return [in_dtype(array, dtype) for array in found]
     on, arrays = backend_of(named, parts)
     return [on.result(array) for array in arrays]
 

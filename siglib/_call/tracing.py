@@ -38,6 +38,12 @@ def _is_whole() -> bool:
     return True
 
 
+def loaded_jax() -> Any:
+    """The module jax, or None where it is not imported, or not to its end."""
+    jax = sys.modules.get("jax")
+    return jax if hasattr(jax, "Array") and hasattr(jax, "numpy") and hasattr(jax, "lax") else None
+
+
 # The mark of torch.compiler.assume_constant_result: the compiler calls this function instead of tracing it.
 _is_whole._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
@@ -94,8 +100,8 @@ def is_traced(torch: Any, *tensors: Any) -> bool:
 
 def constant(array: Any) -> Any:
     """The numbers of an array, of which nothing has derivatives any more."""
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(array, getattr(jax, "Array", ())):
+    jax = loaded_jax()
+    if jax is not None and isinstance(array, jax.Array):
         return jax.lax.stop_gradient(array)
     torch = loaded_torch()
     # The older kind of vmap cannot take tensors from their graph.

@@ -7,7 +7,9 @@ itself, with a static kernel that hands on what stands in the place of the first
 from collections.abc import Callable
 from typing import Any
 
-from .._call.backend import Array, jax_guest, library_of, namespace_of
+from .._call.backend import Array, library_of, namespace_of
+from .._call.jax import rows_of
+from .._call.tracing import loaded_jax
 from .static_kernels import Context, StaticKernel
 
 
@@ -51,18 +53,14 @@ _INCREMENTS = _Increments()
 
 def is_function(static_kernel: Any) -> bool:
     """Whether this may be such a function: not where there is no JAX."""
-    return (
-        callable(static_kernel)
-        and not isinstance(static_kernel, (type, StaticKernel))
-        and jax_guest().functions() is not None
-    )
+    return callable(static_kernel) and not isinstance(static_kernel, (type, StaticKernel)) and loaded_jax() is not None
 
 
 def in_jax(call: Callable[..., Array], operation: Any, pairwise: Any, arrays: tuple[Array, ...], o: Any) -> Array:
     """A signature kernel with a function as its static kernel; `call(operation, arrays, o)` computes one without."""
     from ..paths.transform import transform_path
 
-    jnp = jax_guest().functions()
+    jnp = loaded_jax().numpy
     kernel = o.given.function
     first, second = (
         transform_path(jnp.asarray(path), time_aug=o.time_aug, lead_lag=o.lead_lag, end_time=o.end_time)
@@ -96,7 +94,7 @@ def in_jax(call: Callable[..., Array], operation: Any, pairwise: Any, arrays: tu
         if not operation.gram:
             return of_pairs(x, y)
         row = lambda one: of_pairs(jnp.broadcast_to(one, (y.shape[0], *one.shape)), y)  # noqa: E731
-        return jax_guest().rows_of(row, x)
+        return rows_of(row, x)
 
     found = of_batches(first, second).reshape(shape)
     if o.log:
