@@ -61,7 +61,7 @@ class Day:
 
     def __init__(self, wheels: Path | None, out: Path, work: Path, dry: bool) -> None:
         self.wheels, self.out, self.work, self.dry = wheels, out, work, dry
-        self.site, self.kernels = work / "site", work / "kernels.txt"
+        self.site, self.loops = work / "site", work / "kernels.txt"
         # A dry run looks for mistakes, on machines that may be slow.
         self.patience = 4 if dry else 1
         self.end = time.monotonic() + WHOLE * self.patience

@@ -63,7 +63,7 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Each instruction set of this machine in turn; siglib computes with it as long as the test runs."""
     for dtype_name, modules in _cpu.load(request.param).items():
         for stem, functions in vars(modules).items():
-            monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
+            monkeypatch.setattr(_cpu.loops[dtype_name], stem, functions)
     return request.param
 
 

@@ -11,7 +11,7 @@ import siglib
 from siglib import _cpu
 from siglib._gpu import launcher
 
-TOPICS = {topic: found for topic, found in vars(_cpu.kernels["float64"]).items() if isinstance(found, SimpleNamespace)}
+TOPICS = {topic: found for topic, found in vars(_cpu.loops["float64"]).items() if isinstance(found, SimpleNamespace)}
 # Of halves and of chunks on the CPU, which are prepared and joined otherwise on a GPU.
 CPU_ONLY = {("corrected_signature", "sig_of_chunks_backprop")}
 CPU_ONLY |= {("log_signature", name) for name in ("put_singles", "sig_to_log_sig_singles")}
@@ -35,7 +35,7 @@ def test_others_are_for_one_kind_only(topic: str, name: str) -> None:
 
 
 def test_public_functions_call_no_others() -> None:
-    """Every `kernels.<topic>.<name>` outside of the two folders is one of those."""
+    """Every `loops.<topic>.<name>` outside of the two folders is one of those."""
     root = Path(siglib.__file__).parent
     called = {
         (node.value.attr, node.attr)
@@ -43,7 +43,7 @@ def test_public_functions_call_no_others() -> None:
         if file.relative_to(root).parts[0] not in ("_cpu", "_gpu")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
-        if isinstance(node.value.value, ast.Attribute) and node.value.value.attr == "kernels"
+        if isinstance(node.value.value, ast.Attribute) and node.value.value.attr == "loops"
     }
     assert called
     assert called <= {*FUNCTIONS, *CPU_ONLY}

@@ -1,16 +1,16 @@
-"""THE dispatch: from the arrays of a call to the kernels, the views that kernels read, and where results are born.
+"""THE dispatch: from the arrays of a call to the loops, the views that loops read, and where results are born.
 
 Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is
 imported here: an object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved
 to the CPU silently. Whatever NumPy can turn into an array of real numbers (lists, integers) counts as NumPy.
-Nothing is copied back: kernels write to memory that the caller gets. A tensor in main memory is a NumPy array from the
+Nothing is copied back: loops write to memory that the caller gets. A tensor in main memory is a NumPy array from the
 dispatch to the result, a second name for the same memory, as NumPy is by far the quicker one to ask and to reshape.
-Kernels know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too
+Loops know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too
 many digits in float32 takes `on.double()` for its work.
 
-    on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
+    on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one format
     out = on.empty(path.shape)
-    on.kernels.path.transform_path_backprop(on.view(derivs), on.view(out), ...)
+    on.loops.path.transform_path_backprop(on.view(derivs), on.view(out), ...)
     return on.result(out)
 """
 
@@ -86,7 +86,7 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
             break
         dtype = value.dtype
     else:
-        # The way that nearly every NumPy call takes: plain arrays of one kernel format.
+        # The way that nearly every NumPy call takes: plain arrays of one format of the loops.
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
             return on, arrays
@@ -140,7 +140,7 @@ def refusal(arrays: dict[str, Array]) -> TypeError:
 
 
 def widened(**arrays: Array) -> tuple[Any, ...]:
-    """A function that makes a result what the caller's arrays were, and the arrays in the dtype that kernels use.
+    """A function that makes a result what the caller's arrays were, and the arrays in the dtype that loops use.
 
     For operations made of others, which must not round in between. Tensors keep their graph.
     """
@@ -161,7 +161,7 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
 
 
 def as_double(array: Array) -> Array:
-    """An array of any library, or a view that kernels read, in float64; with its graph, and itself if it is that."""
+    """An array of any library, or a view that loops read, in float64; with its graph, and itself if it is that."""
     if library_of(array) == "torch":
         return array.double()
     if library_of(array) == "jax":
@@ -204,7 +204,7 @@ def as_tensor(array: Array) -> Any:
 
 
 def numbers_for(on: Any, numbers: Any) -> Any:
-    """A tuple of numbers, or a tensor of them, as kernels take them.
+    """A tuple of numbers, or a tensor of them, as loops take them.
 
     That is a NumPy array of float64; on a GPU it may be a view of the tensor, which must be on the same device then.
     """
@@ -275,25 +275,25 @@ _NOTHING = {(n, dtype): np.empty((0,) * n, dtype) for n in (1, 2) for dtype in (
 
 
 class _CpuBackend:
-    """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host.
+    """What NumPy arrays and torch tensors in main memory have in common: loops, and constants made on the host.
 
     The backends for arrays on a GPU, with the same methods, are in `_gpu/backends.py`.
     """
 
     xp = np  # the module whose arrays `view` gives
-    solves_by_levels = False  # which tables the kernels of log-signatures take
-    block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
+    solves_by_levels = False  # which tables the loops of log-signatures take
+    block_bytes = 2**20  # how much a call of several loops hands from one to the next at a time: what a cache holds
     can_look = True  # whether looking at a number means no waiting
     changes_results = False  # whether `result` does anything
     device = None  # number of the GPU
     _current = nullcontext()
 
     def __init__(self, dtype: Any, result_dtype: Any) -> None:
-        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.dtype = dtype  # what the loops compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.view_dtype = np.dtype(self.dtype_name)
-        self.kernels = _cpu.kernels[self.dtype_name]
+        self.loops = _cpu.loops[self.dtype_name]
 
     def current(self) -> Any:
         """A context for arithmetic with views."""
@@ -304,19 +304,19 @@ class _CpuBackend:
         raise NotImplementedError
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
+        """`function(*args)`, a table that loops read, where they can read it. `function` caches what it returns."""
         return function(*args)
 
     def from_host(self, array: np.ndarray) -> Any:
-        """An array in main memory where kernels can read it, for this call."""
+        """An array in main memory where loops can read it, for this call."""
         return array
 
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """What stands for an array that kernels do not read, of so many axes."""
+        """What stands for an array that loops do not read, of so many axes."""
         return _NOTHING[len(shape), dtype]
 
     def scratch(self, shape: tuple[int, ...]) -> Any:
-        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        """Memory for what one function hands to the next, as `view` gives arrays; uninitialised."""
         return np.empty(shape, self.view_dtype)
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -331,7 +331,7 @@ class _CpuBackend:
         return array
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: the array itself."""
+        """What loops read or write: the array itself."""
         return array
 
     def given(self, array: Any) -> Array:
@@ -343,7 +343,7 @@ class _CpuBackend:
         return tensor.numpy()
 
     def rows(self, array: Array, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for loops, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
@@ -356,7 +356,7 @@ class _CpuBackend:
         return view.reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Array) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for loops, its batch axes made one; of any strides."""
         view = self.view(array)
         if view.ndim <= 3:
             return view if view.ndim == 3 else view[None]
@@ -384,7 +384,7 @@ _NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) fo
 
 
 def numpy_backend(dtype: Any) -> NumpyBackend:
-    """The backend for arrays of one of the dtypes of kernels."""
+    """The backend for arrays of one of the dtypes of loops."""
     return _NUMPY_BACKENDS[dtype]
 
 
@@ -405,12 +405,12 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
     on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
     with np.errstate(over="ignore"):
-        # Kernels read numbers in place, with any strides, but aligned.
+        # Loops read numbers in place, with any strides, but aligned.
         return on, [np.require(array, dtype, "A") for array in converted.values()]
 
 
 def numpy_array(name: str, value: Any) -> np.ndarray:
-    """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
+    """`value` as an array of real numbers in native byte order; not yet in a format of the loops."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
     try:
@@ -478,7 +478,7 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
 
 
 def _view_of(tensor: Any) -> Any:
-    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as kernels read them."""
+    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as loops read them."""
     if tensor is None:
         return None
     # Also without its graph, and without the mark of numbers that are the negative of those in memory.
@@ -491,14 +491,14 @@ def _is_on_gpu(tensor: Any) -> bool:
 
 
 def _readable(tensor: Any) -> Any:
-    """The tensor, or a copy if its memory does not hold its values as kernels read them."""
+    """The tensor, or a copy if its memory does not hold its values as loops read them."""
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
     return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
 
 
 def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
-    """The dtype of plain tensors of one kernel format in main memory, which most calls have; or None.
+    """The dtype of plain tensors of one format of the loops in main memory, which most calls have; or None.
 
     None among the tensors, behind the first one, is left out.
     """
@@ -518,7 +518,7 @@ def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
 
 
 def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
-    """The tensors in the format that kernels compute in, with their autograd graph, and the dtype of the result.
+    """The tensors in the format that loops compute in, with their autograd graph, and the dtype of the result.
 
     None stays what it is, behind the first tensor. Raises what `backend_for` raises for tensors. Looks at no values: it
     works for traced tensors too.
@@ -558,7 +558,7 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
 
 
 def jax_arrays(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
-    """Arrays of JAX in the format that kernels compute in, and the dtype of the result.
+    """Arrays of JAX in the format that loops compute in, and the dtype of the result.
 
     Those of NumPy, and lists, adapt to the dtype of the others, as they do in JAX.
     """
@@ -620,7 +620,7 @@ def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
 
 
 def _cupy_backend_of_plain(gpu: Any, cupy: Any, arrays: dict[str, Array]) -> Any:
-    """The way that nearly every call takes: arrays of one kernel format on one device. None if these are others."""
+    """The way that nearly every call takes: arrays of one format on one device. None if these are others."""
     dtype: Any = None
     device: Any = None
     for array in arrays.values():
@@ -636,7 +636,7 @@ def _cupy_backend_of_plain(gpu: Any, cupy: Any, arrays: dict[str, Array]) -> Any
 
 
 def _aligned(array: Any) -> Any:
-    """The CuPy array, or a copy if its memory does not hold numbers as kernels read them."""
+    """The CuPy array, or a copy if its memory does not hold numbers as loops read them."""
     return array.copy() if array.data.ptr % array.itemsize else array
 
 

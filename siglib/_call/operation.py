@@ -1,7 +1,7 @@
 """One declaration for each operation, and the calls of NumPy, CuPy, and torch where it wants no more than values.
 
 A declaration says which arrays go in, which options there are, what shape the result has, and how forward and backward
-are computed from arrays of kernels. Every library that may call reads it: `torch.py` makes gradients of it,
+are computed from arrays of loops. Every library that may call reads it: `torch.py` makes gradients of it,
 `torch_operator.py` operators for torch's compiler. A public function is its signature, its documentation and one call:
 
     class _SigCombine(Operation):

@@ -1,7 +1,7 @@
 """Whether torch is there, and whether it watches a call: compiles, records or transforms what is done with tensors.
 
-Kernels read and write memory. Where torch watches operators, a tensor may have no memory, or one that nothing has
-written yet, and what kernels do is not seen. Differentiable operations reach torch as operators then (`torch.py`);
+Loops read and write memory. Where torch watches operators, a tensor may have no memory, or one that nothing has
+written yet, and what loops do is not seen. Differentiable operations reach torch as operators then (`torch.py`);
 everything else is refused here, on its way to the memory of a tensor.
 """
 
@@ -156,7 +156,7 @@ def untraced(torch: Any) -> Iterator[None]:
 
 
 def refuse_traced(tensors: dict[str, Any]) -> None:
-    """RuntimeError if kernels must not touch the memory of one of these tensors, since torch watches operators.
+    """RuntimeError if loops must not touch the memory of one of these tensors, since torch watches operators.
 
     torch.compile leaves the call to Python instead, and has this error to show where it must not.
     """

@@ -1,4 +1,4 @@
-"""Compiles CUDA kernels and launches them. The only module that does.
+"""Compiles CUDA functions and launches them. The only module that does.
 
     launch("path.cu", f"transform_path<{c_type(path)}>", grid, block, paths=..., out=out, size=out.size, end_time=1.0)
 
@@ -7,7 +7,7 @@ current stream. Whoever calls has made the arrays' device and the right stream t
 
 What a call needs is compiled side by side: see `call`.
 
-Arguments come by the names that the kernel has for them. They are pointers to numbers, `long long` and `double`: what
+Arguments come by the names that the function has for them. They are pointers to numbers, `long long` and `double`: what
 CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scalars of a structured dtype
 (`increments.py`). 0 stands for an array that is not there.
 """
@@ -29,7 +29,7 @@ OPTIONS = ("-std=c++17", *os.environ.get("SIGLIB_CUDA_OPTIONS", "").split())
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 # More shared memory than this, static and dynamic, must be asked for.
 USUAL_SHARED = 48 << 10
-# What of it is left for kernels' own static arrays.
+# What of it is left for CUDA functions' own static arrays.
 _STATIC_SHARED = 1 << 10
 
 _C_TYPES = {"f": "float", "d": "double"}
@@ -102,15 +102,15 @@ def launch_each(n: int, file: str, name: str, threads: int = 256, /, **args: Any
 
 class _Kernel(NamedTuple):
     run: Any
-    in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the kernel takes them
+    in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the CUDA function takes them
     n_parameters: int
     usual_shared: int  # bytes of dynamic shared memory that need not be asked for
 
 
 def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **args: Any) -> None:
-    """Run kernel `name`, an instantiation such as "fill<float, 2>", of `cuda/<file>`; nothing for an empty grid.
+    """Run CUDA function `name`, an instantiation such as "fill<float, 2>", of `cuda/<file>`; nothing for an empty grid.
 
-    `shared` is the dynamic shared memory of a block, in bytes; `args` are the kernel's arguments by its own names.
+    `shared` is the dynamic shared memory of a block, in bytes; `args` are the function's arguments by its own names.
     """
     if type(grid) is int:
         grid = (grid,)
@@ -139,7 +139,7 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
     if len(args) > kernel.n_parameters:
         raise _refusal(file, name, args)
     if shared > kernel.usual_shared and shared > _shared.get(key, 0):
-        # A property of the kernel on this device; it only grows, whichever thread is first.
+        # A property of the CUDA function on this device; it only grows, whichever thread is first.
         with _growing:
             if shared > _shared.get(key, 0):
                 kernel.run.max_dynamic_shared_size_bytes = _shared[key] = shared
@@ -147,22 +147,22 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
 
 
 class _MissingKernelError(Exception):
-    """A kernel has to be compiled."""
+    """A CUDA function has to be compiled."""
 
 
 class _Calls(threading.local):
     may_begin_again = False
-    listed: dict[tuple[int, str, str], None] | None = None  # while kernels are only listed, those that are missing
+    listed: dict[tuple[int, str, str], None] | None = None  # while functions are only listed, those that are missing
 
 
 _calls = _Calls()
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)`, which launches kernels and may be called again: what it writes, it writes whole.
+    """`function(*args)`, which launches CUDA functions and may be called again: what it writes, it writes whole.
 
-    It is called once more where kernels are missing, and launches nothing then: these are compiled side by side, which
-    takes the time of the slowest one. Calls within calls are part of the outermost one.
+    It is called once more where functions are missing, and launches nothing then: these are compiled side by side,
+    which takes the time of the slowest one. Calls within calls are part of the outermost one.
     """
     if _calls.may_begin_again or _calls.listed is not None:
         return function(*args)
@@ -175,7 +175,7 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
         _calls.may_begin_again = False
     _calls.listed = {}
     try:
-        # Numbers that nobody has computed may be refused; the kernels up to there are known.
+        # Numbers that nobody has computed may be refused; the CUDA functions up to there are known.
         with contextlib.suppress(Exception):
             function(*args)
         missing = list(_calls.listed)
@@ -198,7 +198,7 @@ def _compile_side_by_side(kernels: list[tuple[int, str, str]]) -> None:
 
 
 def built(file: str, name: str) -> _Kernel:
-    """The kernel for the current device, from CuPy's cache on disk or from the compiler."""
+    """The CUDA function for the current device, from CuPy's cache on disk or from the compiler."""
     parameters = _source.parameters(file, name.partition("<")[0])
     assert len(parameters) > 1  # or itemgetter gives no tuple
     module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Kernels, require_cupy
+from . import Launchers, require_cupy
 from ._launch import call, refuse_while_capturing
 from .constants import constant
 
@@ -24,21 +24,21 @@ __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "t
 class _GpuBackend:
     """What both have in common. `device` is the number of the GPU."""
 
-    solves_by_levels = True  # which tables the kernels of log-signatures take
-    block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
+    solves_by_levels = True  # which tables the CUDA functions of log-signatures take
+    block_bytes = 2**27  # how much a call of several CUDA functions hands from one to the next at a time
     can_look = False  # looking at a number means waiting for it
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
         self.device = device
-        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.dtype = dtype  # what the CUDA functions compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.changes_results = dtype != result_dtype  # whether `result` does anything
         self.dtype_name = str(dtype).removeprefix("torch.")
-        self.kernels = Kernels(self.call)
+        self.loops = Launchers(self.call)
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`, where it belongs; kernels that are missing are compiled side by side."""
+        """`function(*args)`, where it belongs; CUDA functions that are missing are compiled side by side."""
         with self.current():
             return call(function, *args)
 
@@ -55,11 +55,11 @@ class _GpuBackend:
         return array
 
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """What stands for an array that kernels do not read, of so many axes."""
+        """What stands for an array that CUDA functions do not read, of so many axes."""
         return self.xp.empty(shape, dtype)
 
     def scratch(self, shape: tuple[int, ...]) -> Any:
-        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        """Memory for what one CUDA function hands to the next, as `view` gives arrays; uninitialised."""
         with self.current():
             return self.xp.empty(shape, self.dtype_name)
 
@@ -70,7 +70,7 @@ class _GpuBackend:
 
     def apply_exponents(self, mantissa: Any, exponent: Any) -> None:
         """mantissa *= 2**exponent, views of one axis; overflows and underflows silently."""
-        self.kernels.signature_kernel.apply_exponents(mantissa, exponent)
+        self.loops.signature_kernel.apply_exponents(mantissa, exponent)
 
     def from_host(self, array: np.ndarray) -> Any:
         """A copy on the device of an array in main memory, for this call."""
@@ -91,7 +91,7 @@ class CupyBackend(_GpuBackend):
             return self.xp.empty(shape, self.dtype)
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: the array itself."""
+        """What CUDA functions read or write: the array itself."""
         return array
 
     def from_torch(self, tensor: Any) -> Any:
@@ -100,7 +100,7 @@ class CupyBackend(_GpuBackend):
             return self.xp.from_dlpack(tensor)
 
     def rows(self, array: Any, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for CUDA functions, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
@@ -113,7 +113,7 @@ class CupyBackend(_GpuBackend):
             return self.xp.ascontiguousarray(array).reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Any) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for CUDA functions, its batch axes made one; of any strides."""
         if array.ndim == 3:
             return array
         shape = array.shape
@@ -161,7 +161,7 @@ class TorchCudaBackend(_GpuBackend):
         return sys.modules["torch"].empty(shape, dtype=self.dtype, device=self.torch_device)
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: a CuPy array of the same memory."""
+        """What CUDA functions read or write: a CuPy array of the same memory."""
         dtype, shape = _numpy_dtype(array.dtype), tuple(array.shape)
         if array.is_contiguous():
             return self.xp.ndarray(shape, dtype, self._pointer(array, array.nbytes))
@@ -172,7 +172,7 @@ class TorchCudaBackend(_GpuBackend):
     from_torch = view
 
     def rows(self, array: Any, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for CUDA functions, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
@@ -182,7 +182,7 @@ class TorchCudaBackend(_GpuBackend):
         return self.view(array.contiguous().view(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:])))
 
     def paths(self, array: Any) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for CUDA functions, its batch axes made one; of any strides."""
         shape = array.shape
         return self.view(array if len(shape) == 3 else array.reshape(math.prod(shape[:-2]), shape[-2], shape[-1]))
 

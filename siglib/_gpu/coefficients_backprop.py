@@ -88,7 +88,7 @@ def coefficients_backprop(
 
 
 def _at_ends(states: Any, state_columns: Any, derivs: Any, columns: tuple[Any, Any]) -> dict[str, Any]:
-    """What kernels are told of the ends of chunks: coefficients and derivatives, and in which columns these are."""
+    """What functions are told of the ends of chunks: coefficients and derivatives, and in which columns these are."""
     starts, order = columns
     return {
         "states": states,

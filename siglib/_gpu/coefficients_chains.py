@@ -15,8 +15,8 @@ _MOST_LONG_THREADS = 256
 _STAGED = 4096
 # Increments of a path in shared memory, at most (coefficients.cuh).
 _STAGED_ROWS = 32
-# Of the lengths of one kernel's chains, added up: about what it takes to compile it. One of the longest, or the shorter
-# half of them.
+# Of the lengths of one function's chains, added up: about what it takes to compile it. One of the longest, or the
+# shorter half of them.
 _MOST_SQUARES = 150
 
 
@@ -41,7 +41,7 @@ def staged_numbers(parts: Any) -> int:
 
 
 def runs(parts: Any) -> list[slice]:
-    """Parts, which are sorted by length, as kernels take them: not so many lengths that compiling takes long."""
+    """Parts, which are sorted by length, as CUDA functions take them: not so many lengths that compiling takes long."""
     found, begin, squares, last = [], 0, 0, 0
     for i, length in enumerate(parts[:, 0].tolist()):
         if length == last:
@@ -54,7 +54,7 @@ def runs(parts: Any) -> list[slice]:
 
 
 def lengths(parts: Any) -> int:
-    """Which kernel: bit n says whether there are chains of n letters."""
+    """Which CUDA function: bit n says whether there are chains of n letters."""
     return sum(1 << length for length in {*parts[:, 0].tolist()})
 
 
@@ -127,7 +127,7 @@ def join(
     suffixes: Any,
     columns: tuple[Any, Any],
 ) -> None:
-    """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the kernel's."""
+    """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the CUDA function's."""
     n_paths, n_chunks, n_pieces = chunks.shape
     starts, order = columns
     for some in runs(chains.parts):

@@ -1,10 +1,10 @@
-"""Compiles kernels beforehand, in processes side by side, into the cache on disk that CuPy keeps.
+"""Compiles CUDA functions beforehand, in processes side by side, into the cache on disk that CuPy keeps.
 
-    SIGLIB_CUDA_KERNELS=kernels.txt python program.py            # adds the kernels that a program compiles to a list
+    SIGLIB_CUDA_KERNELS=kernels.txt python program.py            # adds the functions that a program compiles to a list
     python -m siglib._gpu.compile kernels.txt --jobs 16
 
-compiles all kernels of that list for the current device: a file of `cuda/`, and an instantiation of a kernel in it, on
-each line. Prints what failed, and how long the slowest ones took; the exit status is 1 where anything failed.
+compiles all functions of that list for the current device: a file of `cuda/`, and an instantiation of a function in
+it, on each line. Prints what failed, and how long the slowest ones took; the exit status is 1 where anything failed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from . import _launch
 
 
 class Compiled(NamedTuple):
-    """A kernel, the seconds that it took, and what the compiler says if it failed, or an empty text."""
+    """A CUDA function, the seconds that it took, and what the compiler says if it failed, or an empty text."""
 
     file: str
     name: str
@@ -29,7 +29,7 @@ class Compiled(NamedTuple):
 
 
 def read_list(text: str) -> list[tuple[str, str]]:
-    """Files and kernels, each once; `#` starts a comment."""
+    """Files and CUDA functions, each once; `#` starts a comment."""
     lines = (line.partition("#")[0].split(maxsplit=1) for line in text.splitlines())
     found: dict[tuple[str, str], None] = {}
     for parts in lines:
@@ -41,11 +41,11 @@ def read_list(text: str) -> list[tuple[str, str]]:
 
 
 def compile_one(file: str, name: str) -> Compiled:
-    """Compile one kernel in this process."""
+    """Compile one CUDA function in this process."""
     start, error = time.perf_counter(), ""
     try:
         _launch.built(file, name)
-    except Exception as reason:  # CuPy's, with the compiler's words, or that of a kernel that does not exist
+    except Exception as reason:  # CuPy's, with the compiler's words, or that of a CUDA function that does not exist
         error = f"{type(reason).__name__}: {reason}"
     return Compiled(file, name, time.perf_counter() - start, error)
 

@@ -28,11 +28,11 @@ def constant(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def uploaded(*tables: np.ndarray) -> tuple[Any, ...]:
-    """Copies of the tables on the current device, for kernels on any of its streams, now and later.
+    """Copies of the tables on the current device, for CUDA functions on any of its streams, now and later.
 
     The copy is made on a stream of its own, for which the host waits: work that was given to the device before is not
-    waited for. The memory is the driver's own, which takes it back when all kernels that may read it are done; that of
-    a pool would go to other work of the stream on which it was allocated, whoever still reads it on another one.
+    waited for. The memory is the driver's own, which takes it back when all functions that may read it are done; that
+    of a pool would go to other work of the stream on which it was allocated, whoever still reads it on another one.
     """
     refuse_while_capturing("tables are copied to the GPU")
     # One copy for all: numbers of 8 bytes, two of them to begin each table at a multiple of 16.

@@ -7,7 +7,7 @@ from .._tables.transform import NO_TRANSFORM, Transform
 from . import chen
 from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared
 from .increments import chunks_of_each, increments_of_chunks, paths_of
-from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
+from .signature_plan import BLOCK, SignaturePlan, chunk_length, make_staging, paths_of_block
 from .sizes import check_words, slabs
 from .tensor import index_type
 
@@ -22,19 +22,19 @@ _FEWEST_STAGED = 2
 
 
 @lru_cache(maxsize=1024)
-def make_corrected_plan(d: int, degree: int, m: int, dtype: str) -> Plan:
+def make_corrected_plan(d: int, degree: int, m: int, dtype: str) -> SignaturePlan:
     """The plan for `d` letters, 2 or more, and terms up to level `m`; depends on nothing else, so neither do bits."""
     depth = _DEPTHS[dtype].get(d)
     if depth is not None:
         depth = min(degree, max(2, depth - (m > 2)))
-        return Plan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
+        return SignaturePlan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
     n = -(-d // (_LONG_TILE if dtype == "float32" and m == 2 else _SHORT_TILE))
     tile = -(-d // n)
-    return Plan(0, degree - 2, 2, tile, tile, n, n, d ** (degree - 2) * n * n)
+    return SignaturePlan(0, degree - 2, 2, tile, tile, n, n, d ** (degree - 2) * n * n)
 
 
 class Rows(NamedTuple):
-    """A correction (batch or 1, segments or 1, n_terms) as kernels read it."""
+    """A correction (batch or 1, segments or 1, n_terms) as CUDA functions read it."""
 
     terms: Any
     path_step: int  # numbers from one path's to the next one's

@@ -1,4 +1,4 @@
-"""Paths as kernels load their increments, and the launchers of `cuda/increments.cu`."""
+"""Paths as CUDA functions load their increments, and the launchers of `cuda/increments.cu`."""
 
 import struct
 from functools import lru_cache
@@ -50,7 +50,7 @@ def n_increments(path: Any, transform: Transform) -> int:
 
 
 def paths_of(path: Any, transform: Transform, chunk: int | None = None) -> np.void:
-    """What kernels are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
+    """What functions are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
 
     In time chunks of `chunk` increments of the transformed path, or in one.
     """

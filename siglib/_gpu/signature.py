@@ -6,7 +6,16 @@ from .._tables.transform import Transform
 from . import chen
 from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared, n_processors
 from .increments import CHUNK_BYTES, chunks_of_each, n_increments, paths_of
-from .signature_plan import BLOCK, Plan, Staging, chunk_length, make_plan, make_staging, paths_of_block, small_tiles
+from .signature_plan import (
+    BLOCK,
+    SignaturePlan,
+    Staging,
+    chunk_length,
+    make_plan,
+    make_staging,
+    paths_of_block,
+    small_tiles,
+)
 from .sizes import slabs
 from .tensor import index_type, sig_combine, sig_combine_backprop
 
@@ -96,5 +105,5 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
     )
 
 
-def _staging(plan: Plan, d: int, chunk: int, itemsize: int) -> Staging:
+def _staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int) -> Staging:
     return make_staging(plan, d, chunk, itemsize, most_shared() - CHUNK_BYTES * paths_of_block(plan))

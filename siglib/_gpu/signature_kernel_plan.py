@@ -134,7 +134,7 @@ def _cells(
 
 
 @dataclass(frozen=True, eq=False)  # there is one for all calls alike
-class Plan:
+class KernelPlan:
     """Which kernel, and what its blocks need."""
 
     name: str  # of the file and the function
@@ -169,13 +169,13 @@ class Plan:
 
 
 @lru_cache(maxsize=1024)
-def _instance(plan: Plan, cells: Cells) -> str:
+def _instance(plan: KernelPlan, cells: Cells) -> str:
     words = (str(word).lower() for word in plan.template)
     return f"{plan.name}<{', '.join((cells.type, *words))}>"
 
 
 @lru_cache(maxsize=1024)
-def _sizes_of(plan: Plan, cells: Cells, order: int) -> dict[str, Any]:
+def _sizes_of(plan: KernelPlan, cells: Cells, order: int) -> dict[str, Any]:
     sizes: dict[str, Any] = {"n1": cells.n1, "n2": cells.n2, "d": cells.dimension}
     if order > 0:
         return sizes | {"order": order, "kind": cells.kind}
@@ -185,7 +185,7 @@ def _sizes_of(plan: Plan, cells: Cells, order: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _blocks_and_warps(
-    plan: Plan, cells: Cells, n_pairs: int, itemsize: int, scratch: int, warps: int, processors: int, shared: int
+    plan: KernelPlan, cells: Cells, n_pairs: int, itemsize: int, scratch: int, warps: int, processors: int, shared: int
 ) -> tuple[int, int]:
     own = itemsize * (plan.own_of_block + plan.own_of_warp + plan.states_of_warp + plan.slopes_of_warp)
     n_blocks = min(n_pairs, 32 * processors, max(1, scratch // own))
@@ -222,14 +222,14 @@ def _rows_for_pairs(cells: Cells, n_pairs: int, most: int, warps: int) -> int:
     return per_lane
 
 
-def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
+def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> KernelPlan:
     return _forward_plan(cells, order, grids, n_pairs, WARPS * n_processors())
 
 
 @lru_cache(maxsize=1024)
-def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: int) -> Plan:
+def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: int) -> KernelPlan:
     if order > 0:
-        return Plan(
+        return KernelPlan(
             "signature_kernel_polynomial",
             (cells.source, cells.letters, _order(order), grids),
             1,
@@ -243,7 +243,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
         # Increments of a lane's rows must fit into its registers.
         most = max(n for n in _ROWS[cells.type] if n == 1 or n * letters * cells.itemsize <= 256)
         per_lane = _rows_for_pairs(cells, n_pairs, most, warps)
-        return Plan(
+        return KernelPlan(
             "signature_kernel_linear",
             (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1), cells.order2 > 0),
             per_lane,
@@ -254,7 +254,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
             cells.carry_numbers(per_lane),
         )
     per_lane = cells.rows_of_lane(min(max(_ROWS[cells.type]), (2 if cells.type == "float" else 1) << cells.order1))
-    return Plan(
+    return KernelPlan(
         "signature_kernel",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,
@@ -265,7 +265,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
     )
 
 
-def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int) -> Plan:
+def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int) -> KernelPlan:
     """`second`: whether gradients of the second paths are wanted.
 
     A block has the rows that bands leave below; for each warp and once more, those that they leave above; for each warp
@@ -275,10 +275,10 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
 
 
 @lru_cache(maxsize=1024)
-def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, warps: int) -> Plan:
+def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, warps: int) -> KernelPlan:
     if order > 0:
         carry, n_bands = cells.n2 * (order + 2), cells.n_bands(1)
-        return Plan(
+        return KernelPlan(
             "signature_kernel_polynomial_backprop",
             (cells.source, cells.letters, _order(order), grids),
             1,
@@ -296,7 +296,7 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
         shared = (
             _window_numbers(letters, cells.itemsize) + 32 * letters + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
         )
-        return Plan(
+        return KernelPlan(
             "signature_kernel_linear_backprop",
             (letters, per_lane, shift, second),
             per_lane,
@@ -308,7 +308,7 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
             groups=1 << (cells.order1 - shift),
         )
     per_lane = cells.rows_of_lane(2 if cells.type == "float" else 1)
-    return Plan(
+    return KernelPlan(
         "signature_kernel_backprop",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,

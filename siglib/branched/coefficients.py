@@ -162,7 +162,7 @@ class _BranchedSigCoef(Operation):
         paths, rows, n_threads = on.paths(path), on.rows(out), as_n_threads(o.n_jobs)
         for block, coefs in blocks_of_sigs(on, len(paths), n_words):
             put_coefficients(on, paths[block], words, False, coefs, o.transform, n_threads)
-            on.kernels.branched.coefficients(coefs, rows[block], forms, o.planar, n_threads)
+            on.loops.branched.coefficients(coefs, rows[block], forms, o.planar, n_threads)
 
     def adapted(self, o: Any, derivs: Any, out: Any, path: Any) -> Any:
         _check_shape("coefs", out, self.sizes(o, path)[0])
@@ -177,8 +177,8 @@ class _BranchedSigCoef(Operation):
         gradient, n_threads = on.empty(path.shape), as_n_threads(o.n_jobs)
         paths, rows, gradients = on.paths(path), on.rows(derivs), on.paths(gradient)
         for block, coefs in blocks_of_sigs(on, len(paths), n_words):
-            on.kernels.branched.coefficients_backprop(rows[block], coefs, forms, o.planar, n_threads)
-            on.kernels.coefficients.sig_coef_backprop(
+            on.loops.branched.coefficients_backprop(rows[block], coefs, forms, o.planar, n_threads)
+            on.loops.coefficients.sig_coef_backprop(
                 paths[block], words, None, coefs, False, gradients[block], o.transform, n_threads
             )
         return (gradient,)

@@ -57,9 +57,9 @@ class _BranchedLogSig(Operation):
             x, row = paths[block], rows[block]
             sig, log = work.scratch((len(x), length)), work.scratch((len(x), length))
             target = row if work is on else work.scratch(row.shape)
-            work.kernels.signature.sig(taken(work, x), sig, o.degree, False, o.transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, tables, log, d, o.degree, 0, False, n_threads)
-            work.kernels.branched.branched_log_sig(log, target, d, o.degree, o.planar, basis, n_threads)
+            work.loops.signature.sig(taken(work, x), sig, o.degree, False, o.transform, n_threads)
+            work.loops.log_signature.sig_to_log_sig(sig, tables, log, d, o.degree, 0, False, n_threads)
+            work.loops.branched.branched_log_sig(log, target, d, o.degree, o.planar, basis, n_threads)
             if work is not on:
                 put(work, target, row)
 
@@ -80,12 +80,12 @@ class _BranchedLogSig(Operation):
             sig, g_sig, g_log = (work.scratch((len(x), length)) for _ in range(3))
             target = part if work is on else work.scratch(part.shape)
             g_rows = taken(work, rows[block])
-            work.kernels.signature.sig(x, sig, o.degree, False, o.transform, n_threads)
-            work.kernels.branched.branched_log_sig_backprop(g_rows, g_log, d, o.degree, o.planar, basis, n_threads)
-            work.kernels.log_signature.sig_to_log_sig_backprop(
+            work.loops.signature.sig(x, sig, o.degree, False, o.transform, n_threads)
+            work.loops.branched.branched_log_sig_backprop(g_rows, g_log, d, o.degree, o.planar, basis, n_threads)
+            work.loops.log_signature.sig_to_log_sig_backprop(
                 sig, g_log, tables, g_sig, d, o.degree, 0, False, n_threads
             )
-            work.kernels.signature.sig_backprop(x, sig, g_sig, target, o.degree, False, o.transform, n_threads)
+            work.loops.signature.sig_backprop(x, sig, g_sig, target, o.degree, False, o.transform, n_threads)
             if work is not on:
                 put(work, target, part)
         return (result,)

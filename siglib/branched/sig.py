@@ -55,8 +55,8 @@ class _BranchedSig(Operation):
             return
         paths, length = on.paths(path), checked_tensor_length(d, o.degree)
         for block, sigs in blocks_of_sigs(on, len(paths), length):
-            on.kernels.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
-            on.kernels.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
+            on.loops.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
+            on.loops.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
 
     def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
         return _ragged_branched_sig if takes_ragged(dimension, o) else None
@@ -84,9 +84,9 @@ class _BranchedSig(Operation):
         for block, sigs in blocks_of_sigs(on, len(paths), length):
             g_sigs, trees = on.scratch(sigs.shape), (d, o.degree, o.planar, n_threads)
             # The signature is among the coefficients: at chains.
-            on.kernels.branched.sig_of_branched_sig(rows[block], sigs, *trees)
-            on.kernels.branched.branched_sig_backprop(g_rows[block], g_sigs, *trees)
-            on.kernels.signature.sig_backprop(
+            on.loops.branched.sig_of_branched_sig(rows[block], sigs, *trees)
+            on.loops.branched.branched_sig_backprop(g_rows[block], g_sigs, *trees)
+            on.loops.signature.sig_backprop(
                 paths[block], sigs, g_sigs, gradients[block], o.degree, False, o.transform, n_threads
             )
         return gradient, None
@@ -124,7 +124,7 @@ def _corrected(
         return
     with on.current():
         terms = corrected.rows(on, on.view(correction))
-    on.kernels.branched.corrected_branched_sig(
+    on.loops.branched.corrected_branched_sig(
         on.paths(path), terms, rows, o.degree, corrected.m, o.planar, o.transform, n_threads
     )
 
@@ -153,7 +153,7 @@ def _corrected_backprop(
     with on.current():
         terms = corrected.rows(on, on.view(correction))
     term_derivs = on.scratch((len(paths), *terms.shape[1:]) if wanted else (0, 0, 0))
-    on.kernels.branched.corrected_branched_sig_backprop(
+    on.loops.branched.corrected_branched_sig_backprop(
         derivs, paths, terms, rows, gradients, term_derivs, o.degree, corrected.m, o.planar, o.transform, n_threads
     )
     if result is not None:

@@ -88,7 +88,7 @@ class GivenProblem(Problem):
             for i, where in enumerate(self.places(first, second, self.layout, y.shape[0])):
                 out[self.on.from_host(where)] = grids.swapaxes(1, 2) if i else grids
 
-    def _pull(
+    def _values_backprop(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
         x, y = self.as_given(x), self.as_given(y)
@@ -131,7 +131,7 @@ class GivenProblem(Problem):
 
     def add(self, to: Any, index: Any, paths: Any) -> None:
         """to[index[i]] += paths[i], one after the other."""
-        self.kernels.signature_kernel.add_paths(
+        self.loops.signature_kernel.add_paths(
             to.reshape(len(to), -1), self.on.from_host(index), paths.reshape(len(index), -1)
         )
 

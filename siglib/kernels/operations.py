@@ -231,13 +231,13 @@ def _gradients(
     seeds1 = seeds2 = None
     if normalize:
         seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
-    found = [problem.pull(seeds, x, y, layout, log, left, right, numbers)]
+    found = [problem.values_backprop(seeds, x, y, layout, log, left, right, numbers)]
     # Those of k(x, x) and k(y, y) in a normalisation, on both their arguments.
     if seeds1 is not None and (left or numbers):
-        d_x, d_x_too, d_numbers = problem.pull(seeds1, x, x, PAIRWISE, log, left, left, numbers)
+        d_x, d_x_too, d_numbers = problem.values_backprop(seeds1, x, x, PAIRWISE, log, left, left, numbers)
         found.append((d_x + d_x_too if left else None, None, d_numbers))
     if seeds2 is not None and (right or numbers):
-        d_y, d_y_too, d_numbers = problem.pull(seeds2, y, y, PAIRWISE, log, right, right, numbers)
+        d_y, d_y_too, d_numbers = problem.values_backprop(seeds2, y, y, PAIRWISE, log, right, right, numbers)
         found.append((None, d_y + d_y_too if right else None, d_numbers))
     d_x, d_y, d_numbers = found[0] if len(found) == 1 else map(_sum, zip(*found, strict=True))
     if layout == SYMMETRIC and needs[1]:

@@ -1,6 +1,6 @@
 """Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
 
-The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
+The loops are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
 `lyndon.py` and are prepared on first use.
 """
 
@@ -134,9 +134,9 @@ class _LogSig(Operation):
                 sig = sigs[: len(path)]
             if work is not on:
                 path = taken(work, path)
-            work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
+            work.loops.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
             if work is on:
-                work.kernels.log_signature.sig_to_log_sig(sig, tables, row, *options)
+                work.loops.log_signature.sig_to_log_sig(sig, tables, row, *options)
             else:
                 put_logs(work, sig, tables, row, options)
 
@@ -169,11 +169,11 @@ class _LogSig(Operation):
             gradient = part
             if work is not on:
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
-            work.kernels.signature.sig(path, sig, *options)
-            work.kernels.log_signature.sig_to_log_sig_backprop(
+            work.loops.signature.sig(path, sig, *options)
+            work.loops.log_signature.sig_to_log_sig_backprop(
                 sig, deriv, tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
             )
-            work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
+            work.loops.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
                 put(work, gradient, part)
         return (result,)

@@ -65,7 +65,7 @@ def needs_double(dimension: int, degree: int, method: int) -> bool:
 
 
 def taken(on: Any, view: Any) -> Any:
-    """What kernels read, in the dtype that `on` computes in: a copy if it is of another."""
+    """What loops read, in the dtype that `on` computes in: a copy if it is of another."""
     if on.can_look:
         return view.astype(on.view_dtype, copy=False)
     with on.current():
@@ -75,10 +75,10 @@ def taken(on: Any, view: Any) -> Any:
 def put(on: Any, values: Any, view: Any) -> None:
     """Write the float64 numbers that `on` computed to a view in float32, C-contiguous as they are."""
     if on.can_look:
-        # In a small call NumPy takes as long to be told that numbers may overflow as kernels take for the rest.
+        # In a small call NumPy takes as long to be told that numbers may overflow as loops take for the rest.
         if values.ndim > 2:
             values, view = values.reshape(len(values), -1), view.reshape(len(view), -1)
-        on.kernels.log_signature.put_singles(values, view)
+        on.loops.log_signature.put_singles(values, view)
         return
     with on.current():
         view[...] = values
@@ -87,23 +87,23 @@ def put(on: Any, values: Any, view: Any) -> None:
 def put_logs(on: Any, sig: Any, tables: Any, view: Any, options: tuple[Any, ...]) -> None:
     """Write logarithms of the float64 signatures that `on` computed to a view as `put` does."""
     if on.can_look:
-        on.kernels.log_signature.sig_to_log_sig_singles(sig, tables, view, *options)
+        on.loops.log_signature.sig_to_log_sig_singles(sig, tables, view, *options)
         return
     logs = on.scratch(view.shape)
-    on.kernels.log_signature.sig_to_log_sig(sig, tables, logs, *options)
+    on.loops.log_signature.sig_to_log_sig(sig, tables, logs, *options)
     put(on, logs, view)
 
 
-def by_blocks(on: Any, work: Any, kernel: Callable[..., None], rows: Sequence[Any], out: Any) -> None:
-    """`kernel(*rows, out)` in the dtype of `work`, where that is not the one of `on` for copies of a block of rows."""
+def by_blocks(on: Any, work: Any, function: Callable[..., None], rows: Sequence[Any], out: Any) -> None:
+    """`function(*rows, out)` in the dtype of `work`, where that is not the one of `on` copying blocks of rows."""
     if work is on:
-        kernel(*rows, out)
+        function(*rows, out)
         return
     blocks = blocks_of(work, len(out), max(array.shape[1] for array in (*rows, out)))
     for start in blocks:
         block = slice(start, start + blocks.step)
         result = work.scratch(out[block].shape)
-        kernel(*(taken(work, array[block]) for array in rows), result)
+        function(*(taken(work, array[block]) for array in rows), result)
         put(work, result, out[block])
 
 
@@ -142,7 +142,7 @@ def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> i
 
 
 def tables_for(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> Any:
-    """What the kernels of this backend have to know about Lyndon words."""
+    """What the loops of this backend have to know about Lyndon words."""
     if on.solves_by_levels:
         return on.constant(lyndon_cache.level_tables, dimension, degree, method, on.dtype_name, backward)
     return on.constant(lyndon_cache.packed_tables, dimension, degree, method, on.dtype_name)

@@ -30,7 +30,7 @@ class _TransformPath(Operation):
         return grades.of_path(1, o)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        on.kernels.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))
+        on.loops.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
@@ -42,19 +42,19 @@ TRANSFORM_PATH = _TransformPath()
 
 
 def transformed(on: Any, path: Array, transform: Transform, n_threads: int) -> Any:
-    """The transformed paths for kernels, of shape (paths, length, dimension); those of no transform themselves."""
+    """The transformed paths for loops, of shape (paths, length, dimension); those of no transform themselves."""
     paths = on.paths(path)
     if not (transform.time_aug or transform.lead_lag) or paths.shape[1] == 0:
         return paths
     n, length, dimension = paths.shape
     out = on.scratch((n, 2 * length - 1 if transform.lead_lag else length, transform.width(dimension)))
-    on.kernels.path.transform_path(paths, out, transform, n_threads)
+    on.loops.path.transform_path(paths, out, transform, n_threads)
     return out
 
 
 def transform_backprop(on: Any, derivs: Any, gradient: Any, lead_lag: bool, n_threads: int) -> None:
     """The adjoint of the transform; time, the last channel if there is one more, has no gradient."""
-    on.kernels.path.transform_path_backprop(derivs, gradient, lead_lag, n_threads)
+    on.loops.path.transform_path_backprop(derivs, gradient, lead_lag, n_threads)
 
 
 def transform_path(

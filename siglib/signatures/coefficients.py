@@ -61,7 +61,7 @@ def put_coefficients(
     on: Any, paths: Any, words: str, prefixes: bool, rows: Any, transform: Transform, n_threads: int
 ) -> None:
     """The coefficients of encoded words to `rows`."""
-    on.kernels.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
+    on.loops.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
     if transform.time_aug and sets_time_words(transform.time_aug, rows.itemsize, paths.shape[1] - 1):
         time = transform.width(paths.shape[2]) - 1
         with on.current():
@@ -107,7 +107,7 @@ class _SigCoef(Operation):
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
-        on.kernels.coefficients.sig_coef_backprop(
+        on.loops.coefficients.sig_coef_backprop(
             on.paths(path),
             o.words,
             on.rows(out) if o.prefixes else None,

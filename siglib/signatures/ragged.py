@@ -33,7 +33,7 @@ class _RaggedSig(Operation):
         return ((o.starts.shape[0], length + o.scalar_term),)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, points: Array) -> None:
-        on.kernels.signature.ragged_sig(
+        on.loops.signature.ragged_sig(
             on.view(points), *_in_order(o), on.rows(out), o.degree, o.scalar_term, o.transform, as_n_threads(o.n_jobs)
         )
 
@@ -41,7 +41,7 @@ class _RaggedSig(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, points: Array
     ) -> tuple[Any, ...]:
         gradient = on.empty(points.shape)
-        on.kernels.signature.ragged_sig_backprop(
+        on.loops.signature.ragged_sig_backprop(
             on.view(points),
             *_in_order(o),
             on.rows(out),

@@ -105,7 +105,7 @@ class _Sig(Operation):
         if correction is not None:
             corrected_forward(on, out, o, sizes[1], path, correction)
             return
-        on.kernels.signature.sig(
+        on.loops.signature.sig(
             on.paths(path), on.rows(out), o.degree, o.scalar_term, o.transform, as_n_threads(o.n_jobs)
         )
 
@@ -118,7 +118,7 @@ class _Sig(Operation):
         if correction is not None:
             return corrected_backprop(on, needs, derivs, out, o, sizes[1], path, correction)
         gradient = on.empty(path.shape)
-        on.kernels.signature.sig_backprop(
+        on.loops.signature.sig_backprop(
             on.paths(path),
             on.rows(out),
             on.rows(derivs),

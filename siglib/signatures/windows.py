@@ -1,6 +1,6 @@
 """Signatures of any number of windows of a path in one call, and their gradient.
 
-A window is a slice of a path. One kernel (`_cpu/windows.pyx`) takes all of them, with the work that they have in common
+A window is a slice of a path. One loop (`_cpu/windows.pyx`) takes all of them, with the work that they have in common
 done once.
 """
 
