@@ -1,5 +1,6 @@
 """Path signatures, log-signatures and signature kernels for NumPy, PyTorch and CuPy arrays."""
 
+from ._call.ragged import RaggedPaths as RaggedPaths
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
 from .branched.coefficients import branched_sig_coef as branched_sig_coef

@@ -76,9 +76,10 @@ KINDS = {
 
 @cache
 def kinds_of(name: str) -> dict[str, str]:
-    """The arrays that a public function must get: parameter and kind. "out" is the result, which gradients are given."""
+    """The arrays that a public function must get, or one of two: parameter and kind. "out" is the result, which gradients are given."""
     parameters = inspect.signature(getattr(siglib, name)).parameters.values()
-    kinds = {p.name: KINDS[p.name] for p in parameters if p.name in KINDS and p.default is p.empty}
+    needed = [p.name for p in parameters if p.default is p.empty or p.name in ("direction1", "direction2")]
+    kinds = {parameter: KINDS[parameter] for parameter in needed if parameter in KINDS}
     if name.endswith("_backprop"):
         taken = {*kinds_of(name.removesuffix("_backprop")).values(), "derivs"}
         kinds = {parameter: kind if kind in taken else "out" for parameter, kind in kinds.items()}
@@ -275,6 +276,7 @@ DIFFERENTIABLE = [
     Differentiable("branched_sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (1, 0), {"log": True}),
     Differentiable("branched_sig_kernel_gram", [(4, 2), (2, 3, 2)], (2, (1, 0)), {"normalize": True, **SMOOTH}),
 ]
+_SAMPLE = np.random.default_rng(0).standard_normal((5, 4, 2))
 # What else there is with options, by name and argument.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("branched_sig_length", {"dimension": 2, "degree": 3}),
@@ -306,6 +308,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     *[(name, {"dimension": 2, "degree": 2}) for name in ("SigStream", "LogSigStream")],
     *[(name, {"dimension": 2, "degree": 2, "window_size": 2}) for name in ("SigWindowStream", "LogSigWindowStream")],
     ("IntervalSignature", {"path": np.eye(2), "degree": 2}),
+    *[
+        (name, {"sample1": _SAMPLE, "sample2": -_SAMPLE, "permutations": 9, "dyadic_order": 0})
+        for name in ("two_sample_test", "independence_test")
+    ],
     *[(name, {"sigma": 0.5}) for name in ("RBFKernel", "Matern12Kernel", "Matern32Kernel", "Matern52Kernel")],
     ("RationalQuadraticKernel", {"sigma": 0.5, "alpha": 2.0}),
     ("ScaledLinearKernel", {"scale": 0.5}),

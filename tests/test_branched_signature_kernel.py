@@ -68,7 +68,7 @@ def kernels_of(
     n_pairs = x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]
     out = np.full((n_pairs, nodes[0] * nodes[1] if grid else 1), np.nan, x.dtype)
     options = options_of(x, y, depth, orders, layout, kind, parameters)
-    function = _cpu.kernels[x.dtype.name].branched_kernel.branched_sig_kernel
+    function = _cpu.loops[x.dtype.name].branched_kernel.branched_sig_kernel
     assert function(flat(x), flat(y), out, *options, log, n_threads) == 0
     return out.reshape(n_pairs, *nodes) if grid else out[:, 0]
 
@@ -95,7 +95,7 @@ def gradients_of(
     ]
     by_parameters = np.full(3 if wanted[2] else 0, np.nan)
     options = options_of(x, y, depth, orders, layout, kind, parameters)
-    function = _cpu.kernels[x.dtype.name].branched_kernel.branched_sig_kernel_backprop
+    function = _cpu.loops[x.dtype.name].branched_kernel.branched_sig_kernel_backprop
     assert function(derivs, flat(x), flat(y), *found, by_parameters, *options, log, *wanted[:2], n_threads) == 0
     paths = [
         part.reshape(path.shape) if want else part for part, path, want in zip(found, (x, y), wanted[:2], strict=True)
@@ -182,7 +182,7 @@ def test_given_cells(rng: np.random.Generator) -> None:
     x, y = paths(rng, 11, 6), paths(rng, 11, 40)
     cells = np.ascontiguousarray((np.diff(x, axis=1) @ np.diff(y, axis=1).transpose(0, 2, 1)).reshape(11, -1))
     options = (np.array(NO_PARAMETERS), 6, 40, 0, GIVEN, PAIRWISE, 1, 0, 3)
-    module = _cpu.kernels["float64"].branched_kernel
+    module = _cpu.loops["float64"].branched_kernel
     out, nothing = np.empty((11, 1)), np.empty((0, 0))
     module.branched_sig_kernel(cells, nothing, out, *options, False, 1)
     assert_close(out[:, 0], kernels_of(x, y, 3, (1, 0)))

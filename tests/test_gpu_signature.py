@@ -110,7 +110,7 @@ def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> 
         path = paths(rng, (11, length, d), np.dtype(np.float32))
         together = gpu.numpy(siglib.sig(gpu.array(path), degree))
         for b in (0, 7):
-            assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path[b]), degree)), together[b])
+            gpu.assert_same(gpu.numpy(siglib.sig(gpu.array(path[b]), degree)), together[b])
 
 
 def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
@@ -120,7 +120,7 @@ def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, 
         for few_threads in (0, 2**40):
             monkeypatch.setattr("siglib._gpu.signature._FEW_THREADS", few_threads)
             results.append(gpu.numpy(siglib.sig(gpu.array(path), degree)))
-        assert_same_bits(*results)
+        gpu.assert_same(*results)
 
 
 def test_chunks_are_longer_where_there_are_many() -> None:

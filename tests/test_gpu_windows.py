@@ -142,10 +142,11 @@ def test_what_is_shared(emulated: Gpu, rng: np.random.Generator) -> None:
 
 
 def test_plans_are_forgotten(emulated: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of those that are kept at most, at once: to give memory back is to wait for the GPU."""
     monkeypatch.setattr(window_plan, "_KEPT_WINDOWS", 25)
     for n in (5, 6, 7, 5, 8, 9):
         siglib.sig_prefixes(emulated.array(random_paths(rng, n, 2)), 2)
-    assert [plan.n_windows for plan in window_plan._plans.values()] == [5, 8, 9]
+    assert [plan.n_windows for plan in window_plan._plans.values()] == [8, 9]
 
 
 @pytest.mark.parametrize("degree", [1, 2, 70])

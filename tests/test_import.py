@@ -289,8 +289,8 @@ def test_every_parameter_is_documented_and_typed(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
-    if module == "siglib.sklearn":
-        pytest.importorskip("sklearn", reason="sklearn is not installed")
+    for guest in {"siglib.sklearn": ["sklearn"], "siglib.jax_api": ["jax"]}.get(module, []):
+        pytest.importorskip(guest, reason=f"{guest} is not installed")
     found = importlib.import_module(module)
     results = doctest.testmod(found, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0

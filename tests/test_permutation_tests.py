@@ -50,6 +50,26 @@ def test_two_sample_permutations_are_the_discrepancies_of_labellings(rng: np.ran
     assert set(nearest.argmin(axis=1)) == set(range(10)), "some labels are never dealt out"
 
 
+def test_samples_of_unequal_lengths(rng: np.random.Generator) -> None:
+    x, y = ([rng.standard_normal((length, 2)) for length in lengths] for lengths in ((4, 7, 5, 4, 6), (3, 5, 5, 8, 4)))
+    padded = np.full((5, 9, 2), np.nan)
+    for row, path in zip(padded, y, strict=True):
+        row[: len(path)] = path
+    lengths = [len(path) for path in y]
+    options: dict[str, Any] = {"dyadic_order": 1, "time_aug": True, "rng": 0, "permutations": 50}
+    gram = [[float(siglib.sig_kernel(a, b, dyadic_order=1, time_aug=True)) for b in x + y] for a in x + y]
+    k, l, between = np.array(gram)[:5, :5], np.array(gram)[5:, 5:], np.array(gram)[:5, 5:]  # noqa: E741
+    mmd = (k.sum() - k.trace() + l.sum() - l.trace()) / 20 - 2 * between.mean()
+    for test, expected in ((siglib.two_sample_test, mmd), (siglib.independence_test, hsic(k, l))):
+        found = test(x, y, **options)
+        assert_close(np.float64(found.statistic), expected, 1e-12)
+        again = test(x, padded, lengths2=lengths, **options)
+        assert_close(np.float64(again.statistic), expected, 1e-12)
+        assert again.p_value == found.p_value
+    with pytest.raises(ValueError, match="sample2 must hold at least 2 paths, got 1"):
+        siglib.two_sample_test(x, y[:1], dyadic_order=0)
+
+
 @solvers
 def test_independence_statistic_is_its_definition(rng: np.random.Generator, solver: dict) -> None:
     x, y = random_paths(rng, 6, 5, 2), random_paths(rng, 6, 8, 3)

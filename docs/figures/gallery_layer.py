@@ -12,14 +12,14 @@ DEGREE, CHANNELS, STEPS = 2, 8, 100
 
 
 def load(split):
-    """Recordings as (n, 30, 13), with time as a channel, the origin in front, and last points repeated behind."""
+    """Recordings in an array (n, 30, 12), with the origin in front, their lengths, and who speaks."""
     frame, speakers = load_japanese_vowels(split=split, return_type="pd-multiindex")
-    out = np.zeros((len(speakers), 30, 13), np.float32)
-    for row, one in zip(out, as_series(frame), strict=True):
-        n = len(one.points)
-        row[1 : n + 1] = np.column_stack([one.points, np.linspace(0, 1, n)])
-        row[n + 1 :] = row[n]
-    return torch.tensor(out), torch.tensor(speakers.astype(int) - 1)
+    padded = np.zeros((len(speakers), 30, 12), np.float32)
+    lengths = []
+    for row, one in zip(padded, as_series(frame), strict=True):
+        lengths.append(len(one.points) + 1)
+        row[1 : lengths[-1]] = one.points
+    return torch.tensor(padded), lengths, torch.tensor(speakers.astype(int) - 1)
 
 
 class Network(torch.nn.Module):
@@ -27,30 +27,29 @@ class Network(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        # Points that repeat stay so, and add nothing to a signature.
-        self.points = torch.nn.Sequential(torch.nn.Linear(13, CHANNELS), torch.nn.Tanh())
-        self.head = torch.nn.Sequential(
-            torch.nn.BatchNorm1d(siglib.log_sig_length(CHANNELS, DEGREE)), torch.nn.LazyLinear(9)
-        )
+        self.points = torch.nn.Sequential(torch.nn.Linear(12, CHANNELS), torch.nn.Tanh())
+        n_features = siglib.log_sig_length(CHANNELS, DEGREE, time_aug=True)
+        self.head = torch.nn.Sequential(torch.nn.BatchNorm1d(n_features), torch.nn.Linear(n_features, 9))
 
-    def forward(self, paths):
-        return self.head(siglib.log_sig(self.points(paths), DEGREE))
+    def forward(self, paths, lengths):
+        return self.head(siglib.log_sig(self.points(paths), DEGREE, time_aug=True, lengths=lengths))
 
 
-(train, speakers), (test, test_speakers) = load("train"), load("test")
+train, lengths, speakers = load("train")
+test, test_lengths, test_speakers = load("test")
 torch.manual_seed(0)
 network = Network()
 optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
 losses, accuracies = [], []
 for _ in range(STEPS):
     network.train()
-    loss = torch.nn.functional.cross_entropy(network(train), speakers)
+    loss = torch.nn.functional.cross_entropy(network(train, lengths), speakers)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     network.eval()
     with torch.no_grad():
-        accuracies.append(float((network(test).argmax(dim=1) == test_speakers).double().mean()))
+        accuracies.append(float((network(test, test_lengths).argmax(dim=1) == test_speakers).double().mean()))
     losses.append(loss.item())
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8))

@@ -1,7 +1,7 @@
 """One declaration for each operation, and the calls of NumPy, CuPy, and torch where it wants no more than values.
 
 A declaration says which arrays go in, which options there are, what shape the result has, and how forward and backward
-are computed from arrays of kernels. Every library that may call reads it: `torch.py` makes gradients of it,
+are computed from arrays of loops. Every library that may call reads it: `torch.py` makes gradients of it,
 `torch_operator.py` operators for torch's compiler. A public function is its signature, its documentation and one call:
 
     class _SigCombine(Operation):
@@ -30,9 +30,11 @@ import numpy as np
 from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
-from . import tangents
+from . import jax as jax_guest
+from . import ragged_calls, tangents
 from . import torch as guest
-from .backend import Array, backend_of, device_of, namespace_of, widened
+from .array_likes import UnequalLengthsError
+from .backend import Array, JaxArraysError, backend_of, device_of, namespace_of, widened
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -78,6 +80,7 @@ class Operation:
     * `options`: names of the options; `MEANINGS` says what they mean, or `meanings` for this operation. They are
       cleaned once a call, and everything behind it takes them as `o`, with one attribute each.
     * `keeps_out`: whether `backward` reads the result. The name of an option, if it does where that option is set.
+    * `follows_points`: whether the result has an axis along the path, or the name of the option that gives it one.
     * `n_batched`: how many of the arrays, the first ones, have their batch axes in common, so that torch.func.vmap may
       add one: all of them, unless it says otherwise. A call that maps any other array is computed element by element.
     * `takes_out`: whether callers of the public gradient give it the result.
@@ -91,6 +94,7 @@ class Operation:
     meanings: ClassVar[dict[str, Meaning]] = {}
     n_numbers: ClassVar[int] = 0
     keeps_out: ClassVar[bool | str] = False
+    follows_points: ClassVar[bool | str] = False
     derivs_name: ClassVar[str] = "derivs"
     out_name: ClassVar[str] = "out"
     takes_out: ClassVar[bool] = False
@@ -162,6 +166,13 @@ class Operation:
     def n_batched(self, *arrays: Array) -> int:
         """How many of the arrays have their batch axes in common."""
         return self.n_shared
+
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        """What computes this, on the CPU, from the points of all paths of unequal lengths at once.
+
+        It takes the same options, and `starts` and `lengths`. None: runs of paths are padded.
+        """
+        return None
 
     def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
         """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
@@ -301,14 +312,25 @@ class Operation:
                     operator = getattr(torch.ops.siglib, self.operator_name())
                     inputs = guest.plain_inputs(self, torch, arrays, options)
                     return guest.call_operator(torch, operator, dtypes, inputs)
-            elif guest.is_watched(torch, arrays):
-                return guest.watched(self, torch, arrays, options)
+                if ragged_calls.takes(self, arrays):
+                    raise ragged_calls.refusal_to_compile(self)
         try:
-            o = self._known(**options)
-        except (_NotPlainError, TypeError):
-            o = self._clean(options)
-        on, found = self.dispatch(arrays, self.shared_names)
-        return on.result(self.run(on, found, o)[0])
+            if torch is not None and not is_compiling() and guest.is_watched(torch, arrays):
+                return guest.watched(self, torch, arrays, options)
+            o = self.clean(options)
+            on, found = self.dispatch(arrays, self.shared_names)
+        except JaxArraysError:
+            return self.in_jax(jax_guest.call, arrays, self.clean(options))
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+        else:
+            return on.result(self.run(on, found, o)[0])
+        return ragged_calls.call(self, arrays, options)
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Any:
+        """The operation on arrays of JAX; `call` computes it as the declaration says."""
+        return call(self, arrays, o)
 
     def clean(self, options: dict[str, Any]) -> Any:
         """The clean options of a call, each read once."""
@@ -371,18 +393,28 @@ class Operation:
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
             raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
-        self.forward(on, out, o, sizes, *arrays)
+        if on.device is None:
+            self.forward(on, out, o, sizes, *arrays)
+        else:
+            on.call(self.forward, on, out, o, sizes, *arrays)
         return out, sizes
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
         """The public gradient; `out` is None unless it takes the result."""
         o = self.clean(options)
         names = self.backprop_names or self.shared_names
-        if not self.takes_out:
-            on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
-        else:
-            given = (derivs, out, *arrays)
-            on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        try:
+            if not self.takes_out:
+                on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
+            else:
+                given = (derivs, out, *arrays)
+                on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+            on = None
+        if on is None:
+            return ragged_calls.backprop(self, derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
         if extra:
@@ -399,7 +431,10 @@ class Operation:
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: tuple[Any, ...], arrays: Any
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
-        found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        if on.device is None:
+            found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        else:
+            found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays)
         for i, need in enumerate(needs):
             if not need and found[i] is not None:
                 found = (*found[:i], None, *found[i + 1 :])

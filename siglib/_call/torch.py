@@ -98,7 +98,7 @@ def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[s
 
 
 def applied(operation: Any, torch: Any, tensors: Any, o: Any) -> Any:
-    """The operation on tensors in a format of kernels, with options that are clean."""
+    """The operation on tensors in a format of loops, with options that are clean."""
     if not here.operators and is_transformed(torch) and not is_functionalized(torch, operation.name):
         return operation.made(_functions).transformable.apply(o, *tensors)
     if here.operators or any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
@@ -128,7 +128,7 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
     )
 
 
-# The bodies of functions: inputs are tensors in a format of kernels, or None, and options are clean
+# The bodies of functions: inputs are tensors in a format of loops, or None, and options are clean
 
 
 def _forward(operation: Any, o: Any, tensors: Any) -> tuple[Any, Any]:

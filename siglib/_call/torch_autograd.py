@@ -44,7 +44,7 @@ def register(
     members["forward"] = staticmethod(lowered)
     of_one_level: Any = type(name, (torch.autograd.function._SingleLevelFunction,), members)
 
-    def kernel(keyset: Any, *inputs: Any) -> Any:
+    def implementation(keyset: Any, *inputs: Any) -> Any:
         if not core._are_functorch_transforms_active():
             wanted = torch.is_grad_enabled() and core._any_requires_grad(*inputs)
             if not wanted and torch.autograd.forward_ad._current_level < 0:
@@ -58,4 +58,4 @@ def register(
         finally:
             core._functorch.set_single_level_autograd_function_allowed(allowed)
 
-    library.impl(name, kernel, "Autograd", with_keyset=True)
+    library.impl(name, implementation, "Autograd", with_keyset=True)

@@ -9,7 +9,7 @@ from .tensor import index_type
 _BLOCK = 256
 # Chunks that a thread takes side by side.
 _TOGETHER = 16
-# Words of a level up to this length have a kernel of their own.
+# Words of a level up to this length have a CUDA function of their own.
 _LONGEST_LITERAL = 5
 # First letters that a thread takes where there are threads enough.
 _LETTERS = 4

@@ -1,6 +1,7 @@
-"""Paths as kernels load their increments, and the launchers of `cuda/increments.cu`."""
+"""Paths as CUDA functions load their increments, and the launchers of `cuda/increments.cu`."""
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ CHUNK_BYTES = 32
 _POINTS = 4
 # Fills it faster than NumPy does.
 _PACK = struct.Struct("@" + "".join(_PATHS[name].char for name in _PATHS.names or ())).pack
+_PACK_POINTER = struct.Struct("@P").pack
 
 
 def strides(array: Any) -> tuple[int, ...]:
@@ -48,7 +50,7 @@ def n_increments(path: Any, transform: Transform) -> int:
 
 
 def paths_of(path: Any, transform: Transform, chunk: int | None = None) -> np.void:
-    """What kernels are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
+    """What functions are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
 
     In time chunks of `chunk` increments of the transformed path, or in one.
     """
@@ -61,15 +63,31 @@ def paths_of(path: Any, transform: Transform, chunk: int | None = None) -> np.vo
 def _filled(
     path: Any, n_rows: int, chunk: int, dimension: int, time_aug: bool, lead_lag: bool, step: float, grid: float
 ) -> np.void:
-    batch, point, channel = path.strides
-    size = path.itemsize
+    rest = _packed(path.strides, path.itemsize, n_rows, chunk, dimension, time_aug, lead_lag, step, grid)
+    return np.frombuffer(_PACK_POINTER(path.data.ptr) + rest, _PATHS)[0]
+
+
+@lru_cache(maxsize=4096)
+def _packed(
+    strides: tuple[int, int, int],
+    size: int,
+    n_rows: int,
+    chunk: int,
+    dimension: int,
+    time_aug: bool,
+    lead_lag: bool,
+    step: float,
+    grid: float,
+) -> bytes:
+    """All but the pointer."""
+    batch, point, channel = strides
     n_chunks = -(-n_rows // chunk) if n_rows else 1
     d = augmented_dimension(dimension, time_aug, lead_lag)
     packed = _PACK(
-        *(path.data.ptr, batch // size, point // size, channel // size, n_rows, n_chunks, chunk, dimension, d),
+        *(0, batch // size, point // size, channel // size, n_rows, n_chunks, chunk, dimension, d),
         *(time_aug, lead_lag, step, grid),
     )
-    return np.frombuffer(packed, _PATHS)[0]
+    return packed[len(_PACK_POINTER(0)) :]
 
 
 def chunks_of_each(paths: np.void) -> int:

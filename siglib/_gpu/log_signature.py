@@ -43,7 +43,7 @@ def _or_absent(array: Any) -> Any:
 
 
 def matrix_of(ends: Any, rows: Any, starts: Any, columns: Any, values: Any) -> dict[str, Any]:
-    """A matrix by levels, by the names that kernels have for it."""
+    """A matrix by levels, by the names that CUDA functions have for it."""
     return {
         "ends": _or_absent(ends),
         "rows": _or_absent(rows),
@@ -109,7 +109,7 @@ def sig_to_log_sig(
         p, result = sig[piece], out[piece]
         n = p.shape[0]
         t = empty((n, t_size), sig)
-        # What the kernels of all steps are told.
+        # What the CUDA functions of all steps are told.
         step = {"sig": p, "t": t, "length": length, "skip": skip, "n_blocks": n_blocks, "t_size": t_size}
         for k in range(degree - 1, 0, -1):
             launch(

@@ -4,9 +4,18 @@ from typing import Any
 
 from .._tables.transform import Transform
 from . import chen
-from ._launch import c_type, empty, launch, launch_each, most_shared, n_processors
+from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared, n_processors
 from .increments import CHUNK_BYTES, chunks_of_each, n_increments, paths_of
-from .signature_plan import BLOCK, Plan, Staging, chunk_length, make_plan, make_staging, paths_of_block, small_tiles
+from .signature_plan import (
+    BLOCK,
+    SignaturePlan,
+    Staging,
+    chunk_length,
+    make_plan,
+    make_staging,
+    paths_of_block,
+    small_tiles,
+)
 from .sizes import slabs
 from .tensor import index_type, sig_combine, sig_combine_backprop
 
@@ -48,7 +57,7 @@ def sig(
             scalar_term=int(scalar_term),
         )
         return
-    chunk = chunk_length(make_plan(d, degree, path.dtype.name), n_words, n_rows)
+    chunk = chunk_length(make_plan(d, degree, dtype_name(path)), n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term))
@@ -69,7 +78,7 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
-    plan = make_plan(d, degree, path.dtype.name)
+    plan = make_plan(d, degree, dtype_name(path))
     staging = _staging(plan, d, chunk, path.itemsize)
     if staging.n == 0 or n_virtual * plan.n_items < _FEW_THREADS * n_processors():
         # The same numbers, to the bit, by more threads with fewer registers.
@@ -96,5 +105,5 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
     )
 
 
-def _staging(plan: Plan, d: int, chunk: int, itemsize: int) -> Staging:
+def _staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int) -> Staging:
     return make_staging(plan, d, chunk, itemsize, most_shared() - CHUNK_BYTES * paths_of_block(plan))

@@ -37,10 +37,10 @@ _MOST_SUMS = 256
 _TILE_NUMBERS = {4: 200, 8: 112}
 
 
-class Plan(NamedTuple):
+class SignatureBackpropPlan(NamedTuple):
     """How items are cut for one dimension and degree, and what a block does at a time."""
 
-    literal: int  # the dimension in the kernel's name, 0 for one of run time
+    literal: int  # the dimension in the CUDA function's name, 0 for one of run time
     s: int  # letters of a suffix
     p: int  # levels of the tree
     t1: int  # letters at its root
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 
     @property
     def template(self) -> str:
-        """The integers that kernels are instantiated with."""
+        """The integers that CUDA functions are instantiated with."""
         return f"{self.literal}, {self.s}, {self.p}, {self.t1}, {self.t2}, {self.group}"
 
     @property
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def make_plan(d: int, degree: int, itemsize: int) -> Plan:
+def make_plan(d: int, degree: int, itemsize: int) -> SignatureBackpropPlan:
     """For d > 1 and degree > 1; depends on nothing else, so neither do the bits of a gradient."""
     if d in _TREES[itemsize]:
         levels, t1 = _TREES[itemsize][d]
@@ -88,7 +88,7 @@ def make_plan(d: int, degree: int, itemsize: int) -> Plan:
     group = 8
     while group > 1 and group * n_values * (THREADS + 1) * itemsize > 36 << 10:
         group //= 2
-    return Plan(literal, s, p, t1, t2, group, n_items, padded)
+    return SignatureBackpropPlan(literal, s, p, t1, t2, group, n_items, padded)
 
 
 def _tile(d: int, s: int, itemsize: int) -> tuple[int, int]:
@@ -129,7 +129,7 @@ class Rows(NamedTuple):
         return self.chunk + 2 * self.margin
 
 
-def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
+def make_rows(plan: SignatureBackpropPlan, n_increments: int, length: int, itemsize: int) -> Rows:
     """For paths of so many increments, and signatures of so many numbers."""
     chunk = _chunk(n_increments, length, plan.n_items)
     per_block = max(1, THREADS // plan.n_items)
@@ -226,7 +226,9 @@ def _chunk_cotangents(path: Any, derivs: Any, d: int, degree: int, rows: Rows, t
     return chunks, chen.join_backprop(chunks, derivs, d, degree)
 
 
-def _backward(plan: Plan, path: Any, sig: Any, derivs: Any, top: Any, d: int, rows: Rows, transform: Transform) -> Any:
+def _backward(
+    plan: SignatureBackpropPlan, path: Any, sig: Any, derivs: Any, top: Any, d: int, rows: Rows, transform: Transform
+) -> Any:
     """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path.
 
     sig, derivs: of rows, for words below the degree; top: derivs of paths, of which those of the longest words count.

@@ -1,4 +1,4 @@
-"""Sizes that launchers of kernels on tensors have in common."""
+"""Sizes that launchers of CUDA functions on tensors have in common."""
 
 from collections.abc import Iterator
 
@@ -32,13 +32,13 @@ def scratch_bytes() -> int:
 
 
 def check_words(length: int) -> None:
-    """Kernels count the words of one signature with 32 bits."""
+    """CUDA functions count the words of one signature with 32 bits."""
     if length > _MOST_WORDS:
         raise ValueError(f"a signature of {length} numbers is too long for the GPU: at most {_MOST_WORDS}")
 
 
 def literal(dimension: int) -> int:
-    """The dimension if kernels are compiled for it, or else 0."""
+    """The dimension if CUDA functions are compiled for it, or else 0."""
     return dimension if 2 <= dimension <= 5 else 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .._tables import tree_tables
 from . import sizes
-from ._launch import c_type, empty, launch_each
+from ._launch import c_type, dtype_name, empty, launch_each
 from .constants import constant
 
 _ALL = 2**31 - 1
@@ -123,7 +123,7 @@ def _most(cuts: Cuts, extended: bool) -> int:
 
 
 def _cuts(dimension: int, degree: int, planar: bool, like: Any, backward: bool) -> Cuts:
-    trees = dimension, degree, planar, like.dtype.name
+    trees = dimension, degree, planar, dtype_name(like)
     *cuts, _, products = constant(tree_tables.cut_tables, *trees)
     by_trunks = constant(tree_tables.cuts_by_trunks, *trees) if backward else ()
     by_pruned = constant(tree_tables.cuts_by_pruned, *trees) if backward else ()

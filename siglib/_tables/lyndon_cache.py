@@ -39,7 +39,7 @@ def _frozen(arrays: Any) -> Any:
 
 
 def tables(dimension: int, degree: int) -> LyndonTables:
-    """Lyndon words as the kernels read them."""
+    """Lyndon words as the loops read them."""
     return _once(("tables", dimension, degree), lambda: lyndon.build_tables(dimension, degree))
 
 
@@ -65,7 +65,7 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
 
 
 def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> np.ndarray:
-    """The same in one array of integers, for kernels on the CPU: six would cost a small call as much as its logarithm.
+    """The same in one array of integers, for loops on the CPU: six would cost a small call as much as its logarithm.
 
     The places where each begins, then one after another; what has other numbers fills integers up.
     """
@@ -115,7 +115,7 @@ def expansion(dimension: int, degree: int, method: int) -> SparseMatrix:
 
 
 def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the kernels of exponentials: `expansion` by columns, as starts, rows and values; empty for
+    """The constants of the loops of exponentials: `expansion` by columns, as starts, rows and values; empty for
     method 0 and degree 0.
     """
 
@@ -131,7 +131,7 @@ def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tu
 
 
 def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str, backward: bool) -> tuple[Any, ...]:
-    """The same, negated, for kernels that solve level by level: a `lyndon.LevelMatrix` of one level, for vectors that
+    """The same, negated, for loops that solve level by level: a `lyndon.LevelMatrix` of one level, for vectors that
     hold the coordinates first and all words behind; with `backward` that of the transpose, too.
     """
 
@@ -155,7 +155,7 @@ def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str,
 
 
 def product_tables(dimension: int, degree: int) -> tuple[Any, ...]:
-    """The constants of the kernels of products of log-signatures: of the logarithm, then of the exponential."""
+    """The constants of the loops of products of log-signatures: of the logarithm, then of the exponential."""
     key = ("product", dimension, degree)
     return _cache.get(key) or _once(
         key, lambda: kernel_tables(dimension, degree, 2, "float64") + expansion_tables(dimension, degree, 2, "float64")
@@ -163,7 +163,7 @@ def product_tables(dimension: int, degree: int) -> tuple[Any, ...]:
 
 
 def product_level_tables(dimension: int, degree: int, backward: bool) -> tuple[Any, ...]:
-    """The same for kernels that solve level by level; with `backward` those of the gradient."""
+    """The same for loops that solve level by level; with `backward` those of the gradient."""
 
     def build() -> tuple[Any, ...]:
         sizes = (dimension, degree, 2, "float64", backward)
@@ -206,7 +206,7 @@ def _all_in(array: np.ndarray, low: int, high: int) -> bool:
 
 
 def _check_tables(stored: LyndonTables, dimension: int, degree: int) -> bool:
-    """Whether a stored table is what the kernels may follow blindly."""
+    """Whether a stored table is what the loops may follow blindly."""
     n_words = lyndon.log_sig_size(dimension, degree)
     if not _same_form(stored, (np.int64, np.int64, np.int32), (1, 2, 1)):
         return False

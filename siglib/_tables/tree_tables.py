@@ -1,4 +1,4 @@
-"""The tables of branched signatures as kernels read them, built once and kept.
+"""The tables of branched signatures as loops read them, built once and kept.
 
 Sparse matrices are (starts, columns, values): row i has `values[k]` in `columns[k]`, starts[i] <= k < starts[i + 1].
 `transposed` gives the transpose in the same form, for gradients. Degree 0 has empty tables.

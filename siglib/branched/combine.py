@@ -29,7 +29,7 @@ class _BranchedSigCombine(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig1: Array, bsig2: Array) -> None:
         second = bsig2[..., 1:] if sizes[2] else bsig2
         trees = (o.dimension, o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_combine(on.rows(bsig1), on.rows(second), on.rows(out), *trees)
+        on.loops.branched.branched_sig_combine(on.rows(bsig1), on.rows(second), on.rows(out), *trees)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "bsig1", sizes[0], sizes[1])
@@ -39,7 +39,7 @@ class _BranchedSigCombine(Operation):
     ) -> tuple[Any, ...]:
         second = bsig2[..., 1:] if sizes[2] else bsig2
         d_bsig1, d_bsig2 = on.empty(bsig1.shape), on.empty(second.shape)
-        on.kernels.branched.branched_sig_combine_backprop(
+        on.loops.branched.branched_sig_combine_backprop(
             *map(on.rows, (derivs, bsig1, second, d_bsig1, d_bsig2)),
             *(o.dimension, o.degree, o.planar, as_n_threads(o.n_jobs)),
         )

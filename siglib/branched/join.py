@@ -27,7 +27,7 @@ class _LinearBranchedSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         options = (o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched_join.linear_branched_sig(on.rows(displacement), on.rows(out), *options)
+        on.loops.branched_join.linear_branched_sig(on.rows(displacement), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "the branched signature", sizes[0], o.scalar_term)
@@ -36,7 +36,7 @@ class _LinearBranchedSig(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
     ) -> tuple[Any]:
         gradient = on.empty(displacement.shape)
-        on.kernels.branched_join.linear_branched_sig_backprop(
+        on.loops.branched_join.linear_branched_sig_backprop(
             on.rows(derivs), on.rows(displacement), on.rows(gradient), o.degree, o.planar, as_n_threads(o.n_jobs)
         )
         return (gradient,)
@@ -171,7 +171,7 @@ class _BranchedSigJoin(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig: Array, displacement: Array) -> None:
         options = (o.degree, o.planar, o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.branched_join.branched_sig_join(on.rows(bsig), on.rows(displacement), on.rows(out), *options)
+        on.loops.branched_join.branched_sig_join(on.rows(bsig), on.rows(displacement), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "bsig", *sizes)
@@ -180,7 +180,7 @@ class _BranchedSigJoin(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, bsig: Array, displacement: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(bsig.shape), on.empty(displacement.shape)
-        on.kernels.branched_join.branched_sig_join_backprop(
+        on.loops.branched_join.branched_sig_join_backprop(
             *map(on.rows, (derivs, bsig, displacement, *gradients)),
             *(o.degree, o.planar, o.prepend, as_n_threads(o.n_jobs)),
         )

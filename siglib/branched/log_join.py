@@ -23,13 +23,13 @@ from .shapes import METHOD, check_method, checked_log_length, default_method
 def _in_double(on: Any, name: str, rows: Sequence[Array], outs: Sequence[Array], *options: Any) -> None:
     """A launcher of joins in float64, whatever the dtype of the arrays."""
     work = on.double()
-    kernel: Callable[..., None] = getattr(work.kernels.branched_join, name)
+    function: Callable[..., None] = getattr(work.loops.branched_join, name)
     given, results = [on.rows(array) for array in rows], [on.rows(array) for array in outs]
     if work is on:
-        kernel(*given, *results, *options)
+        function(*given, *results, *options)
         return
     found = [work.scratch(result.shape) for result in results]
-    kernel(*(taken(work, array) for array in given), *found, *options)
+    function(*(taken(work, array) for array in given), *found, *options)
     for values, result in zip(found, results, strict=True):
         put(work, values, result)
 

@@ -52,7 +52,7 @@ class _BranchedSigToLogSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig: Array) -> None:
         options = (sizes[1], o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_to_log_sig(self._rows(on, bsig, o, sizes), on.rows(out), *options)
+        on.loops.branched.branched_sig_to_log_sig(self._rows(on, bsig, o, sizes), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return log_derivs_have_extra_term(derivs, "blogsig_derivs", "bsig", sizes[0], o.method, sizes[2])
@@ -62,7 +62,7 @@ class _BranchedSigToLogSig(Operation):
         options = (sizes[1], o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
         whole = on.rows(gradient)
         found = whole if rows.shape == whole.shape else on.scratch(rows.shape)
-        on.kernels.branched.branched_sig_to_log_sig_backprop(on.rows(derivs), rows, found, *options)
+        on.loops.branched.branched_sig_to_log_sig_backprop(on.rows(derivs), rows, found, *options)
         if found is not whole:
             with on.current():
                 whole[:, :1] = 0
@@ -229,7 +229,7 @@ class _BranchedLogsigToSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, blogsig: Array) -> None:
         options = (o.dimension, o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_logsig_to_sig(on.rows(blogsig), on.rows(out), *options)
+        on.loops.branched.branched_logsig_to_sig(on.rows(blogsig), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("bsig_derivs", derivs, "the branched signature", *sizes)
@@ -239,7 +239,7 @@ class _BranchedLogsigToSig(Operation):
     ) -> tuple[Any]:
         gradient = on.empty(blogsig.shape)
         options = (o.dimension, o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_logsig_to_sig_backprop(
+        on.loops.branched.branched_logsig_to_sig_backprop(
             on.rows(derivs), on.rows(blogsig), on.rows(gradient), *options
         )
         return (gradient,)

@@ -37,11 +37,11 @@ class _BranchedSigOfSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         options = (int(o.dimension), o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig(on.rows(sig), on.rows(out), *options)
+        on.loops.branched.branched_sig(on.rows(sig), on.rows(out), *options)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         gradient, options = on.empty(sig.shape), (int(o.dimension), o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
+        on.loops.branched.branched_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
         return (gradient,)
 
 
@@ -64,12 +64,12 @@ class _BranchedLogSigOfLogSig(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         options = (int(o.dimension), o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_log_sig(on.rows(sig), on.rows(out), *options)
+        on.loops.branched.branched_log_sig(on.rows(sig), on.rows(out), *options)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         gradient = on.empty(sig.shape)
         options = (int(o.dimension), o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_log_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
+        on.loops.branched.branched_log_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
         return (gradient,)
 
 

@@ -43,7 +43,7 @@ class BranchedProblem(Problem):
         self, x: Any, y: Any, outs: tuple[Any, ...], parameters: Any, length1: int, length2: int, kind: int, layout: int
     ) -> None:
         (out,) = outs
-        found = self.kernels.branched_kernel.branched_sig_kernel(
+        found = self.loops.branched_kernel.branched_sig_kernel(
             x,
             y,
             out.reshape(-1, 1),
@@ -61,7 +61,7 @@ class BranchedProblem(Problem):
             notes.found |= found
 
     def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
-        found = self.kernels.branched_kernel.branched_sig_kernel(
+        found = self.loops.branched_kernel.branched_sig_kernel(
             x,
             y,
             out.reshape(len(out), -1),
@@ -96,7 +96,7 @@ class BranchedProblem(Problem):
         left: bool,
         right: bool,
     ) -> None:
-        found = self.kernels.branched_kernel.branched_sig_kernel_backprop(
+        found = self.loops.branched_kernel.branched_sig_kernel_backprop(
             derivs,
             x,
             y,
@@ -142,7 +142,7 @@ def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> N
     if not normalize and not log:
         warn_if_not_finite(problem, logs, view)
         return
-    view[~finite] = np.nan
+    view[:] = xp.where(finite, view, np.nan)
     if problem.on.can_look:
         warn_of_cells(problem, ~finite)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .._call.array_likes import UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
+from .._call.ragged import RaggedPaths, side_of, sides_of
 from .._call.shapes import path_shape
 from .options import as_gram_options
 from .sig_kernel import sig_kernel_gram
@@ -19,8 +21,22 @@ def _quiet(array: Array) -> Any:
     return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
-def sample_of(name: str, paths: Array, minimum: int) -> Array:
+def samples_of(**samples: Array) -> tuple[Any, ...]:
+    """As `widened`, also for paths of unequal lengths."""
+    try:
+        return widened(**samples)
+    except UnequalLengthsError:
+        sides = {name: side_of(name, paths) for name, paths in samples.items()}
+    finish, *points = widened(**{name: side.points for name, side in sides.items()})
+    return finish, *[side.with_points(p) for side, p in zip(sides.values(), points, strict=True)]
+
+
+def sample_of(name: str, paths: Any, minimum: int) -> Any:
     """The paths of a sample with one batch axis."""
+    if isinstance(paths, RaggedPaths):
+        if len(paths) < minimum:
+            raise ValueError(f"{name} must hold at least {minimum} paths, got {len(paths)}")
+        return paths
     batch, length, dimension = path_shape(name, tuple(paths.shape))
     size = math.prod(batch)
     if size < minimum:
@@ -31,7 +47,7 @@ def sample_of(name: str, paths: Array, minimum: int) -> Array:
 
 def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
     """Mean of k(x_i, x_j) over i != j."""
-    m = sample.shape[0]
+    m = len(sample)
     gram = sig_kernel_gram(sample, sample, **options)
     with device_of(gram):
         # Off the diagonal: rows of m + 1 entries, each starting behind an entry of the diagonal.
@@ -41,7 +57,7 @@ def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
     own = _mean_of_pairs(sample, options)
-    with device_of(sample), _quiet(sample):
+    with device_of(own), _quiet(own):
         return lam * own - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
 
 
@@ -57,6 +73,8 @@ def sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -77,7 +95,7 @@ def sig_score(
         As in `sig_kernel`.
     lam : float, default 1.0
         Weight of the first term, which rewards variety.
-    static_kernel, time_aug, lead_lag, end_time, n_jobs
+    static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -114,10 +132,12 @@ def sig_score(
     >>> siglib.sig_score(sample, np.array([[[0.0], [1.0]], [[0.0], [-1.0]]]), dyadic_order=6).round(2)
     array([-2.31,  1.81])
     """
-    finish, sample, y = widened(sample=sample, y=y)
+    if lengths1 is not None or lengths2 is not None:
+        sample, y = sides_of(sample=sample, y=y, lengths1=lengths1, lengths2=lengths2)
+    finish, sample, y = samples_of(sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = sample_of("sample", sample, 2)
-    batch = path_shape("y", tuple(y.shape))[0]
+    batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,
@@ -146,6 +166,8 @@ def expected_sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -160,6 +182,8 @@ def expected_sig_score(
         The paths to judge, at least one.
     method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch, normalize
         As in `sig_score`.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `sample1` or `sample2` is padded to one length: see `RaggedPaths`.
 
     Returns
     -------
@@ -188,7 +212,9 @@ def expected_sig_score(
     >>> siglib.expected_sig_score(sample, -sample, dyadic_order=6).round(2)
     array([1.8])
     """
-    finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
     options = as_gram_options(
         method=method,
@@ -218,6 +244,8 @@ def sig_mmd(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -234,7 +262,7 @@ def sig_mmd(
         The first sample, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The second sample, at least two paths.
-    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -270,7 +298,9 @@ def sig_mmd(
     >>> round(float(siglib.sig_mmd(sample, -sample, dyadic_order=6)), 2)
     4.07
     """
-    finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = as_gram_options(
         method=method,

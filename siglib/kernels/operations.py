@@ -18,10 +18,11 @@ import numpy as np
 
 from .._call.backend import Array, as_double, as_dtype_of
 from .._call.indices import INDICES
-from .._call.operation import Operation
+from .._call.operation import OPERATIONS, Operation
 from .._call.options import FLAG, INTEGER, Meaning
 from .._call.tracing import without_compiler
 from . import tangents
+from .functions import FunctionKernel, in_jax
 from .given import GivenProblem
 from .options import kernel_shape
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
@@ -55,9 +56,11 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _normalised(problem, view, exponent)
     elif log:
         view[:] = _logarithm(problem, view, exponent)
+    elif not problem.on.can_look:
+        problem.on.apply_exponents(view, exponent)
     else:
         mantissa = view
-        if not problem.on.can_look or np.count_nonzero(exponent):
+        if np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
@@ -123,8 +126,8 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log += exponent * math.log(2.0)
     right = problem.on.xp.isfinite(log)
     if not problem.on.can_look:
-        log[~right] = np.nan
-    elif not right.all():
+        return problem.on.xp.where(right, log, np.nan)  # a mask for an index would be counted, on the host
+    if not right.all():
         log[~right] = np.nan
         not_positive = mantissa <= 0
         if not_positive.any():
@@ -166,8 +169,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
     if not problem.on.can_look:
-        value[~right] = np.nan
-        return value.reshape(-1)
+        return xp.where(right, value, np.nan).reshape(-1)
     if not right.all():
         value[~right] = np.nan
         not_positive = (m1 <= 0) | (m2 <= 0)
@@ -229,13 +231,13 @@ def _gradients(
     seeds1 = seeds2 = None
     if normalize:
         seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
-    found = [problem.pull(seeds, x, y, layout, log, left, right, numbers)]
+    found = [problem.values_backprop(seeds, x, y, layout, log, left, right, numbers)]
     # Those of k(x, x) and k(y, y) in a normalisation, on both their arguments.
     if seeds1 is not None and (left or numbers):
-        d_x, d_x_too, d_numbers = problem.pull(seeds1, x, x, PAIRWISE, log, left, left, numbers)
+        d_x, d_x_too, d_numbers = problem.values_backprop(seeds1, x, x, PAIRWISE, log, left, left, numbers)
         found.append((d_x + d_x_too if left else None, None, d_numbers))
     if seeds2 is not None and (right or numbers):
-        d_y, d_y_too, d_numbers = problem.pull(seeds2, y, y, PAIRWISE, log, right, right, numbers)
+        d_y, d_y_too, d_numbers = problem.values_backprop(seeds2, y, y, PAIRWISE, log, right, right, numbers)
         found.append((None, d_y + d_y_too if right else None, d_numbers))
     d_x, d_y, d_numbers = found[0] if len(found) == 1 else map(_sum, zip(*found, strict=True))
     if layout == SYMMETRIC and needs[1]:
@@ -322,6 +324,7 @@ class KernelOperation(Operation):
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
+    follows_points = "return_grid"
     gram: ClassVar[bool]
     # Kinds of problems: with static kernels that are compiled, and with those that users wrote.
     problems: ClassVar[tuple[type[Problem], type[Problem]]] = (Problem, GivenProblem)
@@ -381,6 +384,11 @@ class KernelOperation(Operation):
             if found[2] is None or type(arrays[2]) is tuple
             else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
         )
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Array:
+        if not isinstance(o.given, FunctionKernel):
+            return call(self, arrays, o)
+        return in_jax(call, self, OPERATIONS[self.name.removesuffix("_gram")], arrays, o)
 
     def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
         def call(o: Any, n: int, arrays: Any) -> tuple[Any, ...]:

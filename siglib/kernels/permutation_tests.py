@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, on_host, widened
+from .._call.backend import Array, on_host
 from .._call.options import as_positive
+from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
-from .metrics import sample_of
-from .options import as_gram_options
+from .metrics import sample_of, samples_of
+from .options import as_gram_options, as_static_kernel
 from .sig_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
@@ -48,6 +49,8 @@ def two_sample_test(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -68,7 +71,7 @@ def two_sample_test(
         How many times labels are dealt out at random, at least 1. No p-value is below ``1 / (permutations + 1)``.
     rng : numpy.random.Generator or int, default None
         Random numbers, or a seed for them; None takes new ones in every call.
-    method, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    method, order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     dyadic_order : int
         As in `sig_kernel`, but one for both paths: a kernel that tells its arguments apart fits no exchange of labels.
@@ -115,7 +118,9 @@ def two_sample_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    _, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    _, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = _symmetric_options(
         method=method,
@@ -154,6 +159,8 @@ def independence_test(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -174,7 +181,7 @@ def independence_test(
         How many times partners are dealt out at random, at least 1.
     rng : numpy.random.Generator or int, default None
         Random numbers, or a seed for them; None takes new ones in every call.
-    method, order, time_aug, lead_lag, end_time, n_jobs
+    method, order, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     dyadic_order : int
         As in `sig_kernel`, but one for both paths of a kernel.
@@ -216,30 +223,30 @@ def independence_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    _, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    _, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 4), sample_of("sample2", sample2, 4)
     if len(sample1) != len(sample2):
         raise ValueError(
             f"sample1 and sample2 must hold the two paths of each pair, got {len(sample1)} and {len(sample2)} paths"
         )
+    kernels = _pair(static_kernel)
+    options = _symmetric_options(
+        method=method,
+        dyadic_order=dyadic_order,
+        order=order,
+        static_kernel=kernels[0],
+        time_aug=time_aug,
+        lead_lag=lead_lag,
+        end_time=end_time,
+        n_jobs=n_jobs,
+        max_batch=max_batch,
+        normalize=normalize,
+    )
     grams = [
-        _gram(
-            sample,
-            sample,
-            _symmetric_options(
-                method=method,
-                dyadic_order=dyadic_order,
-                order=order,
-                static_kernel=kernel,
-                time_aug=time_aug,
-                lead_lag=lead_lag,
-                end_time=end_time,
-                n_jobs=n_jobs,
-                max_batch=max_batch,
-                normalize=normalize,
-            ),
-        )
-        for sample, kernel in zip((sample1, sample2), _pair(static_kernel), strict=True)
+        _gram(sample, sample, options | {"static_kernel": as_static_kernel(kernel)})
+        for sample, kernel in zip((sample1, sample2), kernels, strict=True)
     ]
     first, second = _centred(grams[0]).ravel(), _centred(grams[1]).ravel()
     n = len(sample1)

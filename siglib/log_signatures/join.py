@@ -2,7 +2,7 @@
 
 All of it goes through signatures: exponentials, a product, a logarithm. This is exact, and needs far fewer operations
 than the Baker-Campbell-Hausdorff series written out in brackets. It is computed in float64 for arrays of any dtype. The
-kernels are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
+loops are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from .parts import PATH_METHOD, as_path_method, log_length
 
 
 def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tuple[Any, ...]:
-    """What the kernels have to know about Lyndon words and brackets."""
+    """What the loops have to know about Lyndon words and brackets."""
     if on.solves_by_levels:
         return on.constant(lyndon_cache.product_level_tables, dimension, degree, backward)
     return on.constant(lyndon_cache.product_tables, dimension, degree)
@@ -210,7 +210,7 @@ class _LogSigCombine(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array) -> None:
         tables = _tables(on, sizes[1], o.degree)
         options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), tables, on.rows(out), *options)
+        on.loops.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("deriv", derivs, "ls1", sizes[0], True)
@@ -219,7 +219,7 @@ class _LogSigCombine(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(log_sig1.shape), on.empty(log_sig2.shape)
-        on.kernels.log_join.log_sig_combine_backprop(
+        on.loops.log_join.log_sig_combine_backprop(
             *map(on.rows, (derivs, log_sig1, log_sig2)),
             _tables(on, sizes[1], o.degree, backward=True),
             *map(on.rows, gradients),
@@ -362,7 +362,7 @@ class _LogSigJoin(Operation):
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array) -> None:
         tables = _tables(on, o.dimension, o.degree)
         options = (o.dimension, o.degree, o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), tables, on.rows(out), *options)
+        on.loops.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("d_out", derivs, "log_sig", sizes[0], True)
@@ -371,7 +371,7 @@ class _LogSigJoin(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(log_sig.shape), on.empty(displacement.shape)
-        on.kernels.log_join.log_sig_join_backprop(
+        on.loops.log_join.log_sig_join_backprop(
             *map(on.rows, (derivs, log_sig, displacement)),
             _tables(on, o.dimension, o.degree, backward=True),
             *map(on.rows, gradients),

@@ -50,7 +50,7 @@ class _SigToLogSig(Operation):
         _, dimension, scalar_term = sizes
         tables = tables_for(on, dimension, o.degree, o.method)
         options = (dimension, o.degree, o.method, scalar_term, as_n_threads(o.n_jobs))
-        on.kernels.log_signature.sig_to_log_sig(on.rows(sig), tables, on.rows(out), *options)
+        on.loops.log_signature.sig_to_log_sig(on.rows(sig), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, scalar_term = sizes
@@ -59,7 +59,7 @@ class _SigToLogSig(Operation):
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         _, dimension, scalar_term = sizes
         gradient = on.empty(sig.shape)
-        on.kernels.log_signature.sig_to_log_sig_backprop(
+        on.loops.log_signature.sig_to_log_sig_backprop(
             on.rows(sig),
             on.rows(derivs),
             tables_for(on, dimension, o.degree, o.method, backward=True),

@@ -1,4 +1,4 @@
-"""The product of signatures, and its gradient. The kernels are those of `signature`."""
+"""The product of signatures, and its gradient. The loops are those of `signature`."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class _SigCombine(Operation):
 
     def forward(self, on: Any, out: Array, o: Any, sizes: tuple[Any, ...], sig1: Array, sig2: Array) -> None:
         _, dimension, term1, term2 = sizes
-        on.kernels.signature.sig_combine(
+        on.loops.signature.sig_combine(
             on.rows(sig1), on.rows(sig2), on.rows(out), dimension, o.degree, term1, term2, as_n_threads(o.n_jobs)
         )
 
@@ -44,7 +44,7 @@ class _SigCombine(Operation):
     ) -> tuple[Array, Array]:
         _, dimension, term1, term2 = sizes
         d_sig1, d_sig2 = on.empty(sig1.shape), on.empty(sig2.shape)
-        on.kernels.signature.sig_combine_backprop(
+        on.loops.signature.sig_combine_backprop(
             on.rows(derivs),
             on.rows(sig1),
             on.rows(sig2),

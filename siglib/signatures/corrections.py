@@ -1,6 +1,6 @@
 """Signatures of paths whose segments have terms of higher levels: `sig(..., correction=...)`, and its gradients.
 
-The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
+The loops are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
 """
 
 from typing import Any
@@ -90,7 +90,7 @@ class CorrectedSizes:
         self.is_empty = self.n_rows == 0 or 0 in batch
 
     def rows(self, on: Any, array: Any) -> Any:
-        """The correction for kernels: (batch or 1, segments or 1, words); with time, words of time, too."""
+        """The correction for loops: (batch or 1, segments or 1, words); with time, words of time, too."""
         array = on.xp.ascontiguousarray(array)
         if self.per_path:
             array = array.reshape(-1, self.n_rows, self.words)
@@ -138,7 +138,7 @@ def corrected_forward(on: Any, out: Array, o: Any, sizes: CorrectedSizes, path: 
         return
     with on.current():
         rows = sizes.rows(on, on.view(correction))
-    on.kernels.corrected_signature.sig(
+    on.loops.corrected_signature.sig(
         on.paths(path),
         rows,
         result,
@@ -173,7 +173,7 @@ def corrected_backprop(
     with on.current():
         rows = sizes.rows(on, on.view(correction))
     row_derivs = on.scratch((len(paths) if needs[1] else 0, *rows.shape[1:]))
-    on.kernels.corrected_signature.sig_backprop(
+    on.loops.corrected_signature.sig_backprop(
         paths,
         rows,
         on.rows(sig),

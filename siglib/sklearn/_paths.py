@@ -1,6 +1,6 @@
 """Series of any lengths in groups of equal length, and what is computed for all of them.
 
-A group is one call of siglib, without padding: every series gets exactly what it gets alone.
+Features of a group are one call of siglib. Kernels take all series in one call, whatever their lengths.
 """
 
 from __future__ import annotations
@@ -76,18 +76,21 @@ class Paths:
         if self.dtype != other.dtype:
             dtype = np.result_type(self.dtype, other.dtype)
             self, other = (paths.map(lambda array: array.astype(dtype, copy=False)) for paths in (self, other))
-        out = np.empty((self.n, other.n), self.dtype)
-        for i, (rows, paths) in enumerate(self.groups):
-            for j, (columns, others) in enumerate(other.groups):
-                if self is not other or i <= j:
-                    out[np.ix_(rows, columns)] = block = sig_kernel_gram(paths, others, **options)
-                if self is other and i < j:
-                    out[np.ix_(columns, rows)] = block.T
-        return out
+        mine = self._together()
+        return sig_kernel_gram(mine, mine if self is other else other._together(), **options)
+
+    def _together(self) -> np.ndarray | list[np.ndarray]:
+        """All paths in their order: an array if they have one length, or one by one."""
+        order = np.argsort(np.concatenate([rows for rows, _ in self.groups]))
+        if len(self.groups) == 1:
+            return self.groups[0][1][order]
+        listed = [path for _, paths in self.groups for path in paths]
+        return [listed[i] for i in order]
 
     def own_kernels(self, **options: Any) -> np.ndarray:
         """Kernels of each path with itself."""
-        return self.vectors(lambda paths: sig_kernel(paths, paths, **options))
+        mine = self._together()
+        return sig_kernel(mine, mine, **options)
 
     def some_points(self, n: int, **transform: Any) -> np.ndarray:
         """Up to `n` points of the transformed paths, at random but the same ones every time."""

@@ -1,4 +1,4 @@
-// Small things that every kernel needs. No header of CUDA or of C++ is included: NVRTC has the words built in.
+// Small things that every CUDA function needs. No header of CUDA or of C++ is included: NVRTC has the words built in.
 #pragma once
 
 template <typename T>
@@ -28,7 +28,7 @@ __device__ __forceinline__ long long quotient(long long a, long long b) {
     return (a | b) >> 31 ? a / b : (long long)((unsigned)a / (unsigned)b);
 }
 
-// Division of n >= 0 by the number of letters, as an I: D where it is known when the kernel is compiled, else one of
+// Division of n >= 0 by the number of letters, as an I: D where it is known when the function is compiled, else one of
 // run time, whose reciprocal is computed once. Five instructions instead of a score.
 template <int D, typename I>
 struct Divisor {

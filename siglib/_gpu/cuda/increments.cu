@@ -1,4 +1,4 @@
-// The increments of a path as an array, where kernels cannot load them themselves; and the adjoint of loading: from
+// The increments of a path as an array, where functions cannot load them themselves; and the adjoint of loading: from
 // gradients of increments to those of points. See increments.cuh.
 #include "increments.cuh"
 

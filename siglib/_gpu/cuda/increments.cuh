@@ -1,13 +1,13 @@
 // The increment loader: the one place where a path becomes increments, in shared memory. Time augmentation, lead-lag,
-// strides and the cutting into time chunks happen here; no kernel behind it knows of them.
+// strides and the cutting into time chunks happen here; no CUDA function behind it knows of them.
 //
 // The increments of the transformed path are its rows: with lead-lag, row 2k moves the lead block and row 2k + 1 the
 // lag block from point k to point k + 1. A virtual path is one time chunk of one path.
 #pragma once
 #include "common.cuh"
 
-// A batch of paths and what becomes of them. Strides count numbers. It travels to kernels by value, as it is: _PATHS in
-// siglib/_gpu/increments.py has the same members.
+// A batch of paths and what becomes of them. Strides count numbers. It travels to functions by value, as it is: _PATHS
+// in siglib/_gpu/increments.py has the same members.
 template <typename T>
 struct Paths {
     const T* points;
@@ -188,7 +188,7 @@ __device__ __forceinline__ void load_increments(const Paths<T>& paths, long long
         __device__ __forceinline__ const Chunk<T>& operator[](int) const { return chunk; }
     };
     load_increments<2>(paths, One{Chunk<T>(paths, v, exists)}, 1, (int)first - margin, n, width, x, n * width, rank,
-                    n_team, channels);
+                       n_team, channels);
 }
 
 // The N numbers at x, which lies at a multiple of N numbers, in as few loads as that allows.

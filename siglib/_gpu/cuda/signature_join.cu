@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, 
 
 // One level for all paths, once those below it are in `prefixes`; a thread has R first letters of a tail, or PARTS
 // threads share a word. What is before each chunk goes to `kept`, the prefixes again, unless it is null; the whole to
-// `out` as above. LEVEL is the level if the kernel is compiled for it, else 0. n_blocks: of a path. Shared memory: as
+// `out` as above. LEVEL is the level if the function is compiled for it, else 0. n_blocks: of a path. Shared memory: as
 // above, if PARTS is not 1.
 template <typename T, int D, int LEVEL, int R, int PARTS, typename I>
 __global__ void __launch_bounds__(256) join_level(const T* __restrict__ chunks, const T* __restrict__ prefixes,

@@ -1,8 +1,8 @@
 // The product of two signatures, a word at a time, and its adjoint (Chen's identity).
 //
 // An element is stored as levels 1..degree one after another, level n as d^n words in lexicographic order; its empty
-// word is 1 and not stored. D is the number of letters if it is known when the kernel is compiled, so that dividing by
-// it is cheap, or 0.
+// word is 1 and not stored. D is the number of letters if it is known when the function is compiled, so that dividing
+// by it is cheap, or 0.
 #pragma once
 #include "common.cuh"
 

@@ -26,6 +26,14 @@ def values(gpu: Any) -> None:
         assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0, **options)), expected)
 
 
+def exponents(gpu: Any) -> None:
+    """A kernel that is no small number: of two lines, in float32."""
+    x, y = (np.linspace(0, 30, n, dtype=np.float32)[:, None] for n in (70, 40))
+    expected = siglib.sig_kernel(x, y, dyadic_order=0)
+    assert expected > 1e20
+    assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0)) / expected, np.ones(()), 1e-4)
+
+
 def cells(gpu: Any) -> None:
     """Refined cells."""
     for dimension in (2, 17):
@@ -135,6 +143,7 @@ MUTANTS = [
     Mutant("strip not yet written", LINEAR_BACKWARD, "    __syncwarp();\n    if (lane * parts", "    if (lane * parts", linear_gradients),
     Mutant("groups of rows", SUMS, "row * groups + i) * p.d", "row + i) * p.d", linear_gradients),
     Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
+    Mutant("exponents the other way", SUMS, "(int)exponent[at]", "-(int)exponent[at]", exponents),
     Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
     Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),
     Mutant("slopes of the other edge", CELL, "last_u + factor * t", "last_u + factor * s", polynomial),
