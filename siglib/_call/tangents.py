@@ -26,10 +26,6 @@ from .tangent_scales import scale_of
 
 # All nodes of a call go together if the arrays of all of them have at most so many numbers; else two by two.
 _TOGETHER = 2**22
-# Arrays at all nodes, results, gradients and sums take about so many times the arrays at all nodes; of so many bytes at
-# most.
-_ROOM = 3
-_LARGEST_KEPT = 2**23
 
 Array = Any
 Call = Callable[[list[Array | None]], tuple[Array | None, ...]]
@@ -176,8 +172,6 @@ def _sums(xp: Any, line: _Line, found: tuple[Node, ...], call: Call) -> list[Any
     groups = [found] if size <= _TOGETHER else [(node,) for node in found]
     n = len(groups[0])
     fixed = [_repeated(xp, *parts, n=2 * n) for parts in zip(line.kinds, line.starts, line.moves, strict=True)]
-    if xp is np:
-        _keep_memory(n * size // len(found) * line.scale.itemsize)
     sums: list[Any] = []
     for group in groups:
         results = call(
@@ -197,16 +191,6 @@ def _sums(xp: Any, line: _Line, found: tuple[Node, ...], call: Call) -> list[Any
 
 
 # NumPy works in place: new memory takes longer than the arithmetic
-
-
-def _keep_memory(n_bytes: int) -> None:
-    """Ask for memory, and give it back unread: malloc learns of it to keep what a call of this size takes.
-
-    It would give the memory of one call back to the system, and that of the next would have to be made new page by
-    page, which takes up to as long as what is computed there.
-    """
-    if n_bytes <= _LARGEST_KEPT:
-        np.empty(_ROOM * n_bytes, np.uint8)
 
 
 def _repeated(xp: Any, kind: str, start: Array, move: Array | None, n: int) -> Array:
