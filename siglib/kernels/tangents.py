@@ -28,15 +28,19 @@ _KINKS = {MATERN32: 2.0**-24, MATERN52: 2.0**-10}
 _LARGEST_EXPONENT = 100
 
 
+class NoDerivativesError(RuntimeError, ValueError):
+    """An error in what was asked for, of the kind that torch raises where there is no derivative."""
+
+
 def check(name: str, o: Any) -> None:
-    """RuntimeError for static kernels that have no such derivatives."""
+    """The error for static kernels that have no such derivatives."""
     if o.given is not None:
-        raise RuntimeError(
+        raise NoDerivativesError(
             f"second derivatives of siglib.{name}, and those along directions, are not implemented for static kernels "
             "written in Python"
         )
     if o.static_kernel == MATERN12:
-        raise RuntimeError(
+        raise NoDerivativesError(
             f"siglib.{name} with Matern12Kernel has no second derivatives, nor any along directions, since that kernel "
             "has a kink where points coincide: take Matern32Kernel or a smoother one"
         )
