@@ -10,6 +10,7 @@ from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import by_time
 from ..signatures.windows import sig_windows
 from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
@@ -19,9 +20,11 @@ from .shapes import as_path_method, checked_length
 def branched_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -36,7 +39,7 @@ def branched_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -76,6 +79,24 @@ def branched_sig_windows(
            [2.   , 2.   , 2.667, 1.333],
            [1.   , 0.5  , 0.333, 0.167]])
     """
+    if times is not None or span is not None:
+        return by_time(
+            branched_sig_windows,
+            path,
+            degree,
+            window,
+            stride,
+            times,
+            span,
+            starts,
+            ends,
+            time_aug,
+            lead_lag,
+            end_time,
+            planar=planar,
+            scalar_term=scalar_term,
+            n_jobs=n_jobs,
+        )
     options = _Options(path, degree, time_aug, lead_lag, planar, scalar_term, n_jobs)
     sig = sig_windows(
         options.path,
@@ -161,9 +182,11 @@ def branched_sig_prefixes(
 def branched_log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -181,7 +204,7 @@ def branched_log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Logarithms of planar forests, in place of those of trees.
@@ -215,6 +238,25 @@ def branched_log_sig_windows(
     array([[ 1. ,  1. ,  0. ,  0.5, -0.5,  0. ],
            [-1. ,  1. ,  0. ,  0.5, -0.5,  0. ]])
     """
+    if times is not None or span is not None:
+        return by_time(
+            branched_log_sig_windows,
+            path,
+            degree,
+            window,
+            stride,
+            times,
+            span,
+            starts,
+            ends,
+            time_aug,
+            lead_lag,
+            end_time,
+            planar=planar,
+            scalar_term=scalar_term,
+            method=method,
+            n_jobs=n_jobs,
+        )
     options = _LogOptions(path, degree, time_aug, lead_lag, planar, scalar_term, method, n_jobs)
     log_sig = log_sig_windows(
         options.path,

@@ -10,6 +10,7 @@ from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import by_time
 from ..signatures.windows import sig_windows
 from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
@@ -19,9 +20,11 @@ from .parts import as_path_method, needs_double, straight
 def log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -38,7 +41,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -69,6 +72,24 @@ def log_sig_windows(
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
+    if times is not None or span is not None:
+        return by_time(
+            log_sig_windows,
+            path,
+            degree,
+            window,
+            stride,
+            times,
+            span,
+            starts,
+            ends,
+            time_aug,
+            lead_lag,
+            end_time,
+            method=method,
+            scalar_term=scalar_term,
+            n_jobs=n_jobs,
+        )
     degree, window, n_jobs = as_int("degree", degree, 0), as_int("window", window, 0), as_n_jobs(n_jobs)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     scalar_term = as_bool("scalar_term", scalar_term)
