@@ -1,4 +1,4 @@
-"""Path signatures, log-signatures and signature kernels for NumPy, PyTorch and CuPy arrays."""
+"""Path signatures, log-signatures and signature kernels for NumPy, PyTorch, CuPy and Dask arrays."""
 
 from ._config import __version__ as __version__
 from ._config import show_config as show_config

@@ -42,7 +42,7 @@ def test_import_loads_no_framework() -> None:
         """
         import sys, siglib, siglib.torch_api
         siglib.sig([[0, 0], [1, 2]], 2)
-        print({name.partition(".")[0] for name in sys.modules} & {"torch", "cupy", "scipy", "sklearn", "pandas", "jax"})
+        print({name.partition(".")[0] for name in sys.modules} & {"torch", "cupy", "scipy", "sklearn", "pandas", "jax", "dask", "tqdm"})
         """
     )
     assert loaded == "set()\n"
@@ -169,7 +169,7 @@ PLACES = {module_name(source): source for source in SOURCES}
 # A folder imports from itself and from those before it.
 ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "branched", "kernels", "streams"]
 # Frameworks are looked for here only.
-GUESTS = {"backend", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
+GUESTS = {"backend", "dask", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -39,7 +39,7 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 def library_of(array: Array) -> str:
     """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown.
 
-    "jax" and "torch.fx" are recognised for their errors.
+    "dask" has its own way (`dask.py`); "jax" and "torch.fx" are recognised for their errors.
     """
     torch = loaded_torch()
     # First, and not through the cache, of which torch.compile warns.
@@ -58,6 +58,8 @@ def _library_of_class(cls: type) -> str:
     modules = [f"{base.__module__}." for base in cls.__mro__]
     if any(module.startswith(("jax.", "jaxlib.")) for module in modules):
         return "jax"
+    if any(module.startswith("dask.") for module in modules):
+        return "dask"
     return "torch.fx" if any(module.startswith("torch.fx.") for module in modules) else "numpy"
 
 
@@ -93,9 +95,15 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
     raise refusal(named)
 
 
+class DaskArraysError(TypeError):
+    """Some arrays of a call are Dask's: for `dask.py`, which does not go through here, and an error for all others."""
+
+
 def refusal(arrays: dict[str, Array]) -> TypeError:
     """The error for arrays of several libraries, or of one that is not supported."""
     for name, value in arrays.items():
+        if library_of(value) == "dask":
+            return DaskArraysError(f"{name} is an array of Dask, which is not taken here: pass {name}.compute()")
         if library_of(value) == "jax":
             return TypeError(f"{name} is an array of JAX, which is not supported: pass numpy.asarray({name})")
         if library_of(value) == "torch.fx":
@@ -106,6 +114,10 @@ def refusal(arrays: dict[str, Array]) -> TypeError:
     return TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
 
 
+# What guests, which import this module, do in place of `widened`.
+WIDENED: dict[str, Callable[..., Any]] = {}
+
+
 def widened(**arrays: Array) -> tuple[Any, ...]:
     """A function that makes a result what the caller's arrays were, and the arrays in the dtype that kernels use.
 
@@ -114,7 +126,10 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     if any(library_of(array) == "torch" for array in arrays.values()):
         tensors, dtype = torch_tensors(arrays)
         return (lambda result: result.to(dtype), *tensors)
-    on, *given = backend_for(**arrays)
+    try:
+        on, *given = backend_for(**arrays)
+    except DaskArraysError:
+        return WIDENED["dask"](**arrays)
 
     def back(result: Array) -> Array:
         with on.current(), np.errstate(over="ignore"):
@@ -140,8 +155,9 @@ def has_own_dtype(array: Array) -> bool:
 
 
 def namespace_of(array: Array) -> Any:
-    """The module with the functions for this array: numpy, cupy or torch."""
-    return sys.modules[library_of(array)]
+    """The module with the functions for this array: numpy, cupy, torch or dask.array."""
+    library = library_of(array)
+    return sys.modules["dask.array" if library == "dask" else library]
 
 
 def as_tensor(array: Array) -> Any:
@@ -194,6 +210,9 @@ def hold_equal_numbers(array1: Array, array2: Array) -> bool:
         return False
     if array1.shape != array2.shape or array1.dtype != array2.dtype:
         return False
+    if library == "dask":
+        # Names stand for what is computed.
+        return array1.name == array2.name
     if library == "torch":
         if array1.layout is not array2.layout or array1.device != array2.device or array1.is_nested:
             return False

@@ -29,8 +29,9 @@ import numpy as np
 
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
+from . import dask
 from . import torch as guest
-from .backend import Array, backend_of
+from .backend import Array, DaskArraysError, backend_of
 from .options import MEANINGS, Meaning
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
@@ -40,6 +41,10 @@ OPERATIONS: dict[str, "Operation"] = {}
 
 
 _PLAIN = frozenset((int, bool, float, str, type(None)))
+
+
+def _named(name: str) -> "Operation":
+    return OPERATIONS[name]
 
 
 class _NotPlainError(Exception):
@@ -121,6 +126,10 @@ class Operation:
         operator_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
         self.operator_name = operator_name
 
+    def __reduce__(self) -> Any:
+        # Other processes have made their own.
+        return _named, (self.name,)
+
     # What a declaration says
 
     def sizes(self, o: Any, *shapes: Any) -> tuple[Any, ...]:
@@ -194,8 +203,21 @@ class Operation:
             o = self._known(**options)
         except (_NotPlainError, TypeError):
             o = self._clean(options)
-        on, found = self.dispatch(arrays, self.shared_names)
+        try:
+            on, found = self.dispatch(arrays, self.shared_names)
+        except DaskArraysError:
+            return self.in_dask(arrays, o)
         return on.result(self.run(on, found, o)[0])
+
+    def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
+        """The operation on arrays of Dask."""
+        return dask.call(self, arrays, o)
+
+    def backprop_in_dask(
+        self, derivs: Array, out: Array, arrays: tuple[Any, ...], needs: Any, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The public gradient for arrays of Dask."""
+        return dask.backprop(self, derivs, out, arrays, needs, options)
 
     def clean(self, options: dict[str, Any]) -> Any:
         """The clean options of a call, each read once."""
@@ -239,7 +261,10 @@ class Operation:
 
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""
-        on, found = self.dispatch(arrays, self.shared_names)
+        try:
+            on, found = self.dispatch(arrays, self.shared_names)
+        except DaskArraysError:
+            return self.in_dask(arrays, o)
         out, _ = self.run(on, found, o)
         return on.result(out)
 
@@ -258,11 +283,14 @@ class Operation:
         """The public gradient; `out` is None unless it takes the result."""
         o = self.clean(options)
         names = self.backprop_names or self.shared_names
-        if not self.takes_out:
-            on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
-        else:
-            given = (derivs, out, *arrays)
-            on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        try:
+            if not self.takes_out:
+                on, (derivs, *found) = self.dispatch((derivs, *arrays), (self.derivs_name, *names))
+            else:
+                given = (derivs, out, *arrays)
+                on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        except DaskArraysError:
+            return self.backprop_in_dask(derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
         if extra:

@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._call import dask_pairs
 from .._call.backend import Array
 from .._call.indices import INDICES
 from .._call.operation import Operation
 from .._call.options import FLAG, INTEGER, Meaning
 from .._call.tracing import without_compiler
 from .given import GivenProblem
-from .options import kernel_shape
+from .options import kernel_shape, seconds_of_pair
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 
 
@@ -351,6 +352,26 @@ class KernelOperation(Operation):
     def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
         """Kernels to `view`, of one axis; normalised, or their logarithms, if asked for."""
         _write(problem, view, normalize, log)
+
+    def times(self, o: Any) -> int:
+        """How many times over each node of a grid is computed."""
+        return o.order
+
+    def seconds(self, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> float:
+        """About how long a pair takes."""
+        return seconds_of_pair(path1, path2, (o.order1, o.order2), o.lead_lag, self.times(o))
+
+    def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
+        if not self.gram:
+            return super().in_dask(arrays, o)
+        return dask_pairs.gram(self, arrays, o, o.equal and o.order1 == o.order2)
+
+    def backprop_in_dask(
+        self, derivs: Array, out: Array, arrays: tuple[Any, ...], needs: Any, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        if not self.gram:
+            return super().backprop_in_dask(derivs, out, arrays, needs, options)
+        return dask_pairs.gram_backprop(self, derivs, arrays, needs, options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         if not fits(derivs, sizes[0], 2 * o.return_grid):

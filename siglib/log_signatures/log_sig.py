@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, as_double, backend_for, widened
+from .._call.backend import Array, DaskArraysError, as_double, backend_for, widened
 from .._call.operation import Operation
 from .._call.options import (
     as_bool,
@@ -310,15 +310,21 @@ def _corrected(path: Array, correction: Array, *options: Any) -> Array:
 def _corrected_backprop(
     path: Array, derivs: Array, correction: Array, correction_deriv: bool, *options: Any
 ) -> tuple[Any, ...]:
-    on, path, derivs, correction = backend_for(path=path, log_sig_derivs=derivs, correction=correction)
+    arrays = {"path": path, "log_sig_derivs": derivs, "correction": correction}
+    try:
+        on, path, derivs, correction = backend_for(**arrays)
+    except DaskArraysError:
+        on = None
+        back, path, derivs, correction = widened(**arrays)
     found = _corrected_options(path, *options)
     if found.double:
-        on = on.double()
         path, correction, derivs = map(as_double, (path, correction, derivs))
+    if on is not None:
+        back = (on.double() if found.double else on).result
     sig = SIG.compute((path, correction), SIG.clean(found.sig))
     (sig_derivs,) = SIG_TO_LOG_SIG.backprop(derivs, None, sig, **found.log)
     gradients = SIG.backprop(sig_derivs, sig, path, correction, needs=(True, correction_deriv), **found.sig)
-    return tuple(None if gradient is None else on.result(gradient) for gradient in gradients)
+    return tuple(None if gradient is None else back(gradient) for gradient in gradients)
 
 
 def write_segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -> None:
