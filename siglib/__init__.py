@@ -1,5 +1,6 @@
 """Path signatures, log-signatures and signature kernels for NumPy, PyTorch, CuPy and Dask arrays."""
 
+from ._call.progress import progress as progress
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
 from .branched.coefficients import branched_sig_coef as branched_sig_coef

@@ -4,6 +4,7 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from ._call.progress import progress as progress
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
 from .branched.coefficients import extract_branched_sig_coef as extract_branched_sig_coef
 from .branched.combine import branched_sig_combine as branched_sig_combine

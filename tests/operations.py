@@ -322,7 +322,7 @@ WITH_OPTIONS = [
 ]  # fmt: skip
 ALL = OPERATIONS + OF_ALL_PAIRS + WITH_OPTIONS
 # What takes neither arrays nor numbers, and can do little wrong.
-WITHOUT_NUMBERS = {"show_config", "clear_cache", "set_cache_dir", "Context", "LinearKernel", "StaticKernel"}
+WITHOUT_NUMBERS = {"show_config", "clear_cache", "set_cache_dir", "Context", "LinearKernel", "StaticKernel", "progress"}
 # All that is public, by the table.
 NAMES = sorted({*(operation.name for operation in ALL), *(name for name, _ in OTHERS), *WITHOUT_NUMBERS})
 # Functions of arrays: what can run on a GPU, and has a speed.

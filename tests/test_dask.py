@@ -213,6 +213,10 @@ def test_what_cannot_be_computed_is_refused(rng: np.random.Generator) -> None:
         siglib.SigStream(2, 2).push_batch(x[0])
     with pytest.raises(TypeError, match=r"path2 is of torch\.fx: beside arrays of Dask only those of NumPy are taken"):
         siglib.sig_kernel(x, type("Proxy", (), {"__module__": "torch.fx.proxy"})(), dyadic_order=0)
+    # Nobody wants to read how the call came to Dask.
+    with pytest.raises(ValueError, match="degree must be") as caught:
+        siglib.sig_windows(x, -2, 3)
+    assert caught.value.__context__ is None
     with pytest.raises(TypeError, match="starts is an array of Dask"):
         siglib.sig_windows(x, 2, starts=da.zeros(2, dtype=int), ends=[1, 2])
 

@@ -18,9 +18,13 @@ from typing import Any
 import numpy as np
 
 from .backend import WIDENED, Array, backend_of, has_own_dtype, library_of
-from .block_sizes import items_per_block
+from .block_sizes import items_per_task
+from .blocks import is_batched, n_core_axes, options_of_block
+from .progress import muted
 
 Chunks = tuple[tuple[int, ...], ...]
+# How many times over a gradient takes what its function does, about.
+_BACKPROP = 3
 
 
 # Arrays
@@ -96,7 +100,8 @@ class Task:
         return tuple(arguments)
 
     def __call__(self, o: tuple[Any, ...], *blocks: Any) -> Any:
-        return self.operation.compute(self.filled(blocks), self.operation.Options._make(o))
+        with muted():
+            return self.operation.compute(self.filled(blocks), self.operation.Options._make(o))
 
 
 class BackpropTask(Task):
@@ -124,9 +129,9 @@ def call(operation: Any, arrays: tuple[Array, ...], o: Any) -> Array:
     places, found, dtype = _given(operation.shared_names, arrays[: operation.n_shared])
     shapes = _shapes(operation.n_shared, places, found)
     shape = operation.known_sizes(o, *shapes)[0]
-    n = _n_batch_axes(operation, found[0])
-    batched = [_is_batched(operation.arrays[i], a, found[0]) for i, a in zip(places, found, strict=True)]
-    found = _aligned(found, batched, n, shape)
+    n = found[0].ndim - n_core_axes(operation)
+    batched = [is_batched(operation.arrays[i], a, found[0]) for i, a in zip(places, found, strict=True)]
+    found = _aligned(found, batched, n, shape, operation.seconds(o, shape, *shapes))
     task = Task(operation, places, arrays)
     name, graph, chunks = _mapped(operation, task, o, found, batched, n)
     graph = {(*key, *(0,) * (len(shape) - n)): value for key, value in graph.items()}
@@ -141,29 +146,30 @@ def backprop(
     names = (operation.derivs_name, operation.out_name, *(operation.backprop_names or operation.shared_names))
     places, found, dtype = _given(names, (derivs, out, *arrays[:n_shared]))
     shapes = _shapes(2 + n_shared, places, found)
-    operation._known_backprop(o, *shapes)
+    _, sizes, _ = operation._known_backprop(o, *shapes)
     first = found[places.index(2)]
-    n = _n_batch_axes(operation, first)
+    n = first.ndim - n_core_axes(operation)
     # A single pair has derivatives of shape () or (1,); both have no batch axes.
     all_names = (operation.derivs_name, operation.out_name, *operation.arrays)
-    batched = [_is_batched(all_names[i], a, first) for i, a in zip(places, found, strict=True)]
-    found = _aligned(found, batched, n, first.shape)
+    batched = [is_batched(all_names[i], a, first) for i, a in zip(places, found, strict=True)]
+    seconds = _BACKPROP * operation.seconds(o, sizes[0], *shapes[2:])
+    found = _aligned(found, batched, n, first.shape, seconds)
     task = BackpropTask(operation, places, (derivs, out, *arrays), needs)
     name, graph, chunks = _mapped(operation, task, o, found, batched, n)
     gradients: list[Any] = [None] * operation.n_arrays
-    for i, is_batched, array in zip(places, batched, found, strict=True):
+    for i, has_batch, array in zip(places, batched, found, strict=True):
         k = i - 2
         if k < 0 or not needs[k]:
             continue
-        own, rest = f"{name}-{k}", array.shape[n:] if is_batched else array.shape
+        own, rest = f"{name}-{k}", array.shape[n:] if has_batch else array.shape
         zeros = (0,) * len(rest)
         parts: dict[Any, Any] = {(own, *key[1:], *zeros): (getitem, key, k) for key in graph}
-        if not is_batched:
+        if not has_batch:
             # Every block has a gradient of the whole: theirs is the sum.
             parts = {key: (partial(under, n), value) for key, value in parts.items()}
             chunks = tuple((1,) * len(sizes) for sizes in chunks)
         gradient = chunked(own, {**graph, **parts}, found, (*chunks, *((size,) for size in rest)), dtype)
-        gradients[k] = gradient if is_batched else gradient.sum(tuple(range(n)))
+        gradients[k] = gradient if has_batch else gradient.sum(tuple(range(n)))
     return tuple(gradients)
 
 
@@ -181,29 +187,17 @@ def _shapes(n: int, places: tuple[int, ...], arrays: list[Any]) -> list[Any]:
     return shapes
 
 
-def _n_batch_axes(operation: Any, first: Any) -> int:
-    """How many batch axes a call has: those of its first array, paths or vectors."""
-    return first.ndim - (2 if operation.names[0].startswith("path") else 1)
-
-
-def _is_batched(name: str, array: Any, first: Any) -> bool:
-    """Whether an array has the batch axes of the first one: those that are optional, as a correction, need not."""
-    return not name.endswith("?") or array.ndim == first.ndim
-
-
-def _aligned(arrays: list[Any], batched: list[bool], n: int, shape: tuple[int, ...]) -> list[Any]:
-    """The arrays with the same chunks along `n` batch axes, and one along all others."""
-    chunked = [a for a, is_batched in zip(arrays, batched, strict=True) if is_batched and a.ndim >= n]
-    finest = max(chunked, key=lambda a: math.prod(a.numblocks[:n]))
+def _aligned(arrays: list[Any], batched: list[bool], n: int, shape: tuple[int, ...], seconds: float) -> list[Any]:
+    """The arrays with the same chunks along `n` batch axes, and one along all others; a path takes so many seconds."""
+    with_batch = [a for a, has_batch in zip(arrays, batched, strict=True) if has_batch and a.ndim >= n]
+    finest = max(with_batch, key=lambda a: math.prod(a.numblocks[:n]))
     batch = finest.chunks[:n]
     if n and all(len(sizes) == 1 for sizes in batch):
-        first = arrays[0]
-        numbers = math.prod(first.shape[n:]) * max(shape[-1], 1) + math.prod(shape[n:])
-        whole = sum(math.prod(a.shape[n:]) for a in chunked) + math.prod(shape[n:])
-        batch = cut(tuple(finest.shape[:n]), items_per_block(numbers, whole))
+        numbers = sum(math.prod(a.shape[n:]) for a in with_batch) + math.prod(shape[n:])
+        batch = cut(tuple(finest.shape[:n]), items_per_task(seconds, numbers))
     return [
-        a.rechunk((*batch, *a.shape[n:]) if is_batched else a.shape) if a.ndim else a
-        for a, is_batched in zip(arrays, batched, strict=True)
+        a.rechunk((*batch, *a.shape[n:]) if has_batch else a.shape) if a.ndim else a
+        for a, has_batch in zip(arrays, batched, strict=True)
     ]
 
 
@@ -230,21 +224,12 @@ def _mapped(
     graph = {}
     for block in product(*[range(len(sizes)) for sizes in chunks]):
         keys = [
-            (a.name, *block, *(0,) * (a.ndim - n)) if is_batched else (a.name, *(0,) * a.ndim)
-            for a, is_batched in zip(arrays, batched, strict=True)
+            (a.name, *block, *(0,) * (a.ndim - n)) if has_batch else (a.name, *(0,) * a.ndim)
+            for a, has_batch in zip(arrays, batched, strict=True)
         ]
         where = tuple(slice(at[i], at[i + 1]) for at, i in zip(edges, block, strict=True))
-        graph[(name, *block)] = (partial(task, _options_of_block(operation, o, where)), *keys)
+        graph[(name, *block)] = (partial(task, tuple(options_of_block(operation, o, where))), *keys)
     return name, graph, chunks
-
-
-def _options_of_block(operation: Any, o: Any, where: tuple[slice, ...]) -> tuple[Any, ...]:
-    """Options, of which those that are arrays may have batch axes, too."""
-    for name, _ in operation._array_options:
-        value = getattr(o, name)
-        if isinstance(value, np.ndarray) and value.ndim > 1:
-            o = operation.replaced(o, name, value[where])
-    return tuple(o)
 
 
 def chunked(name: str, graph: Any, dependencies: list[Any], chunks: Chunks, dtype: np.dtype) -> Any:

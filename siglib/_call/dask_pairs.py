@@ -8,7 +8,7 @@ from operator import getitem
 from typing import Any
 
 from .backend import Array
-from .block_sizes import pairs_per_side
+from .block_sizes import side_of_task
 from .dask import BackpropTask, Chunks, Task, arrays_of_dask, chunked, cut, under, widened
 
 
@@ -28,7 +28,7 @@ def gram(operation: Any, arrays: tuple[Array, ...], o: Any, symmetric: bool) -> 
         partial(task, tuple(o)) if o.equal else None,
         x,
         x if o.equal else flat(path2),
-        seconds=operation.seconds(o, tuple(path1.shape), tuple(path2.shape)),
+        seconds=operation.seconds(o, shape, tuple(path1.shape), tuple(path2.shape)),
         transpose=_transposed if symmetric else None,
         rest=rest,
         dtype=dtype,
@@ -50,7 +50,7 @@ def flat(paths: Any) -> Any:
 
 def cut_for_pairs(x: Any, y: Any, seconds: float) -> tuple[Any, Any]:
     """Two batches, of which one that is in one chunk is cut so that tasks take neither too long nor too short."""
-    side = pairs_per_side(seconds)
+    side = side_of_task(seconds)
     return tuple(p if p.numblocks[0] > 1 else p.rechunk((cut(p.shape[:1], side)[0], *p.shape[1:])) for p in (x, y))
 
 
@@ -103,7 +103,7 @@ def gram_backprop(
     shape1, shape2 = tuple(path1.shape), tuple(path2.shape)
     _, sizes, _ = operation._known_backprop(o, tuple(derivs.shape), None, shape1, shape2)
     rest = sizes[0][len(shape1) + len(shape2) - 4 :]
-    x, y = cut_for_pairs(flat(path1), flat(path2), operation.seconds(o, shape1, shape2))
+    x, y = cut_for_pairs(flat(path1), flat(path2), operation.seconds(o, sizes[0], shape1, shape2))
     derivs = derivs.reshape((x.shape[0], y.shape[0], *rest)).rechunk((x.chunks[0], y.chunks[0], *rest))
     o = operation.replaced(operation.replaced(o, "same", False), "equal", False)
     task = BackpropTask(operation, (0, 2, 3), (derivs, None, *arrays), needs)

@@ -19,6 +19,7 @@ are computed from arrays of kernels. Every library that may call reads it: `torc
         return SIG_COMBINE(sig1, sig2, dimension=dimension, degree=degree, ...)
 """
 
+import math
 import threading
 from collections import namedtuple
 from collections.abc import Callable
@@ -29,15 +30,19 @@ import numpy as np
 
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
-from . import dask
+from . import blocks, dask
 from . import torch as guest
 from .backend import Array, DaskArraysError, backend_of
-from .options import MEANINGS, Meaning
+from .block_sizes import items_per_step, vector_seconds
+from .options import MEANINGS, Meaning, as_n_threads
+from .progress import is_watched, told, watchers
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
 
 # All operations by name; torch and tests go through them.
 OPERATIONS: dict[str, "Operation"] = {}
+# A product of signatures, or a logarithm, goes through them about so often.
+_ROWS_OF_VECTOR = 8
 
 
 _PLAIN = frozenset((int, bool, float, str, type(None)))
@@ -206,6 +211,8 @@ class Operation:
         try:
             on, found = self.dispatch(arrays, self.shared_names)
         except DaskArraysError:
+            on = None
+        if on is None:
             return self.in_dask(arrays, o)
         return on.result(self.run(on, found, o)[0])
 
@@ -264,6 +271,8 @@ class Operation:
         try:
             on, found = self.dispatch(arrays, self.shared_names)
         except DaskArraysError:
+            on = None
+        if on is None:
             return self.in_dask(arrays, o)
         out, _ = self.run(on, found, o)
         return on.result(out)
@@ -276,8 +285,29 @@ class Operation:
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
             raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
-        self.forward(on, out, o, sizes, *arrays)
+        if watchers and on.device is None and is_watched():
+            self.run_in_blocks(on, out, o, sizes, arrays)
+        else:
+            self.forward(on, out, o, sizes, *arrays)
         return out, sizes
+
+    def run_in_blocks(self, on: Any, out: Any, o: Any, sizes: tuple[Any, ...], arrays: Any) -> None:
+        """The result to `out`, a NumPy array of any layout, a block at a time; whoever wants to know is told."""
+        shape, n_threads = sizes[0], as_n_threads(getattr(o, "n_jobs", 1))
+        if arrays[0].ndim == blocks.n_core_axes(self) or 0 in shape:
+            blocks.put(self, on, out, o, arrays)
+            return
+        per_entry = math.prod(arrays[0].shape[1 : arrays[0].ndim - blocks.n_core_axes(self)])
+        step = max(1, items_per_step(self.seconds(o, shape, *self.shapes_of(arrays)), n_threads) // per_entry)
+        with told(self.name, len(out) * per_entry, len(out) > step) as done:
+            blocks.run(self, on, out, o, arrays, step, lambda n: done(n * per_entry))
+
+    def seconds(self, o: Any, shape: Any, *shapes: Any) -> float:
+        """About how long one entry of a batch takes, whose result has this shape."""
+        n = len(shapes[0]) - blocks.n_core_axes(self)
+        first, result = shapes[0][n:], shape[n:]
+        rows = first[0] if len(first) == 2 else _ROWS_OF_VECTOR
+        return vector_seconds(rows + (result[0] if len(result) == 2 else 0), result[-1])
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
         """The public gradient; `out` is None unless it takes the result."""
@@ -290,6 +320,8 @@ class Operation:
                 given = (derivs, out, *arrays)
                 on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
         except DaskArraysError:
+            on = None
+        if on is None:
             return self.backprop_in_dask(derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._call import dask_pairs
 from .._call.backend import Array, device_of, library_of
+from .._call.progress import muted
 from .options import seconds_of_pair
 from .sig_kernel import sig_kernel_gram
 
@@ -77,16 +78,21 @@ def _sums(
 # What workers compute
 
 
+def _gram(x: Any, y: Any, options: dict[str, Any]) -> Any:
+    with muted():
+        return sig_kernel_gram(x, y, **options)
+
+
 def _sum(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(sig_kernel_gram(x, y, **options))
+    return _quiet_sum(_gram(x, y, options))
 
 
 def _sum_apart(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(apart(sig_kernel_gram(x, x, **options)))
+    return _quiet_sum(apart(_gram(x, x, options)))
 
 
 def _column_sums(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(sig_kernel_gram(x, y, **options), axis=0)
+    return _quiet_sum(_gram(x, y, options), axis=0)
 
 
 def _quiet_sum(gram: Any, axis: int | None = None) -> Any:

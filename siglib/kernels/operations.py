@@ -17,11 +17,14 @@ import numpy as np
 
 from .._call import dask_pairs
 from .._call.backend import Array
+from .._call.block_sizes import side_of_step
 from .._call.indices import INDICES
 from .._call.operation import Operation
-from .._call.options import FLAG, INTEGER, Meaning
+from .._call.options import FLAG, INTEGER, Meaning, as_n_threads
+from .._call.progress import told
 from .._call.tracing import without_compiler
 from .given import GivenProblem
+from .gram_blocks import GramBlocks
 from .options import kernel_shape, seconds_of_pair
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 
@@ -357,9 +360,23 @@ class KernelOperation(Operation):
         """How many times over each node of a grid is computed."""
         return o.order
 
-    def seconds(self, o: Any, path1: tuple[int, ...], path2: tuple[int, ...]) -> float:
-        """About how long a pair takes."""
-        return seconds_of_pair(path1, path2, (o.order1, o.order2), o.lead_lag, self.times(o))
+    def seconds(self, o: Any, shape: Any, *shapes: Any) -> float:
+        return seconds_of_pair(shapes[0], shapes[1], (o.order1, o.order2), o.lead_lag, self.times(o))
+
+    def run_in_blocks(self, on: Any, out: Any, o: Any, sizes: Any, arrays: Any) -> None:
+        if not self.gram or 0 in sizes[0]:
+            super().run_in_blocks(on, out, o, sizes, arrays)
+            return
+        seconds = self.seconds(o, sizes[0], *self.shapes_of(arrays))
+        found = GramBlocks(self, on, o, arrays, side_of_step(seconds, as_n_threads(o.n_jobs)))
+        rows = found.as_matrix(out)
+
+        def put(where: Any, part: Any) -> None:
+            with np.errstate(over="ignore"):
+                rows[where] = part
+
+        with told(self.name, len(found.x) * len(found.y), len(found) > 1) as done:
+            found.write(put, done)
 
     def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
         if not self.gram:
