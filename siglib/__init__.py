@@ -42,6 +42,7 @@ from .kernels.branched import branched_sig_kernel as branched_sig_kernel
 from .kernels.branched import branched_sig_kernel_backprop as branched_sig_kernel_backprop
 from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
 from .kernels.branched import branched_sig_kernel_gram_backprop as branched_sig_kernel_gram_backprop
+from .kernels.gram_file import gram_to_file as gram_to_file
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

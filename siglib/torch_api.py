@@ -32,6 +32,7 @@ from .branched.windows import branched_sig_prefixes as branched_sig_prefixes
 from .branched.windows import branched_sig_windows as branched_sig_windows
 from .kernels.branched import branched_sig_kernel as branched_sig_kernel
 from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
+from .kernels.gram_file import gram_to_file as gram_to_file
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

@@ -29,9 +29,10 @@ def items_per_task(seconds: float, numbers: int) -> int:
     return max(1, min(int(_TASK_SECONDS / seconds), _BYTES // (8 * max(numbers, 1))))
 
 
-def items_per_step(seconds: float, n_threads: int) -> int:
+def items_per_step(seconds: float, numbers: int, n_threads: int) -> int:
     """The same for a step."""
-    return max(1, int(n_threads * _STEP_SECONDS / seconds) // _STEP_ITEMS) * _STEP_ITEMS
+    items = max(1, int(n_threads * _STEP_SECONDS / seconds) // _STEP_ITEMS) * _STEP_ITEMS
+    return max(1, min(items, _BYTES // (8 * max(numbers, 1))))
 
 
 def side_of_task(seconds: float) -> int:
@@ -41,6 +42,7 @@ def side_of_task(seconds: float) -> int:
     return max(4, min(int(math.sqrt(_TASK_SECONDS / seconds)), math.isqrt(_BYTES // 8)))
 
 
-def side_of_step(seconds: float, n_threads: int) -> int:
-    """The same for a step."""
-    return max(_STEP_SIDE, min(int(math.sqrt(n_threads * _STEP_SECONDS / seconds)), math.isqrt(_BYTES // 8)))
+def side_of_step(seconds: float, numbers: int, n_threads: int) -> int:
+    """The same for a step, where a pair gives so many numbers."""
+    side = max(_STEP_SIDE, int(math.sqrt(n_threads * _STEP_SECONDS / seconds)))
+    return max(1, min(side, math.isqrt(_BYTES // (8 * max(numbers, 1)))))

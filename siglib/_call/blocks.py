@@ -27,6 +27,21 @@ def options_of_block(operation: Any, o: Any, where: tuple[slice, ...]) -> Any:
     return o
 
 
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any, arrays: dict[str, Any]) -> None:
+    """TypeError or ValueError unless a result of this shape and dtype can be written to `out`."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, got a {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have dtype {dtype}, that of the result, got {out.dtype}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, that of the result, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable: open a numpy.memmap with mode 'r+' or 'w+'")
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+            raise ValueError(f"out and {name} must not share memory")
+
+
 def put(operation: Any, on: Any, out: Any, o: Any, arrays: Any) -> None:
     """The result of a call to `out`, NumPy's, which is of its shape and any layout."""
     sizes = operation.known_sizes(o, *operation.shapes_of(arrays))

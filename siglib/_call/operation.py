@@ -23,7 +23,7 @@ import math
 import threading
 from collections import namedtuple
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,7 +32,7 @@ from .._tables.sizes import SizeError
 from .._tables.transform import Transform
 from . import blocks, dask
 from . import torch as guest
-from .backend import Array, DaskArraysError, backend_of
+from .backend import Array, DaskArraysError, backend_of, library_of
 from .block_sizes import items_per_step, vector_seconds
 from .options import MEANINGS, Meaning, as_n_threads
 from .progress import is_watched, told, watchers
@@ -291,16 +291,37 @@ class Operation:
             self.forward(on, out, o, sizes, *arrays)
         return out, sizes
 
+    def into(self, out: Any) -> Callable[..., Any]:
+        """A function as `__call__` that writes the result to `out`, a NumPy array of its shape and dtype."""
+        return partial(self._written, out)
+
+    def _written(self, out: Any, *arrays: Array, **options: Any) -> Any:
+        o, given = self.clean(options), dict(zip(self.shared_names, arrays[: self.n_shared], strict=True))
+        for name, array in given.items():
+            if array is not None and library_of(array) != "numpy":
+                raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
+        on, found = self.dispatch(arrays, self.shared_names)
+        sizes = self.known_sizes(o, *self.shapes_of(found))
+        blocks.check_out(out, sizes[0], on.result_dtype, given)
+        self.run_in_blocks(on, out, o, sizes, found)
+        return out
+
     def run_in_blocks(self, on: Any, out: Any, o: Any, sizes: tuple[Any, ...], arrays: Any) -> None:
         """The result to `out`, a NumPy array of any layout, a block at a time; whoever wants to know is told."""
-        shape, n_threads = sizes[0], as_n_threads(getattr(o, "n_jobs", 1))
+        shape = sizes[0]
         if arrays[0].ndim == blocks.n_core_axes(self) or 0 in shape:
             blocks.put(self, on, out, o, arrays)
             return
         per_entry = math.prod(arrays[0].shape[1 : arrays[0].ndim - blocks.n_core_axes(self)])
-        step = max(1, items_per_step(self.seconds(o, shape, *self.shapes_of(arrays)), n_threads) // per_entry)
+        step = max(1, self._step(o, shape, arrays) // per_entry)
         with told(self.name, len(out) * per_entry, len(out) > step) as done:
             blocks.run(self, on, out, o, arrays, step, lambda n: done(n * per_entry))
+
+    def _step(self, o: Any, shape: Any, arrays: Any) -> int:
+        """How many paths are computed between two reports."""
+        numbers = math.prod(shape[arrays[0].ndim - blocks.n_core_axes(self) :])
+        seconds = self.seconds(o, shape, *self.shapes_of(arrays))
+        return items_per_step(seconds, numbers, as_n_threads(getattr(o, "n_jobs", 1)))
 
     def seconds(self, o: Any, shape: Any, *shapes: Any) -> float:
         """About how long one entry of a batch takes, whose result has this shape."""

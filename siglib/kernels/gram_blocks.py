@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .._call.options import as_n_threads
+import numpy as np
 
 Where = tuple[slice, slice]
 
@@ -39,7 +39,6 @@ class GramBlocks:
         self.apart = operation.replaced(operation.replaced(o, "same", False), "equal", False)
         self.x, self.y = (path.reshape(math.prod(path.shape[:-2]), *path.shape[-2:]) for path in (path1, path2))
         self.symmetric = o.equal and o.order1 == o.order2
-        self.n_threads = as_n_threads(o.n_jobs)
 
     def __iter__(self) -> Iterator[tuple[Where, bool]]:
         return blocks_of(self.symmetric, len(self.x), len(self.y), self.side)
@@ -49,9 +48,9 @@ class GramBlocks:
 
     def as_matrix(self, out: Any) -> Any:
         """The result, with one axis for each of the two batches: the same memory."""
-        shape = (len(self.x), len(self.y), *out.shape[self.n_batch_axes :])
-        matrix = out.view()
-        matrix.shape = shape
+        matrix = out.reshape(len(self.x), len(self.y), *out.shape[self.n_batch_axes :])
+        if not np.may_share_memory(matrix, out):
+            raise ValueError(f"out must have batch axes that are one without a copy, got strides {out.strides}")
         return matrix
 
     def n_pairs(self, where: Where, mirrored: bool) -> int:
@@ -72,8 +71,12 @@ class GramBlocks:
     def write(self, put: Callable[[Where, Any], None], done: Callable[[int], None]) -> None:
         """Hand every block to `put`, with the place that it has in the matrix."""
         for where, mirrored in self:
-            part = self.compute(where)
-            put(where, part)
-            if mirrored:
-                put((where[1], where[0]), transposed(part))
+            self.write_one(where, mirrored, put)
             done(self.n_pairs(where, mirrored))
+
+    def write_one(self, where: Where, mirrored: bool, put: Callable[[Where, Any], None]) -> None:
+        """The same for one of them."""
+        part = self.compute(where)
+        put(where, part)
+        if mirrored:
+            put((where[1], where[0]), transposed(part))

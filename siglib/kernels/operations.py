@@ -368,7 +368,10 @@ class KernelOperation(Operation):
             super().run_in_blocks(on, out, o, sizes, arrays)
             return
         seconds = self.seconds(o, sizes[0], *self.shapes_of(arrays))
-        found = GramBlocks(self, on, o, arrays, side_of_step(seconds, as_n_threads(o.n_jobs)))
+        batch_axes = arrays[0].ndim + arrays[1].ndim - 4
+        found = GramBlocks(
+            self, on, o, arrays, side_of_step(seconds, math.prod(sizes[0][batch_axes:]), as_n_threads(o.n_jobs))
+        )
         rows = found.as_matrix(out)
 
         def put(where: Any, part: Any) -> None:

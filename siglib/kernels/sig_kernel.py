@@ -13,7 +13,7 @@ from .options import solver_orders
 from .static_kernels import StaticKernel
 
 
-def _options(
+def checked_options(
     compare: bool, path1: Array, path2: Array, method: str, dyadic_order: Any, order: Any, *common: Any
 ) -> tuple[Any, dict[str, Any]]:
     """The static kernel's parameters, and the options of the operations by name. `compare`: look for equal paths."""
@@ -132,7 +132,7 @@ def sig_kernel(
     >>> round(float(siglib.sig_kernel(right_then_up, up_then_right, dyadic_order=6, normalize=True)), 3)
     0.685
     """
-    parameters, options = _options(
+    parameters, options = checked_options(
         False,
         path1,
         path2,
@@ -170,6 +170,7 @@ def sig_kernel_gram(
     return_grid: bool = False,
     normalize: bool = False,
     log: bool = False,
+    out: Array = None,
 ) -> Array:
     """Gram matrix of signature kernels: those of every path of one batch with every path of another.
 
@@ -191,6 +192,10 @@ def sig_kernel_gram(
         Without effect otherwise: memory is bounded in any case.
     return_grid, normalize, log
         As in `sig_kernel`.
+
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays. See also `gram_to_file`.
 
     Returns
     -------
@@ -229,7 +234,7 @@ def sig_kernel_gram(
            [1.566, 1.266, 0.559],
            [0.224, 0.559, 2.28 ]])
     """
-    parameters, options = _options(
+    parameters, options = checked_options(
         True,
         path1,
         path2,
@@ -246,9 +251,11 @@ def sig_kernel_gram(
     )
     scaling = scaling_options(options["return_grid"], normalize, log)
     call = operations.SIG_KERNEL_GRAM if options["given"] is None else operations.given_sig_kernel_gram
-    out = call(path1, path2, parameters, total=True, **scaling, **options)
+    if out is not None:
+        call = operations.SIG_KERNEL_GRAM.into(out)
+    found = call(path1, path2, parameters, total=True, **scaling, **options)
     warn_of_notes(static_kernel)
-    return out
+    return found
 
 
 @without_compiler
@@ -415,7 +422,7 @@ def _backprop(
     k_grid: Array,
     solver: tuple[Any, ...],
 ) -> tuple[Array | None, Array | None]:
-    parameters, options = _options(False, path1, path2, *solver)
+    parameters, options = checked_options(False, path1, path2, *solver)
     operation = operations.SIG_KERNEL_GRAM if gram else operations.SIG_KERNEL
     needs = left_deriv, right_deriv
     return backprop(operation, derivs, path1, path2, needs, k_grid, parameters, options, solver[3])

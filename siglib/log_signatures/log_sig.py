@@ -171,6 +171,7 @@ def log_sig(
     stream: bool = False,
     correction: Array = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Truncated log-signature of piecewise linear paths.
 
@@ -205,6 +206,9 @@ def log_sig(
         the whole batch are stored then.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays. Not with `stream` or a `correction`.
 
     Returns
     -------
@@ -248,7 +252,10 @@ def log_sig(
     array([1. , 1. , 0.5])
     """
     correction = as_correction(correction)
-    if as_bool("stream", stream):
+    stream = as_bool("stream", stream)
+    if out is not None and (stream or correction is not None):
+        raise ValueError("log_sig takes no out with stream or a correction")
+    if stream:
         refuse_correction(correction)
         return log_sig_prefixes(
             path,
@@ -262,7 +269,7 @@ def log_sig(
         )
     if correction is not None:
         return _corrected(path, correction, degree, time_aug, lead_lag, end_time, method, scalar_term, n_jobs)
-    return LOG_SIG(
+    return (LOG_SIG if out is None else LOG_SIG.into(out))(
         path,
         degree=degree,
         time_aug=time_aug,

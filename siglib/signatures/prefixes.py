@@ -37,6 +37,7 @@ def sig_prefixes(
     end_time: float = 1.0,
     scalar_term: bool = False,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Signatures of all prefixes of a path: of ``path[:1]``, ``path[:2]``, ..., and the whole path, in one call.
 
@@ -57,6 +58,9 @@ def sig_prefixes(
         Put the coefficient of the empty word, always 1, in front.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def sig_prefixes(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
-    return SIG_PREFIXES(
+    return (SIG_PREFIXES if out is None else SIG_PREFIXES.into(out))(
         path,
         degree=degree,
         time_aug=time_aug,

@@ -55,6 +55,7 @@ def sig_windows(
     end_time: float = 1.0,
     scalar_term: bool = False,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Signatures of many windows of a path, sliding ones or any others, in one call.
 
@@ -86,6 +87,9 @@ def sig_windows(
         Put the coefficient of the empty word, always 1, in front.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def sig_windows(
     >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
     [2.0, 4.0]
     """
-    return SIG_WINDOWS(
+    return (SIG_WINDOWS if out is None else SIG_WINDOWS.into(out))(
         path,
         degree=degree,
         window=window,
