@@ -56,6 +56,7 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """`n_jobs` up to 8 gets that many threads, whatever the machine has."""
     monkeypatch.setattr(_checks, "hardware_threads", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 @pytest.fixture(params=_cpu.usable_instruction_sets())
