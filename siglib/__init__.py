@@ -1,6 +1,7 @@
 """Path signatures, log-signatures and signature kernels for NumPy, PyTorch, CuPy and Dask arrays."""
 
 from ._call.progress import progress as progress
+from ._call.ragged import RaggedPaths as RaggedPaths
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
@@ -43,9 +44,13 @@ from .kernels.branched import branched_sig_kernel_backprop as branched_sig_kerne
 from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
 from .kernels.branched import branched_sig_kernel_gram_backprop as branched_sig_kernel_gram_backprop
 from .kernels.gram_file import gram_to_file as gram_to_file
+from .kernels.jvp import sig_kernel_gram_jvp as sig_kernel_gram_jvp
+from .kernels.jvp import sig_kernel_jvp as sig_kernel_jvp
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score
+from .kernels.permutation_tests import independence_test as independence_test
+from .kernels.permutation_tests import two_sample_test as two_sample_test
 from .kernels.sig_kernel import sig_kernel as sig_kernel
 from .kernels.sig_kernel import sig_kernel_backprop as sig_kernel_backprop
 from .kernels.sig_kernel import sig_kernel_gram as sig_kernel_gram
@@ -76,6 +81,8 @@ from .log_signatures.logarithm import sig_to_log_sig_backprop as sig_to_log_sig_
 from .log_signatures.preparation import clear_cache as clear_cache
 from .log_signatures.preparation import prepare_log_sig as prepare_log_sig
 from .log_signatures.preparation import set_cache_dir as set_cache_dir
+from .log_signatures.tangents import log_sig_jvp as log_sig_jvp
+from .log_signatures.tangents import sig_to_log_sig_jvp as sig_to_log_sig_jvp
 from .log_signatures.windows import log_sig_prefixes as log_sig_prefixes
 from .log_signatures.windows import log_sig_windows as log_sig_windows
 from .paths.transform import transform_path as transform_path
@@ -95,6 +102,8 @@ from .signatures.sig import sig as sig
 from .signatures.sig import sig_backprop as sig_backprop
 from .signatures.sig import sig_length as sig_length
 from .signatures.sig import signature as signature
+from .signatures.tangents import sig_coef_jvp as sig_coef_jvp
+from .signatures.tangents import sig_jvp as sig_jvp
 from .signatures.windows import sig_windows as sig_windows
 from .signatures.windows import sig_windows_backprop as sig_windows_backprop
 from .signatures.words import idx_to_word as idx_to_word

@@ -5,6 +5,7 @@ from here or from `siglib` itself.
 """
 
 from ._call.progress import progress as progress
+from ._call.ragged import RaggedPaths as RaggedPaths
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
 from .branched.coefficients import extract_branched_sig_coef as extract_branched_sig_coef
 from .branched.combine import branched_sig_combine as branched_sig_combine
@@ -36,6 +37,8 @@ from .kernels.gram_file import gram_to_file as gram_to_file
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score
+from .kernels.permutation_tests import independence_test as independence_test
+from .kernels.permutation_tests import two_sample_test as two_sample_test
 from .kernels.sig_kernel import sig_kernel as sig_kernel
 from .kernels.sig_kernel import sig_kernel_gram as sig_kernel_gram
 from .kernels.static_kernels import Context as Context

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from checking import require
-from gpu import Gpu, real_gpu, use_gpu
+from checking import optional, require
+from gpu import EmulatedTensors, Gpu, Tensors, real_gpu, torch_on_gpu, use_gpu
 
 from siglib import _cpu
 from siglib._call import options as _checks
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="fail if this optional package (torch, dask, cupy, nvrtc, pandas, sklearn) is missing instead of skipping; may be repeated",
+        help="fail if this optional package (torch, dask, cupy, nvrtc, pandas, polars, sklearn) is missing instead of skipping; may be repeated",
     )
 
 
@@ -64,7 +64,7 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Each instruction set of this machine in turn; siglib computes with it as long as the test runs."""
     for dtype_name, modules in _cpu.load(request.param).items():
         for stem, functions in vars(modules).items():
-            monkeypatch.setattr(_cpu.kernels[dtype_name], stem, functions)
+            monkeypatch.setattr(_cpu.loops[dtype_name], stem, functions)
     return request.param
 
 
@@ -78,6 +78,18 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     """CuPy on the emulator: for what only the emulator can tell."""
     yield from use_gpu("emulator", monkeypatch)
+
+
+@pytest.fixture(params=["emulator", "cuda"] if torch_on_gpu() else ["emulator"])
+def tensors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tensors]:
+    """PyTorch's tensors: in main memory for the emulator, and on a GPU where there is one."""
+    torch = optional("torch")
+    if request.param == "cuda":
+        for _ in use_gpu("cupy", monkeypatch):
+            yield Tensors(torch)
+        return
+    for _ in use_gpu("emulator", monkeypatch):
+        yield EmulatedTensors(torch, monkeypatch)
 
 
 @pytest.fixture(params=["exact", "check"])

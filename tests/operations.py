@@ -61,7 +61,7 @@ def name_of(operation: Operation) -> str:
 KINDS = {
     name: kind
     for kind, names in {
-        "path": "path path1 path2 sample sample1 sample2 y",
+        "path": "path path1 path2 sample sample1 sample2 y direction direction1 direction2 correction_direction",
         "displacement": "displacement",
         "sig": "sig sig1 sig2",
         "log_sig": "log_sig log_sig1 log_sig2 ls1 ls2",
@@ -76,9 +76,10 @@ KINDS = {
 
 @cache
 def kinds_of(name: str) -> dict[str, str]:
-    """The arrays that a public function must get: parameter and kind. "out" is the result, which gradients are given."""
+    """The arrays that a public function must get, or one of two: parameter and kind. "out" is the result, which gradients are given."""
     parameters = inspect.signature(getattr(siglib, name)).parameters.values()
-    kinds = {p.name: KINDS[p.name] for p in parameters if p.name in KINDS and p.default is p.empty}
+    needed = [p.name for p in parameters if p.default is p.empty or p.name in ("direction1", "direction2")]
+    kinds = {parameter: KINDS[parameter] for parameter in needed if parameter in KINDS}
     if name.endswith("_backprop"):
         taken = {*kinds_of(name.removesuffix("_backprop")).values(), "derivs"}
         kinds = {parameter: kind if kind in taken else "out" for parameter, kind in kinds.items()}
@@ -94,6 +95,7 @@ OPERATIONS = [
     Operation("sig", [(2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_backprop", [(2, 5, 3), (2, 12), (2, 12)], (2,)),
     Operation("sig", [(2, 5, 3)], (2,), {"correction": [0.5] * 9}),
+    Operation("sig_jvp", [(2, 5, 3), (2, 5, 3)], (2,), AUGMENTED),
     Operation("sig_combine", [(2, 12), (2, 12)], (3, 2)),
     Operation("sig_combine_backprop", [(2, 12), (2, 12), (2, 12)], (3, 2)),
     Operation("linear_sig", [(2, 3)], (3, 2)),
@@ -102,11 +104,14 @@ OPERATIONS = [
     Operation("sig_join_backprop", [(2, 12), (2, 12), (2, 3)], (3, 2), {"prepend": True}),
     Operation("sig_coef", [(2, 5, 3)], ([(0, 1), (), (2, 2, 0), (0, 1)],)),
     Operation("sig_coef", [(2, 5, 3)], ([(6, 1), (0,)],), {**AUGMENTED, "prefixes": True}),
+    Operation("sig_coef_jvp", [(2, 5, 3), (2, 5, 3)], ([(0, 1), (), (2, 2, 0)],)),
     Operation("log_sig", [(2, 5, 3)], (2,)),
     Operation("log_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "method": 2}),
     Operation("log_sig_backprop", [(2, 5, 3), (2, 6)], (2,)),
+    Operation("log_sig_jvp", [(2, 5, 3), (2, 5, 3)], (2,), {"method": 2}),
     Operation("sig_to_log_sig", [(2, 12)], (3, 2)),
     Operation("sig_to_log_sig_backprop", [(2, 12), (2, 6)], (3, 2)),
+    Operation("sig_to_log_sig_jvp", [(2, 12), (2, 12)], (3, 2)),
     Operation("logsig_to_sig", [(2, 6)], (3, 2)),
     Operation("logsig_to_sig", [(2, 12)], (3, 2), {"method": 0}),
     Operation("logsig_to_sig_backprop", [(2, 6), (2, 12)], (3, 2), {"method": 2}),
@@ -134,6 +139,7 @@ OPERATIONS = [
         {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(20.0), "log": True},
     ),
     Operation("sig_kernel_backprop", [(2,), (2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+    Operation("sig_kernel_jvp", [(2, 5, 3), (2, 4, 3), (2, 5, 3), (2, 4, 3)], (), {"dyadic_order": 0, **SMOOTH}),
     # Trees of two nodes: 12 of 3 channels; planar forests: 21, and 15 in logarithms.
     Operation("branched_sig", [(2, 5, 3)], (2,)),
     Operation("branched_sig", [(2, 5, 3)], (2,), {**AUGMENTED, "planar": True, "scalar_term": True}),
@@ -183,6 +189,7 @@ OF_ALL_PAIRS = [
         {"method": "polynomial", "order": 3, "static_kernel": siglib.RBFKernel(20.0)},
     ),
     Operation("sig_kernel_gram_backprop", [(2, 3), (2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0, "right_deriv": True}),
+    Operation("sig_kernel_gram_jvp", [(2, 5, 3), (3, 4, 3), (2, 5, 3), (3, 4, 3)], (), {"dyadic_order": 0, **SMOOTH}),
     Operation("branched_sig_kernel_gram", [(2, 5, 3), (3, 4, 3)], (2, 0), SMOOTH),
     Operation(
         "branched_sig_kernel_gram_backprop",
@@ -269,6 +276,7 @@ DIFFERENTIABLE = [
     Differentiable("branched_sig_kernel_gram", [(2, 4, 2), (3, 3, 2)], (1, 0), {"log": True}),
     Differentiable("branched_sig_kernel_gram", [(4, 2), (2, 3, 2)], (2, (1, 0)), {"normalize": True, **SMOOTH}),
 ]
+_SAMPLE = np.random.default_rng(0).standard_normal((5, 4, 2))
 # What else there is with options, by name and argument.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("branched_sig_length", {"dimension": 2, "degree": 3}),
@@ -300,6 +308,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     *[(name, {"dimension": 2, "degree": 2}) for name in ("SigStream", "LogSigStream")],
     *[(name, {"dimension": 2, "degree": 2, "window_size": 2}) for name in ("SigWindowStream", "LogSigWindowStream")],
     ("IntervalSignature", {"path": np.eye(2), "degree": 2}),
+    *[
+        (name, {"sample1": _SAMPLE, "sample2": -_SAMPLE, "permutations": 9, "dyadic_order": 0})
+        for name in ("two_sample_test", "independence_test")
+    ],
     *[(name, {"sigma": 0.5}) for name in ("RBFKernel", "Matern12Kernel", "Matern32Kernel", "Matern52Kernel")],
     ("RationalQuadraticKernel", {"sigma": 0.5, "alpha": 2.0}),
     ("ScaledLinearKernel", {"scale": 0.5}),

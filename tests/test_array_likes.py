@@ -90,12 +90,17 @@ def test_errors_name_the_column(frame: Any, column: Any, dtype: str) -> None:
 )
 @pytest.mark.parametrize(
     "call",
-    [lambda p: siglib.sig(p, 2), lambda p: siglib.log_sig(p, 2), lambda p: siglib.sig_prefixes(p, 2), lambda p: siglib.IntervalSignature(p, 2), lambda p: siglib.sig_mmd(p, p, dyadic_order=0), lambda p: siglib.SigStream(2, 2).push_batch(p)],
-    ids=["sig", "log_sig", "prefixes", "intervals", "mmd", "stream"],
-)  # fmt: skip
-def test_ragged_paths(paths: Any, call: Any) -> None:
+    [lambda p: siglib.IntervalSignature(p, 2), lambda p: siglib.SigStream(2, 2).push_batch(p)],
+    ids=["intervals", "stream"],
+)
+def test_ragged_paths_where_they_are_refused(paths: Any, call: Any) -> None:
     with pytest.raises(ValueError, match=r"holds paths of lengths 4, 5(, 4, 5)?, .* pad .* or take them one by one"):
         call(paths)
+
+
+def test_ragged_paths_in_lists_of_lists() -> None:
+    with pytest.raises(ValueError, match=r"path\[0\] holds paths of lengths 4, 5, and an array has one length"):
+        siglib.sig([RAGGED, RAGGED], 2)
 
 
 def test_padding_by_the_last_point_changes_no_signature(rng: np.random.Generator) -> None:
@@ -114,7 +119,6 @@ def test_padding_by_the_last_point_changes_no_signature(rng: np.random.Generator
     [
         ([np.zeros((4, 2)), np.zeros((5, 3))], r"paths of shapes \(4, 2\), \(5, 3\): .* same number of channels"),
         ([np.zeros(4), np.zeros(5)], "cannot be turned into an array: its rows have lengths 4, 5"),
-        ([np.zeros((n, 1)) for n in range(10)], r"of lengths 0, 1, 2, 3, 4, 5, \.\.\., and"),
         ([[0.0, 1.0], 2.0], "cannot be turned into an array"),
     ],
 )
@@ -145,6 +149,9 @@ def test_ragged_tensors() -> None:
         ),
     ]:
         with pytest.raises(TypeError, match=rf"{what}, .* pad .* or take them one by one"):
-            siglib.sig(paths, 2)
-    with pytest.raises(TypeError, match="list of tensors: stack them into one tensor first"):
-        siglib.sig([tensors[0], tensors[0]], 2)
+            siglib.IntervalSignature(paths, 2)
+    with pytest.raises(TypeError, match="list of arrays: stack them into one first"):
+        siglib.IntervalSignature([tensors[0], tensors[0]], 2)
+    many = [np.zeros((n, 1)) for n in range(10)]
+    with pytest.raises(ValueError, match=r"of lengths 0, 1, 2, 3, 4, 5, \.\.\., and"):
+        siglib.IntervalSignature(many, 2)

@@ -22,7 +22,7 @@ from test_branched_kernels import (
 )
 
 import siglib
-from siglib._cpu import kernels
+from siglib._cpu import loops
 from siglib._tables import tree_tables
 from siglib._tables.forests import log_length
 from siglib.branched import trees
@@ -121,7 +121,7 @@ def test_coefficients(dtype: np.dtype, rng: np.random.Generator, planar: bool) -
     table: Any = tree_tables.coefficient_matrix(forms, planar, dtype.name, False)
     out = np.empty((5, len(forms)), dtype)
     values = np.ascontiguousarray(siglib.sig_coef(path, list(words)))
-    kernels[dtype.name].sparse.apply(values, *table, out, 0, 0.0, 1)
+    loops[dtype.name].sparse.apply(values, *table, out, 0, 0.0, 1)
     bsig = branched_sig(path, 4, planar)
     assert_close(out[:, :20], bsig[:, [basis.index(tree) for tree in chosen]])
     assert_close(out[:, 20], np.ones(5))

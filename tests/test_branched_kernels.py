@@ -27,9 +27,7 @@ class Launchers:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         topic = self.topic
-        return lambda *args, **options: getattr(getattr(_cpu.kernels[args[0].dtype.name], topic), name)(
-            *args, **options
-        )
+        return lambda *args, **options: getattr(getattr(_cpu.loops[args[0].dtype.name], topic), name)(*args, **options)
 
 
 branched = Launchers("branched")

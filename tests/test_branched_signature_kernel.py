@@ -68,7 +68,7 @@ def kernels_of(
     n_pairs = x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]
     out = np.full((n_pairs, nodes[0] * nodes[1] if grid else 1), np.nan, x.dtype)
     options = options_of(x, y, depth, orders, layout, kind, parameters)
-    function = _cpu.kernels[x.dtype.name].branched_kernel.branched_sig_kernel
+    function = _cpu.loops[x.dtype.name].branched_kernel.branched_sig_kernel
     assert function(flat(x), flat(y), out, *options, log, n_threads) == 0
     return out.reshape(n_pairs, *nodes) if grid else out[:, 0]
 
@@ -95,7 +95,7 @@ def gradients_of(
     ]
     by_parameters = np.full(3 if wanted[2] else 0, np.nan)
     options = options_of(x, y, depth, orders, layout, kind, parameters)
-    function = _cpu.kernels[x.dtype.name].branched_kernel.branched_sig_kernel_backprop
+    function = _cpu.loops[x.dtype.name].branched_kernel.branched_sig_kernel_backprop
     assert function(derivs, flat(x), flat(y), *found, by_parameters, *options, log, *wanted[:2], n_threads) == 0
     paths = [
         part.reshape(path.shape) if want else part for part, path, want in zip(found, (x, y), wanted[:2], strict=True)
@@ -154,6 +154,23 @@ def test_scheme(
     assert_close(kernels_of(x, y[:3], depth, orders), expected[:, -1, -1].reshape(3, 4).diagonal())
 
 
+def test_exponentials(instruction_set: str, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """The kernel of depth 1 of two segments is the exponential of their inner product."""
+    limit = 0.98 * np.log(np.finfo(dtype).max)
+    numbers = np.concatenate(
+        [rng.uniform(-limit, limit, 20_000), rng.uniform(-3, 3, 20_000), rng.normal(0, 1e-4, 1000)]
+    )
+    numbers = np.append(numbers, [0.0, np.nan, 2 * limit, -2 * limit]).astype(dtype)
+    x = np.zeros((len(numbers), 2, 1), dtype)
+    x[:, 1, 0] = numbers
+    y = np.broadcast_to(np.array([[0.0], [1.0]], dtype), x.shape)
+    found = kernels_of(x, y, 1)
+    with np.errstate(over="ignore"):
+        exact = np.exp(numbers.astype(np.float64))
+    np.testing.assert_array_equal(found[-3:], [np.nan, np.inf, 0])
+    assert (np.abs(found[:-3] / exact[:-3] - 1) <= 1.5 * np.finfo(dtype).eps).all()
+
+
 @pytest.mark.parametrize("batch", [1, 2, 7, 12])
 def test_symmetric_layout(dtype: np.dtype, rng: np.random.Generator, batch: int) -> None:
     x = paths(rng, batch, 6, dtype=dtype)
@@ -165,7 +182,7 @@ def test_given_cells(rng: np.random.Generator) -> None:
     x, y = paths(rng, 11, 6), paths(rng, 11, 40)
     cells = np.ascontiguousarray((np.diff(x, axis=1) @ np.diff(y, axis=1).transpose(0, 2, 1)).reshape(11, -1))
     options = (np.array(NO_PARAMETERS), 6, 40, 0, GIVEN, PAIRWISE, 1, 0, 3)
-    module = _cpu.kernels["float64"].branched_kernel
+    module = _cpu.loops["float64"].branched_kernel
     out, nothing = np.empty((11, 1)), np.empty((0, 0))
     module.branched_sig_kernel(cells, nothing, out, *options, False, 1)
     assert_close(out[:, 0], kernels_of(x, y, 3, (1, 0)))

@@ -41,10 +41,14 @@ def run(test: doctest.DocTest) -> None:
     assert runner.failures == 0, "".join(report)
 
 
+# Torch uses functions of its own that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if fenced(page, "pycon")], ids=lambda page: page.name)
 def test_examples_of_the_pages(page):
-    if ">>> import torch" in page.read_text(encoding="utf-8"):
-        pytest.importorskip("torch", reason="torch is not installed")
+    text = page.read_text(encoding="utf-8")
+    for package in ("torch", "sklearn", "pandas"):
+        if re.search(rf">>> (import|from) {package}\b", text):
+            pytest.importorskip(package, reason=f"{package} is not installed")
     # One namespace a page; blank lines keep the line numbers of the page.
     source = ""
     for line, block in fenced(page, "pycon"):
@@ -54,6 +58,8 @@ def test_examples_of_the_pages(page):
 
 @pytest.mark.parametrize("module", sorted(m.name for m in pkgutil.iter_modules(siglib.__path__)))
 def test_examples_of_the_docstrings(module):
+    for guest in {"sklearn": ["sklearn"], "jax_api": ["jax"]}.get(module, []):
+        pytest.importorskip(guest, reason=f"{guest} is not installed")
     for test in doctest.DocTestFinder().find(importlib.import_module(f"siglib.{module}")):
         run(test)
 
@@ -77,6 +83,14 @@ def test_reference_lists_every_function(name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_reference_lists_every_class(name):
     assert re.search(rf"class:: siglib\.{name}$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_reference_lists_every_estimator():
+    pytest.importorskip("sklearn", reason="sklearn is not installed")
+    estimators = importlib.import_module("siglib.sklearn")
+    public = [name for name, value in vars(estimators).items() if callable(value) and not name.startswith("_")]
+    listed = re.findall(r":: siglib\.sklearn\.(\w+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(public)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

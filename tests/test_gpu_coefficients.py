@@ -25,6 +25,7 @@ WORDS = {
     "begin alike": [(0, 1, 0, 1, 0), (0, 1, 0, 1), (0, 1, 0, 1, 1), (0, 1, 0), (1, 1, 0, 1), (1,)],
     "many": [*itertools.product((0, 1), repeat=8)][:150],
     "longest": [(0, 1, 0) * 4, (1,)],
+    "of several kernels": [(0, 1, 0) * 4, (1, 1, 0) * 3, (1, 0, 0, 1) * 2, (1, 0, 1), ()],
     "long": [LONG],
     "long and short": [(), LONG, (0, 1), LONG[:13], (*LONG[:15], 1, 1), ()],
 }

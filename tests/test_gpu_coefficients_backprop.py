@@ -176,7 +176,7 @@ def test_sums_of_several_launches(gpu: Gpu, rng: np.random.Generator, monkeypatc
 def test_blocks_that_take_several_long_chains(
     gpu: Gpu, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coefficients_backprop, "SCRATCH_BYTES", 1)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 1)
     check(gpu, rng, (3, 5, 2), WORDS["long and short"], np.dtype(np.float64))
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import warnings
 from typing import Any
 
 import numpy as np
@@ -280,6 +281,13 @@ def test_the_stand_in_knows_what_was_written(emulated: Gpu) -> None:
             convert(x[1, 0])
 
 
+def test_warnings_of_cupy_are_no_errors() -> None:
+    for module in ("cupy", "cupy._core.core", "cupy.cuda.compiler"):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.warn_explicit("slow", RuntimeWarning, "compiler.py", 1, module)
+        assert len(seen) == 1
+
+
 def test_shared_memory_is_asked_for(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above 48 KiB, once for each device and each kernel that needs more."""
     source = """
@@ -300,3 +308,28 @@ def test_shared_memory_is_asked_for(emulated: Gpu, monkeypatch: pytest.MonkeyPat
                 assert x.get().tolist() == [0, 1]
             with pytest.raises(ValueError, match="shared memory"):
                 _launch.launch("any.cu", "last<double>", 1, 2, 100 << 10, x=x, n=10)
+
+
+def test_static_shared_memory_counts(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towards the 48 KiB that need not be asked for, and towards all that there is."""
+    source = """
+        template <typename T>
+        __global__ void first(T* x, long long n) {
+            extern __shared__ unsigned char bytes[];
+            __shared__ T own[50];
+            T* s = reinterpret_cast<T*>(bytes);
+            own[threadIdx.x] = s[n - 1 - threadIdx.x] = threadIdx.x;
+            x[threadIdx.x] = own[threadIdx.x];
+        }
+        """
+    monkeypatch.setattr("siglib._gpu._source.read", lambda name: source)
+    kernel = emulated.cupy.RawModule(code=source, options=(), name_expressions=("first<double>",))
+    assert kernel.get_function("first<double>").shared_size_bytes == 400
+    for n_bytes in (48 << 10, _launch.most_shared()):
+        x = emulated.cupy.empty(2)
+        with pytest.raises(ValueError, match="not asked for"):
+            kernel.get_function("first<double>")((1,), (2,), (x, n_bytes // 8), shared_mem=n_bytes)
+        _launch.launch("any.cu", "first<double>", 1, 2, n_bytes, x=x, n=n_bytes // 8)
+        assert x.get().tolist() == [0, 1]
+    with pytest.raises(ValueError, match="static arrays, are more than there is"):
+        _launch.launch("any.cu", "first<double>", 1, 2, 99 << 10, x=x, n=10)

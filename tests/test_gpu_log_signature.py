@@ -110,7 +110,7 @@ def test_small_and_large_have_the_same_bits(
     small = both()
     monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", 0)
     for one, other in zip(small, both(), strict=True):
-        assert_same_bits(one, other)
+        gpu.assert_same(one, other)
 
 
 def test_results_before_the_basis_in_global_memory(
@@ -201,10 +201,10 @@ def test_tables_are_copied_once(emulated: Gpu, rng: np.random.Generator, monkeyp
     monkeypatch.setattr(emulated.cupy, "asarray", lambda table: copied.append(1) or asarray(table))
     for _ in range(3):
         siglib.sig_to_log_sig(sig, 2, 4, method=2)
-    assert len(copied) == 6
+    assert len(copied) == 1
     siglib.clear_cache()
     siglib.sig_to_log_sig(sig, 2, 4, method=2)
-    assert len(copied) == 12
+    assert len(copied) == 2
 
 
 @pytest.mark.parametrize("device", ["cuda", "both"])
@@ -222,7 +222,7 @@ def test_signatures_beyond_32_bits_are_refused() -> None:
     sig = SimpleNamespace(shape=(1, 2**32 - 2))
     index = SimpleNamespace(shape=(0,))
     with pytest.raises(ValueError, match="4294967294 numbers is too long for the GPU"):
-        launchers.sig_to_log_sig(sig, index, *[None] * 6, 2, 31, 0, False, 1)
+        launchers.sig_to_log_sig(sig, (index, *[None] * 5), None, 2, 31, 0, False, 1)
 
 
 @pytest.mark.parametrize(("d", "degree"), [(1, 3), (2, 2), (2, 5), (2, 9), (3, 6), (5, 4)])

@@ -7,7 +7,9 @@ from checking import assert_close, assert_same_bits
 from gpu import Gpu
 
 import siglib
-from siglib._gpu.signature_plan import make_plan, small_tiles
+from siglib._gpu import _launch
+from siglib._gpu.signature_plan import chunk_length, make_plan, small_tiles
+from siglib._gpu.sizes import scratch_bytes
 
 TOLERANCE = {"float64": 1e-13, "float32": 3e-6}
 TRANSFORMS = {"time_aug": True, "lead_lag": True, "end_time": 0.7}
@@ -79,12 +81,36 @@ def test_long_paths_are_cut(
     assert_close(out, expected, TOLERANCE[dtype.name])
 
 
+@pytest.mark.parametrize(("d", "degree", "length"), [(2, 7, 600), (3, 4, 300), (7, 3, 600), (11, 2, 2250)])
+def test_bits_do_not_depend_on_how_chunks_are_joined(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, d: int, degree: int, length: int
+) -> None:
+    """By threads with several words, by several threads for a word; all levels by one block or each by several."""
+    path = paths(rng, (2, length, d), np.dtype(np.float64)) / np.sqrt(length)
+    expected = reference.signature(path, degree, scalar_term=True)
+    results = []
+    for few_words, few_threads, many_words in (
+        (0, 0, 4096),
+        (0, 100, 4096),
+        (0, 2**40, 4096),
+        (0, 0, 5),
+        (0, 2**40, 0),
+        (256, 0, 0),
+    ):
+        monkeypatch.setattr("siglib._gpu.chen._FEW_WORDS", few_words)
+        monkeypatch.setattr("siglib._gpu.chen._FEW_THREADS", few_threads)
+        monkeypatch.setattr("siglib._gpu.chen._MANY_WORDS", many_words)
+        results.append(gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True)))
+        assert_close(results[-1], expected, 1e-13)
+        assert_same_bits(results[-1], results[0])
+
+
 def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:
     for d, degree, length in ((2, 4, 300), (8, 3, 9), (3, 5, 20)):
         path = paths(rng, (11, length, d), np.dtype(np.float32))
         together = gpu.numpy(siglib.sig(gpu.array(path), degree))
         for b in (0, 7):
-            assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path[b]), degree)), together[b])
+            gpu.assert_same(gpu.numpy(siglib.sig(gpu.array(path[b]), degree)), together[b])
 
 
 def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
@@ -94,14 +120,29 @@ def test_bits_do_not_depend_on_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, 
         for few_threads in (0, 2**40):
             monkeypatch.setattr("siglib._gpu.signature._FEW_THREADS", few_threads)
             results.append(gpu.numpy(siglib.sig(gpu.array(path), degree)))
-        assert_same_bits(*results)
+        gpu.assert_same(*results)
+
+
+def test_chunks_are_longer_where_there_are_many() -> None:
+    plan = make_plan(8, 3, "float32")
+    assert [chunk_length(plan, 584, n) for n in (256, 257, 4095, 4096)] == [256, 128, 128, 256]
+    plan = make_plan(2, 2, "float32")
+    assert [chunk_length(plan, 6, n) for n in (128, 129, 10000)] == [128, 64, 64]
+
+
+def test_scratch_memory_is_a_share_of_the_devices(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory, expected in ((8 << 30, 128 << 20), (24 << 30, 384 << 20), (141 << 30, 2 << 30)):
+        monkeypatch.setitem(_launch._attributes, (0, "memory"), memory)
+        assert scratch_bytes() == expected
+    monkeypatch.delitem(_launch._attributes, (0, "memory"))
+    assert _launch.memory_bytes() == emulated.cupy.cuda.Device().mem_info[1]
 
 
 def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Scratch memory for a part of the batch at a time changes nothing."""
     path = paths(rng, (5, 300, 2), np.dtype(np.float64))
     expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
-    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * 14 * 8)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * (14 + 6) * 8)
     assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
 
 

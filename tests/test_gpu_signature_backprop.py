@@ -79,8 +79,8 @@ def test_long_paths_are_cut(
 def test_any_number_of_chunks(
     gpu: Gpu, monkeypatch: pytest.MonkeyPatch, n_points: int, d: int, degree: int, transform: dict
 ) -> None:
-    """Odd and even numbers of them in each round of the tree."""
-    monkeypatch.setattr(launcher, "_chunk", lambda *args: 3)
+    """Odd and even numbers of them; with lead-lag, chunks end at points."""
+    monkeypatch.setattr(launcher, "_chunk", lambda *args: 4 if transform else 3)
     rng = np.random.default_rng(n_points)
     check(gpu, rng, (2, n_points, d), degree, np.dtype(np.float64), **transform)
 

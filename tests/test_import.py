@@ -42,7 +42,22 @@ def test_import_loads_no_framework() -> None:
         """
         import sys, siglib, siglib.torch_api
         siglib.sig([[0, 0], [1, 2]], 2)
-        print({name.partition(".")[0] for name in sys.modules} & {"torch", "cupy", "scipy", "sklearn", "pandas", "jax", "dask", "tqdm"})
+        guests = {"torch", "cupy", "scipy", "sklearn", "pandas", "polars", "jax", "dask", "tqdm"}
+        print({name.partition(".")[0] for name in sys.modules} & guests)
+        """
+    )
+    assert loaded == "set()\n"
+
+
+def test_estimators_import_no_frames() -> None:
+    """Nor frameworks. pandas may come with scikit-learn itself."""
+    pytest.importorskip("sklearn", reason="sklearn is not installed")
+    loaded = run_python(
+        """
+        import sys
+        from siglib.sklearn import SignatureTransformer
+        SignatureTransformer(2).fit_transform([[1.0, 2.0, 4.0], [0.0, 1.0, 1.0]])
+        print(set(sys.modules) & {"torch", "cupy", "polars", "jax"})
         """
     )
     assert loaded == "set()\n"
@@ -167,9 +182,31 @@ def module_name(source: Path) -> str:
 
 PLACES = {module_name(source): source for source in SOURCES}
 # A folder imports from itself and from those before it.
-ORDER = ["_tables", "_cpu", "_gpu", "_call", "paths", "signatures", "log_signatures", "branched", "kernels", "streams"]
+ORDER = [
+    "_tables",
+    "_cpu",
+    "_gpu",
+    "_call",
+    "paths",
+    "signatures",
+    "log_signatures",
+    "branched",
+    "kernels",
+    "streams",
+    "sklearn",
+]
 # Frameworks are looked for here only.
-GUESTS = {"backend", "dask", "indices", "torch", "torch_operator", "torch_vmap", "tracing"}
+GUESTS = {
+    "backend",
+    "dask",
+    "indices",
+    "torch",
+    "torch_autograd",
+    "torch_operator",
+    "torch_second_order",
+    "torch_vmap",
+    "tracing",
+}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -177,7 +214,8 @@ def test_layers(source: Path) -> None:
     imported = imports_of(source)
     roots = {name.partition(".")[0] for name in imported}
     folder, name = source.parent.name, source.stem
-    assert not roots & {"torch", "pysiglib"}
+    assert not roots & {"torch", "pysiglib", "pandas", "polars"}
+    assert folder == "sklearn" or "sklearn" not in roots
     if folder != "_gpu":
         assert "cupy" not in roots
     if folder != "siglib":
@@ -252,6 +290,8 @@ def test_every_parameter_is_documented_and_typed(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
+    for guest in {"siglib.sklearn": ["sklearn"], "siglib.jax_api": ["jax"]}.get(module, []):
+        pytest.importorskip(guest, reason=f"{guest} is not installed")
     found = importlib.import_module(module)
     results = doctest.testmod(found, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
@@ -268,8 +308,8 @@ def test_configuration_example_runs(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_torch_api_is_the_same_api() -> None:
-    """Every public name but the backprops, which autograd replaces, and the very same objects."""
-    expected = {name for name in PUBLIC if not name.endswith("_backprop") and name != "show_config"}
+    """Every public name but derivatives, which autograd replaces, and the very same objects."""
+    expected = {name for name in PUBLIC if not name.endswith(("_backprop", "_jvp")) and name != "show_config"}
     offered = {name for name in vars(siglib.torch_api) if not name.startswith("_")}
     assert offered == expected
     for name in expected:

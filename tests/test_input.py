@@ -226,7 +226,9 @@ def array_of_jax(module: str) -> Any:
 @all_operations
 def test_none_is_no_array(operation: Operation) -> None:
     arrays = operation.arrays()
-    for i, array in enumerate(arrays):
+    # Either of two directions may be left out.
+    n_needed = 2 if operation.name.startswith("sig_kernel") and operation.name.endswith("_jvp") else len(arrays)
+    for i, array in enumerate(arrays[:n_needed]):
         arrays[i] = None
         with pytest.raises(TypeError, match="must be an array of real numbers, .*NoneType"):
             operation(*arrays)
@@ -234,8 +236,9 @@ def test_none_is_no_array(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("module", ["jaxlib._jax", "jaxlib.xla_extension", "jax._src.array", "jax"])
-def test_arrays_of_jax_are_refused(module: str) -> None:
-    """They do not become arrays of NumPy in silence."""
+def test_arrays_of_jax_are_refused(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do not become arrays of NumPy in silence, where there is no JAX to take them."""
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
     array, path = array_of_jax(module), np.zeros((5, 2), np.float32)
     calls: dict[str, list[Callable[[], Any]]] = {
         "path": [
@@ -256,7 +259,7 @@ def test_arrays_of_jax_are_refused(module: str) -> None:
         for call in group:
             with pytest.raises(TypeError, match=rf"^{name} is an array of JAX.*pass numpy.asarray\({name}\)"):
                 call()
-    with pytest.raises(TypeError, match="path is a list of tensors"):
+    with pytest.raises(TypeError, match=r"path\[0\] is an array of JAX"):
         siglib.sig([array, array], 2)
 
 

@@ -11,9 +11,12 @@ import siglib
 from siglib import _cpu
 from siglib._gpu import launcher
 
-TOPICS = {topic: found for topic, found in vars(_cpu.kernels["float64"]).items() if isinstance(found, SimpleNamespace)}
+TOPICS = {topic: found for topic, found in vars(_cpu.loops["float64"]).items() if isinstance(found, SimpleNamespace)}
 # Of halves and of chunks on the CPU, which are prepared and joined otherwise on a GPU.
-CPU_ONLY = {("log_signature", "put_singles"), ("corrected_signature", "sig_of_chunks_backprop")}
+CPU_ONLY = {("corrected_signature", "sig_of_chunks_backprop")}
+CPU_ONLY |= {("log_signature", name) for name in ("put_singles", "sig_to_log_sig_singles")}
+# On GPUs padded paths go through the kernels of one length.
+CPU_ONLY |= {("signature", "ragged_sig"), ("signature", "ragged_sig_backprop")}
 # Loops that `branched.py` calls, on the CPU as on a GPU.
 CPU_ONLY |= {(topic, name) for topic in ("branched_product", "branched_flow") for name in vars(TOPICS[topic])}
 FUNCTIONS = sorted({(topic, name) for topic, functions in TOPICS.items() for name in vars(functions)} - CPU_ONLY)
@@ -32,7 +35,7 @@ def test_others_are_for_one_kind_only(topic: str, name: str) -> None:
 
 
 def test_public_functions_call_no_others() -> None:
-    """Every `kernels.<topic>.<name>` outside of the two folders is one of those."""
+    """Every `loops.<topic>.<name>` outside of the two folders is one of those."""
     root = Path(siglib.__file__).parent
     called = {
         (node.value.attr, node.attr)
@@ -40,7 +43,7 @@ def test_public_functions_call_no_others() -> None:
         if file.relative_to(root).parts[0] not in ("_cpu", "_gpu")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
-        if isinstance(node.value.value, ast.Attribute) and node.value.value.attr == "kernels"
+        if isinstance(node.value.value, ast.Attribute) and node.value.value.attr == "loops"
     }
     assert called
     assert called <= {*FUNCTIONS, *CPU_ONLY}

@@ -93,11 +93,24 @@ def test_brackets_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tables_are_built_once_and_read_only() -> None:
-    tables = lyndon_cache.kernel_tables(3, 4, 2, "float64")
-    assert lyndon_cache.kernel_tables(3, 4, 2, "float64") is tables
-    assert all(not array.flags.writeable for array in tables)
+    tables = lyndon_cache.packed_tables(3, 4, 2, "float64")
+    assert lyndon_cache.packed_tables(3, 4, 2, "float64") is tables
+    assert not tables.flags.writeable
     siglib.clear_cache()
-    assert lyndon_cache.kernel_tables(3, 4, 2, "float64") is not tables
+    assert lyndon_cache.packed_tables(3, 4, 2, "float64") is not tables
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_tables_in_one_array(method: int, dtype: str) -> None:
+    """Each begins where the head of the array says, and ends before the next."""
+    arrays = lyndon_cache.kernel_tables(3, 5, method, dtype)
+    packed = lyndon_cache.packed_tables(3, 5, method, dtype)
+    places = [*packed[: len(arrays)], len(packed)]
+    assert places[0] == len(arrays)
+    for array, start, end in zip(arrays, places[:-1], places[1:], strict=True):
+        assert end - start == -(-array.nbytes // 8)
+        assert_same_bits(packed[start:end].view(array.dtype)[: array.size], array.ravel())
 
 
 @pytest.mark.parametrize("method", [0, 1, 2])

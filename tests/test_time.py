@@ -1,6 +1,7 @@
 """Time of long float32 paths: exact to rounding, in every operation that adds it and whatever the batch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,43 @@ def test_corrections(length: int, batch: int) -> None:
     path = np.zeros((batch, length, 2), np.float32)
     sigs = siglib.sig(path, 4, time_aug=True, end_time=2.5, correction=np.full(4, 1e-4, np.float32))
     assert error_of_time(sigs, 2.5, 3, 4) <= EXACT
+
+
+def size_of(tree: tuple[Any, ...]) -> int:
+    """Nodes of a tree, which is its subtrees and its label."""
+    return 1 + sum(map(size_of, tree[:-1]))
+
+
+def orders_of(tree: tuple[Any, ...]) -> float:
+    """In how many orders the nodes of a tree can come, each behind its children, of all n!."""
+    return math.prod(map(orders_of, tree[:-1])) / size_of(tree)
+
+
+def orders_of_planar(forest: tuple[Any, ...]) -> float:
+    """The same for a planar forest: the root of the last tree comes behind all that stands before it."""
+    if not forest:
+        return 1.0
+    *before, last = forest
+    return orders_of_planar(tuple(before)) * orders_of_planar(last[:-1]) / sum(map(size_of, forest))
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize(("length", "batch"), [(1001, 1), (10_001, 3), (100_001, 20)])
+def test_trees_with_corrections(length: int, batch: int, planar: bool) -> None:
+    path, end_time, d, degree = np.zeros((batch, length, 1), np.float32), 2.5, 2, 4
+    options = {"planar": planar, "time_aug": True, "end_time": end_time, "correction": np.full(1, 1e-4, np.float32)}
+    n_found = 0
+    for scalar_term in (False, True):
+        found = siglib.branched_sig(path, degree, scalar_term=scalar_term, **options).astype(np.float64)
+        for place, tree in enumerate(siglib.trees(d, degree, planar=planar)[1:]):
+            forest = tree if planar else (tree,)
+            labels = set(str(tree)) & {"0", "1"}
+            if labels == {"1"}:
+                orders = orders_of_planar(forest) if planar else orders_of(tree)
+                exact = orders * end_time ** sum(map(size_of, forest))
+                assert np.abs(found[:, place + scalar_term] / exact - 1).max() <= EXACT
+                n_found += 1
+    assert n_found == 2 * (1 + 2 + 5 + 14 if planar else 1 + 1 + 2 + 4)
 
 
 @pytest.mark.parametrize("lead_lag", [False, True])

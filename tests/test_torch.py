@@ -1,4 +1,4 @@
-"""PyTorch: tensors in and out, gradients, torch.func, torch.compile, and that second derivatives are never silently wrong."""
+"""PyTorch: tensors in and out, gradients, torch.func, torch.compile."""
 
 import itertools
 import subprocess
@@ -360,51 +360,6 @@ def test_training_step() -> None:
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters() if parameter.ndim == 2)
-
-
-# Second derivatives
-
-
-@each_function
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-def test_second_derivatives_are_an_error(operation: Differentiable) -> None:
-    """Never silently zero, whatever way they are asked for."""
-    tensors = operation.tensors(requires_grad=True)
-    message = f"second derivatives of siglib.{operation.name} are not implemented"
-
-    gradient = torch.autograd.grad((operation(*tensors) ** 2).sum(), tensors, create_graph=True)[0]
-    assert gradient.requires_grad
-    with pytest.raises(RuntimeError, match=message):
-        gradient.sum().backward()
-
-    # A gradient penalty next to terms that have a second derivative.
-    loss = (operation(*tensors) ** 2).sum() + (tensors[0] ** 3).sum()
-    penalty = sum((g**2).sum() for g in torch.autograd.grad(loss, tensors[0], create_graph=True))
-    with pytest.raises(RuntimeError, match=message):
-        penalty.backward()
-
-    def f(x: Any) -> Any:
-        return (operation(x, *tensors[1:]) ** 2).sum()
-
-    with pytest.raises(RuntimeError, match=message):
-        torch.autograd.functional.hessian(f, tensors[0])
-    with pytest.raises(RuntimeError, match=message):
-        torch.func.jacrev(torch.func.grad(f))(tensors[0].detach())
-    with pytest.raises(RuntimeError, match=f"derivatives of siglib.{operation.name} are not implemented"):
-        torch.func.hessian(f)(tensors[0].detach())
-
-
-@each_function
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-def test_forward_mode_is_an_error(operation: Differentiable) -> None:
-    """Tangents are never silently dropped."""
-    tensors = operation.tensors()
-    message = f"forward-mode derivatives of siglib.{operation.name} are not implemented"
-    with pytest.raises(RuntimeError, match=message):
-        torch.func.jvp(operation, tuple(tensors), tuple(tensors))
-    for leaves in (tensors, operation.tensors(requires_grad=True)):
-        with torch.autograd.forward_ad.dual_level(), pytest.raises(RuntimeError, match=message):
-            operation(*[torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)) for x in leaves])
 
 
 # torch.func

@@ -47,7 +47,7 @@ def as_tensors(operation: Operation, kind: str) -> Operation:
 
 def compiled_of(operation: Operation) -> Callable[..., list[Any]]:
     """One graph. Backprops, which are for those who write their own gradients, break it."""
-    fullgraph = not operation.name.endswith("_backprop")
+    fullgraph = not operation.name.endswith(("_backprop", "_jvp"))
     return torch.compile(lambda *arrays: operation(*arrays), fullgraph=fullgraph, backend="eager")
 
 

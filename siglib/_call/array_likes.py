@@ -9,6 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from .tracing import loaded_torch
+
+
+class UnequalLengthsError(TypeError, ValueError):
+    """Paths that are no one array: an error, unless the call can take them one run after another."""
+
+
+class Ragged:
+    """What every class of paths of unequal lengths is, for those who need not know more."""
+
+
 # How many lengths a message lists.
 _MAX_LISTED = 6
 
@@ -45,29 +56,47 @@ def _numbers_of_column(name: str, label: Any, column: Any) -> np.ndarray:
     raise TypeError(f"{name} must hold real numbers, at most float64, got column {label!r} of dtype {dtype}{reason}")
 
 
-def unequal_lengths(name: str, parts: Iterable[Any]) -> str:
-    """What to say of arrays of different lengths that should be one; empty if they are something else."""
+def refusal_of_list(name: str, parts: Iterable[Any]) -> Exception | None:
+    """The error for arrays of different lengths, or tensors, that should be one array; None if they are something
+    else."""
     try:
         shapes = _shapes(parts)
     except (TypeError, ValueError):
-        return ""
-    if len(set(shapes)) < 2 or () in shapes:
-        return ""
+        return None
+    if not shapes or () in shapes:
+        return None
+    if len(set(shapes)) == 1:
+        return UnequalLengthsError(f"{name} is a list of arrays: stack them into one first")
     if min(map(len, shapes)) < 2:
         lengths = _listed([shape[0] for shape in shapes])
-        return f"{name} cannot be turned into an array: its rows have lengths {lengths}, and must have one length"
+        return ValueError(f"{name} cannot be turned into an array: its rows have lengths {lengths}, and must have one")
     channels = sorted({shape[-1] for shape in shapes})
     if len(channels) > 1:
-        return f"{name} holds paths of shapes {_listed(shapes)}: all must have the same number of channels"
-    return describe_lengths(f"{name} holds paths", [shape[-2] for shape in shapes])
+        return ValueError(f"{name} holds paths of shapes {_listed(shapes)}: all must have the same number of channels")
+    return refusal_of_lengths(f"{name} holds paths", [shape[-2] for shape in shapes])
 
 
-def describe_lengths(what: str, lengths: list[int]) -> str:
-    """That these cannot be one array, and what to do."""
-    return (
+def refusal_of_lengths(what: str, lengths: list[int]) -> UnequalLengthsError:
+    """The error that says that these cannot be one array, and what to do."""
+    return UnequalLengthsError(
         f"{what} of lengths {_listed(lengths)}, and an array has one length: pad the shorter ones by repeating their "
         "last point, which leaves signatures as they are unless time is added, or take them one by one"
     )
+
+
+def as_counts(name: str, values: Any) -> np.ndarray:
+    """A sequence of integers, or an array or a tensor of them, as int64."""
+    counts = np.asarray(values.tolist() if hasattr(values, "tolist") else list(values))
+    if counts.size and counts.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got dtype {counts.dtype}")
+    return counts.astype(np.int64)
+
+
+def packed_paths(packed: Any) -> tuple[Any, np.ndarray]:
+    """The paths in a PackedSequence of torch, padded, with their graph, and their lengths."""
+    torch: Any = loaded_torch()
+    padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+    return padded, lengths.numpy()
 
 
 def packed_lengths(packed: Any) -> list[int]:
@@ -83,7 +112,7 @@ def _shapes(parts: Iterable[Any]) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
     for part in parts:
         if hasattr(part, "shape"):
-            shapes.append(tuple(part.shape))
+            shapes.append(part.shape if type(part) is np.ndarray else tuple(part.shape))
             continue
         try:
             shapes.append(np.shape(part))

@@ -1,16 +1,16 @@
-"""THE dispatch: from the arrays of a call to the kernels, the views that kernels read, and where results are born.
+"""THE dispatch: from the arrays of a call to the loops, the views that loops read, and where results are born.
 
 Requirements. The arrays that come in decide: results belong to the same library, dtype and device. No framework is
 imported here: an object can only be a torch tensor if torch is already in `sys.modules`. GPU arrays are never moved
 to the CPU silently. Whatever NumPy can turn into an array of real numbers (lists, integers) counts as NumPy.
-Nothing is copied back: kernels write to memory that the caller gets. A tensor in main memory is a NumPy array from the
+Nothing is copied back: loops write to memory that the caller gets. A tensor in main memory is a NumPy array from the
 dispatch to the result, a second name for the same memory, as NumPy is by far the quicker one to ask and to reshape.
-Kernels know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too
+Loops know two formats, float32 and float64; half precision is computed in float32. An operation that would lose too
 many digits in float32 takes `on.double()` for its work.
 
-    on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one kernel format
+    on, path, derivs = backend_for(path=path, derivs=derivs)   # arrays of one library, one device, one format
     out = on.empty(path.shape)
-    on.kernels.path.transform_path_backprop(on.view(derivs), on.view(out), ...)
+    on.loops.path.transform_path_backprop(on.view(derivs), on.view(out), ...)
     return on.result(out)
 """
 
@@ -19,14 +19,22 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import _cpu
-from .array_likes import describe_lengths, is_table, numbers_of_table, packed_lengths, unequal_lengths
-from .tracing import loaded_torch, refuse_traced
+from .array_likes import (
+    Ragged,
+    UnequalLengthsError,
+    is_table,
+    numbers_of_table,
+    packed_lengths,
+    refusal_of_lengths,
+    refusal_of_list,
+)
+from .tracing import loaded_jax, loaded_torch, refuse_traced
 
 # An array of any supported library, or what NumPy can turn into one.
 Array: TypeAlias = Any
@@ -39,7 +47,7 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 def library_of(array: Array) -> str:
     """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown.
 
-    "dask" has its own way (`dask.py`); "jax" and "torch.fx" are recognised for their errors.
+    "jax" and "dask" have their own ways (`jax.py`, `dask.py`), and "torch.fx" is recognised for its error.
     """
     torch = loaded_torch()
     # First, and not through the cache, of which torch.compile warns.
@@ -80,11 +88,12 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
             break
         dtype = value.dtype
     else:
-        # The way that nearly every NumPy call takes: plain arrays of one kernel format.
+        # The way that nearly every NumPy call takes: plain arrays of one format of the loops.
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
             return on, arrays
     named = dict(zip(names, arrays, strict=True))
+    _refuse_unequal(named)
     libraries = {library_of(value) for value in arrays}
     if libraries == {"numpy"}:
         return _numpy_backend_for(named)
@@ -99,13 +108,43 @@ class DaskArraysError(TypeError):
     """Some arrays of a call are Dask's: for `dask.py`, which does not go through here, and an error for all others."""
 
 
+class JaxArraysError(TypeError):
+    """Some arrays of a call are JAX's: for `jax.py`, which does not go through here, and an error for all others."""
+
+
+def _refuse_unequal(arrays: dict[str, Array]) -> None:
+    """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
+    for name, value in arrays.items():
+        if isinstance(value, Ragged):
+            raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
+        if not isinstance(value, (list, tuple)) or not value:
+            continue
+        kinds = set(map(type, value))
+        if kinds == {np.ndarray}:
+            # NumPy would find out, too, but a hundred times slower.
+            if len({item.shape for item in value}) > 1 and (reason := refusal_of_list(name, value)):
+                raise reason
+        elif any(library_of(item) != "numpy" for item in value):
+            if hasattr(value, "batch_sizes"):
+                raise refusal_of_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value))
+            raise refusal_of_list(name, value) or TypeError(
+                f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
+            )
+
+
+def refuse_dask(**arrays: Array) -> None:
+    """DaskArraysError for arrays of Dask, by functions that have no blocks."""
+    if any(library_of(array) == "dask" for array in arrays.values()):
+        raise refusal(arrays)
+
+
 def refusal(arrays: dict[str, Array]) -> TypeError:
     """The error for arrays of several libraries, or of one that is not supported."""
     for name, value in arrays.items():
         if library_of(value) == "dask":
             return DaskArraysError(f"{name} is an array of Dask, which is not taken here: pass {name}.compute()")
         if library_of(value) == "jax":
-            return TypeError(f"{name} is an array of JAX, which is not supported: pass numpy.asarray({name})")
+            return JaxArraysError(f"{name} is an array of JAX, which is not taken here: pass numpy.asarray({name})")
         if library_of(value) == "torch.fx":
             return TypeError(
                 f"{name} is a {type(value).__name__} of torch.fx, which traces Python code: use torch.export or "
@@ -119,7 +158,7 @@ WIDENED: dict[str, Callable[..., Any]] = {}
 
 
 def widened(**arrays: Array) -> tuple[Any, ...]:
-    """A function that makes a result what the caller's arrays were, and the arrays in the dtype that kernels use.
+    """A function that makes a result what the caller's arrays were, and the arrays in the dtype that loops use.
 
     For operations made of others, which must not round in between. Tensors keep their graph.
     """
@@ -128,6 +167,9 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
         return (lambda result: result.to(dtype), *tensors)
     try:
         on, *given = backend_for(**arrays)
+    except JaxArraysError:
+        found, wanted = jax_arrays(arrays)
+        return (lambda result: in_dtype(result, wanted), *found)
     except DaskArraysError:
         return WIDENED["dask"](**arrays)
 
@@ -139,11 +181,19 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
 
 
 def as_double(array: Array) -> Array:
-    """An array of any library, or a view that kernels read, in float64; with its graph, and itself if it is that."""
+    """An array of any library, or a view that loops read, in float64; with its graph, and itself if it is that."""
     if library_of(array) == "torch":
         return array.double()
+    if library_of(array) == "jax":
+        # JAX has no float64 but by jax_enable_x64.
+        return in_dtype(array, loaded_jax().numpy.result_type(float)) if array.dtype == _FLOAT32 else array
     with device_of(array):
         return array.astype(_FLOAT64, copy=False)
+
+
+def as_dtype_of(array: Array, like: Array) -> Array:
+    """An array in the dtype of another one of its library."""
+    return array.to(like.dtype) if library_of(array) == "torch" else array.astype(like.dtype, copy=False)
 
 
 def has_own_dtype(array: Array) -> bool:
@@ -155,9 +205,9 @@ def has_own_dtype(array: Array) -> bool:
 
 
 def namespace_of(array: Array) -> Any:
-    """The module with the functions for this array: numpy, cupy, torch or dask.array."""
+    """The module with the functions for this array: numpy, cupy, torch, jax.numpy or dask.array."""
     library = library_of(array)
-    return sys.modules["dask.array" if library == "dask" else library]
+    return sys.modules[{"jax": "jax.numpy", "dask": "dask.array"}.get(library, library)]
 
 
 def as_tensor(array: Array) -> Any:
@@ -174,7 +224,7 @@ def as_tensor(array: Array) -> Any:
 
 
 def numbers_for(on: Any, numbers: Any) -> Any:
-    """A tuple of numbers, or a tensor of them, as kernels take them.
+    """A tuple of numbers, or a tensor of them, as loops take them.
 
     That is a NumPy array of float64; on a GPU it may be a view of the tensor, which must be on the same device then.
     """
@@ -206,7 +256,7 @@ def hold_equal_numbers(array1: Array, array2: Array) -> bool:
             return False
         return np.array_equal(_bits(array1), _bits(array2))
     library = library_of(array1)
-    if library == "numpy" or library != library_of(array2):
+    if library in ("numpy", "jax") or library != library_of(array2):
         return False
     if array1.shape != array2.shape or array1.dtype != array2.dtype:
         return False
@@ -226,6 +276,14 @@ def _bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).view(f"u{array.itemsize}")
 
 
+def on_host(array: Array) -> np.ndarray:
+    """The array in main memory, as NumPy's; without its graph."""
+    library = library_of(array)
+    if library == "torch":
+        return array.detach().cpu().numpy()
+    return array.get() if library == "cupy" else array
+
+
 def is_on_gpu(array: Array) -> bool:
     """Whether looking at a number of this array means waiting for a GPU."""
     return library_of(array) == "cupy" or (library_of(array) == "torch" and _is_on_gpu(array))
@@ -240,25 +298,25 @@ _NOTHING = {(n, dtype): np.empty((0,) * n, dtype) for n in (1, 2) for dtype in (
 
 
 class _CpuBackend:
-    """What NumPy arrays and torch tensors in main memory have in common: kernels, and constants made on the host.
+    """What NumPy arrays and torch tensors in main memory have in common: loops, and constants made on the host.
 
     The backends for arrays on a GPU, with the same methods, are in `_gpu/backends.py`.
     """
 
     xp = np  # the module whose arrays `view` gives
-    solves_by_levels = False  # which tables the kernels of log-signatures take
-    block_bytes = 2**20  # how much a call of several kernels hands from one to the next at a time: what a cache holds
+    solves_by_levels = False  # which tables the loops of log-signatures take
+    block_bytes = 2**20  # how much a call of several loops hands from one to the next at a time: what a cache holds
     can_look = True  # whether looking at a number means no waiting
     changes_results = False  # whether `result` does anything
     device = None  # number of the GPU
     _current = nullcontext()
 
     def __init__(self, dtype: Any, result_dtype: Any) -> None:
-        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.dtype = dtype  # what the loops compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.view_dtype = np.dtype(self.dtype_name)
-        self.kernels = _cpu.kernels[self.dtype_name]
+        self.loops = _cpu.loops[self.dtype_name]
 
     def current(self) -> Any:
         """A context for arithmetic with views."""
@@ -269,15 +327,19 @@ class _CpuBackend:
         raise NotImplementedError
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`, a table that kernels read, where they can read it. `function` caches what it returns."""
+        """`function(*args)`, a table that loops read, where they can read it. `function` caches what it returns."""
         return function(*args)
 
+    def from_host(self, array: np.ndarray) -> Any:
+        """An array in main memory where loops can read it, for this call."""
+        return array
+
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """What stands for an array that kernels do not read, of so many axes."""
+        """What stands for an array that loops do not read, of so many axes."""
         return _NOTHING[len(shape), dtype]
 
     def scratch(self, shape: tuple[int, ...]) -> Any:
-        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        """Memory for what one function hands to the next, as `view` gives arrays; uninitialised."""
         return np.empty(shape, self.view_dtype)
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -292,7 +354,7 @@ class _CpuBackend:
         return array
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: the array itself."""
+        """What loops read or write: the array itself."""
         return array
 
     def given(self, array: Any) -> Array:
@@ -304,7 +366,7 @@ class _CpuBackend:
         return tensor.numpy()
 
     def rows(self, array: Array, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for loops, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
@@ -317,7 +379,7 @@ class _CpuBackend:
         return view.reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Array) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for loops, its batch axes made one; of any strides."""
         view = self.view(array)
         if view.ndim <= 3:
             return view if view.ndim == 3 else view[None]
@@ -344,13 +406,18 @@ class NumpyBackend(_CpuBackend):
 _NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (_FLOAT32, _FLOAT64)}
 
 
+def numpy_backend(dtype: Any) -> NumpyBackend:
+    """The backend for arrays of one of the dtypes of loops."""
+    return _NUMPY_BACKENDS[dtype]
+
+
 @lru_cache(maxsize=16)
 def _numpy_double(result_dtype: Any) -> NumpyBackend:
     return NumpyBackend(_FLOAT64, result_dtype)
 
 
 def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
-    converted = {name: _numpy_array(name, value) for name, value in arrays.items()}
+    converted = {name: numpy_array(name, value) for name, value in arrays.items()}
     # Lists and integers have no floating dtype of their own: they adapt to the arrays that have one.
     own = {
         name: array.dtype
@@ -361,26 +428,19 @@ def _numpy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     dtype = _FLOAT64 if result_dtype == _FLOAT64 else _FLOAT32
     on = _NUMPY_BACKENDS[dtype] if dtype == result_dtype else NumpyBackend(dtype, result_dtype)
     with np.errstate(over="ignore"):
-        # Kernels read numbers in place, with any strides, but aligned.
+        # Loops read numbers in place, with any strides, but aligned.
         return on, [np.require(array, dtype, "A") for array in converted.values()]
 
 
-def _numpy_array(name: str, value: Any) -> np.ndarray:
-    """`value` as an array of real numbers in native byte order; not yet in a kernel format."""
+def numpy_array(name: str, value: Any) -> np.ndarray:
+    """`value` as an array of real numbers in native byte order; not yet in a format of the loops."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    if isinstance(value, (list, tuple)) and any(library_of(item) != "numpy" for item in value):
-        if hasattr(value, "batch_sizes"):
-            raise TypeError(describe_lengths(f"{name} is a PackedSequence of paths", packed_lengths(value)))
-        raise TypeError(
-            unequal_lengths(name, value)
-            or f"{name} is a {type(value).__name__} of tensors: stack them into one tensor first"
-        )
     try:
         array = np.asarray(value)
     except ValueError as error:
-        reason = unequal_lengths(name, value) if isinstance(value, (list, tuple)) else ""
-        raise ValueError(reason or f"{name} cannot be turned into an array: {error}") from None
+        reason = refusal_of_list(name, value) if isinstance(value, (list, tuple)) else None
+        raise reason or ValueError(f"{name} cannot be turned into an array: {error}") from None
     dtype = array.dtype
     if dtype.kind in "iub":
         return array
@@ -390,8 +450,8 @@ def _numpy_array(name: str, value: Any) -> np.ndarray:
         return array
     if is_table(value):
         return numbers_of_table(name, value)
-    if dtype.kind == "O" and array.ndim and (reason := unequal_lengths(name, array)):
-        raise ValueError(reason)
+    if dtype.kind == "O" and array.ndim == 1 and (reason := refusal_of_list(name, array)):
+        raise reason
     raise TypeError(
         f"{name} must be an array of real numbers, at most float64, got dtype {dtype} (from {type(value).__name__})"
     )
@@ -431,14 +491,17 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
     first = tensors[0]
     if not _is_on_gpu(first):
         return _torch_cpu_backend(first.dtype, result_dtype), [_view_of(tensor) for tensor in tensors]
-    there = {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None}
-    cupy = _gpu_package().require_cupy(_describe(there))
-    on = _gpu_package().torch_backend(cupy, first.device, first.dtype, result_dtype)
+
+    def describe() -> str:
+        return _describe({name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
+
+    gpu = gpu_package()
+    on = gpu.torch_backend(gpu.require_cupy(describe), first.device, first.dtype, result_dtype)
     return on, [None if tensor is None else _readable(tensor.detach()) for tensor in tensors]
 
 
 def _view_of(tensor: Any) -> Any:
-    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as kernels read them."""
+    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as loops read them."""
     if tensor is None:
         return None
     # Also without its graph, and without the mark of numbers that are the negative of those in memory.
@@ -451,14 +514,14 @@ def _is_on_gpu(tensor: Any) -> bool:
 
 
 def _readable(tensor: Any) -> Any:
-    """The tensor, or a copy if its memory does not hold its values as kernels read them."""
+    """The tensor, or a copy if its memory does not hold its values as loops read them."""
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
     return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
 
 
 def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
-    """The dtype of plain tensors of one kernel format in main memory, which most calls have; or None.
+    """The dtype of plain tensors of one format of the loops in main memory, which most calls have; or None.
 
     None among the tensors, behind the first one, is left out.
     """
@@ -478,7 +541,7 @@ def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
 
 
 def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
-    """The tensors in the format that kernels compute in, with their autograd graph, and the dtype of the result.
+    """The tensors in the format that loops compute in, with their autograd graph, and the dtype of the result.
 
     None stays what it is, behind the first tensor. Raises what `backend_for` raises for tensors. Looks at no values: it
     works for traced tensors too.
@@ -491,10 +554,11 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     arrays = {name: value for name, value in arrays.items() if value is not None}
     for name, value in arrays.items():
         if library_of(value) != "torch":
+            _refuse_unequal(arrays)
             raise refusal(arrays)
         if value.is_nested:
             lengths = [part.shape[0] for part in value.unbind()]
-            raise TypeError(describe_lengths(f"{name} is a nested tensor of paths", lengths))
+            raise refusal_of_lengths(f"{name} is a nested tensor of paths", lengths)
         if value.layout is not torch.strided or value.is_quantized:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}, dtype {value.dtype}")
         if value.is_complex():
@@ -516,6 +580,31 @@ def torch_tensors(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
     return [tensor if tensor is None or tensor.dtype is dtype else tensor.to(dtype) for tensor in given], result_dtype
 
 
+def jax_arrays(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
+    """Arrays of JAX in the format that loops compute in, and the dtype of the result.
+
+    Those of NumPy, and lists, adapt to the dtype of the others, as they do in JAX.
+    """
+    jax = loaded_jax()
+    if jax is None or any(library_of(value) not in ("jax", "numpy") for value in arrays.values()):
+        raise refusal(arrays)
+    found = {name: value if library_of(value) == "jax" else numpy_array(name, value) for name, value in arrays.items()}
+    own = {}
+    for name, value in found.items():
+        if not (jax.numpy.issubdtype(value.dtype, np.floating) or value.dtype.kind in "iub"):
+            raise TypeError(f"{name} must be an array of real numbers, got dtype {value.dtype}")
+        if value is arrays[name] and library_of(value) == "jax" and value.dtype.kind not in "iub":
+            own[name] = value.dtype
+    dtype = _common_dtype(own, default=jax.numpy.result_type(float))
+    kernel_dtype = dtype if dtype in _NUMPY_BACKENDS else _FLOAT32
+    return [in_dtype(jax.numpy.asarray(value), kernel_dtype) for value in found.values()], dtype
+
+
+def in_dtype(array: Array, dtype: Any) -> Array:
+    """An array of JAX, in this dtype."""
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
 def _common_dtype(dtypes: dict[str, Any], default: Any) -> Any:
     if len(set(dtypes.values())) > 1:
         raise TypeError(
@@ -534,8 +623,11 @@ def _describe(arrays: dict[str, Array]) -> str:
 
 
 def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
-    gpu = _gpu_package()
-    cupy = gpu.require_cupy(_describe(arrays))
+    gpu = gpu_package()
+    cupy = gpu.require_cupy(lambda: _describe(arrays))
+    on = _cupy_backend_of_plain(gpu, cupy, arrays)
+    if on is not None:
+        return on, list(arrays.values())
     devices = {array.device.id for array in arrays.values()}
     if len(devices) > 1:
         raise TypeError(f"arrays of one call must be on one device, got {_describe(arrays)}")
@@ -550,12 +642,29 @@ def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
         return on, [_aligned(array.astype(dtype, copy=False)) for array in arrays.values()]
 
 
+def _cupy_backend_of_plain(gpu: Any, cupy: Any, arrays: dict[str, Array]) -> Any:
+    """The way that nearly every call takes: arrays of one format on one device. None if these are others."""
+    dtype: Any = None
+    device: Any = None
+    for array in arrays.values():
+        if dtype is None:
+            dtype, device = array.dtype, array.device
+        elif array.dtype is not dtype or array.device != device:
+            return None
+        if array.data.ptr % dtype.itemsize:
+            return None
+    if dtype is _FLOAT64 or dtype is _FLOAT32:
+        return gpu.cupy_backend(cupy, device.id, dtype, dtype)
+    return None
+
+
 def _aligned(array: Any) -> Any:
-    """The CuPy array, or a copy if its memory does not hold numbers as kernels read them."""
+    """The CuPy array, or a copy if its memory does not hold numbers as loops read them."""
     return array.copy() if array.data.ptr % array.itemsize else array
 
 
-def _gpu_package() -> Any:
+@cache
+def gpu_package() -> Any:
     """`_gpu.backends`, which is only loaded when arrays on a GPU come in."""
     from .._gpu import backends
 

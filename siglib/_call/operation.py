@@ -1,7 +1,7 @@
 """One declaration for each operation, and the calls of NumPy, CuPy, and torch where it wants no more than values.
 
 A declaration says which arrays go in, which options there are, what shape the result has, and how forward and backward
-are computed from arrays of kernels. Every library that may call reads it: `torch.py` makes gradients of it,
+are computed from arrays of loops. Every library that may call reads it: `torch.py` makes gradients of it,
 `torch_operator.py` operators for torch's compiler. A public function is its signature, its documentation and one call:
 
     class _SigCombine(Operation):
@@ -28,11 +28,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
-from . import blocks, dask
+from . import blocks, dask, ragged_calls, tangents
+from . import jax as jax_guest
 from . import torch as guest
-from .backend import Array, DaskArraysError, backend_of, library_of
+from .array_likes import UnequalLengthsError
+from .backend import (
+    Array,
+    DaskArraysError,
+    JaxArraysError,
+    backend_of,
+    device_of,
+    library_of,
+    namespace_of,
+    refuse_dask,
+    widened,
+)
 from .block_sizes import items_per_step, vector_seconds
 from .options import MEANINGS, Meaning, as_n_threads
 from .progress import is_watched, told, watchers
@@ -86,6 +99,7 @@ class Operation:
     * `options`: names of the options; `MEANINGS` says what they mean, or `meanings` for this operation. They are
       cleaned once a call, and everything behind it takes them as `o`, with one attribute each.
     * `keeps_out`: whether `backward` reads the result. The name of an option, if it does where that option is set.
+    * `follows_points`: whether the result has an axis along the path, or the name of the option that gives it one.
     * `n_batched`: how many of the arrays, the first ones, have their batch axes in common, so that torch.func.vmap may
       add one: all of them, unless it says otherwise. A call that maps any other array is computed element by element.
     * `takes_out`: whether callers of the public gradient give it the result.
@@ -99,6 +113,7 @@ class Operation:
     meanings: ClassVar[dict[str, Meaning]] = {}
     n_numbers: ClassVar[int] = 0
     keeps_out: ClassVar[bool | str] = False
+    follows_points: ClassVar[bool | str] = False
     derivs_name: ClassVar[str] = "derivs"
     out_name: ClassVar[str] = "out"
     takes_out: ClassVar[bool] = False
@@ -111,6 +126,13 @@ class Operation:
         self.has_optional = any(name.endswith("?") for name in self.arrays)
         self._all_needed = (True,) * self.n_arrays
         self.shared_names = self.names[: self.n_shared]
+        # What public functions call directions: after the number of an array, or its name if it is optional.
+        self.direction_names = tuple(
+            f"{name.rstrip('?')}_direction"
+            if name.endswith("?")
+            else f"direction{name.lstrip('abcdefghijklmnopqrstuvwxyz_')}"
+            for name in self.arrays[: self.n_shared]
+        )
         self.meaning = [(name, self.meanings.get(name) or MEANINGS[name]) for name in self.options]
         self._cleaners = [(name, meaning.clean) for name, meaning in self.meaning]
         self._known = lru_cache(maxsize=512, typed=True)(self._clean_plain)
@@ -168,6 +190,21 @@ class Operation:
         """How many of the arrays have their batch axes in common."""
         return self.n_shared
 
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        """What computes this, on the CPU, from the points of all paths of unequal lengths at once.
+
+        It takes the same options, and `starts` and `lengths`. None: runs of paths are padded.
+        """
+        return None
+
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
+        """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
+        return None
+
+    def stacked(self, o: Any, n: int) -> Any:
+        """The options for `n` calls in one, whose arrays have one more batch axis, the first."""
+        return o
+
     def keeps(self, o: Any) -> bool:
         """Whether the backward pass of a call with these options reads the result."""
         return getattr(o, self.keeps_out) if isinstance(self.keeps_out, str) else self.keeps_out
@@ -188,6 +225,78 @@ class Operation:
             raise ValueError(f"{self.derivs_name} must have shape {sizes[0]}, got {derivs}")
         return False
 
+    # Derivatives along directions, by `tangents.py`, in the library `xp` of the arrays; directions are None for arrays
+    # that stay where they are. `called(o, arrays)` is the operation, `pulled(o, needs, derivs, arrays)` its gradient
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        """The derivative of the result."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(stacks: Any) -> tuple[Any, ...]:
+            return (called(self.stacked(o, len(stacks[0])), stacks),)
+
+        return tangents.tangent(xp, polynomial, call, arrays, directions)
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        """The derivatives of those gradients that are wanted, `derivs` staying as they are."""
+        polynomial = self._found_polynomial(o, arrays)
+
+        def call(g: Any, stacks: Any) -> Any:
+            return pulled(self.stacked(o, len(g)), wanted, g, stacks)
+
+        return tangents.backprop_tangent(xp, polynomial, call, derivs, arrays, directions, wanted)
+
+    def _found_polynomial(self, o: Any, arrays: Any) -> Polynomial:
+        polynomial = self.polynomial(o, *self.shapes_of(arrays))
+        if polynomial is None:
+            raise RuntimeError(f"derivatives of siglib.{self.name} along directions are not implemented")
+        missing = self.n_shared - len(polynomial.arrays)
+        return polynomial._replace(arrays=polynomial.arrays + (Grade("fixed"),) * missing) if missing else polynomial
+
+    def along(self, arrays: Any, directions: Any, *numbers: Any, **options: Any) -> Array:
+        """The derivative along directions, in the library of the arrays, as public functions give it.
+
+        Parameters, the `numbers`, stay as they are.
+        """
+        n_needed = self.n_shared - self.has_optional
+        if n_needed > 1 and all(direction is None for direction in directions):
+            raise TypeError(
+                f"{' or '.join(self.direction_names)} must be an array of real numbers, got NoneType for both"
+            )
+        names = (*self.shared_names, *self.direction_names)
+        given = dict(zip(names, (*arrays, *directions), strict=True))
+        needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
+        there = {name: array for name, array in given.items() if array is not None or name in needed}
+        refuse_dask(**there)
+        back, *found = widened(**there)
+        clean = dict(zip(there, found, strict=True))
+        o, n = self.clean(options), self.n_shared
+        values = [clean.get(name) for name in names]
+        arrays, directions = values[:n], values[n:]
+        for i, (array, direction) in enumerate(zip(arrays, directions, strict=True)):
+            if direction is not None and array is None:
+                raise ValueError(f"{names[n + i]} needs {names[i]}, which is None")
+            if direction is not None and tuple(direction.shape) != tuple(array.shape):
+                raise ValueError(
+                    f"{names[n + i]} must have the shape of {names[i]}, {tuple(array.shape)}, got "
+                    f"{tuple(direction.shape)}"
+                )
+        self.known_sizes(o, *self.shapes_of(arrays))
+        with device_of(arrays[0]), np.errstate(all="ignore"):
+            xp, stay = namespace_of(arrays[0]), [None] * len(numbers)
+            if xp is loaded_torch():
+                numbers = tuple(guest.as_numbers(xp, value) for value in numbers)
+            return back(self.tangent(xp, o, [*arrays, *numbers], [*directions, *stay], self.called))
+
     # Calls
 
     def __call__(self, *arrays: Array, **options: Any) -> Any:
@@ -202,19 +311,30 @@ class Operation:
                     operator = getattr(torch.ops.siglib, self.operator_name())
                     inputs = guest.plain_inputs(self, torch, arrays, options)
                     return guest.call_operator(torch, operator, dtypes, inputs)
-            elif guest.is_watched(torch, arrays):
+                if ragged_calls.takes(self, arrays):
+                    raise ragged_calls.refusal_to_compile(self)
+        try:
+            if torch is not None and not is_compiling() and guest.is_watched(torch, arrays):
                 return guest.watched(self, torch, arrays, options)
-        try:
-            o = self._known(**options)
-        except (_NotPlainError, TypeError):
-            o = self._clean(options)
-        try:
+            o = self.clean(options)
             on, found = self.dispatch(arrays, self.shared_names)
+        except JaxArraysError:
+            return self.in_jax(jax_guest.call, arrays, self.clean(options))
         except DaskArraysError:
-            on = None
-        if on is None:
-            return self.in_dask(arrays, o)
-        return on.result(self.run(on, found, o)[0])
+            is_dask = True
+        except UnequalLengthsError:
+            is_dask = False
+            if not ragged_calls.takes(self, arrays):
+                raise
+        else:
+            return on.result(self.run(on, found, o)[0])
+        if is_dask:
+            return self.in_dask(arrays, self.clean(options))
+        return ragged_calls.call(self, arrays, options)
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Any:
+        """The operation on arrays of JAX; `call` computes it as the declaration says."""
+        return call(self, arrays, o)
 
     def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
         """The operation on arrays of Dask."""
@@ -266,6 +386,13 @@ class Operation:
             return o
         return o._replace(**{name: clean(name, getattr(o, name)) for name, clean in self._array_options})
 
+    def called(self, o: Any, arrays: Any) -> Any:
+        """The operation with options that are clean."""
+        torch = loaded_torch()
+        if torch is not None and guest.is_watched(torch, arrays):
+            return guest.applied(self, torch, arrays, o)
+        return self.compute(arrays, o)
+
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""
         try:
@@ -285,7 +412,9 @@ class Operation:
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
             raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
-        if watchers and on.device is None and is_watched():
+        if on.device is not None:
+            on.call(self.forward, on, out, o, sizes, *arrays)
+        elif watchers and is_watched():
             self.run_in_blocks(on, out, o, sizes, arrays)
         else:
             self.forward(on, out, o, sizes, *arrays)
@@ -341,9 +470,13 @@ class Operation:
                 given = (derivs, out, *arrays)
                 on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
         except DaskArraysError:
-            on = None
+            on, call = None, self.backprop_in_dask
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+            on, call = None, partial(ragged_calls.backprop, self)
         if on is None:
-            return self.backprop_in_dask(derivs, out, arrays, needs or self._all_needed, options)
+            return call(derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
         if extra:
@@ -360,7 +493,10 @@ class Operation:
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: tuple[Any, ...], arrays: Any
     ) -> tuple[Any, ...]:
         """Gradients in the caller's dtype, None for those that are not needed."""
-        found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        if on.device is None:
+            found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
+        else:
+            found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays)
         for i, need in enumerate(needs):
             if not need and found[i] is not None:
                 found = (*found[:i], None, *found[i + 1 :])

@@ -1,7 +1,7 @@
 """Checks of options, lengths and shapes: each returns the clean value or raises, naming the argument.
 
 Every option is read once, where a call begins. What follows uses the clean value, as another look at an object may give
-another number, and kernels trust their numbers.
+another number, and loops trust their numbers.
 """
 
 import operator

@@ -9,7 +9,7 @@
   gradient the operator `<name>_backprop`. Torch traces them without looking inside; see `torch_operator.py`.
 
 All three run the same two bodies, forward and backward. The torch side of an operation is made when torch first asks
-for it: siglib never imports torch. Second and forward-mode derivatives are not implemented: asking for one is an error.
+for it: siglib never imports torch. Derivatives of gradients, and along directions, are in `torch_second_order.py`.
 """
 
 import sys
@@ -19,6 +19,7 @@ import numpy as np
 
 from .backend import backend_of_tensors, kernel_dtype, torch_tensors
 from .torch_operator import Operators, bits, register
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, here, tangent
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -85,6 +86,15 @@ def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[s
     return out if out.dtype is result_dtype else out.to(result_dtype)
 
 
+def applied(operation: Any, torch: Any, tensors: Any, o: Any) -> Any:
+    """The operation on tensors in a format of loops, with options that are clean."""
+    if not here.operators and is_transformed(torch) and not is_functionalized(torch, operation.name):
+        return operation.made(_functions).transformable.apply(o, *tensors)
+    if here.operators or any(is_traced(torch, tensor) for tensor in tensors if tensor is not None):
+        return _as_operator(operation, o, *tensors)
+    return operation.made(_functions).eager.apply(o, *tensors)
+
+
 def as_numbers(torch: Any, numbers: Any) -> Any:
     """Parameters as torch wants them: a float64 tensor."""
     if isinstance(numbers, torch.Tensor):
@@ -107,7 +117,7 @@ def stacked_numbers(values: tuple[Any, ...]) -> Any:
     )
 
 
-# The bodies of functions: inputs are tensors in a format of kernels, or None, and options are clean
+# The bodies of functions: inputs are tensors in a format of loops, or None, and options are clean
 
 
 def _forward(operation: Any, o: Any, tensors: Any) -> tuple[Any, Any]:
@@ -161,12 +171,6 @@ def _functions(operation: Any) -> _Functions:
     torch: Any = sys.modules["torch"]
     n = operation.n_arrays
 
-    def no_second_derivative(*_: Any) -> Any:
-        raise RuntimeError(f"second derivatives of siglib.{operation.name} are not implemented")
-
-    def no_forward_mode(*_: Any) -> Any:
-        raise RuntimeError(f"forward-mode derivatives of siglib.{operation.name} are not implemented")
-
     def save(ctx: Any, o: Any, tensors: Any, out: Any) -> None:
         ctx.o = o
         # Every reading of saved tensors calls their hooks, and those of checkpoints allow one.
@@ -174,17 +178,45 @@ def _functions(operation: Any) -> _Functions:
 
     # Inside of all transforms the call may be traced: make_fx(torch.func.grad(...)).
     class TransformableBackprop(torch.autograd.Function):
-        setup_context = staticmethod(lambda ctx, inputs, output: None)
-        backward = staticmethod(no_second_derivative)
-        jvp = staticmethod(no_forward_mode)
-
         @staticmethod
         def forward(o: Any, needs: Any, derivs: Any, out: Any, *tensors: Any) -> Any:
-            if is_traced(torch, derivs):
+            if any(is_traced(torch, tensor) for tensor in (derivs, *tensors) if tensor is not None):
                 results = _backprop_operator(operation, o, needs, derivs, out, tensors)
             else:
                 results = _backward(operation, operation.clean_arrays(o), None, needs, derivs, out, tensors)
             # The results of a function are tensors; an empty one stands for no gradient.
+            return tuple(derivs.new_empty(0) if result is None else result for result in results)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            ctx.o, ctx.needs, *tensors = inputs
+            ctx.save_for_backward(*tensors)
+            ctx.save_for_forward(*tensors)
+            ctx.set_materialize_grads(False)
+
+        @staticmethod
+        def backward(ctx: Any, *directions: Any) -> Any:
+            derivs, _, *tensors = ctx.saved_tensors
+            directions = chosen(directions, ctx.needs)
+            wanted = ctx.needs_input_grad[4:]
+            return (
+                None,
+                None,
+                tangent(operation, ctx.o, tensors, directions) if ctx.needs_input_grad[2] else None,
+                None,
+                *backprop_tangent(operation, TransformableBackprop.apply, ctx.o, derivs, tensors, directions, wanted),
+            )
+
+        @staticmethod
+        def jvp(ctx: Any, *directions: Any) -> Any:
+            _, _, derivs_direction, _, *tensor_directions = directions
+            apply, needs = TransformableBackprop.apply, ctx.needs
+            with forward_mode():
+                derivs, out, *tensors = as_primals(ctx.saved_tensors)
+                results = backprop_tangent(operation, apply, ctx.o, derivs, tensors, tensor_directions, needs)
+                if derivs_direction is not None:
+                    own = apply(ctx.o, needs, derivs_direction, out, *tensors)
+                    results = tuple(map(added, results, chosen(own, needs)))
             return tuple(derivs.new_empty(0) if result is None else result for result in results)
 
         @staticmethod
@@ -195,8 +227,6 @@ def _functions(operation: Any) -> _Functions:
             return batched_backprop(operation, call, info, in_dims[2:], inputs, needs)
 
     class Transformable(torch.autograd.Function):
-        jvp = staticmethod(no_forward_mode)
-
         @staticmethod
         def forward(o: Any, *tensors: Any) -> Any:
             if is_traced(torch, *tensors):
@@ -206,20 +236,23 @@ def _functions(operation: Any) -> _Functions:
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
             save(ctx, inputs[0], inputs[1:], output)
+            ctx.save_for_forward(*inputs[1:])
 
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
             needs = ctx.needs_input_grad[1:]
-            results = TransformableBackprop.apply(ctx.o, needs, derivs, *ctx.saved_tensors)
-            return None, *(result if need else None for result, need in zip(results, needs, strict=True))
+            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, *ctx.saved_tensors), needs)
+
+        @staticmethod
+        def jvp(ctx: Any, _: Any, *directions: Any) -> Any:
+            with forward_mode():
+                return tangent(operation, ctx.o, as_primals(ctx.saved_tensors), directions)
 
         @staticmethod
         def vmap(info: Any, in_dims: Any, o: Any, *tensors: Any) -> Any:
             return batched(operation, lambda *t: Transformable.apply(o, *t), info, in_dims[1:], tensors, o)
 
     class Eager(torch.autograd.Function):
-        jvp = staticmethod(no_forward_mode)
-
         @staticmethod
         def forward(ctx: Any, o: Any, *tensors: Any) -> Any:
             out, ctx.sizes = _forward(operation, o, tensors)
@@ -234,8 +267,7 @@ def _functions(operation: Any) -> _Functions:
                 return None, *_backward(operation, ctx.o, ctx.sizes, needs, derivs, out, tensors)
             if is_traced(torch, derivs):
                 return None, *_backprop_operator(operation, ctx.o, needs, derivs, out, tensors)
-            results = TransformableBackprop.apply(ctx.o, needs, derivs, *saved)
-            return None, *(result if need else None for result, need in zip(results, needs, strict=True))
+            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, *saved), needs)
 
     Eager.__name__ = Transformable.__name__ = operation.name
     assert n >= 1

@@ -7,7 +7,9 @@ without data, its derivative, and a rule for vmap. All of it comes from the decl
 import sys
 from typing import Any, NamedTuple
 
+from . import torch_autograd
 from .backend import torch_tensors
+from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent, with_operators
 from .torch_vmap import batched, batched_backprop
 
 
@@ -128,20 +130,57 @@ def register(operation: Any) -> Operators:
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.options = inputs[n:]
-        if operation.keeps_out and not operation.keeps(known(ctx.options)):
-            output = output.detach().new_empty(0)
-        ctx.save_for_backward(*[output] * bool(operation.keeps_out), *inputs[:n])
+        out = [output if operation.keeps(known(ctx.options)) else output.detach().new_empty(0)]
+        ctx.save_for_backward(*out * bool(operation.keeps_out), *inputs[:n])
+        ctx.save_for_forward(*inputs[:n])
 
-    def backward(ctx: Any, derivs: Any) -> Any:
-        needs = ctx.needs_input_grad[:n]
-        results = gradient(derivs, *ctx.saved_tensors, bits(needs), *ctx.options)
-        results = (results,) if n == 1 else results
-        found = (result if need else None for result, need in zip(results, needs, strict=True))
-        return (*found, *(None for _ in ctx.options))
+    def backward(ctx: Any, needs: tuple[bool, ...], derivs: Any) -> Any:
+        results = gradient(derivs, *ctx.saved_tensors, bits(needs[:n]), *ctx.options)
+        return *chosen((results,) if n == 1 else results, needs[:n]), *(None for _ in ctx.options)
 
-    def no_second_derivative(*_: Any) -> Any:
-        raise RuntimeError(f"second derivatives of siglib.{operation.name} are not implemented")
+    def jvp(ctx: Any, *directions: Any) -> Any:
+        with forward_mode(), with_operators():
+            o = operation.clean_but_arrays(named(ctx.options))
+            return tangent(operation, o, as_primals(ctx.saved_tensors), directions[:n])
 
-    torch.library.register_autograd(whole, backward, setup_context=save, lib=library)
-    torch.library.register_autograd(gradient, no_second_derivative, lib=library)
+    def save_gradient(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        derivs, *rest = inputs
+        out, arrays, ctx.needs, ctx.options = split(rest)
+        ctx.save_for_backward(derivs, out, *arrays)
+        ctx.save_for_forward(derivs, out, *arrays)
+        ctx.set_materialize_grads(False)
+
+    def apply(o: Any, needs: Any, derivs: Any, out: Any, *tensors: Any) -> Any:
+        options = [meaning.plain(name, value) for (name, meaning), value in zip(operation.meaning, o, strict=True)]
+        kept = [derivs.new_empty(0) if out is None else out] * bool(operation.keeps_out)
+        results = gradient(derivs, *kept, *tensors, bits(needs), *options)
+        return (results,) if n == 1 else results
+
+    def backward_of_gradient(ctx: Any, needs: tuple[bool, ...], *directions: Any) -> Any:
+        derivs, _, *tensors = ctx.saved_tensors
+        o, directions = operation.clean_but_arrays(named(ctx.options)), chosen(directions, ctx.needs)
+        wanted = needs[1 + n_saved - n : 1 + n_saved]
+        with with_operators():
+            return (
+                tangent(operation, o, tensors, directions) if needs[0] else None,
+                *[None] * (n_saved - n),
+                *backprop_tangent(operation, apply, o, derivs, tensors, directions, wanted),
+                None,
+                *(None for _ in ctx.options),
+            )
+
+    def jvp_of_gradient(ctx: Any, derivs_direction: Any, *directions: Any) -> Any:
+        o = operation.clean_but_arrays(named(ctx.options))
+        with forward_mode(), with_operators():
+            derivs, out, *tensors = as_primals(ctx.saved_tensors)
+            moves = directions[n_saved - n : n_saved]
+            results = backprop_tangent(operation, apply, o, derivs, tensors, moves, ctx.needs)
+            if derivs_direction is not None:
+                own = apply(o, ctx.needs, derivs_direction, out, *tensors)
+                results = tuple(map(added, results, chosen(own, ctx.needs)))
+            return one_or_all([derivs.new_empty(0) if result is None else result for result in results])
+
+    torch_autograd.register(library, whole, operation.name, save, backward, jvp)
+    backprop_name = f"{operation.name}_backprop"
+    torch_autograd.register(library, gradient, backprop_name, save_gradient, backward_of_gradient, jvp_of_gradient)
     return Operators(whole, gradient, library)

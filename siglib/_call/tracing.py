@@ -1,7 +1,7 @@
 """Whether torch is there, and whether it watches a call: compiles, records or transforms what is done with tensors.
 
-Kernels read and write memory. Where torch watches operators, a tensor may have no memory, or one that nothing has
-written yet, and what kernels do is not seen. Differentiable operations reach torch as operators then (`torch.py`);
+Loops read and write memory. Where torch watches operators, a tensor may have no memory, or one that nothing has
+written yet, and what loops do is not seen. Differentiable operations reach torch as operators then (`torch.py`);
 everything else is refused here, on its way to the memory of a tensor.
 """
 
@@ -36,6 +36,12 @@ def _is_whole() -> bool:
         return False
     _whole = torch
     return True
+
+
+def loaded_jax() -> Any:
+    """The module jax, or None where it is not imported, or not to its end."""
+    jax = sys.modules.get("jax")
+    return jax if hasattr(jax, "Array") and hasattr(jax, "numpy") and hasattr(jax, "lax") else None
 
 
 # The mark of torch.compiler.assume_constant_result: the compiler calls this function instead of tracing it.
@@ -92,6 +98,18 @@ def is_traced(torch: Any, *tensors: Any) -> bool:
     return False
 
 
+def constant(array: Any) -> Any:
+    """The numbers of an array, of which nothing has derivatives any more."""
+    jax = loaded_jax()
+    if jax is not None and isinstance(array, jax.Array):
+        return jax.lax.stop_gradient(array)
+    torch = loaded_torch()
+    # The older kind of vmap cannot take tensors from their graph.
+    if torch is None or not isinstance(array, torch.Tensor) or torch._C._functorch.is_legacy_batchedtensor(array):
+        return array
+    return array.detach()
+
+
 def holds_numbers(*arrays: Any) -> bool:
     """Whether a call may look at the numbers of its arrays: not where torch traces or transforms it."""
     torch = loaded_torch()
@@ -127,6 +145,9 @@ def is_functionalized(torch: Any, name: str) -> bool:
 def untraced(torch: Any) -> Iterator[None]:
     """torch.jit.trace looks away: the sizes of tensors are numbers here, where it would record them."""
     state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
     torch._C._set_tracing_state(None)
     try:
         yield
@@ -135,7 +156,7 @@ def untraced(torch: Any) -> Iterator[None]:
 
 
 def refuse_traced(tensors: dict[str, Any]) -> None:
-    """RuntimeError if kernels must not touch the memory of one of these tensors, since torch watches operators.
+    """RuntimeError if loops must not touch the memory of one of these tensors, since torch watches operators.
 
     torch.compile leaves the call to Python instead, and has this error to show where it must not.
     """

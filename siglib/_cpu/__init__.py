@@ -84,4 +84,4 @@ def _planned(loops: SimpleNamespace) -> SimpleNamespace:
 
 
 instruction_set = _choose()
-kernels = load(instruction_set)
+loops = load(instruction_set)

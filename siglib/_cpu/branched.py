@@ -15,6 +15,7 @@ import numpy as np
 from .._tables import tree_tables
 from .._tables.forests import branched_length, log_length
 from .._tables.sizes import tensor_length
+from .._tables.time import sets_time_words, time_powers
 from .._tables.transform import Transform
 
 Array = np.ndarray
@@ -177,8 +178,14 @@ def corrected_branched_sig(
     """path (batch, length, dimension), of any strides, at least two points; correction (batch or 1, length - 1 or 1,
     D^2 + .. + D^m) with D channels, time being the last of them if `time_aug`. 2 <= m <= degree; or m = 1 without any
     numbers in the correction."""
-    tables = tree_tables.flow_tables(path.shape[-1] + transform.time_aug, degree, m, planar, loops.dtype)
+    dimension = path.shape[-1] + transform.time_aug
+    tables = tree_tables.flow_tables(dimension, degree, m, planar, loops.dtype)
     loops.branched_flow.branched_sig(path, correction, *tables[:8], out, transform, n_threads)
+    if sets_time_words(transform.time_aug, out.itemsize, path.shape[1] - 1):
+        places, nodes, counts = tree_tables.time_trees(dimension, degree, planar)
+        skip = out.shape[1] - branched_length(dimension, degree, planar)
+        with np.errstate(over="ignore"):
+            out[:, places + skip] = counts * np.array(time_powers(transform.end_time, degree))[nodes]
 
 
 def corrected_branched_sig_backprop(

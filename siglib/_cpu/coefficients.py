@@ -12,6 +12,7 @@ from .._tables.transform import Transform
 from .._tables.word_trie import NO_PIECES, pieces, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
+_NO_PIECES = (*NO_PIECES.trie, NO_PIECES.joins)
 
 
 def sig_coef(
@@ -61,5 +62,7 @@ def sig_coef_backprop(
 def _trie(path: np.ndarray, words: str) -> tuple[Any, ...]:
     """Three tables of the pieces of words: empty for short paths and for batches that fill the lanes of every
     instruction set."""
-    trie, joins = pieces(words) if len(path) < 16 and path.shape[1] > 16 else NO_PIECES
+    if len(path) >= 16 or path.shape[1] <= 16:
+        return _NO_PIECES
+    trie, joins = pieces(words)
     return *trie, joins

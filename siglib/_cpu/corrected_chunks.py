@@ -1,7 +1,7 @@
 """Corrected signatures of few long paths: cut in time, so that chunks of one path fill the lanes, and joined by Chen's
 identity in a tree.
 
-Functions of arrays that the kernels read, with `kernels` the modules of one floating type.
+Functions of arrays that the loops read, with `loops` the modules of one floating type.
 """
 
 import math
@@ -31,9 +31,9 @@ class Chunks:
     """A call that is cut into `chunks` chunks of equal length, and a rest of less than `chunks` segments."""
 
     def __init__(
-        self, kernels: Any, path: Any, correction: Any, chunks: int, sizes: Any, end_time: float, n: int
+        self, loops: Any, path: Any, correction: Any, chunks: int, sizes: Any, end_time: float, n: int
     ) -> None:
-        self.kernels, self.path, self.correction, self.sizes, self.n = kernels, path, correction, sizes, n
+        self.loops, self.path, self.correction, self.sizes, self.n = loops, path, correction, sizes, n
         self.batch, self.chunks = len(path), chunks
         self.n_rows = path.shape[1] - 1
         self.length = self.n_rows // chunks
@@ -69,19 +69,19 @@ class Chunks:
         found = []
         for paths, rows, end_time in self._pieces():
             sigs = np.empty((len(paths), self.n_words), self.path.dtype)
-            self.kernels.corrected_signature.sig(paths, rows, sigs, *self._options(end_time))
+            self.loops.corrected_signature.sig(paths, rows, sigs, *self._options(end_time))
             found.append(sigs)
         return found
 
     def _product(self, a: Any, b: Any) -> Any:
         out = np.empty(a.shape, a.dtype)
-        self.kernels.signature.sig_combine(a, b, out, self.d, self.sizes.degree, False, False, self.n)
+        self.loops.signature.sig_combine(a, b, out, self.d, self.sizes.degree, False, False, self.n)
         return out
 
     def _product_backprop(self, derivs: Any, a: Any, b: Any) -> tuple[Any, Any]:
         g_a, g_b = np.empty(a.shape, a.dtype), np.empty(b.shape, b.dtype)
         sizes = (self.d, self.sizes.degree, False, False, self.n)
-        self.kernels.signature.sig_combine_backprop(derivs, a, b, g_a, g_b, *sizes)
+        self.loops.signature.sig_combine_backprop(derivs, a, b, g_a, g_b, *sizes)
         return g_a, g_b
 
     def _halves(self, sigs: Any) -> tuple[Any, Any]:
@@ -127,7 +127,7 @@ class Chunks:
             g_rows = np.empty((len(paths) if wanted else 0, *rows.shape[1:]), paths.dtype)
             borders = np.empty((len(paths), 2, paths.shape[2]), paths.dtype)
             options = self._options(end_time)
-            self.kernels.corrected_signature.sig_of_chunks_backprop(
+            self.loops.corrected_signature.sig_of_chunks_backprop(
                 paths, rows, sig, cotangent, g_paths, g_rows, borders, *options
             )
             self._add(g_paths, g_rows, borders, out, row_derivs, first)

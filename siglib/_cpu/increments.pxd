@@ -11,10 +11,10 @@ from libc.math cimport frexp, ldexp
 from .lanes cimport real
 
 cdef extern from "lane_time.h" nogil:
-    void load_time_vd(const double* first, const double* stop, Py_ssize_t n, double step, double grid, double* dx,
-                      Py_ssize_t stride)
-    void load_time_vf(const double* first, const double* stop, Py_ssize_t n, double step, double grid, float* dx,
-                      Py_ssize_t stride)
+    void load_time_vd(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid,
+                      double* dx, Py_ssize_t stride)
+    void load_time_vf(const double* first, const double* stop, Py_ssize_t n, const double* step, double grid,
+                      float* dx, Py_ssize_t stride)
     void set_time_words_of_lanes(const double* durations, Py_ssize_t d, Py_ssize_t degree, float* sig)
 
 cdef enum:
@@ -30,6 +30,7 @@ cdef struct Transform:
     Py_ssize_t n_rows            # increments of the transformed path
     bint time_aug
     bint lead_lag
+    double end_time
     double time_step             # increment of the time channel in every row
     double time_grid             # what, added and taken off again, rounds time to multiples of one small number
 
@@ -45,6 +46,7 @@ cdef inline Transform make_transform(Py_ssize_t length, Py_ssize_t dimension, ob
     t.lead_lag = lead_lag
     t.d = (2 * dimension if lead_lag else dimension) + time_aug
     t.n_rows = 0 if length < 2 else 2 * (length - 1) if lead_lag else length - 1
+    t.end_time = end_time
     t.time_step = end_time / t.n_rows if t.n_rows > 0 else 0
     t.time_grid = time_grid(end_time)
     return t
@@ -83,10 +85,20 @@ cdef inline void load_time(const Transform* t, const double* first, const double
 
     Row k goes to dx + k * dx_stride.
     """
+    cdef int lane
+    cdef double steps[MOST_LANES]
+    for lane in range(MOST_LANES):
+        steps[lane] = t.time_step
+    load_time_of_lanes(t, first, stop, steps, n_rows, dx, dx_stride)
+
+
+cdef inline void load_time_of_lanes(const Transform* t, const double* first, const double* stop, const double* steps,
+                                    Py_ssize_t n_rows, real* dx, Py_ssize_t dx_stride) noexcept nogil:
+    """The same where each lane has its own step of time."""
     if real is double:
-        load_time_vd(first, stop, n_rows, t.time_step, t.time_grid, dx, dx_stride)
+        load_time_vd(first, stop, n_rows, steps, t.time_grid, dx, dx_stride)
     else:
-        load_time_vf(first, stop, n_rows, t.time_step, t.time_grid, dx, dx_stride)
+        load_time_vf(first, stop, n_rows, steps, t.time_grid, dx, dx_stride)
 
 
 cdef inline void load_rows(const real* path, Py_ssize_t row_stride, Py_ssize_t channel_stride, const Transform* t,

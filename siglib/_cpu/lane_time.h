@@ -1,7 +1,7 @@
 /* Increments of time in lanes: `load_time_*` for n rows, the first of which is row first[l] in lane l. Row k goes to
  * dx + k * stride. From row stop[l] on time stands still.
  *
- * vd: each increment is `step`. vf: differences of times that are rounded by adding `grid` and taking it off again; in
+ * vd: each increment is steps[l]. vf: differences of times that are rounded by adding `grid` and taking it off again; in
  * double precision, of which a vector holds half as many.
  *
  * set_time_words_of_lanes: the words of time alone, T^n / n!, in signatures (n_words, LANES_F32). */
@@ -19,22 +19,24 @@ SIGLIB_LANE vd siglib_smaller(vd a, vd b) {
   return (vd)(((vd_bits)a & first) | ((vd_bits)b & ~first));
 }
 
-SIGLIB_LANE void load_time_vd(const double *first, const double *stop, ptrdiff_t n, double step, double grid,
+SIGLIB_LANE void load_time_vd(const double *first, const double *stop, ptrdiff_t n, const double *steps, double grid,
                               double *dx, ptrdiff_t stride) {
-  vd row, end;
+  vd row, end, step;
   (void)grid;
   memcpy(&row, first, sizeof row);
   memcpy(&end, stop, sizeof end);
+  memcpy(&step, steps, sizeof step);
   for (ptrdiff_t k = 0; k < n; k++) {
-    *(vd *)(dx + k * stride) = (vd)((vd_bits)(row - row + step) & (vd_bits)(row < end));
+    *(vd *)(dx + k * stride) = (vd)((vd_bits)step & (vd_bits)(row < end));
     row += 1.0;
   }
 }
 
-SIGLIB_LANE void load_time_vf(const double *first, const double *stop, ptrdiff_t n, double step, double grid, float *dx,
-                              ptrdiff_t stride) {
+SIGLIB_LANE void load_time_vf(const double *first, const double *stop, ptrdiff_t n, const double *steps, double grid,
+                              float *dx, ptrdiff_t stride) {
   for (int half = 0; half < 2; half++) {
-    vd row, end, before, after;
+    vd row, end, step, before, after;
+    memcpy(&step, steps + half * LANES_F64, sizeof step);
     memcpy(&row, first + half * LANES_F64, sizeof row);
     memcpy(&end, stop + half * LANES_F64, sizeof end);
     before = (siglib_smaller(row, end) * step + grid) - grid;

@@ -33,7 +33,7 @@ depends on the batch alone, so the bits are the same for every number of threads
 
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from . cimport tensor_log_single as single
@@ -51,7 +51,7 @@ cdef enum:
 
 cdef struct LogarithmJob:
     # What all units of work of one call share; the tables are those of `lyndon.LyndonTables` and
-    # `lyndon.SparseMatrix`.
+    # `lyndon.SparseMatrix`, which are empty where the method needs none.
     Py_ssize_t d
     Py_ssize_t degree
     int method
@@ -234,9 +234,9 @@ cdef inline void fill_constants(real* c, Py_ssize_t width, Py_ssize_t degree) no
             c[k * width + lane] = (<real>1 if k % 2 else <real>-1) / <real>k
 
 
-cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* memory,
-                   const LogarithmJob* job) noexcept nogil:
-    """Unit number `unit` of `sig_to_log_sig`: a lane group, or one signature."""
+cdef void run_unit(const real* sig, Py_ssize_t sig_stride, real* out, Py_ssize_t out_stride, Py_ssize_t unit,
+                   char* memory, const LogarithmJob* job) noexcept nogil:
+    """Unit number `unit` of `sig_to_log_sig`: a lane group, or one signature. sig, out: the first rows."""
     cdef real* scratch = <real*>(memory + threadid() * job.scratch_size)
     cdef Py_ssize_t width = n_lanes(scratch), first, row, lane
     cdef Py_ssize_t skip = job.scalar_term, out_skip = job.scalar_term and job.method == 0
@@ -249,8 +249,8 @@ cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* 
         for lane in range(width):
             # Dead lanes repeat the last row.
             row = min(first + lane, job.batch - 1)
-            sig_rows[lane] = <void*>(&sig[row, 0] + skip)
-            out_rows[lane] = &out[row, 0] + out_skip
+            sig_rows[lane] = <void*>(sig + row * sig_stride + skip)
+            out_rows[lane] = out + row * out_stride + out_skip
         fill_constants(scratch, width, job.degree)
         if real is double:
             log_group(<const void* const*>sig_rows, <void* const*>out_rows, n_live, <vd*>scratch, job)
@@ -260,10 +260,10 @@ cdef void run_unit(const real[:, :] sig, real[:, :] out, Py_ssize_t unit, char* 
         first = job.n_groups * width + unit - job.n_groups
         n_live = 1
         fill_constants(scratch, 1, job.degree)
-        log_single(&sig[first, 0] + skip, &out[first, 0] + out_skip, scratch, job)
+        log_single(sig + first * sig_stride + skip, out + first * out_stride + out_skip, scratch, job)
     if out_skip:
         for lane in range(n_live):
-            out[first + lane, 0] = 0
+            out[(first + lane) * out_stride] = 0
 
 
 cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[:, :] out, Py_ssize_t unit,
@@ -302,25 +302,23 @@ cdef void run_unit_backprop(const real[:, :] sig, const real[:, :] derivs, real[
             out[first + lane, 0] = 0
 
 
-cdef LogarithmJob make_job(const int64_t[::1] index, const int64_t[:, ::1] segments, const int32_t[::1] entries,
-                           const int64_t[::1] starts, const int32_t[::1] columns, const real[::1] values,
-                           Py_ssize_t batch, Py_ssize_t d, Py_ssize_t degree, int method, bint scalar_term,
-                           bint backward) noexcept nogil:
+cdef LogarithmJob make_job(const int64_t[::1] tables, const real* tag, Py_ssize_t batch, Py_ssize_t d,
+                           Py_ssize_t degree, int method, bint scalar_term, bint backward) noexcept nogil:
     cdef LogarithmJob job
-    cdef Py_ssize_t width = n_lanes(&values[0]), rest = batch % width, top = level_start(d, degree), n_numbers
+    cdef Py_ssize_t width = n_lanes(tag), rest = batch % width, top = level_start(d, degree), n_numbers
     job.d = d
     job.degree = degree
     job.method = method
     job.scalar_term = scalar_term
     job.batch = batch
-    job.index = &index[0]
-    job.segments = &segments[0, 0]
-    job.entries = &entries[0]
-    job.starts = &starts[0]
-    job.columns = &columns[0]
-    job.values = &values[0]
-    job.n_lyndon = index.shape[0]
-    job.n_segments = segments.shape[0]
+    job.index = &tables[0] + tables[0]
+    job.segments = &tables[0] + tables[1]
+    job.entries = <const int32_t*>(&tables[0] + tables[2])
+    job.starts = &tables[0] + tables[3]
+    job.columns = <const int32_t*>(&tables[0] + tables[4])
+    job.values = &tables[0] + tables[5]
+    job.n_lyndon = tables[1] - tables[0]
+    job.n_segments = (tables[2] - tables[1]) // 4
     job.n_groups = batch // width
     job.n_singles = 0
     # A signature on its own takes about a quarter of the time of a lane group.
@@ -336,44 +334,70 @@ cdef LogarithmJob make_job(const int64_t[::1] index, const int64_t[:, ::1] segme
     return job
 
 
-def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] index, const int64_t[:, ::1] segments,
-                   const int32_t[::1] entries, const int64_t[::1] starts, const int32_t[::1] columns,
-                   const real[::1] values, real[:, :] out, Py_ssize_t dimension, Py_ssize_t degree, int method,
-                   bint scalar_term, int n_threads):
-    """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
-
-    The last axes are contiguous. index, segments, entries: `lyndon.LyndonTables`; starts, columns, values:
-    `lyndon.SparseMatrix` for method 2; empty where the method needs none.
-    """
-    cdef Py_ssize_t unit, end, n_units
+cdef int logs(const real* sig, Py_ssize_t sig_stride, real* out, Py_ssize_t out_stride, const LogarithmJob* job,
+              int n_threads) except -1:
+    """The logarithms of all signatures."""
+    cdef Py_ssize_t unit, end, n_units = job.n_groups + job.n_singles
     cdef void* raw = NULL
     cdef char* memory
     cdef Watch watch
     cdef Watch* loop
-    if degree == 0 or sig.shape[0] == 0:
-        out[:, :] = 0
-        return
-    cdef LogarithmJob job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree,
-                                     method, scalar_term, False)
-    n_units = job.n_groups + job.n_singles
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_threads)
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(sig) * sizeof(real)) * job.degree, n_threads)
     with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):
-            run_unit(sig, out, unit, memory, &job)
+            run_unit(sig, sig_stride, out, out_stride, unit, memory, job)
     free(raw)
-    end_watch(&watch)
+    return end_watch(&watch)
 
 
-def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_derivs, const int64_t[::1] index,
-                            const int64_t[:, ::1] segments, const int32_t[::1] entries, const int64_t[::1] starts,
-                            const int32_t[::1] columns, const real[::1] values, real[:, :] out, Py_ssize_t dimension,
-                            Py_ssize_t degree, int method, bint scalar_term, int n_threads):
+def sig_to_log_sig(const real[:, :] sig, const int64_t[::1] tables, real[:, :] out, Py_ssize_t dimension,
+                   Py_ssize_t degree, int method, bint scalar_term, int n_threads):
+    """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig.
+
+    The last axes are contiguous. tables: `lyndon_cache.packed_tables`.
+    """
+    cdef LogarithmJob job
+    if degree == 0 or sig.shape[0] == 0:
+        out[:, :] = 0
+        return
+    job = make_job(tables, &sig[0, 0], sig.shape[0], dimension, degree, method, scalar_term, False)
+    logs(&sig[0, 0], sig.strides[0] // <Py_ssize_t>sizeof(real), &out[0, 0],
+         out.strides[0] // <Py_ssize_t>sizeof(real), &job, n_threads)
+
+
+def sig_to_log_sig_singles(const real[:, :] sig, const int64_t[::1] tables, float[:, ::1] out, Py_ssize_t dimension,
+                           Py_ssize_t degree, int method, bint scalar_term, int n_threads):
+    """The same, rounded to float32."""
+    cdef LogarithmJob job
+    cdef Py_ssize_t i, n = out.shape[0] * out.shape[1]
+    cdef real* exact
+    cdef float* to
+    if degree == 0 or sig.shape[0] == 0:
+        out[:, :] = 0
+        return
+    exact = <real*>malloc(n * sizeof(real))
+    if exact == NULL:
+        raise MemoryError(f"cannot allocate {n * sizeof(real)} bytes of scratch memory")
+    to = &out[0, 0]
+    try:
+        job = make_job(tables, exact, sig.shape[0], dimension, degree, method, scalar_term, False)
+        logs(&sig[0, 0], sig.strides[0] // <Py_ssize_t>sizeof(real), exact, out.shape[1], &job, n_threads)
+        with nogil:
+            for i in range(n):
+                to[i] = <float>exact[i]
+    finally:
+        free(exact)
+
+
+def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_derivs, const int64_t[::1] tables,
+                            real[:, :] out, Py_ssize_t dimension, Py_ssize_t degree, int method, bint scalar_term,
+                            int n_threads):
     """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there; the rest as
     there.
     """
@@ -385,15 +409,14 @@ def sig_to_log_sig_backprop(const real[:, :] sig, const real[:, :] log_sig_deriv
     if degree == 0 or sig.shape[0] == 0:
         out[:, :] = 0
         return
-    cdef LogarithmJob job = make_job(index, segments, entries, starts, columns, values, sig.shape[0], dimension, degree,
-                                     method, scalar_term, True)
+    cdef LogarithmJob job = make_job(tables, &sig[0, 0], sig.shape[0], dimension, degree, method, scalar_term, True)
     n_units = job.n_groups + job.n_singles
     n_threads = <int>min(<Py_ssize_t>n_threads, n_units)
     memory = <char*>aligned_malloc(job.scratch_size * n_threads, &raw)
     if memory == NULL:
         raise MemoryError(f"cannot allocate {job.scratch_size * n_threads} bytes of scratch memory")
     begin_watch(&watch)
-    loop = share(n_units, <double>job.scratch_size // (n_lanes(&values[0]) * sizeof(real)) * degree, n_threads)
+    loop = share(n_units, <double>job.scratch_size // (n_lanes(&sig[0, 0]) * sizeof(real)) * degree, n_threads)
     with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1):
         unit = end = 0
         while next_unit(loop, &unit, &end):

@@ -10,18 +10,18 @@ suffixes, from path to result:
     store_item    signature_groups.pxd      lanes -> rows of the result
 
 and threads share the units (`_interruption.pxd`). Units, and the order of every sum, depend on the shapes alone: the
-bits are the same for any number of threads. Small batches of long paths are cut in time and joined by Chen's identity.
+bits are the same for any number of threads. Small batches are cut in time and joined by Chen's identity.
 
 Signatures of degree 1, and of degree 2 where channels are many, take no increments through trees (`two_levels.pxd`).
 """
 
 from cython.parallel cimport parallel, threadid
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch, interrupted, next_unit, share
-from .increments cimport Transform, make_transform, set_time_words, sets_time_words
+from .increments cimport FEW_ROWS, Transform, make_transform, set_time_words, sets_time_words
 from .lanes cimport aligned_malloc, ceil_div, fill_inverse, n_lanes, real, vd, vf
 from .signature_groups cimport (
     gather_letters,
@@ -35,7 +35,16 @@ from .signature_groups cimport (
     suffix_letters,
     suffix_of_lane,
 )
-from .signature_plan cimport SignaturePlan, fits, make_plan, n_copies, n_suffix_sets
+from .signature_plan cimport (
+    SignaturePlan,
+    fits,
+    group_size,
+    make_plan,
+    n_copies,
+    n_rows_of,
+    n_suffix_sets,
+    padded_rows_of,
+)
 from .signature_suffix cimport BLOCK, PAIR
 from .signature_tree cimport walk
 from .signature_tree_backprop cimport walk_backprop
@@ -103,10 +112,14 @@ cdef void set_time(const SignaturePlan* plan, Py_ssize_t group, Py_ssize_t suffi
     """The words of time alone, as in `set_time_words`, of the items that have them; of paths that are not cut."""
     cdef Py_ssize_t suffix, n, size
     cdef int lane
-    cdef double duration = plan.transform.time_step * plan.transform.n_rows, power
+    cdef double duration, power
     cdef real* word
     for lane in range(plan.width):
         suffix = suffix_of_lane(plan, group, lane, suffix_set)
+        n = n_rows_of(plan, group * plan.width + lane % group_size(plan, group))
+        if n <= FEW_ROWS:
+            continue
+        duration = plan.transform.end_time / n * n
         n = 0
         power = 1
         while n < plan.s and suffix >= 0 and suffix % plan.d == plan.d - 1:
@@ -133,6 +146,7 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Signat
     cdef SignatureScratch at = forward_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
     cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
+    cdef Py_ssize_t padded_rows = padded_rows_of(plan, group)
     cdef bint gathered = n_copies(plan, group) > 1
     cdef int k
     cdef void** T = pointers + plan.s
@@ -152,10 +166,10 @@ cdef void forward_unit(const real* path, const Py_ssize_t* strides, const Signat
         else:
             suffix_letters(plan, suffix_set, letters)
         for k in range(plan.s):
-            pointers[k] = scratch + ((plan.padded_rows - 1) * xw_stride * plan.width
+            pointers[k] = scratch + ((padded_rows - 1) * xw_stride * plan.width
                                      + (at.xw + k * plan.width if gathered else letters[k] * plan.width))
         memset(scratch + at.ending, 0, (at.work - at.ending) * sizeof(real))
-        stop = plan.padded_rows
+        stop = padded_rows
         while stop > 0:
             first = max(<Py_ssize_t>0, stop - rows_at_once(plan))
             dx = scratch + first * plan.d * plan.width
@@ -209,6 +223,38 @@ cdef int forward(const real* path, const Py_ssize_t* strides, const SignaturePla
     return 0
 
 
+cdef int joined_forward(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan, real* out,
+                        Py_ssize_t out_stride, int n_threads) noexcept nogil:
+    """Signatures of all paths, those of chunks joined; -1 if memory is short."""
+    cdef Py_ssize_t b, c, n = plan.n_words
+    cdef int status
+    cdef real* virtual
+    cdef real* mine
+    cdef real* row
+    if not fits(plan):
+        return -1
+    if plan.n_chunks == 1:
+        return forward(path, strides, plan, out, out_stride, n_threads)
+    virtual = <real*>malloc(plan.n_virtual * n * sizeof(real))
+    if virtual == NULL:
+        return -1
+    status = forward(path, strides, plan, virtual, n, n_threads)
+    if status == 0:
+        for b in range(plan.n_paths):
+            if interrupted():
+                break
+            mine = virtual + b * plan.n_chunks * n
+            row = out + (b if plan.rows == NULL else <Py_ssize_t>plan.rows[b]) * out_stride
+            # The first product may write to `out` while it reads `virtual`; the others run in place.
+            product(mine, mine + n, row, plan.d, plan.degree)
+            for c in range(2, plan.n_chunks):
+                product(row, mine + c * n, row, plan.d, plan.degree)
+            if sets_time_words(&plan.transform, virtual) and n_rows_of(plan, b) > FEW_ROWS:
+                set_time_words(plan.transform.end_time, plan.d, plan.degree, row)
+    free(virtual)
+    return status
+
+
 cdef void powers(const real[:, :, :] path, real[:, ::1] out, bint scalar_term) noexcept nogil:
     """Signatures of paths with one channel: the powers X^n / n! of the total increment, whatever the degree."""
     cdef Py_ssize_t b, n, spent = 0
@@ -255,15 +301,13 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
         int n_threads):
     """path (batch, length, dimension); out (batch, scalar_term + D + ... + D^degree)."""
     cdef Transform t = make_transform(path.shape[1], path.shape[2], transform)
-    cdef double end_time = transform[2]
     cdef SignaturePlan plan
     cdef TwoLevels job
     cdef Watch watch
     cdef Watch* loop
-    cdef Py_ssize_t b, c, end, n_paths = path.shape[0], n_words = out.shape[1] - scalar_term
+    cdef Py_ssize_t b, end, n_paths = path.shape[0], n_words = out.shape[1] - scalar_term
     cdef Py_ssize_t[3] strides
     cdef int k, status
-    cdef real* virtual
     if scalar_term:
         out[:, 0] = 1
     if n_paths == 0 or n_words == 0:
@@ -293,27 +337,8 @@ def sig(const real[:, :, :] path, real[:, ::1] out, Py_ssize_t degree, bint scal
         if takes_two_levels(&t, degree):
             job = make_two_levels(&t, n_paths, strides, n_lanes(<real*>NULL))
             status = two_levels(&path[0, 0, 0], &job, &out[0, scalar_term], out.shape[1], n_threads)
-        elif not fits(&plan):
-            status = -1
-        elif plan.n_chunks == 1:
-            status = forward(&path[0, 0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
         else:
-            status = -1
-            virtual = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
-            if virtual != NULL:
-                status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
-                for b in range(n_paths):
-                    if interrupted():
-                        break
-                    # The first product may write to `out` while it reads `virtual`; the others run in place.
-                    product(virtual + b * plan.n_chunks * n_words, virtual + (b * plan.n_chunks + 1) * n_words,
-                            &out[b, scalar_term], plan.d, degree)
-                    for c in range(2, plan.n_chunks):
-                        product(&out[b, scalar_term], virtual + (b * plan.n_chunks + c) * n_words, &out[b, scalar_term],
-                                plan.d, degree)
-                    if sets_time_words(&t, virtual):
-                        set_time_words(end_time, plan.d, degree, &out[b, scalar_term])
-                free(virtual)
+            status = joined_forward(&path[0, 0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
     end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig")
@@ -353,6 +378,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Signa
     cdef SignatureBackpropScratch at = backprop_scratch(plan)
     cdef Py_ssize_t group = unit // plan.n_blocks, block = unit % plan.n_blocks, n_sets = n_suffix_sets(plan, group)
     cdef Py_ssize_t suffix_set, size, first, stop, spent = 0, xw_stride = plan.d
+    cdef Py_ssize_t padded_rows = padded_rows_of(plan, group)
     cdef bint gathered = n_copies(plan, group) > 1
     cdef int k
     cdef void** gxw = pointers + plan.s
@@ -367,7 +393,7 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Signa
         S[k] = scratch + at.S + size * plan.width
         G[k] = scratch + at.G + size * plan.width
         size = (size + 1) * plan.d
-    memset(gx, 0, plan.padded_rows * plan.d * plan.width * sizeof(real))
+    memset(gx, 0, padded_rows * plan.d * plan.width * sizeof(real))
     for suffix_set in range(n_sets * block // plan.n_blocks, n_sets * (block + 1) // plan.n_blocks):
         read(plan, group, suffix_set, sig, row_stride, order, False, plan.p - 1, scratch + at.ending, scratch + at.S)
         read(plan, group, suffix_set, derivs, row_stride, order, True, plan.p, scratch + at.ending_g, scratch + at.G)
@@ -381,8 +407,8 @@ cdef void backward_unit(const real* path, const Py_ssize_t* strides, const Signa
             pointers[k] = scratch + (at.xw + k * plan.width if gathered else letters[k] * plan.width)
             gxw[k] = scratch + at.gxw + k * plan.width if gathered else gx + letters[k] * plan.width
         first = 0
-        while first < plan.padded_rows:
-            stop = min(first + rows_at_once(plan), plan.padded_rows)
+        while first < padded_rows:
+            stop = min(first + rows_at_once(plan), padded_rows)
             size = first * plan.d * plan.width
             if real is double:
                 walk_backprop(<const vd*>(scratch + size), <vd*>(gx + size), stop - first, <vd**>pointers, <vd**>gxw,
@@ -407,7 +433,7 @@ cdef void reduce_blocks(const SignaturePlan* plan, Py_ssize_t group, real* gx, P
     for block in range(1, plan.n_blocks):
         if interrupted():
             return
-        for i in range(gx_size):
+        for i in range(padded_rows_of(plan, group) * plan.d * plan.width):
             total[i] += total[block * gx_size + i]
     store_group(plan, group, total, out, last_derivs)
 
@@ -489,6 +515,39 @@ cdef void chunk_cotangents(const SignaturePlan* plan, const real* virtual, const
         cotangents[i] = total[i]
 
 
+cdef int joined_backward(const real* path, const Py_ssize_t* strides, SignaturePlan* plan, const real* sig,
+                         const real* derivs, Py_ssize_t row_stride, real* out, int n_threads) noexcept nogil:
+    """Gradients of all paths, through those of their chunks; -1 if memory is short."""
+    cdef Py_ssize_t b, n = plan.n_words
+    cdef int status = -1
+    cdef real* virtual
+    cdef real* cotangents
+    cdef real* prefixes
+    if not fits(plan):
+        return -1
+    if plan.n_chunks == 1:
+        return backward(path, strides, plan, sig, derivs, row_stride, out, n_threads)
+    virtual = <real*>malloc(plan.n_virtual * n * sizeof(real))
+    cotangents = <real*>malloc(plan.n_virtual * n * sizeof(real))
+    prefixes = <real*>malloc((plan.n_chunks + 1) * n * sizeof(real))
+    if virtual != NULL and cotangents != NULL and prefixes != NULL:
+        status = forward(path, strides, plan, virtual, n, n_threads)
+    if status == 0:
+        for b in range(plan.n_paths):
+            if interrupted():
+                break
+            chunk_cotangents(plan, virtual + b * plan.n_chunks * n,
+                             derivs + (b if plan.rows == NULL else <Py_ssize_t>plan.rows[b]) * row_stride, prefixes,
+                             cotangents + b * plan.n_chunks * n)
+        # At least one row of padding behind each chunk: see `store_group`.
+        plan.padded_rows = ceil_div(plan.chunk_rows + 1, PAIR) * PAIR
+        status = backward(path, strides, plan, virtual, cotangents, n, out, n_threads)
+    free(virtual)
+    free(cotangents)
+    free(prefixes)
+    return status
+
+
 def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:, ::1] sig_derivs, real[:, :, ::1] out,
                  Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
     """path, out (batch, length, dimension); sig, sig_derivs (batch, scalar_term + D + ... + D^degree)."""
@@ -500,9 +559,6 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
     cdef Py_ssize_t b, end, n_paths = path.shape[0], n_words = sig.shape[1] - scalar_term
     cdef Py_ssize_t strides[3]
     cdef int k, status
-    cdef real* virtual
-    cdef real* cotangents
-    cdef real* prefixes
     if n_paths == 0 or path.shape[1] == 0:
         return
     if n_words == 0 or t.n_rows == 0:
@@ -531,34 +587,69 @@ def sig_backprop(const real[:, :, :] path, const real[:, ::1] sig, const real[:,
             job = make_two_levels(&t, n_paths, strides, n_lanes(<real*>NULL))
             status = two_levels_backprop(&path[0, 0, 0], &sig_derivs[0, scalar_term], sig_derivs.shape[1], &job,
                                          &out[0, 0, 0], n_threads)
-        elif not fits(&plan):
-            status = -1
-        elif plan.n_chunks == 1:
-            status = backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],
-                              sig.shape[1], &out[0, 0, 0], n_threads)
         else:
-            status = -1
-            virtual = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
-            cotangents = <real*>malloc(plan.n_virtual * n_words * sizeof(real))
-            prefixes = <real*>malloc((plan.n_chunks + 1) * n_words * sizeof(real))
-            if virtual != NULL and cotangents != NULL and prefixes != NULL:
-                status = forward(&path[0, 0, 0], strides, &plan, virtual, n_words, n_threads)
-            if status == 0:
-                for b in range(n_paths):
-                    if interrupted():
-                        break
-                    chunk_cotangents(&plan, virtual + b * plan.n_chunks * n_words, &sig_derivs[b, scalar_term],
-                                     prefixes, cotangents + b * plan.n_chunks * n_words)
-                # At least one row of padding behind each chunk: see `store_group`.
-                plan.padded_rows = ceil_div(plan.chunk_rows + 1, PAIR) * PAIR
-                status = backward(&path[0, 0, 0], strides, &plan, virtual, cotangents, n_words, &out[0, 0, 0],
-                                  n_threads)
-            free(virtual)
-            free(cotangents)
-            free(prefixes)
+            status = joined_backward(&path[0, 0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],
+                                     sig.shape[1], &out[0, 0, 0], n_threads)
     end_watch(&watch)
     if status != 0:
         raise MemoryError("not enough memory for the scratch space of sig_backprop")
+
+
+def ragged_sig(const real[:, :] points, const int64_t[::1] starts, const int64_t[::1] lengths, const int64_t[::1] rows,
+               real[:, ::1] out, Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
+    """points (n_points, dimension); path i, of falling lengths, starts at starts[i]: its signature is row rows[i] of
+    out (batch, scalar_term + D + ... + D^degree). Of degree 2 at least, and of more channels than one."""
+    cdef Py_ssize_t strides[3]
+    cdef SignaturePlan plan
+    cdef Watch watch
+    cdef int status = 0
+    if scalar_term:
+        out[:, 0] = 1
+    if starts.shape[0] == 0 or lengths[0] < 2:
+        out[:, scalar_term:] = 0
+        return
+    plan = ragged_plan(points, starts, lengths, rows, degree, transform, False, strides)
+    with nogil:
+        begin_watch(&watch)
+        status = joined_forward(&points[0, 0], strides, &plan, &out[0, scalar_term], out.shape[1], n_threads)
+    end_watch(&watch)
+    if status != 0:
+        raise MemoryError("not enough memory for the scratch space of sig")
+
+
+def ragged_sig_backprop(const real[:, :] points, const int64_t[::1] starts, const int64_t[::1] lengths,
+                        const int64_t[::1] rows, const real[:, ::1] sig, const real[:, ::1] sig_derivs,
+                        real[:, ::1] out, Py_ssize_t degree, bint scalar_term, object transform, int n_threads):
+    """As `ragged_sig`; sig, sig_derivs (batch, scalar_term + D + ... + D^degree), out (n_points, dimension)."""
+    cdef Py_ssize_t strides[3]
+    cdef SignaturePlan plan
+    cdef Watch watch
+    cdef int status = 0
+    out[:, :] = 0
+    if starts.shape[0] == 0 or lengths[0] < 2:
+        return
+    plan = ragged_plan(points, starts, lengths, rows, degree, transform, True, strides)
+    with nogil:
+        begin_watch(&watch)
+        status = joined_backward(&points[0, 0], strides, &plan, &sig[0, scalar_term], &sig_derivs[0, scalar_term],
+                                 sig.shape[1], &out[0, 0], n_threads)
+    end_watch(&watch)
+    if status != 0:
+        raise MemoryError("not enough memory for the scratch space of sig_backprop")
+
+
+cdef SignaturePlan ragged_plan(const real[:, :] points, const int64_t[::1] starts, const int64_t[::1] lengths,
+                               const int64_t[::1] rows, Py_ssize_t degree, object transform, bint backward,
+                               Py_ssize_t* strides):
+    """The plan of the longest path, and the strides of the points, in numbers."""
+    cdef Transform t = make_transform(lengths[0], points.shape[1], transform)
+    cdef int width = n_lanes(<real*>NULL)
+    cdef SignaturePlan plan = make_plan(&t, starts.shape[0], degree, width, width * sizeof(real), backward)
+    plan.starts, plan.lengths, plan.rows = &starts[0], &lengths[0], &rows[0]
+    strides[0] = 0
+    strides[1] = points.strides[0] // <Py_ssize_t>sizeof(real)
+    strides[2] = points.strides[1] // <Py_ssize_t>sizeof(real)
+    return plan
 
 
 def sig_combine(const real[:, ::1] sig1, const real[:, ::1] sig2, real[:, ::1] out, Py_ssize_t dimension,

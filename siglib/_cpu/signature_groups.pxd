@@ -5,17 +5,29 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from ._interruption cimport due
-from .increments cimport MOST_LANES, load_rows, load_rows_backprop, load_time
+from .increments cimport MOST_LANES, load_rows, load_rows_backprop, load_time_of_lanes
 from .lane_moves cimport load_columns, store_columns
 from .lane_windows cimport load_at, store_at
 from .lanes cimport n_lanes, real, vd, vf
-from .signature_plan cimport SignaturePlan, chunk_length, chunk_start, group_size, locate, n_copies
+from .signature_plan cimport (
+    SignaturePlan,
+    chunk_length,
+    chunk_start,
+    first_point_of,
+    group_size,
+    locate,
+    n_copies,
+    n_rows_of,
+    padded_rows_of,
+    row_of,
+)
 
 
 cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, const SignaturePlan* plan,
                                  Py_ssize_t group, real* dx) noexcept nogil:
     """`load_group` by transposes in registers, or False where it takes more than that."""
     cdef Py_ssize_t first, n, i, virtual, spent = 0, d = plan.d, length = chunk_length(plan, group * plan.width)
+    cdef Py_ssize_t row, padded_rows = padded_rows_of(plan, group)
     cdef const real* points[16]
     cdef int lane
     if (plan.transform.lead_lag or plan.transform.time_aug or n_copies(plan, group) > 1
@@ -23,9 +35,9 @@ cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, co
         return False
     for lane in range(plan.width):
         virtual = group * plan.width + lane
-        points[lane] = path + virtual // plan.n_chunks * strides[0] + chunk_start(plan, virtual) * d
-        if chunk_length(plan, virtual) != length:
-            return False
+        points[lane] = (path + first_point_of(plan, virtual // plan.n_chunks, strides[0], d)
+                        + chunk_start(plan, virtual) * d)
+        length = min(length, chunk_length(plan, virtual))
     # A stretch of points at a time, and the one after it, in place of their increments.
     for first in range(0, length, 64):
         if due(&spent, 128 * d):
@@ -40,7 +52,12 @@ cdef inline bint transpose_group(const real* path, const Py_ssize_t* strides, co
             for i in range(n * d):
                 (<vf*>dx)[i] = (<vf*>dx)[d + i] - (<vf*>dx)[i]
         dx = dx + n * d * plan.width
-    memset(dx, 0, (plan.padded_rows - length) * d * plan.width * sizeof(real))
+    memset(dx, 0, (padded_rows - length) * d * plan.width * sizeof(real))
+    # The rows that only some of them have.
+    for lane in range(plan.width):
+        for row in range(length, chunk_length(plan, group * plan.width + lane)):
+            for i in range(row * d, (row + 1) * d):
+                dx[(i - length * d) * plan.width + lane] = points[lane][d + i] - points[lane][i]
     return True
 
 
@@ -50,16 +67,22 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const S
 
     strides: those of path (n_paths, length, dimension), in numbers. The last row of dx is overwritten by anything.
     """
-    cdef Py_ssize_t first, row, i, length, virtual, copy, spent = 0, row_size = plan.d * plan.width
+    cdef Py_ssize_t first, row, i, n_rows, length, virtual, copy, spent = 0, row_size = plan.d * plan.width
+    cdef Py_ssize_t padded_rows = padded_rows_of(plan, group)
     cdef Py_ssize_t n_letters = plan.d - plan.transform.time_aug
     cdef Py_ssize_t size = group_size(plan, group)
     cdef double start[MOST_LANES]
     cdef double stop[MOST_LANES]
+    cdef double steps[MOST_LANES]
     cdef int lane
     if transpose_group(path, strides, plan, group, dx):
         return
     # A stretch of rows at a time, so that the cache lines that all lanes write to stay close.
-    for first in range(0, plan.padded_rows, 32):
+    for lane in range(plan.width):
+        locate(plan, group, lane, &virtual, &copy)
+        n_rows = n_rows_of(plan, virtual // plan.n_chunks)
+        steps[lane] = plan.transform.end_time / n_rows if n_rows > 0 else 0
+    for first in range(0, padded_rows, 32):
         if due(&spent, 32 * row_size):
             return
         for lane in range(plan.width):
@@ -72,19 +95,19 @@ cdef inline void load_group(const real* path, const Py_ssize_t* strides, const S
             start[lane] = chunk_start(plan, virtual) + first
             stop[lane] = chunk_start(plan, virtual) + chunk_length(plan, virtual)
             if length > 0:
-                load_rows(path + virtual // plan.n_chunks * strides[0], strides[1], strides[2], &plan.transform,
-                          chunk_start(plan, virtual) + first, length, dx + first * row_size + lane, row_size,
-                          plan.width)
-            for row in range(first + length, min(first + 32, plan.padded_rows)):
+                load_rows(path + first_point_of(plan, virtual // plan.n_chunks, strides[0], strides[1]), strides[1],
+                          strides[2], &plan.transform, chunk_start(plan, virtual) + first, length,
+                          dx + first * row_size + lane, row_size, plan.width)
+            for row in range(first + length, min(first + 32, padded_rows)):
                 for i in range(n_letters):
                     dx[row * row_size + i * plan.width + lane] = 0
         if size < plan.width:
-            for row in range(first, min(first + 32, plan.padded_rows)):
+            for row in range(first, min(first + 32, padded_rows)):
                 for i in range(n_letters):
                     copy_lanes(dx + row * row_size + i * plan.width, size)
         if plan.transform.time_aug:
-            load_time(&plan.transform, start, stop, min(<Py_ssize_t>32, plan.padded_rows - first),
-                      dx + first * row_size + n_letters * plan.width, row_size)
+            load_time_of_lanes(&plan.transform, start, stop, steps, min(<Py_ssize_t>32, padded_rows - first),
+                               dx + first * row_size + n_letters * plan.width, row_size)
 
 
 cdef inline void copy_lanes(real* numbers, Py_ssize_t size) noexcept nogil:
@@ -124,7 +147,7 @@ cdef inline void gather_letters(const SignaturePlan* plan, Py_ssize_t group, Py_
     for lane in range(plan.width):
         suffix = suffix_of_lane(plan, group, lane, suffix_set)
         suffix_letters(plan, max(suffix, 0), letters)
-        for row in range(plan.padded_rows):
+        for row in range(padded_rows_of(plan, group)):
             for k in range(plan.s):
                 xw[(row * plan.s + k) * plan.width + lane] = (
                     0 if suffix < 0 else dx[(row * plan.d + letters[k]) * plan.width + lane])
@@ -208,7 +231,7 @@ cdef inline void store_item(const SignaturePlan* plan, Py_ssize_t group, Py_ssiz
         if suffix < 0:
             continue
         locate(plan, group, lane, &virtual, &copy)
-        rows[n_items] = out + virtual * out_stride
+        rows[n_items] = out + row_of(plan, virtual) * out_stride
         lane_of[n_items] = lane
         size = 1
         for n in range(1, plan.s + 1):
@@ -283,7 +306,7 @@ cdef inline void load_item(const SignaturePlan* plan, Py_ssize_t group, Py_ssize
         suffix = suffix_of_lane(plan, group, lane, suffix_set)
         rows[lane] = NULL
         if suffix >= 0:
-            rows[lane] = source + virtual * source_stride
+            rows[lane] = source + row_of(plan, virtual) * source_stride
         size = 1
         for n in range(1, plan.s + 1):
             size *= plan.d
@@ -316,7 +339,7 @@ cdef inline void scatter_letters(const SignaturePlan* plan, Py_ssize_t group, Py
         if suffix < 0:
             continue
         suffix_letters(plan, suffix, letters)
-        for row in range(plan.padded_rows):
+        for row in range(padded_rows_of(plan, group)):
             for k in range(plan.s):
                 gx[(row * plan.d + letters[k]) * plan.width + lane] += gxw[(row * plan.s + k) * plan.width + lane]
 
@@ -335,7 +358,7 @@ cdef inline void store_group(const SignaturePlan* plan, Py_ssize_t group, real* 
     cdef Py_ssize_t size = group_size(plan, group), copies = n_copies(plan, group)
     cdef int lane
     if copies > 1:
-        for i in range(plan.padded_rows * plan.d):
+        for i in range(padded_rows_of(plan, group) * plan.d):
             for lane in range(<int>size, <int>(size * copies)):
                 gx[i * plan.width + lane % size] += gx[i * plan.width + lane]
     for lane in range(<int>size):
@@ -344,9 +367,9 @@ cdef inline void store_group(const SignaturePlan* plan, Py_ssize_t group, real* 
         if plan.transform.lead_lag:
             point //= 2
         load_rows_backprop(gx + lane, &plan.transform, chunk_length(plan, virtual), plan.width,
-                           out + (virtual // plan.n_chunks * n_points + point) * dimension,
+                           out + (first_point_of(plan, virtual // plan.n_chunks, n_points, 1) + point) * dimension,
                            last_derivs + virtual * dimension)
-        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < plan.transform.n_rows:
+        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < n_rows_of(plan, virtual // plan.n_chunks):
             behind = gx + chunk_length(plan, virtual) * plan.d * plan.width + lane
             for i in range(dimension):
                 last_derivs[virtual * dimension + i] -= behind[i * plan.width]
@@ -378,6 +401,10 @@ cdef inline real gradient_in_front(const real* sig, const real* derivs, Py_ssize
     return total
 
 
+cdef inline Py_ssize_t last_point_of(const SignaturePlan* plan, Py_ssize_t path) noexcept nogil:
+    return (plan.transform.length if plan.lengths == NULL else <Py_ssize_t>plan.lengths[path]) - 1
+
+
 cdef inline void store_last_points(const SignaturePlan* plan, const real* sig, const real* derivs,
                                    Py_ssize_t row_stride, const real* last_derivs, real* out) noexcept nogil:
     """Add what `store_group` left: every virtual path's gradient at its last point.
@@ -390,15 +417,19 @@ cdef inline void store_last_points(const SignaturePlan* plan, const real* sig, c
     cdef Py_ssize_t virtual, path, point, i, n_points = plan.transform.length, dimension = plan.transform.dimension
     cdef real* target
     for path in range(plan.n_paths):
-        target = out + ((path + 1) * n_points - 1) * dimension
-        for i in range(dimension):
-            target[i] = 0
+        if plan.lengths == NULL or plan.lengths[path] > 0:
+            target = out + (first_point_of(plan, path, n_points, 1) + last_point_of(plan, path)) * dimension
+            for i in range(dimension):
+                target[i] = 0
     for virtual in range(plan.n_virtual):
+        path = virtual // plan.n_chunks
+        if plan.lengths != NULL and plan.lengths[path] == 0:
+            continue
         point = chunk_start(plan, virtual) + chunk_length(plan, virtual)
         if plan.transform.lead_lag:
             point //= 2
-        target = out + (virtual // plan.n_chunks * n_points + point) * dimension
-        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < plan.transform.n_rows:
+        target = out + (first_point_of(plan, path, n_points, 1) + point) * dimension
+        if chunk_start(plan, virtual) + chunk_length(plan, virtual) < n_rows_of(plan, path):
             for i in range(plan.d - plan.transform.time_aug):
                 target[i % dimension] += gradient_in_front(sig + (virtual + 1) * row_stride,
                                                            derivs + (virtual + 1) * row_stride, i, plan.d, plan.degree)

@@ -4,7 +4,12 @@ and the lanes alone.
 A *virtual path* is one time chunk of one path. `width` of them (or fewer: the last group) share a lane group; if at
 least two copies of a group's virtual paths fit into the lanes, the copies take different suffixes. A *unit* is a lane
 group with a range of its suffix sets: what a thread takes at a time.
+
+Paths of unequal lengths come in falling order of them, so that those of a group have nearly the same. The plan is that
+of the longest. Each path is cut into as many chunks, and each group has as many rows as its longest chunk.
 """
+
+from libc.stdint cimport int64_t
 
 from .increments cimport Transform
 from .lanes cimport ceil_div
@@ -22,6 +27,11 @@ cdef struct SignaturePlan:
     Py_ssize_t n_paths, n_chunks, chunk_rows, padded_rows
     Py_ssize_t n_virtual, n_groups, n_blocks
     int width                    # lanes
+    # For paths of unequal lengths, or NULL: where they start, in points, how many each has, and their rows in arrays of
+    # signatures.
+    const int64_t* starts
+    const int64_t* lengths
+    const int64_t* rows
 
 
 cdef inline Py_ssize_t power(Py_ssize_t base, Py_ssize_t exponent) noexcept nogil:
@@ -64,6 +74,7 @@ cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_pat
     # What the trees may take of the first-level cache, measured; the rest is for increments and partial results.
     cdef Py_ssize_t tree_bytes = 28 * 1024 if backward else 24 * 1024
     cdef Py_ssize_t _level, size, chunks, lanes_used, best_used, work
+    plan.starts = plan.lengths = plan.rows = NULL
     plan.transform = transform[0]
     plan.d = transform.d
     plan.degree = degree
@@ -86,7 +97,8 @@ cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_pat
 
     # A batch that leaves lanes empty is cut in time, if the chunks are long enough to pay for their products.
     # Suffixes side by side fill lanes too, but gather their letters and load the increments several times: they count
-    # for two thirds.
+    # for two thirds. Where a tree has the whole signature there are no suffixes, and short chunks pay: a product takes
+    # the time of about two rows (measured).
     plan.n_chunks = 1
     if n_paths < width:
         best_used = n_paths * min(width // n_paths, plan.n_suffixes)
@@ -94,7 +106,8 @@ cdef inline SignaturePlan make_plan(const Transform* transform, Py_ssize_t n_pat
             best_used = max(n_paths, 2 * best_used // 3)
         best_used *= 64
         for chunks in range(2, 4 * width // n_paths + 1):
-            if transform.n_rows < chunks * 16 * degree:
+            if (transform.n_rows < chunks * 16 * degree
+                    and (plan.n_suffixes > 1 or transform.n_rows < 2 * n_paths * (chunks * chunks + 2 * backward))):
                 break
             lanes_used = 64 * n_paths * chunks // ceil_div(n_paths * chunks, width)
             if 10 * lanes_used > 11 * best_used:
@@ -134,11 +147,51 @@ cdef inline void locate(const SignaturePlan* plan, Py_ssize_t group, int lane, P
     copy[0] = lane // size
 
 
+cdef inline Py_ssize_t n_rows_of(const SignaturePlan* plan, Py_ssize_t path) noexcept nogil:
+    """Number of increments of a path."""
+    if plan.lengths == NULL:
+        return plan.transform.n_rows
+    return max(<Py_ssize_t>0, <Py_ssize_t>plan.lengths[path] - 1) * (1 + plan.transform.lead_lag)
+
+
+cdef inline Py_ssize_t first_point_of(const SignaturePlan* plan, Py_ssize_t path, Py_ssize_t path_stride,
+                                      Py_ssize_t point_stride) noexcept nogil:
+    """Where a path starts in an array of points, which may have an axis of paths."""
+    return path * path_stride if plan.starts == NULL else <Py_ssize_t>plan.starts[path] * point_stride
+
+
+cdef inline Py_ssize_t row_of(const SignaturePlan* plan, Py_ssize_t virtual) noexcept nogil:
+    """The row of a virtual path in arrays of signatures: those of chunks are in the plan's order."""
+    return virtual if plan.rows == NULL or plan.n_chunks > 1 else <Py_ssize_t>plan.rows[virtual]
+
+
+cdef inline Py_ssize_t chunk_rows_of(const SignaturePlan* plan, Py_ssize_t path) noexcept nogil:
+    """Number of rows of the chunks of a path, but for the last ones."""
+    cdef Py_ssize_t rows
+    if plan.lengths == NULL:
+        return plan.chunk_rows
+    rows = ceil_div(n_rows_of(plan, path), plan.n_chunks)
+    return rows + rows % 2 if plan.transform.lead_lag else rows
+
+
 cdef inline Py_ssize_t chunk_start(const SignaturePlan* plan, Py_ssize_t virtual) noexcept nogil:
     """First row of a virtual path."""
-    return min(virtual % plan.n_chunks * plan.chunk_rows, plan.transform.n_rows)
+    cdef Py_ssize_t path = virtual // plan.n_chunks
+    return min(virtual % plan.n_chunks * chunk_rows_of(plan, path), n_rows_of(plan, path))
 
 
 cdef inline Py_ssize_t chunk_length(const SignaturePlan* plan, Py_ssize_t virtual) noexcept nogil:
     """Number of rows of a virtual path; the last chunks may be short or empty."""
-    return min(plan.chunk_rows, plan.transform.n_rows - chunk_start(plan, virtual))
+    cdef Py_ssize_t path = virtual // plan.n_chunks
+    return min(chunk_rows_of(plan, path), n_rows_of(plan, path) - chunk_start(plan, virtual))
+
+
+cdef inline Py_ssize_t padded_rows_of(const SignaturePlan* plan, Py_ssize_t group) noexcept nogil:
+    """Number of rows that a group walks."""
+    cdef Py_ssize_t lane, longest = 0
+    if plan.lengths == NULL:
+        return plan.padded_rows
+    for lane in range(group_size(plan, group)):
+        longest = max(longest, chunk_length(plan, group * plan.width + lane))
+    # One more than there are behind each chunk: see `store_group`.
+    return min(plan.padded_rows, ceil_div(longest + (plan.n_chunks > 1), BLOCK) * BLOCK)

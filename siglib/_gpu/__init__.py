@@ -1,7 +1,7 @@
-"""The CUDA kernels, for CuPy arrays and for PyTorch's tensors on a GPU.
+"""The CUDA functions, for CuPy arrays and for PyTorch's tensors on a GPU.
 
 Imported by `_call/backend.py` when the first such array comes in; nothing here is loaded before. `backends.py` has the
-two backends; `path.py`, `signature.py` and so on launch the kernels that lie in `cuda/`, and have the functions of
+two backends; `path.py`, `signature.py` and so on launch the functions that lie in `cuda/`, and have the functions of
 `siglib/_cpu/*.pyx`, name for name and argument for argument.
 """
 
@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 
-def require_cupy(described: str) -> Any:
-    """The module `cupy`; `described` names the arguments of a call and where they are, for the error without it."""
+def require_cupy(describe: Callable[[], str]) -> Any:
+    """The module `cupy`; `describe()` names the arguments of a call and where they are, for the error without it."""
     try:
         import cupy
     except ImportError as error:
         raise ImportError(
             "arrays on a GPU need CuPy, 14.2 or newer: pip install 'pathsiglib[cuda12]' or 'pathsiglib[cuda13]', "
-            f"to match your CUDA version; got {described}"
+            f"to match your CUDA version; got {describe()}"
         ) from error
     return cupy
 
 
-class Kernels:
-    """`kernels.<topic>.<name>(...)`: the launchers, each called through `call(function, *args)`."""
+class Launchers:
+    """`loops.<topic>.<name>(...)`: the launchers, each called through `call(function, *args)`."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
@@ -58,8 +58,8 @@ class _Topic:
         function, call = launcher(self._topic, name), self._call
 
         def kernel(*args: Any) -> Any:
-            # Options come as the user gave them. NumPy's numbers would reach a kernel in another size than Python's.
-            return call(function, *(arg.item() if isinstance(arg, np.generic) else arg for arg in args))
+            # Options come as the user gave them. NumPy's numbers would reach a function in another size than Python's.
+            return call(function, *[arg.item() if isinstance(arg, np.generic) else arg for arg in args])
 
         setattr(self, name, kernel)
         return kernel

@@ -1,17 +1,22 @@
-"""Compiles CUDA kernels and launches them. The only module that does.
+"""Compiles CUDA functions and launches them. The only module that does.
 
     launch("path.cu", f"transform_path<{c_type(path)}>", grid, block, paths=..., out=out, size=out.size, end_time=1.0)
 
 compiles this instantiation of a template in `cuda/path.cu` at first use, for the current device, and runs it on CuPy's
 current stream. Whoever calls has made the arrays' device and the right stream the current ones (`_call/backend.py`).
 
-Arguments come by the names that the kernel has for them. They are pointers to numbers, `long long` and `double`: what
+What a call needs is compiled side by side: see `call`.
+
+Arguments come by the names that the function has for them. They are pointers to numbers, `long long` and `double`: what
 CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scalars of a structured dtype
 (`increments.py`). 0 stands for an array that is not there.
 """
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,12 +24,16 @@ from . import _source
 
 Size = int | tuple[int, ...]
 
-OPTIONS = ("-std=c++17",)
+# `SIGLIB_CUDA_OPTIONS` has more of them, such as -lineinfo for profilers.
+OPTIONS = ("-std=c++17", *os.environ.get("SIGLIB_CUDA_OPTIONS", "").split())
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
-# More dynamic shared memory than this must be asked for.
+# More shared memory than this, static and dynamic, must be asked for.
 USUAL_SHARED = 48 << 10
+# What of it is left for CUDA functions' own static arrays.
+_STATIC_SHARED = 1 << 10
 
 _C_TYPES = {"f": "float", "d": "double"}
+_NAMES = {"f": "float32", "d": "float64"}
 _kernels: dict[tuple[int, str, str], "_Kernel"] = {}
 _shared: dict[tuple[int, str, str], int] = {}
 _attributes: dict[tuple[int, str], int] = {}
@@ -38,6 +47,11 @@ def cupy() -> Any:
     return cupy
 
 
+def dtype_name(array: Any) -> str:
+    """What NumPy calls the numbers of this array, "float64" or "float32"; NumPy itself takes a while to say so."""
+    return _NAMES[array.dtype.char]
+
+
 def c_type(array: Any) -> str:
     """What C++ calls the numbers of this array: "float" or "double"."""
     return _C_TYPES[array.dtype.char]
@@ -45,7 +59,7 @@ def c_type(array: Any) -> str:
 
 def empty(shape: Size, like: Any) -> Any:
     """Scratch memory in the dtype of `like`, on the current device and for its current stream."""
-    return cupy().empty(shape, like.dtype)
+    return cupy().ndarray(shape, like.dtype)
 
 
 def n_processors() -> int:
@@ -54,8 +68,17 @@ def n_processors() -> int:
 
 
 def most_shared() -> int:
-    """Bytes of shared memory that one block may have on the current device."""
-    return _attribute("MaxSharedMemoryPerBlockOptin")
+    """Bytes of dynamic shared memory that one block may have on the current device."""
+    return _attribute("MaxSharedMemoryPerBlockOptin") - _STATIC_SHARED
+
+
+def memory_bytes() -> int:
+    """Memory of the current device, whoever uses it."""
+    device = cupy().cuda.runtime.getDevice()
+    value = _attributes.get((device, "memory"))
+    if value is None:
+        value = _attributes[device, "memory"] = int(cupy().cuda.Device(device).mem_info[1])
+    return value
 
 
 def _attribute(name: str) -> int:
@@ -66,6 +89,12 @@ def _attribute(name: str) -> int:
     return value
 
 
+def refuse_while_capturing(what: str) -> None:
+    """RuntimeError if CuPy's current stream is being captured into a graph, which would not hold what is done now."""
+    if cupy().cuda.get_current_stream().is_capturing():
+        raise RuntimeError(f"{what} in this call, which a CUDA graph cannot capture: make the same call once before")
+
+
 def launch_each(n: int, file: str, name: str, threads: int = 256, /, **args: Any) -> None:
     """`launch` with a thread for each of n numbers, `threads` of them in a block."""
     launch(file, name, -(-n // threads), threads, **args)
@@ -73,14 +102,15 @@ def launch_each(n: int, file: str, name: str, threads: int = 256, /, **args: Any
 
 class _Kernel(NamedTuple):
     run: Any
-    in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the kernel takes them
+    in_order: Callable[[dict[str, Any]], tuple[Any, ...]]  # arguments by name, as the CUDA function takes them
     n_parameters: int
+    usual_shared: int  # bytes of dynamic shared memory that need not be asked for
 
 
 def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **args: Any) -> None:
-    """Run kernel `name`, an instantiation such as "fill<float, 2>", of `cuda/<file>`; nothing for an empty grid.
+    """Run CUDA function `name`, an instantiation such as "fill<float, 2>", of `cuda/<file>`; nothing for an empty grid.
 
-    `shared` is the dynamic shared memory of a block, in bytes; `args` are the kernel's arguments by its own names.
+    `shared` is the dynamic shared memory of a block, in bytes; `args` are the function's arguments by its own names.
     """
     if type(grid) is int:
         grid = (grid,)
@@ -93,27 +123,90 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
             raise ValueError(f"the batch is too large for one launch on the GPU: {n_blocks} blocks, at most {most}")
     key = (cupy().cuda.runtime.getDevice(), file, name)
     kernel = _kernels.get(key)
+    if _calls.listed is not None:
+        if kernel is None:
+            _calls.listed[key] = None
+        return
     if kernel is None:
-        kernel = _kernels[key] = _compiled(file, name)
+        refuse_while_capturing(f"{name} is compiled")
+        if _calls.may_begin_again:
+            raise _MissingKernelError
+        kernel = _kernels[key] = built(file, name)
     try:
         in_order = kernel.in_order(args)
     except KeyError:
         raise _refusal(file, name, args) from None
     if len(args) > kernel.n_parameters:
         raise _refusal(file, name, args)
-    if shared > USUAL_SHARED and shared > _shared.get(key, 0):
-        # A property of the kernel on this device; it only grows, whichever thread is first.
+    if shared > kernel.usual_shared and shared > _shared.get(key, 0):
+        # A property of the CUDA function on this device; it only grows, whichever thread is first.
         with _growing:
             if shared > _shared.get(key, 0):
                 kernel.run.max_dynamic_shared_size_bytes = _shared[key] = shared
     kernel.run(grid, block, in_order, shared_mem=shared)
 
 
-def _compiled(file: str, name: str) -> _Kernel:
+class _MissingKernelError(Exception):
+    """A CUDA function has to be compiled."""
+
+
+class _Calls(threading.local):
+    may_begin_again = False
+    listed: dict[tuple[int, str, str], None] | None = None  # while functions are only listed, those that are missing
+
+
+_calls = _Calls()
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)`, which launches CUDA functions and may be called again: what it writes, it writes whole.
+
+    It is called once more where functions are missing, and launches nothing then: these are compiled side by side,
+    which takes the time of the slowest one. Calls within calls are part of the outermost one.
+    """
+    if _calls.may_begin_again or _calls.listed is not None:
+        return function(*args)
+    _calls.may_begin_again = True
+    try:
+        return function(*args)
+    except _MissingKernelError:
+        pass
+    finally:
+        _calls.may_begin_again = False
+    _calls.listed = {}
+    try:
+        # Numbers that nobody has computed may be refused; the CUDA functions up to there are known.
+        with contextlib.suppress(Exception):
+            function(*args)
+        missing = list(_calls.listed)
+    finally:
+        _calls.listed = None
+    _compile_side_by_side(missing)
+    return function(*args)
+
+
+def _compile_side_by_side(kernels: list[tuple[int, str, str]]) -> None:
+    if len(kernels) < 2:
+        return
+
+    def built_there(device: int, file: str, name: str) -> _Kernel:
+        with cupy().cuda.Device(device):
+            return built(file, name)
+
+    with ThreadPoolExecutor(min(len(kernels), os.cpu_count() or 1)) as pool:
+        _kernels.update(zip(kernels, pool.map(lambda kernel: built_there(*kernel), kernels), strict=True))
+
+
+def built(file: str, name: str) -> _Kernel:
+    """The CUDA function for the current device, from CuPy's cache on disk or from the compiler."""
     parameters = _source.parameters(file, name.partition("<")[0])
     assert len(parameters) > 1  # or itemgetter gives no tuple
     module = cupy().RawModule(code=_source.read(file), options=OPTIONS, name_expressions=(name,))
-    return _Kernel(module.get_function(name), itemgetter(*parameters), len(parameters))
+    function = module.get_function(name)
+    if "SIGLIB_CUDA_KERNELS" in os.environ:  # a list for `compile.py`
+        with open(os.environ["SIGLIB_CUDA_KERNELS"], "a", encoding="utf-8") as kernels:
+            kernels.write(f"{file} {name}\n")
+    return _Kernel(function, itemgetter(*parameters), len(parameters), USUAL_SHARED - function.shared_size_bytes)
 
 
 def _refusal(file: str, name: str, args: dict[str, Any]) -> TypeError:

@@ -1,6 +1,6 @@
 """The text of the CUDA sources: a file of `cuda/` with its headers put in place of their `#include` lines.
 
-The compiler is given one text, because CuPy's cache of compiled kernels looks at that text and not at what it includes.
+The compiler is given one text, because CuPy's cache of compiled functions looks at that text, not at what it includes.
 """
 
 import re
@@ -22,7 +22,7 @@ def text(name: str) -> str:
 
 
 def parameters(name: str, kernel: str) -> tuple[str, ...]:
-    """The names of a kernel's parameters, in their order, as `cuda/<name>` declares them."""
+    """The names of a CUDA function's parameters, in their order, as `cuda/<name>` declares them."""
     found = re.search(rf"__global__[^;{{}}]*?\b{kernel}\(([^()]*)\)\s*\{{", read(name))
     if found is None:
         raise ValueError(f"there is no kernel {kernel} in {name}")

@@ -7,14 +7,15 @@ memory from PyTorch's allocator, so that a call can be captured into a CUDA grap
 
 import math
 import sys
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
-from . import Kernels, require_cupy
+from . import Launchers, require_cupy
+from ._launch import call, refuse_while_capturing
 from .constants import constant
 
 __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "torch_backend"]
@@ -23,22 +24,23 @@ __all__ = ["CupyBackend", "TorchCudaBackend", "cupy_backend", "require_cupy", "t
 class _GpuBackend:
     """What both have in common. `device` is the number of the GPU."""
 
-    solves_by_levels = True  # which tables the kernels of log-signatures take
-    block_bytes = 2**27  # how much a call of several kernels hands from one to the next at a time
+    solves_by_levels = True  # which tables the CUDA functions of log-signatures take
+    block_bytes = 2**27  # how much a call of several CUDA functions hands from one to the next at a time
     can_look = False  # looking at a number means waiting for it
 
     def __init__(self, cupy: Any, device: int, dtype: Any, result_dtype: Any) -> None:
         self.xp = cupy  # the module whose arrays `view` gives
         self.device = device
-        self.dtype = dtype  # what the kernels compute in: float32 or float64 of the caller's library
+        self.dtype = dtype  # what the CUDA functions compute in: float32 or float64 of the caller's library
         self.result_dtype = result_dtype  # what the caller gets
         self.changes_results = dtype != result_dtype  # whether `result` does anything
         self.dtype_name = str(dtype).removeprefix("torch.")
-        self.kernels = Kernels(self._call)
+        self.loops = Launchers(self.call)
 
-    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(*args)`, where it belongs; CUDA functions that are missing are compiled side by side."""
         with self.current():
-            return function(*args)
+            return call(function, *args)
 
     def double(self) -> Any:
         """The backend that computes in float64 what this one does, with the same results' dtype."""
@@ -53,11 +55,11 @@ class _GpuBackend:
         return array
 
     def nothing(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """What stands for an array that kernels do not read, of so many axes."""
+        """What stands for an array that CUDA functions do not read, of so many axes."""
         return self.xp.empty(shape, dtype)
 
     def scratch(self, shape: tuple[int, ...]) -> Any:
-        """Memory for what one kernel hands to the next, as `view` gives arrays; uninitialised."""
+        """Memory for what one CUDA function hands to the next, as `view` gives arrays; uninitialised."""
         with self.current():
             return self.xp.empty(shape, self.dtype_name)
 
@@ -65,6 +67,16 @@ class _GpuBackend:
         """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once."""
         with self.current():
             return constant(function, *args)
+
+    def apply_exponents(self, mantissa: Any, exponent: Any) -> None:
+        """mantissa *= 2**exponent, views of one axis; overflows and underflows silently."""
+        self.loops.signature_kernel.apply_exponents(mantissa, exponent)
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """A copy on the device of an array in main memory, for this call."""
+        with self.current():
+            refuse_while_capturing("an array is copied to the GPU")
+            return self.xp.ascontiguousarray(self.xp.asarray(array))
 
 
 class CupyBackend(_GpuBackend):
@@ -79,7 +91,7 @@ class CupyBackend(_GpuBackend):
             return self.xp.empty(shape, self.dtype)
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: the array itself."""
+        """What CUDA functions read or write: the array itself."""
         return array
 
     def from_torch(self, tensor: Any) -> Any:
@@ -88,16 +100,20 @@ class CupyBackend(_GpuBackend):
             return self.xp.from_dlpack(tensor)
 
     def rows(self, array: Any, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for CUDA functions, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
         shape = array.shape
+        if array.flags.c_contiguous:
+            if len(shape) == 2 and n_axes == 1:
+                return array
+            return array.reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
         with self.current():
             return self.xp.ascontiguousarray(array).reshape(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:]))
 
     def paths(self, array: Any) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for CUDA functions, its batch axes made one; of any strides."""
         if array.ndim == 3:
             return array
         shape = array.shape
@@ -122,12 +138,7 @@ class TorchCudaBackend(_GpuBackend):
         return torch_backend(self.xp, self.torch_device, sys.modules["torch"].float64, self.result_dtype)
 
     def current(self) -> Any:
-        cuda = self.xp.cuda
-        stack = ExitStack()
-        stack.enter_context(cuda.Device(self.device))
-        stack.enter_context(self._stream())
-        stack.enter_context(cuda.using_allocator(self._allocate))
-        return stack
+        return _Current(self)
 
     def _stream(self) -> Any:
         """PyTorch's current stream, as CuPy knows streams."""
@@ -150,36 +161,100 @@ class TorchCudaBackend(_GpuBackend):
         return sys.modules["torch"].empty(shape, dtype=self.dtype, device=self.torch_device)
 
     def view(self, array: Any) -> Any:
-        """What kernels read or write: a CuPy array of the same memory."""
-        itemsize, shape = array.element_size(), tuple(array.shape)
-        strides = tuple(stride * itemsize for stride in array.stride())
-        size = (
-            itemsize + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) if array.numel() else 0
-        )
-        return self.xp.ndarray(shape, self.dtype_of(array), self._pointer(array, size), strides)
+        """What CUDA functions read or write: a CuPy array of the same memory."""
+        dtype, shape = _numpy_dtype(array.dtype), tuple(array.shape)
+        if array.is_contiguous():
+            return self.xp.ndarray(shape, dtype, self._pointer(array, array.nbytes))
+        strides = tuple([stride * dtype.itemsize for stride in array.stride()])
+        size = dtype.itemsize + sum([(n - 1) * stride for n, stride in zip(shape, strides, strict=True)])
+        return self.xp.ndarray(shape, dtype, self._pointer(array, size), strides)
 
     from_torch = view
 
-    @staticmethod
-    def dtype_of(array: Any) -> str:
-        return str(array.dtype).removeprefix("torch.")
-
     def rows(self, array: Any, n_axes: int = 1) -> Any:
-        """`array` for kernels, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
+        """`array` for CUDA functions, C-contiguous, its last `n_axes` axes made one and its batch axes made one.
 
         The same memory if it was C-contiguous.
         """
         shape = array.shape
+        if len(shape) == 2 and n_axes == 1 and array.is_contiguous():
+            return self.view(array)
         return self.view(array.contiguous().view(math.prod(shape[:-n_axes]), math.prod(shape[-n_axes:])))
 
     def paths(self, array: Any) -> Any:
-        """`array` of shape (..., length, dimension) for kernels, its batch axes made one; of any strides."""
+        """`array` of shape (..., length, dimension) for CUDA functions, its batch axes made one; of any strides."""
         shape = array.shape
         return self.view(array if len(shape) == 3 else array.reshape(math.prod(shape[:-2]), shape[-2], shape[-1]))
 
     def result(self, array: Any) -> Any:
         """The tensor in the dtype that the caller's tensors had."""
         return array if self.dtype is self.result_dtype else array.to(self.result_dtype)
+
+
+@cache
+def _numpy_dtype(dtype: Any) -> np.dtype:
+    """What NumPy has for a dtype of PyTorch's."""
+    return np.dtype(str(dtype).removeprefix("torch."))
+
+
+class _Active(threading.local):
+    """Whose context this thread is in, and the stream there."""
+
+    on: Any = None
+    stream: Any = None
+
+
+_active = _Active()
+
+
+class _Current:
+    """Makes the device, the stream and the allocator of a backend CuPy's current ones, or, where one fails, none.
+
+    Nothing is to be done inside of such a context, unless PyTorch's stream is another one there.
+    """
+
+    __slots__ = ("_allocator", "_before", "_on", "_outer", "_stream")
+
+    def __init__(self, on: TorchCudaBackend) -> None:
+        self._on = on
+
+    def __enter__(self) -> None:
+        on = self._on
+        if _active.on is on and on._stream() is _active.stream:
+            self._stream = None
+            return
+        cuda = on.xp.cuda
+        self._before = cuda.runtime.getDevice()
+        try:
+            if self._before != on.device:
+                cuda.runtime.setDevice(on.device)
+            self._stream = on._stream()
+            self._allocator = cuda.using_allocator(on._allocate)
+            self._stream.__enter__()
+            try:
+                self._allocator.__enter__()
+            except BaseException:
+                self._stream.__exit__(None, None, None)
+                raise
+        except BaseException:
+            self._leave_device()
+            raise
+        self._outer = _active.on, _active.stream
+        _active.on, _active.stream = on, self._stream
+
+    def __exit__(self, *error: Any) -> None:
+        if self._stream is None:
+            return
+        _active.on, _active.stream = self._outer
+        try:
+            self._allocator.__exit__(None, None, None)
+            self._stream.__exit__(None, None, None)
+        finally:
+            self._leave_device()
+
+    def _leave_device(self) -> None:
+        if self._before != self._on.device:
+            self._on.xp.cuda.runtime.setDevice(self._before)
 
 
 class _Stream:

@@ -3,11 +3,12 @@
 Paths, static kernels and gradients of pairs are those of signature kernels.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from . import signature_kernel_plan
 from ._launch import c_type, empty, launch
-from .signature_kernel_plan import GRAM, SYMMETRIC, Cells, Plan, n_pairs_of
+from .signature_kernel_plan import GRAM, SYMMETRIC, Cells, KernelPlan, n_pairs_of
 
 # Depths up to this one are known to the compiler, and kept in registers.
 _MOST_IN_REGISTERS = 4
@@ -21,15 +22,27 @@ def branched_cells(
     path: Any, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int
 ) -> Cells:
     """Cells hold a quarter of their coefficients."""
+    return _cells(c_type(path), length1, length2, dimension, static_kernel, order1, order2)
+
+
+@lru_cache(maxsize=1024)
+def _cells(
+    number: str, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int
+) -> Cells:
     factor = 0.25 / (2.0**order1 * 2.0**order2)
-    return Cells(c_type(path), length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
+    return Cells(number, length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
 
 
-def branched_plan(cells: Cells, depth: int, grids: bool, *, backward: bool = False) -> Plan:
+def branched_plan(cells: Cells, depth: int, grids: bool, *, backward: bool = False) -> KernelPlan:
+    return _plan(cells, depth, grids, backward, signature_kernel_plan.SCRATCH_BYTES)
+
+
+@lru_cache(maxsize=1024)
+def _plan(cells: Cells, depth: int, grids: bool, backward: bool, scratch: int) -> KernelPlan:
     few = depth <= _MOST_IN_REGISTERS
     row = depth * cells.carry_numbers(1) * (_CARRIED + _CARRIED_UP * backward)
-    most_warps = max(1, signature_kernel_plan.SCRATCH_BYTES // (cells.itemsize * row))
-    return Plan(
+    most_warps = max(1, scratch // (cells.itemsize * row))
+    return KernelPlan(
         "branched_kernel_backprop" if backward else "branched_kernel",
         (cells.source, cells.letters, depth if few else 0, grids),
         1,

@@ -1,52 +1,171 @@
-"""Launchers of the tree of products that joins the time chunks of paths, and of its adjoint."""
+"""Launchers of `cuda/signature_join.cu`, which joins the time chunks of paths, and of its adjoint."""
 
 from typing import Any
 
-from ._launch import empty, launch
-from .tensor import adjoint_tiles, multiply_neighbours, template
+from ._launch import c_type, empty, launch, n_processors
+from .sizes import literal, words_up_to
+from .tensor import index_type
 
-_THREADS = 256
+_BLOCK = 256
+# Chunks that a thread takes side by side.
+_TOGETHER = 16
+# Words of a level up to this length have a CUDA function of their own.
+_LONGEST_LITERAL = 5
+# First letters that a thread takes where there are threads enough.
+_LETTERS = 4
+_FEW_THREADS = 256
+# Threads that share a word where there are not.
+_PARTS = 8
+# With no more words of full length all levels go in one launch.
+_FEW_WORDS = 256
+# A level of more words is shared by several blocks.
+_MANY_WORDS = 4096
+# Chunks that a block of the adjoint takes.
+_ADJOINT_TOGETHER = 4
 
 
-def join(chunks: Any, dimension: int) -> list[Any]:
-    """The rounds of the tree over `chunks` (paths, n_chunks, length), the chunks first, down to two factors.
+def join_bytes(n_chunks: int, d: int, degree: int, itemsize: int) -> int:
+    """Scratch memory of `join` for a path."""
+    return n_chunks * words_up_to(d, degree - 1) * itemsize
 
-    The product of the last two, which is the whole signature, is not formed.
+
+def join(chunks: Any, out: Any, d: int, degree: int, scalar_term: bool) -> None:
+    """The signatures of paths, out (paths, scalar_term + length), from those of their chunks (paths, n_chunks, length),
+    at least two."""
+    if d**degree <= _FEW_WORDS:
+        _join_lower(chunks, empty((*chunks.shape[:2], words_up_to(d, degree - 1)), chunks), d, degree, out, scalar_term)
+        return
+    prefixes = join_prefixes(chunks, d, degree, out, scalar_term)
+    _join_level(chunks, prefixes, d, degree, out=out, scalar_term=scalar_term)
+
+
+def join_prefixes(chunks: Any, d: int, degree: int, out: Any = None, scalar_term: bool = False) -> Any:
+    """The products of all chunks before each but the first, (paths, n_chunks, words below `degree`); chunks (paths,
+    n_chunks, at least these words). Those of all chunks to out if it is given."""
+    n_paths, n_chunks, stride = chunks.shape
+    n_lower = words_up_to(d, degree - 1)
+    prefixes = empty((n_paths, n_chunks, n_lower), chunks)
+    in_one = degree - 1
+    while in_one > 0 and d**in_one > _MANY_WORDS:
+        in_one -= 1
+    if in_one > 0:
+        _join_lower(chunks, prefixes, d, in_one, out, scalar_term)
+    for level in range(in_one + 1, degree):
+        _join_level(chunks, prefixes, d, level, prefixes, out, scalar_term)
+    return prefixes
+
+
+def _join_lower(chunks: Any, prefixes: Any, d: int, levels: int, out: Any, scalar_term: bool) -> None:
+    launch(
+        "signature_join.cu",
+        f"join_lower<{_template(chunks, d)}>",
+        len(chunks),
+        _BLOCK,
+        _BLOCK * _TOGETHER * chunks.itemsize,
+        chunks=chunks,
+        prefixes=prefixes,
+        out=0 if out is None else out,
+        stride=chunks.shape[2],
+        n_chunks=chunks.shape[1],
+        n_lower=prefixes.shape[-1],
+        d=d,
+        levels=levels,
+        out_stride=0 if out is None else out.shape[1],
+        scalar_term=int(scalar_term),
+    )
+
+
+def _template(chunks: Any, d: int, *sizes: int) -> str:
+    return ", ".join(map(str, (c_type(chunks), literal(d), *sizes, index_type(chunks.shape[-1]))))
+
+
+def _join_level(
+    chunks: Any, prefixes: Any, d: int, level: int, kept: Any = 0, out: Any = None, scalar_term: bool = False
+) -> None:
+    n_paths, n_chunks, stride = chunks.shape
+    n_tails = d ** (level - 1)
+    # The same numbers by one thread for several words, by one for each, or by several.
+    few = _FEW_THREADS * n_processors()
+    letters = _LETTERS if n_paths * n_tails * -(-d // _LETTERS) >= few else 1
+    parts = _PARTS if n_paths * n_tails * d < few else 1
+    n_blocks = -(-n_tails * -(-d // letters) // (_BLOCK // parts))
+    launch(
+        "signature_join.cu",
+        f"join_level<{_template(chunks, d, level if level <= _LONGEST_LITERAL else 0, letters, parts)}>",
+        n_paths * n_blocks,
+        _BLOCK,
+        _BLOCK * _TOGETHER * chunks.itemsize if parts > 1 else 0,
+        chunks=chunks,
+        prefixes=prefixes,
+        kept=kept,
+        out=0 if out is None else out,
+        stride=stride,
+        n_chunks=n_chunks,
+        n_lower=prefixes.shape[-1],
+        d=d,
+        level=level,
+        start=words_up_to(d, level - 1),
+        tail_size=n_tails,
+        n_blocks=n_blocks,
+        out_stride=0 if out is None else out.shape[1],
+        scalar_term=int(scalar_term),
+    )
+
+
+def join_backprop(chunks: Any, derivs: Any, d: int, degree: int, length: int = 0) -> Any:
+    """Cotangents of the chunks of paths, (paths, n_chunks, length), for words below `degree`, at least 2; those of
+    longer words are those of the whole signature. derivs (paths, words up to `degree`), perhaps after one more number.
+    chunks (paths, n_chunks, at least the words below `degree`). `length` is that of these words unless it is given.
     """
-    rounds = [chunks]
-    while rounds[-1].shape[1] > 2:
-        rounds.append(_neighbours(rounds[-1], dimension))
-    return rounds
-
-
-def _neighbours(before: Any, dimension: int) -> Any:
-    """Products of the chunks 0 and 1, 2 and 3, and so on."""
-    n_paths, n_chunks, length = before.shape
-    after = empty((n_paths, (n_chunks + 1) // 2, length), before)
-    multiply_neighbours(before, after, n_paths, n_chunks, dimension)
-    return after
-
-
-def join_backprop(rounds: list[Any], derivs: Any, dimension: int, degree: int) -> Any:
-    """Adjoint of `join`: cotangents of the chunks, from `derivs` (paths, 1, length) of their product."""
-    n_tiles, n_long = adjoint_tiles(dimension, degree, derivs.shape[-1])
-    for before in reversed(rounds):
-        n_paths, n_chunks, length = before.shape
-        found = empty(before.shape, before)
-        launch(
-            "tensor.cu",
-            f"chen_round_backprop<{template(before, dimension, length)}>",
-            n_paths * derivs.shape[1] * n_tiles,
-            _THREADS,
-            factors=before,
-            g_out=derivs,
-            g_factors=found,
-            n_in=n_chunks,
-            n_tiles=n_tiles,
-            d=dimension,
-            degree=degree,
-            n_words=length,
-            n_long=n_long,
-        )
-        derivs = found
-    return derivs
+    n_paths, n_chunks, stride = chunks.shape
+    prefixes = join_prefixes(chunks, d, degree)
+    n_lower = prefixes.shape[-1]
+    length = length or n_lower
+    cotangents, found = empty(prefixes.shape, chunks), empty((n_paths, n_chunks, length), chunks)
+    name = c_type(chunks)
+    sizes = {
+        "derivs_stride": derivs.strides[0] // derivs.itemsize,
+        "n_chunks": n_chunks,
+        "n_lower": n_lower,
+        "dimension": d,
+        "degree": degree,
+    }
+    n_blocks = -(-(n_chunks - 1) // _ADJOINT_TOGETHER)
+    launch(
+        "signature_join.cu",
+        f"join_backprop_top<{name}>",
+        n_paths * n_blocks,
+        _BLOCK,
+        chunks=chunks,
+        derivs=derivs,
+        cotangents=cotangents,
+        stride=stride,
+        n_blocks=n_blocks,
+        **sizes,
+    )
+    launch(
+        "signature_join.cu",
+        f"join_backprop_lower<{name}>",
+        n_paths,
+        2 * _BLOCK,
+        chunks=chunks,
+        derivs=derivs,
+        cotangents=cotangents,
+        stride=stride,
+        **sizes,
+    )
+    n_blocks = -(-n_chunks // _ADJOINT_TOGETHER)
+    launch(
+        "signature_join.cu",
+        f"join_backprop_chunks<{name}>",
+        n_paths * n_blocks,
+        _BLOCK,
+        prefixes=prefixes,
+        derivs=derivs,
+        cotangents=cotangents,
+        out=found,
+        n_blocks=n_blocks,
+        out_stride=length,
+        **sizes,
+    )
+    return found

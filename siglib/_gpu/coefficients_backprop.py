@@ -5,6 +5,7 @@ whole path at the end of each chunk, and their cotangents, and then all chunks a
 increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from .._tables.transform import Transform
@@ -18,10 +19,11 @@ from .coefficients_chains import (
     join,
     lengths,
     long_block,
+    runs,
     staged_numbers,
 )
 from .increments import increments_backprop, n_increments, paths_of
-from .sizes import SCRATCH_BYTES, slabs
+from .sizes import scratch_bytes, slabs
 from .word_chains import LINE, Chains
 
 # Parts, and long chains, that have sums of their own.
@@ -60,7 +62,7 @@ def coefficients_backprop(
     margin = int(n_chunks > 1)
     walked = chunk + 2 * margin
     line_bytes = n_chunks * walked * d * path.itemsize
-    most = max(1, min(_MOST_SUMS, SCRATCH_BYTES // line_bytes))
+    most = max(1, min(_MOST_SUMS, scratch_bytes() // line_bytes))
     n_sums = min(most, len(chains.parts)) + min(most, chains.n_long)
     numbers = 2 * n_entries + (len(pieces.letters) if pieces else 0)
     for slab in slabs(len(path), n_sums * line_bytes + n_chunks * numbers * path.itemsize):
@@ -86,7 +88,7 @@ def coefficients_backprop(
 
 
 def _at_ends(states: Any, state_columns: Any, derivs: Any, columns: tuple[Any, Any]) -> dict[str, Any]:
-    """What kernels are told of the ends of chunks: coefficients and derivatives, and in which columns these are."""
+    """What functions are told of the ends of chunks: coefficients and derivatives, and in which columns these are."""
     starts, order = columns
     return {
         "states": states,
@@ -104,14 +106,13 @@ def _parts_back(
 ) -> None:
     """The sums of all parts to the first rows of gx (chunks of paths, sums, increments, letters): `most` rows."""
     n_virtual, n_sums = gx.shape[:2]
-    for first in range(0, len(chains.parts), most):
-        some = slice(first, first + most)
+    for some, first in _at_a_time(chains.parts, most):
         parts = chains.parts[some]
         staged, letters = staged_numbers(parts), int(parts[:, 0].max())
         n_group = max(1, min(_MOST_SUMMED_ROWS, _SUMMED // (letters * LINE)))
         launch(
             "coefficients_backprop.cu",
-            f"coefficients_backprop<{c_type(gx)}, {lengths(chains)}>",
+            f"coefficients_backprop<{c_type(gx)}, {lengths(parts)}>",
             blocks(parts, n_virtual),
             BLOCK,
             (staged + n_group * letters * LINE) * gx.itemsize,
@@ -125,13 +126,20 @@ def _parts_back(
             n_channels=chains.sum_starts.shape[1] - 1,
             gx=gx,
             n_sums=n_sums,
-            first_sum=0,
+            first_sum=some.start - first,
             adds=int(first > 0),
             n_staged=staged,
             n_group=n_group,
             margin=margin,
             **at_ends,
         )
+
+
+def _at_a_time(parts: Any, most: int) -> Iterator[tuple[slice, int]]:
+    """`runs` of parts, and the first part of all `most` parts that they are of."""
+    for first in range(0, len(parts), most):
+        for run in runs(parts[first : first + most]):
+            yield slice(first + run.start, first + run.stop), first
 
 
 def _long_back(paths: Any, chains: Chains, tables: Chains, at_ends: dict[str, Any], gx: Any, most: int) -> None:
@@ -144,7 +152,7 @@ def _long_back(paths: Any, chains: Chains, tables: Chains, at_ends: dict[str, An
         size = (letters + 1) ** 2
         if size * gx.itemsize > _MOST_SCHEME:
             raise MemoryError(f"a word of {letters} letters is too long for scratch memory in sig_coef_backprop")
-        n_blocks = min(n_paths * n_chains, 16 * n_processors(), max(1, SCRATCH_BYTES // (size * gx.itemsize)))
+        n_blocks = min(n_paths * n_chains, 16 * n_processors(), max(1, scratch_bytes() // (size * gx.itemsize)))
         launch(
             "coefficients_long_backprop.cu",
             f"long_coefficients_backprop<{c_type(gx)}>",

@@ -15,6 +15,9 @@ _MOST_LONG_THREADS = 256
 _STAGED = 4096
 # Increments of a path in shared memory, at most (coefficients.cuh).
 _STAGED_ROWS = 32
+# Of the lengths of one function's chains, added up: about what it takes to compile it. One of the longest, or the
+# shorter half of them.
+_MOST_SQUARES = 150
 
 
 def chunk_length(n_rows: int) -> int:
@@ -37,9 +40,22 @@ def staged_numbers(parts: Any) -> int:
     return min(_STAGED, int((parts[:, 2] * (_STAGED_ROWS * parts[:, 5] + 1)).max()))
 
 
-def lengths(chains: Chains) -> int:
-    """Which kernel: bit n says whether there are chains of n letters."""
-    return sum(1 << int(length) for length in {*chains.parts[:, 0]})
+def runs(parts: Any) -> list[slice]:
+    """Parts, which are sorted by length, as CUDA functions take them: not so many lengths that compiling takes long."""
+    found, begin, squares, last = [], 0, 0, 0
+    for i, length in enumerate(parts[:, 0].tolist()):
+        if length == last:
+            continue
+        if begin < i and squares + length**2 > _MOST_SQUARES:
+            found.append(slice(begin, i))
+            begin, squares = i, 0
+        squares, last = squares + length**2, length
+    return [*found, slice(begin, len(parts))]
+
+
+def lengths(parts: Any) -> int:
+    """Which CUDA function: bit n says whether there are chains of n letters."""
+    return sum(1 << length for length in {*parts[:, 0].tolist()})
 
 
 def entries(
@@ -50,17 +66,18 @@ def entries(
     n_virtual = len(path) * chunks_of_each(paths)
     starts, order = columns
     to = {"out": out, "starts": starts, "columns": order, "n_entries": len(chains.letters), "n_columns": out.shape[1]}
-    if len(chains.parts):
-        staged = staged_numbers(chains.parts)
+    for some in runs(chains.parts) if len(chains.parts) else ():
+        parts = chains.parts[some]
+        staged = staged_numbers(parts)
         launch(
             "coefficients.cu",
-            f"coefficients<{c_type(path)}, {lengths(chains)}>",
-            blocks(chains.parts, n_virtual),
+            f"coefficients<{c_type(path)}, {lengths(parts)}>",
+            blocks(parts, n_virtual),
             BLOCK,
             staged * path.itemsize,
             paths=paths,
             n_virtual=n_virtual,
-            parts=tables.parts,
+            parts=tables.parts[some],
             letters=tables.letters,
             channels=tables.channels,
             n_staged=staged,
@@ -110,23 +127,25 @@ def join(
     suffixes: Any,
     columns: tuple[Any, Any],
 ) -> None:
-    """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the kernel's."""
+    """Launch `kernel`: the walk along the chunks of paths, or the one back. `arrays` are the CUDA function's."""
     n_paths, n_chunks, n_pieces = chunks.shape
     starts, order = columns
-    launch(
-        "coefficients_join.cu",
-        f"{kernel}<{c_type(chunks)}, {lengths(chains)}>",
-        (-(-n_paths * int(chains.parts[:, 1].max()) // BLOCK), len(chains.parts)),
-        BLOCK,
-        chunks=chunks,
-        n_paths=n_paths,
-        n_chunks=n_chunks,
-        n_pieces=n_pieces,
-        parts=tables.parts,
-        suffixes=suffixes,
-        starts=starts,
-        columns=order,
-        n_entries=len(chains.letters),
-        n_columns=n_columns,
-        **arrays,
-    )
+    for some in runs(chains.parts):
+        parts = chains.parts[some]
+        launch(
+            "coefficients_join.cu",
+            f"{kernel}<{c_type(chunks)}, {lengths(parts)}>",
+            (-(-n_paths * int(parts[:, 1].max()) // BLOCK), len(parts)),
+            BLOCK,
+            chunks=chunks,
+            n_paths=n_paths,
+            n_chunks=n_chunks,
+            n_pieces=n_pieces,
+            parts=tables.parts[some],
+            suffixes=suffixes,
+            starts=starts,
+            columns=order,
+            n_entries=len(chains.letters),
+            n_columns=n_columns,
+            **arrays,
+        )

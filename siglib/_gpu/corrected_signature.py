@@ -4,11 +4,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .._tables.transform import NO_TRANSFORM, Transform
-from ._launch import c_type, empty, launch, launch_each, most_shared
+from . import chen
+from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared
 from .increments import chunks_of_each, increments_of_chunks, paths_of
-from .signature_plan import BLOCK, Plan, chunk_length, make_staging, paths_of_block
+from .signature_plan import BLOCK, SignaturePlan, chunk_length, make_staging, paths_of_block
 from .sizes import check_words, slabs
-from .tensor import index_type, multiply_chunks
+from .tensor import index_type
 
 # Levels of the tree for few letters, so that it fits into registers with what a correction of level 2 needs: dtype ->
 # letters -> levels. One less for higher levels.
@@ -21,19 +22,19 @@ _FEWEST_STAGED = 2
 
 
 @lru_cache(maxsize=1024)
-def make_corrected_plan(d: int, degree: int, m: int, dtype: str) -> Plan:
+def make_corrected_plan(d: int, degree: int, m: int, dtype: str) -> SignaturePlan:
     """The plan for `d` letters, 2 or more, and terms up to level `m`; depends on nothing else, so neither do bits."""
     depth = _DEPTHS[dtype].get(d)
     if depth is not None:
         depth = min(degree, max(2, depth - (m > 2)))
-        return Plan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
+        return SignaturePlan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
     n = -(-d // (_LONG_TILE if dtype == "float32" and m == 2 else _SHORT_TILE))
     tile = -(-d // n)
-    return Plan(0, degree - 2, 2, tile, tile, n, n, d ** (degree - 2) * n * n)
+    return SignaturePlan(0, degree - 2, 2, tile, tile, n, n, d ** (degree - 2) * n * n)
 
 
 class Rows(NamedTuple):
-    """A correction (batch or 1, segments or 1, n_terms) as kernels read it."""
+    """A correction (batch or 1, segments or 1, n_terms) as CUDA functions read it."""
 
     terms: Any
     path_step: int  # numbers from one path's to the next one's
@@ -69,17 +70,18 @@ def sig(
     if d == 1:
         _one_channel(path, rows, out, degree, m, int(scalar_term))
         return
-    plan = make_corrected_plan(d, degree, m, path.dtype.name)
+    plan = make_corrected_plan(d, degree, m, dtype_name(path))
     chunk = chunk_length(plan, n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
-    for slab in slabs(n_paths, n_chunks * n_words * path.itemsize):
+    n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
+    for slab in slabs(n_paths, n_bytes):
         x, result = path[slab], out[slab]
         if n_chunks == 1:
             sig_of_chunks(x, rows.of(slab), result, degree, m, chunk, transform, int(scalar_term))
             continue
-        chunks = empty((len(x) * n_chunks, n_words), path)
-        sig_of_chunks(x, rows.of(slab), chunks, degree, m, chunk, transform)
-        multiply_chunks(chunks, result, d, n_chunks, scalar_term)
+        chunks = empty((len(x), n_chunks, n_words), path)
+        sig_of_chunks(x, rows.of(slab), chunks.reshape(-1, n_words), degree, m, chunk, transform)
+        chen.join(chunks, result, d, degree, scalar_term)
 
 
 def sig_of_chunks(
@@ -91,7 +93,7 @@ def sig_of_chunks(
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
-    plan = make_corrected_plan(d, degree, m, path.dtype.name)
+    plan = make_corrected_plan(d, degree, m, dtype_name(path))
     n_slots = paths_of_block(plan)
     row_bytes = n_slots * rows.n_terms * path.itemsize
     n_staged = _TERM_BYTES // row_bytes if rows.row_step else chunk

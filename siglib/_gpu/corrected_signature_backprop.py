@@ -91,9 +91,10 @@ def sig_backprop(
         if n_chunks > 1:
             s = empty((len(x), n_chunks, length), path)
             sig_of_chunks(x, terms, s.reshape(-1, length), degree, m, chunk, transform)
-            top = empty((len(x), 1, length), path)
-            top[:, 0] = g
-            g = chen.join_backprop(chen.join(s, d), top, d, degree)
+            cotangents = chen.join_backprop(s, g, d, degree, length)
+            n_lower = words_up_to(d, degree - 1)
+            cotangents[:, :, n_lower:] = g[:, None, n_lower:]
+            g = cotangents
         n = len(x) * n_chunks
         gx = empty((n, 1, walked, d), path)
         scratch = empty((n, state.n_scratch), path) if state.n_scratch else 0

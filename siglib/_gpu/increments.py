@@ -1,6 +1,7 @@
-"""Paths as kernels load their increments, and the launchers of `cuda/increments.cu`."""
+"""Paths as CUDA functions load their increments, and the launchers of `cuda/increments.cu`."""
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from .._tables.sizes import augmented_dimension
 from .._tables.time import time_grid
 from .._tables.transform import Transform
-from ._launch import c_type, empty, launch_each
+from ._launch import c_type, empty, launch, launch_each
 
 # `Paths` of `cuda/increments.cuh`, member for member.
 _PATHS = np.dtype(
@@ -29,8 +30,13 @@ _PATHS = np.dtype(
     ],
     align=True,
 )
+# Size of `Chunk` there.
+CHUNK_BYTES = 32
+# Points of a thread of `increments_backprop`.
+_POINTS = 4
 # Fills it faster than NumPy does.
 _PACK = struct.Struct("@" + "".join(_PATHS[name].char for name in _PATHS.names or ())).pack
+_PACK_POINTER = struct.Struct("@P").pack
 
 
 def strides(array: Any) -> tuple[int, ...]:
@@ -44,7 +50,7 @@ def n_increments(path: Any, transform: Transform) -> int:
 
 
 def paths_of(path: Any, transform: Transform, chunk: int | None = None) -> np.void:
-    """What kernels are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
+    """What functions are told about path (batch, length, dimension), as one argument; keep `path` until the launch.
 
     In time chunks of `chunk` increments of the transformed path, or in one.
     """
@@ -57,15 +63,31 @@ def paths_of(path: Any, transform: Transform, chunk: int | None = None) -> np.vo
 def _filled(
     path: Any, n_rows: int, chunk: int, dimension: int, time_aug: bool, lead_lag: bool, step: float, grid: float
 ) -> np.void:
-    batch, point, channel = path.strides
-    size = path.itemsize
+    rest = _packed(path.strides, path.itemsize, n_rows, chunk, dimension, time_aug, lead_lag, step, grid)
+    return np.frombuffer(_PACK_POINTER(path.data.ptr) + rest, _PATHS)[0]
+
+
+@lru_cache(maxsize=4096)
+def _packed(
+    strides: tuple[int, int, int],
+    size: int,
+    n_rows: int,
+    chunk: int,
+    dimension: int,
+    time_aug: bool,
+    lead_lag: bool,
+    step: float,
+    grid: float,
+) -> bytes:
+    """All but the pointer."""
+    batch, point, channel = strides
     n_chunks = -(-n_rows // chunk) if n_rows else 1
     d = augmented_dimension(dimension, time_aug, lead_lag)
     packed = _PACK(
-        *(path.data.ptr, batch // size, point // size, channel // size, n_rows, n_chunks, chunk, dimension, d),
+        *(0, batch // size, point // size, channel // size, n_rows, n_chunks, chunk, dimension, d),
         *(time_aug, lead_lag, step, grid),
     )
-    return np.frombuffer(packed, _PATHS)[0]
+    return packed[len(_PACK_POINTER(0)) :]
 
 
 def chunks_of_each(paths: np.void) -> int:
@@ -108,15 +130,18 @@ def increments_backprop(gx: Any, out: Any, n_chunks: int = 1, margin: int = 0, l
     """The adjoint. gx (batch * n_chunks, n_sums, margin + chunk + margin, d): gradients of the increments, in sums to
     be added; out (batch, length, dimension): of the points."""
     n_sums, walked, d = gx.shape[1:]
-    launch_each(
-        out.size,
+    batch, length, n_channels = out.shape
+    n_blocks = -(-(-(-length // _POINTS) * n_channels) // 256)
+    launch(
         "increments.cu",
-        f"increments_backprop<{c_type(out)}>",
+        f"increments_backprop<{c_type(out)}, {int(n_sums == 1)}>",
+        batch * n_blocks,
+        256,
         gx=gx,
         out=out,
-        size=out.size,
-        length=out.shape[1],
-        n_channels=out.shape[2],
+        n_blocks=n_blocks,
+        length=length,
+        n_channels=n_channels,
         d=d,
         n_sums=n_sums,
         n_chunks=n_chunks,

@@ -46,12 +46,12 @@ class _Product:
 
     def log(self, sig: Any, n_lyndon: int) -> Any:
         out = self.empty(len(sig), n_lyndon)
-        sig_to_log_sig(sig, *self.log_tables, out, *self.sizes, 2, False, 1)
+        sig_to_log_sig(sig, self.log_tables, out, *self.sizes, 2, False, 1)
         return out
 
     def log_backprop(self, sig: Any, derivs: Any) -> Any:
         out = self.empty(*sig.shape)
-        sig_to_log_sig_backprop(sig, derivs, *self.log_tables, out, *self.sizes, 2, False, 1)
+        sig_to_log_sig_backprop(sig, derivs, self.log_tables, out, *self.sizes, 2, False, 1)
         return out
 
 

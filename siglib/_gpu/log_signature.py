@@ -1,6 +1,6 @@
 """Launchers of logarithms of signatures; arguments as in `siglib/_cpu/log_signature.pyx`.
 
-The tables come from `lyndon_cache.level_tables`: `segments` are the ends of the levels, `entries` the rows of the
+The tables are those of `lyndon_cache.level_tables`: `segments` are the ends of the levels, `entries` the rows of the
 matrix; for the gradient the matrix is the transpose.
 
 A signature whose tensors fit into shared memory belongs to one block, and the call is one launch; larger ones are cut
@@ -43,7 +43,7 @@ def _or_absent(array: Any) -> Any:
 
 
 def matrix_of(ends: Any, rows: Any, starts: Any, columns: Any, values: Any) -> dict[str, Any]:
-    """A matrix by levels, by the names that kernels have for it."""
+    """A matrix by levels, by the names that CUDA functions have for it."""
     return {
         "ends": _or_absent(ends),
         "rows": _or_absent(rows),
@@ -55,12 +55,7 @@ def matrix_of(ends: Any, rows: Any, starts: Any, columns: Any, values: Any) -> d
 
 def sig_to_log_sig(
     sig: Any,
-    index: Any,
-    segments: Any,
-    entries: Any,
-    starts: Any,
-    columns: Any,
-    values: Any,
+    tables: tuple[Any, ...],
     out: Any,
     dimension: int,
     degree: int,
@@ -69,6 +64,7 @@ def sig_to_log_sig(
     n_threads: int,
 ) -> None:
     """sig (batch, scalar_term + length); out (batch, number of Lyndon words), for method 0 of the shape of sig."""
+    index, segments, entries, starts, columns, values = tables
     if degree == 0:
         out.fill(0)
         return
@@ -113,7 +109,7 @@ def sig_to_log_sig(
         p, result = sig[piece], out[piece]
         n = p.shape[0]
         t = empty((n, t_size), sig)
-        # What the kernels of all steps are told.
+        # What the CUDA functions of all steps are told.
         step = {"sig": p, "t": t, "length": length, "skip": skip, "n_blocks": n_blocks, "t_size": t_size}
         for k in range(degree - 1, 0, -1):
             launch(
@@ -162,12 +158,7 @@ def solve(source: Any, matrix: dict[str, Any], x: Any, n_levels: int) -> None:
 def sig_to_log_sig_backprop(
     sig: Any,
     log_sig_derivs: Any,
-    index: Any,
-    segments: Any,
-    entries: Any,
-    starts: Any,
-    columns: Any,
-    values: Any,
+    tables: tuple[Any, ...],
     out: Any,
     dimension: int,
     degree: int,
@@ -176,6 +167,7 @@ def sig_to_log_sig_backprop(
     n_threads: int,
 ) -> None:
     """Adjoint of `sig_to_log_sig`. sig, out (batch, scalar_term + length); log_sig_derivs like `out` there."""
+    index, segments, entries, starts, columns, values = tables
     if degree == 0:
         out.fill(0)
         return

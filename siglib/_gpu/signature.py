@@ -3,11 +3,21 @@
 from typing import Any
 
 from .._tables.transform import Transform
-from ._launch import c_type, empty, launch, launch_each, most_shared, n_processors
-from .increments import chunks_of_each, n_increments, paths_of
-from .signature_plan import BLOCK, chunk_length, make_plan, make_staging, small_tiles
+from . import chen
+from ._launch import c_type, dtype_name, empty, launch, launch_each, most_shared, n_processors
+from .increments import CHUNK_BYTES, chunks_of_each, n_increments, paths_of
+from .signature_plan import (
+    BLOCK,
+    SignaturePlan,
+    Staging,
+    chunk_length,
+    make_plan,
+    make_staging,
+    paths_of_block,
+    small_tiles,
+)
 from .sizes import slabs
-from .tensor import index_type, multiply_chunks, sig_combine, sig_combine_backprop
+from .tensor import index_type, sig_combine, sig_combine_backprop
 
 __all__ = ["sig", "sig_combine", "sig_combine_backprop"]
 
@@ -47,16 +57,17 @@ def sig(
             scalar_term=int(scalar_term),
         )
         return
-    chunk = chunk_length(make_plan(d, degree, path.dtype.name), n_words, n_rows)
+    chunk = chunk_length(make_plan(d, degree, dtype_name(path)), n_words, n_rows)
     n_chunks = -(-n_rows // chunk)
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term))
         return
-    for slab in slabs(n_paths, n_chunks * n_words * path.itemsize):
+    n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
+    for slab in slabs(n_paths, n_bytes):
         part = path[slab]
-        chunks = empty((len(part) * n_chunks, n_words), path)
-        sig_of_chunks(part, chunks, degree, chunk, transform)
-        multiply_chunks(chunks, out[slab], d, n_chunks, scalar_term)
+        chunks = empty((len(part), n_chunks, n_words), path)
+        sig_of_chunks(part, chunks.reshape(-1, n_words), degree, chunk, transform)
+        chen.join(chunks, out[slab], d, degree, scalar_term)
 
 
 def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Transform, scalar_term: int = 0) -> None:
@@ -67,26 +78,32 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
-    plan = make_plan(d, degree, path.dtype.name)
-    staging = make_staging(plan, d, chunk, path.itemsize, most_shared())
+    plan = make_plan(d, degree, dtype_name(path))
+    staging = _staging(plan, d, chunk, path.itemsize)
     if staging.n == 0 or n_virtual * plan.n_items < _FEW_THREADS * n_processors():
         # The same numbers, to the bit, by more threads with fewer registers.
         plan = small_tiles(plan, d)
-        staging = staging if staging.n == 0 else make_staging(plan, d, chunk, path.itemsize, most_shared())
+        staging = staging if staging.n == 0 else _staging(plan, d, chunk, path.itemsize)
+    n_places = paths_of_block(plan) if staging.n else 0
     launch(
         "signature.cu",
         f"sig_forward<{c_type(path)}, {plan.template}, {int(staging.n > 0)}, {index_type(out.shape[1])}>",
         -(-n_virtual * plan.n_items // BLOCK),
         BLOCK,
-        staging.shared,
+        staging.shared + n_places * CHUNK_BYTES,
         paths=paths,
         out=out,
         n_virtual=n_virtual,
         n_roots=plan.n_roots,
         n_tops=plan.n_tops,
+        n_places=n_places,
         n_staged=staging.n or chunk,
         width=staging.width,
         shared_stride=staging.stride,
         out_stride=out.shape[1],
         scalar_term=scalar_term,
     )
+
+
+def _staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int) -> Staging:
+    return make_staging(plan, d, chunk, itemsize, most_shared() - CHUNK_BYTES * paths_of_block(plan))

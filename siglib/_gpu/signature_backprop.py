@@ -12,6 +12,7 @@ from .._tables.transform import Transform
 from . import chen
 from ._launch import USUAL_SHARED, c_type, empty, launch, launch_each
 from .increments import (
+    CHUNK_BYTES,
     equal_increments_backprop,
     increments_backprop,
     increments_of_chunks,
@@ -19,11 +20,9 @@ from .increments import (
     paths_of,
 )
 from .signature import sig_of_chunks
-from .sizes import check_words, shared_bytes, slabs
+from .sizes import check_words, shared_bytes, slabs, words_up_to
 
 THREADS = 128
-# Shared memory for what a block knows of its rows.
-_ROW_BYTES = 20 * THREADS
 # For a dimension known at compile time: levels of the tree for degrees up to the one given, and letters at its root.
 # What fits into 255 registers, which the suffix needs some of, too.
 _TREES: dict[int, dict[int, tuple[tuple[tuple[int, int], ...], int]]] = {
@@ -38,10 +37,10 @@ _MOST_SUMS = 256
 _TILE_NUMBERS = {4: 200, 8: 112}
 
 
-class Plan(NamedTuple):
+class SignatureBackpropPlan(NamedTuple):
     """How items are cut for one dimension and degree, and what a block does at a time."""
 
-    literal: int  # the dimension in the kernel's name, 0 for one of run time
+    literal: int  # the dimension in the CUDA function's name, 0 for one of run time
     s: int  # letters of a suffix
     p: int  # levels of the tree
     t1: int  # letters at its root
@@ -52,7 +51,7 @@ class Plan(NamedTuple):
 
     @property
     def template(self) -> str:
-        """The integers that kernels are instantiated with."""
+        """The integers that CUDA functions are instantiated with."""
         return f"{self.literal}, {self.s}, {self.p}, {self.t1}, {self.t2}, {self.group}"
 
     @property
@@ -71,7 +70,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def make_plan(d: int, degree: int, itemsize: int) -> Plan:
+def make_plan(d: int, degree: int, itemsize: int) -> SignatureBackpropPlan:
     """For d > 1 and degree > 1; depends on nothing else, so neither do the bits of a gradient."""
     if d in _TREES[itemsize]:
         levels, t1 = _TREES[itemsize][d]
@@ -89,7 +88,7 @@ def make_plan(d: int, degree: int, itemsize: int) -> Plan:
     group = 8
     while group > 1 and group * n_values * (THREADS + 1) * itemsize > 36 << 10:
         group //= 2
-    return Plan(literal, s, p, t1, t2, group, n_items, padded)
+    return SignatureBackpropPlan(literal, s, p, t1, t2, group, n_items, padded)
 
 
 def _tile(d: int, s: int, itemsize: int) -> tuple[int, int]:
@@ -130,11 +129,11 @@ class Rows(NamedTuple):
         return self.chunk + 2 * self.margin
 
 
-def make_rows(plan: Plan, n_increments: int, length: int, itemsize: int) -> Rows:
+def make_rows(plan: SignatureBackpropPlan, n_increments: int, length: int, itemsize: int) -> Rows:
     """For paths of so many increments, and signatures of so many numbers."""
     chunk = _chunk(n_increments, length, plan.n_items)
     per_block = max(1, THREADS // plan.n_items)
-    sums = _ROW_BYTES + plan.sum_bytes(itemsize)
+    sums = per_block * CHUNK_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
     while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2
@@ -183,15 +182,15 @@ def sig_backprop(
     rows = make_rows(plan, n_rows, length, path.itemsize)
     numbers = rows.n_chunks * (
         rows.n_sums * rows.walked * d
-        + (4 * length if rows.n_chunks > 1 else 0)
+        + (4 * words_up_to(d, degree - 1) if rows.n_chunks > 1 else 0)
         + (0 if rows.staged else rows.padded * plan.padded)
     )
     for slab in slabs(batch, numbers * path.itemsize):
-        x, s, g, stride = path[slab], sig[slab], sig_derivs[slab], length + scalar_term
+        x, s, g = path[slab], sig[slab], sig_derivs[slab]
+        lower = g
         if rows.n_chunks > 1:
-            s, g = _chunk_cotangents(x, g, d, degree, rows, transform)
-            stride = length
-        gx = _backward(plan, x, s, g, stride, d, rows, transform)
+            s, lower = _chunk_cotangents(x, g, d, degree, rows, transform)
+        gx = _backward(plan, x, s, lower, g, d, rows, transform)
         increments_backprop(gx, out[slab], rows.n_chunks, rows.margin, transform.lead_lag)
 
 
@@ -216,20 +215,24 @@ def _one_level(sig: Any, derivs: Any, out: Any, degree: int, stride: int, lead_l
 
 
 def _chunk_cotangents(path: Any, derivs: Any, d: int, degree: int, rows: Rows, transform: Transform) -> tuple[Any, Any]:
-    """The signatures of all chunks, and their cotangents: (paths, n_chunks, length) each."""
+    """The signatures of all chunks, and their cotangents, for words below `degree`: (paths, n_chunks, words) each.
 
-    length = derivs.shape[1]
+    Neither is needed for longer words: walking back, no coefficients of full length count, and the cotangents of these
+    are the same for every chunk.
+    """
+    length = words_up_to(d, degree - 1)
     chunks = empty((path.shape[0], rows.n_chunks, length), path)
-    sig_of_chunks(path, chunks.reshape(-1, length), degree, rows.chunk, transform)
-    top = empty((path.shape[0], 1, length), path)
-    top[:, 0] = derivs
-    return chunks, chen.join_backprop(chen.join(chunks, d), top, d, degree)
+    sig_of_chunks(path, chunks.reshape(-1, length), degree - 1, rows.chunk, transform)
+    return chunks, chen.join_backprop(chunks, derivs, d, degree)
 
 
 def _backward(
-    plan: Plan, path: Any, sig: Any, derivs: Any, stride: int, d: int, rows: Rows, transform: Transform
+    plan: SignatureBackpropPlan, path: Any, sig: Any, derivs: Any, top: Any, d: int, rows: Rows, transform: Transform
 ) -> Any:
-    """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path."""
+    """Gradients of the increments: (rows, n_sums, chunk, d), to be added up; a row is a chunk of a path.
+
+    sig, derivs: of rows, for words below the degree; top: derivs of paths, of which those of the longest words count.
+    """
     paths, n = paths_of(path, transform, rows.chunk), len(path) * rows.n_chunks
     dx: Any = 0
     if not rows.staged:
@@ -246,7 +249,9 @@ def _backward(
         padded=rows.padded,
         sig=sig,
         derivs=derivs,
-        stride=stride,
+        top=top,
+        stride=sig.strides[-2] // sig.itemsize,
+        top_stride=top.strides[0] // top.itemsize,
         gx=gx,
         rows=n,
         margin=rows.margin,

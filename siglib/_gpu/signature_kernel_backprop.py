@@ -9,7 +9,7 @@ from .signature_kernel_plan import (
     LINEAR,
     SYMMETRIC,
     Cells,
-    Plan,
+    KernelPlan,
     backward_plan,
     cells_of,
     n_pairs_of,
@@ -75,7 +75,7 @@ def _wants_second(cells: Cells, outs: tuple[Any, Any], d_parameters: Any, layout
 
 def gradients_of_pairs(
     cells: Cells,
-    plan: Plan,
+    plan: KernelPlan,
     derivs: Any,
     path1: Any,
     path2: Any,
@@ -153,7 +153,7 @@ def gradients_of_pairs(
             )
 
 
-def _sizes(cells: Cells, plan: Plan) -> tuple[int, int]:
+def _sizes(cells: Cells, plan: KernelPlan) -> tuple[int, int]:
     """Numbers of one pair's gradients: of its first path, which has a part for each band, and of its second."""
     points = int(cells.points)
     n_bands, rows = cells.n_bands(plan.per_lane), cells.band_cells(plan.per_lane) + points

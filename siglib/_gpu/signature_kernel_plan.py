@@ -1,11 +1,12 @@
 """Sizes of signature kernels on the GPU: what cells there are, and how many rows, warps and blocks work on them.
 
-A plan is a function of the sizes of a call, the dtype and the device. Memory that blocks need of their own bounds their
-number; more pairs than blocks go through the blocks one after another.
+A plan is a function of the sizes of a call, the dtype and the device, and is made once for all calls alike. Memory that
+blocks need of their own bounds their number; more pairs than blocks go through the blocks one after another.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ FROM_CELLS, FROM_INCREMENTS, FROM_PRODUCTS, FROM_DISTANCES = range(4)
 _SOURCES = {GIVEN: FROM_CELLS, LINEAR: FROM_INCREMENTS, POLYNOMIAL: FROM_PRODUCTS}
 # Numbers from one row of the window to the next, and from one row of slopes.
 _STRIDE, _SLOPE_STRIDE = 66, 33
-# Columns of the window.
-_WINDOW = 64
+# Columns of the window of the linear kernel, some of them twice.
+_SLOTS = 72
 # Letters for which there is a kernel with coefficients in registers: others are padded. Backward eight at most.
 _LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _MOST_LETTERS_BACKWARD = 8
@@ -33,9 +34,9 @@ _LOOK, _CELLS = {"float": 4, "double": 8}, {"float": 8, "double": 32}
 WARPS, SCRATCH_BYTES = 16, 2**28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one for all calls alike
 class Cells:
-    """The cells of the grids of one call."""
+    """The cells of the grids of a call."""
 
     type: str
     n1: int
@@ -121,12 +122,19 @@ def n_pairs_of(layout: int, batch1: int, batch2: int) -> int:
 def cells_of(
     path: Any, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int, order: int
 ) -> Cells:
-    factor = 1.0 if order else 1.0 / (math.sqrt(12.0) * 2.0**order1 * 2.0**order2)
-    return Cells(c_type(path), length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
+    return _cells(c_type(path), length1, length2, dimension, static_kernel, order1, order2, order > 0)
 
 
-@dataclass(frozen=True)
-class Plan:
+@lru_cache(maxsize=1024)
+def _cells(
+    number: str, length1: int, length2: int, dimension: int, static_kernel: int, order1: int, order2: int, exact: bool
+) -> Cells:
+    factor = 1.0 if exact else 1.0 / (math.sqrt(12.0) * 2.0**order1 * 2.0**order2)
+    return Cells(number, length1 - 1, length2 - 1, dimension, static_kernel, order1, order2, factor)
+
+
+@dataclass(frozen=True, eq=False)  # there is one for all calls alike
+class KernelPlan:
     """Which kernel, and what its blocks need."""
 
     name: str  # of the file and the function
@@ -141,28 +149,53 @@ class Plan:
     groups: int = 0  # of rows in a cell, if that is how gradients of rows come
 
     def instance(self, cells: Cells) -> str:
-        words = (str(word).lower() for word in self.template)
-        return f"{self.name}<{', '.join((cells.type, *words))}>"
+        return _instance(self, cells)
 
     def options(self, cells: Cells, order: int, parameters: Any) -> dict[str, Any]:
         """What kernels are told of the cells, and of the static kernel: its parameters from the device, or by value."""
+        options = _sizes_of(self, cells, order).copy()
         on_host = isinstance(parameters, np.ndarray)
-        p0, p1, p2 = (float(number) for number in parameters) if on_host else (0.0, 0.0, 0.0)
-        options = {"parameters": 0 if on_host else parameters, "n1": cells.n1, "n2": cells.n2, "d": cells.dimension}
-        if order > 0:
-            return options | {"order": order, "kind": cells.kind, "p0": p0, "p1": p1, "p2": p2}
-        options |= {"order1": cells.order1, "order2": cells.order2, "factor": cells.factor}
-        if self.name.startswith("signature_kernel_linear"):
-            return options | {"scale": p0}
-        return options | {"kind": cells.kind, "p0": p0, "p1": p1, "p2": p2}
+        p0, p1, p2 = parameters.tolist() if on_host else (0.0, 0.0, 0.0)
+        options["parameters"] = 0 if on_host else parameters
+        if "kind" in options:
+            options["p0"], options["p1"], options["p2"] = p0, p1, p2
+        else:
+            options["scale"] = p0
+        return options
 
     def blocks_and_warps(self, cells: Cells, n_pairs: int, itemsize: int) -> tuple[int, int]:
         """Blocks of the grid, and warps of a block: many for each pair where pairs are too few to fill the device."""
-        own = itemsize * (self.own_of_block + self.own_of_warp + self.states_of_warp + self.slopes_of_warp)
-        n_blocks = min(n_pairs, 32 * n_processors(), max(1, SCRATCH_BYTES // own))
-        # A kilobyte of shared memory is left for what kernels have besides.
-        most = min(self.most_warps, cells.n_bands(self.per_lane), (most_shared() - 1024) // self.bytes_of_warp)
-        return n_blocks, max(1, min(-(-WARPS * n_processors() // n_blocks), most))
+        return _blocks_and_warps(self, cells, n_pairs, itemsize, SCRATCH_BYTES, WARPS, n_processors(), most_shared())
+
+
+@lru_cache(maxsize=1024)
+def _instance(plan: KernelPlan, cells: Cells) -> str:
+    words = (str(word).lower() for word in plan.template)
+    return f"{plan.name}<{', '.join((cells.type, *words))}>"
+
+
+@lru_cache(maxsize=1024)
+def _sizes_of(plan: KernelPlan, cells: Cells, order: int) -> dict[str, Any]:
+    sizes: dict[str, Any] = {"n1": cells.n1, "n2": cells.n2, "d": cells.dimension}
+    if order > 0:
+        return sizes | {"order": order, "kind": cells.kind}
+    sizes |= {"order1": cells.order1, "order2": cells.order2, "factor": cells.factor}
+    return sizes if plan.name.startswith("signature_kernel_linear") else sizes | {"kind": cells.kind}
+
+
+@lru_cache(maxsize=1024)
+def _blocks_and_warps(
+    plan: KernelPlan, cells: Cells, n_pairs: int, itemsize: int, scratch: int, warps: int, processors: int, shared: int
+) -> tuple[int, int]:
+    own = itemsize * (plan.own_of_block + plan.own_of_warp + plan.states_of_warp + plan.slopes_of_warp)
+    n_blocks = min(n_pairs, 32 * processors, max(1, scratch // own))
+    # A kilobyte of shared memory is left for what kernels have besides.
+    n_bands = cells.n_bands(plan.per_lane)
+    most = min(plan.most_warps, n_bands, (shared - 1024) // plan.bytes_of_warp)
+    n_warps = max(1, min(-(-warps * processors // n_blocks), most))
+    # A few more if bands come out even then: nobody idles in the last round.
+    even = (n for n in range(n_warps, min(most, 2 * n_warps) + 1) if n_bands % n == 0)
+    return n_blocks, next(even, n_warps)
 
 
 def _order(order: int) -> int:
@@ -174,17 +207,29 @@ def _letters(cells: Cells) -> int:
     return next(n for n in _LETTERS if n >= cells.dimension)
 
 
-def _rows_for_pairs(cells: Cells, n_pairs: int, most: int) -> int:
+def _window_numbers(letters: int, itemsize: int) -> int:
+    """Size of the window of `signature_kernel_linear.cuh`."""
+    n_bytes = letters * itemsize
+    slot = letters if n_bytes <= 8 else (-(-n_bytes // 16) | 1) * 16 // itemsize
+    return _SLOTS * slot
+
+
+def _rows_for_pairs(cells: Cells, n_pairs: int, most: int, warps: int) -> int:
     """Rows of a lane, fewer where that makes more work for warps to share."""
     per_lane = cells.rows_of_lane(most)
-    while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < WARPS // 2 * n_processors():
+    while per_lane > 2 and n_pairs * cells.n_bands(per_lane) < warps // 2:
         per_lane //= 2
     return per_lane
 
 
-def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
+def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> KernelPlan:
+    return _forward_plan(cells, order, grids, n_pairs, WARPS * n_processors())
+
+
+@lru_cache(maxsize=1024)
+def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: int) -> KernelPlan:
     if order > 0:
-        return Plan(
+        return KernelPlan(
             "signature_kernel_polynomial",
             (cells.source, cells.letters, _order(order), grids),
             1,
@@ -197,19 +242,19 @@ def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
         letters = _letters(cells)
         # Increments of a lane's rows must fit into its registers.
         most = max(n for n in _ROWS[cells.type] if n == 1 or n * letters * cells.itemsize <= 256)
-        per_lane = _rows_for_pairs(cells, n_pairs, most)
-        return Plan(
+        per_lane = _rows_for_pairs(cells, n_pairs, most, warps)
+        return KernelPlan(
             "signature_kernel_linear",
-            (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1)),
+            (letters, per_lane, min(cells.order1, per_lane.bit_length() - 1), cells.order2 > 0),
             per_lane,
-            cells.itemsize * letters * _WINDOW,
+            cells.itemsize * (_window_numbers(letters, cells.itemsize) + 32),
             # MOST_THREADS of signature_kernel_linear.cu.
             8 if per_lane > 2 or per_lane * letters * cells.itemsize > 128 else 16,
             cells.carry_numbers(per_lane),
             cells.carry_numbers(per_lane),
         )
     per_lane = cells.rows_of_lane(min(max(_ROWS[cells.type]), (2 if cells.type == "float" else 1) << cells.order1))
-    return Plan(
+    return KernelPlan(
         "signature_kernel",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,
@@ -220,15 +265,20 @@ def forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int) -> Plan:
     )
 
 
-def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int) -> Plan:
+def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int) -> KernelPlan:
     """`second`: whether gradients of the second paths are wanted.
 
     A block has the rows that bands leave below; for each warp and once more, those that they leave above; for each warp
     a row that nobody reads.
     """
+    return _backward_plan(cells, order, grids, second, n_pairs, WARPS * n_processors())
+
+
+@lru_cache(maxsize=1024)
+def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, warps: int) -> KernelPlan:
     if order > 0:
         carry, n_bands = cells.n2 * (order + 2), cells.n_bands(1)
-        return Plan(
+        return KernelPlan(
             "signature_kernel_polynomial_backprop",
             (cells.source, cells.letters, _order(order), grids),
             1,
@@ -240,10 +290,13 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
             32 * (2 * order + 1) * 32,
         )
     if cells.kind == LINEAR and cells.dimension <= _MOST_LETTERS_BACKWARD and not grids:
-        letters, per_lane = _letters(cells), _rows_for_pairs(cells, n_pairs, 4 if cells.type == "float" else 2)
+        letters = _letters(cells)
+        per_lane = _rows_for_pairs(cells, n_pairs, 4 if cells.type == "float" else 2, warps)
         shift = min(cells.order1, per_lane.bit_length() - 1)
-        shared = letters * (_WINDOW + 32) + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
-        return Plan(
+        shared = (
+            _window_numbers(letters, cells.itemsize) + 32 * letters + 32 * per_lane * 32 + 1024 // cells.look(per_lane)
+        )
+        return KernelPlan(
             "signature_kernel_linear_backprop",
             (letters, per_lane, shift, second),
             per_lane,
@@ -255,7 +308,7 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
             groups=1 << (cells.order1 - shift),
         )
     per_lane = cells.rows_of_lane(2 if cells.type == "float" else 1)
-    return Plan(
+    return KernelPlan(
         "signature_kernel_backprop",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,

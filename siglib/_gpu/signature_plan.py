@@ -15,10 +15,11 @@ _TILE = {"float32": 128, "float64": 64}
 _LONGEST_TILE = 16
 _SMALL_TILE = 4
 BLOCK = 128
+_MANY_CHUNKS, _FEW_WORDS = 32, 512
 
 
-class Plan(NamedTuple):
-    """What one thread computes. `template` are the integers that the kernels are instantiated with."""
+class SignaturePlan(NamedTuple):
+    """What one thread computes. `template` are the integers that the CUDA functions are instantiated with."""
 
     D: int  # number of letters if it is compiled in, or 0
     suffix: int  # letters of the suffix
@@ -35,20 +36,20 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def make_plan(d: int, degree: int, dtype: str) -> Plan:
+def make_plan(d: int, degree: int, dtype: str) -> SignaturePlan:
     """The plan for signatures over `d` letters, of degree 1 or more."""
     if degree == 1:
-        return Plan(0, 0, 1, 1, 1, d, 1, d)
+        return SignaturePlan(0, 0, 1, 1, 1, d, 1, d)
     depth = _DEPTHS[dtype].get(d)
     if depth is not None:
         depth = min(depth, degree)
-        return Plan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
+        return SignaturePlan(d, degree - depth, depth, d, d, 1, 1, d ** (degree - depth))
     T1, T2 = min(
         ((t1, t2) for t1 in range(1, _LONGEST_TILE + 1) for t2 in range(1, _LONGEST_TILE + 1)),
         key=lambda tile: _cost(d, tile[0], tile[1], dtype),
     )
     n_roots, n_tops = -(-d // T1), -(-d // T2)
-    return Plan(0, degree - 2, 2, T1, T2, n_roots, n_tops, d ** (degree - 2) * n_roots * n_tops)
+    return SignaturePlan(0, degree - 2, 2, T1, T2, n_roots, n_tops, d ** (degree - 2) * n_roots * n_tops)
 
 
 def _cost(d: int, t1: int, t2: int, dtype: str) -> float:
@@ -67,18 +68,22 @@ def _loads(n: int, dtype: str) -> int:
     return n
 
 
-def chunk_length(plan: Plan, n_words: int, n_rows: int) -> int:
+def chunk_length(plan: SignaturePlan, n_words: int, n_rows: int) -> int:
     """Increments in a time chunk; all of them if the path is too short to be cut."""
     chunk = 64 if plan.suffix == 0 else 128 if n_words <= 8192 else 256
+    # Where many chunks are left all the same: joining half as many takes half the time.
+    if plan.suffix > 0 and n_words >= _FEW_WORDS and n_rows >= _MANY_CHUNKS * chunk:
+        chunk *= 2
     return chunk if n_rows > 2 * chunk else n_rows
 
 
-def small_tiles(plan: Plan, d: int) -> Plan:
+@lru_cache(maxsize=1024)
+def small_tiles(plan: SignaturePlan, d: int) -> SignaturePlan:
     """The same coefficients in smaller tiles, where there are tiles: more threads, which need fewer registers."""
     if plan.D or plan.P == 1:
         return plan
     n = -(-d // _SMALL_TILE)
-    return Plan(0, plan.suffix, 2, _SMALL_TILE, _SMALL_TILE, n, n, d**plan.suffix * n * n)
+    return SignaturePlan(0, plan.suffix, 2, _SMALL_TILE, _SMALL_TILE, n, n, d**plan.suffix * n * n)
 
 
 class Staging(NamedTuple):
@@ -94,14 +99,14 @@ _STAGED_BYTES = 24 << 10
 _MOST_STAGED = 64
 
 
-def paths_of_block(plan: Plan) -> int:
+def paths_of_block(plan: SignaturePlan) -> int:
     """The most virtual paths that a block of `BLOCK` threads has items of."""
     n = plan.n_items
     return BLOCK // n if BLOCK % n == 0 else 1 if n % BLOCK == 0 else (BLOCK - 2) // n + 2
 
 
 @lru_cache(maxsize=1024)
-def make_staging(plan: Plan, d: int, chunk: int, itemsize: int, most_shared: int) -> Staging:
+def make_staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int, most_shared: int) -> Staging:
     """Shared memory for blocks of `BLOCK` threads."""
     if plan.P == 1:
         return Staging(0, 0, 0, 0)

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from ._launch import c_type, empty, launch
+from ._launch import c_type, launch
 
 _BLOCK = 256
-# Up to this many numbers of all chunks of a path, one block multiplies them: fewer launches.
-_TREE_SIZE = 1 << 15
 # A warp shares sums of so many terms.
 _LONG_SUM = 48
 
@@ -19,54 +17,6 @@ def template(array: Any, d: int, n_words: int) -> str:
 def index_type(n_words: int) -> str:
     """The integer type for the indices of the numbers of a signature."""
     return "int" if n_words < 2**31 else "long long"
-
-
-def multiply_chunks(chunks: Any, out: Any, d: int, n_chunks: int, scalar_term: bool) -> None:
-    """chunks (batch times n_chunks, n_words), overwritten; out (batch, scalar_term + n_words): their products."""
-    n_paths, n_words = out.shape[0], chunks.shape[1]
-    if n_chunks * n_words <= _TREE_SIZE:
-        work = empty((n_paths * ((n_chunks + 1) // 2), n_words), chunks)
-        launch(
-            "tensor.cu",
-            f"chen_tree<{template(chunks, d, n_words)}>",
-            n_paths,
-            _BLOCK,
-            factors=chunks,
-            work=work,
-            out=out,
-            n_paths=n_paths,
-            n_factors=n_chunks,
-            d=d,
-            n_words=n_words,
-            out_stride=out.shape[1],
-            scalar_term=int(scalar_term),
-        )
-        return
-    while n_chunks > 1:
-        n_out = (n_chunks + 1) // 2
-        last = n_out == 1
-        products = out if last else empty((n_paths * n_out, n_words), chunks)
-        multiply_neighbours(chunks, products, n_paths, n_chunks, d, int(last and scalar_term))
-        chunks, n_chunks = products, n_out
-
-
-def multiply_neighbours(factors: Any, out: Any, n_paths: int, n_factors: int, d: int, scalar_term: int = 0) -> None:
-    """Products of the factors 0 and 1, 2 and 3, .. of each path: (.., n_words) to (.., scalar_term + n_words)."""
-    n_words = factors.shape[-1]
-    launch(
-        "tensor.cu",
-        f"chen_round<{template(factors, d, n_words)}>",
-        n_paths * ((n_factors + 1) // 2) * -(-n_words // _BLOCK),
-        _BLOCK,
-        factors=factors,
-        out=out,
-        n_paths=n_paths,
-        n_in=n_factors,
-        d=d,
-        n_words=n_words,
-        out_stride=out.shape[-1],
-        scalar_term=scalar_term,
-    )
 
 
 def sig_combine(

@@ -106,7 +106,7 @@ def _sizes(dimension: int, degree: int, m: int, planar: bool, dtype: str) -> tup
 
 
 def _tables(dimension: int, degree: int, m: int, planar: bool, dtype: str) -> dict[str, Any]:
-    """The tables on the device by the names that kernels have for them."""
+    """The tables on the device by the names that CUDA functions have for them."""
     options = dimension, degree, m, planar, dtype
     _, _, *found = constant(tree_tables.flow_tables, *options)
     names = ("rows", "sources", "weights", "ends", "weight_terms", "weight_ways", *_BACKWARD)

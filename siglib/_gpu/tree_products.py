@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .._tables import tree_tables
 from . import sizes
-from ._launch import c_type, empty, launch_each
+from ._launch import c_type, dtype_name, empty, launch_each
 from .constants import constant
 
 _ALL = 2**31 - 1
@@ -123,7 +123,7 @@ def _most(cuts: Cuts, extended: bool) -> int:
 
 
 def _cuts(dimension: int, degree: int, planar: bool, like: Any, backward: bool) -> Cuts:
-    trees = dimension, degree, planar, like.dtype.name
+    trees = dimension, degree, planar, dtype_name(like)
     *cuts, _, products = constant(tree_tables.cut_tables, *trees)
     by_trunks = constant(tree_tables.cuts_by_trunks, *trees) if backward else ()
     by_pruned = constant(tree_tables.cuts_by_pruned, *trees) if backward else ()
@@ -132,7 +132,7 @@ def _cuts(dimension: int, degree: int, planar: bool, like: Any, backward: bool) 
 
 def _slabs(out: Any, n_arrays: int) -> Iterator[slice]:
     """Parts of a batch of which so many arrays fit into the scratch memory."""
-    step = max(1, sizes.SCRATCH_BYTES // (n_arrays * out.shape[1] * out.itemsize))
+    step = max(1, sizes.scratch_bytes() // (n_arrays * out.shape[1] * out.itemsize))
     for start in range(0, out.shape[0], step):
         yield slice(start, start + step)
 

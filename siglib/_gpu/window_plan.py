@@ -19,6 +19,7 @@ import numpy as np
 
 from .._tables.cache import when_clearing
 from ._launch import cupy
+from .constants import uploaded
 
 _LEFT, _RIGHT = 0, 1
 # Bytes of the rows of windows of one block, of either side.
@@ -55,15 +56,15 @@ class Slab(NamedTuple):
 def plan_for(length: int, starts: np.ndarray, lasts: np.ndarray, order: np.ndarray, row_bytes: int) -> "WindowPlan":
     """The plan for windows as `sig_windows` takes them, of paths of `length` points; at least one window."""
     most = max(_LEAST_WINDOWS, _BLOCK_BYTES // row_bytes)
-    runtime = cupy().cuda
-    where = runtime.runtime.getDevice(), runtime.get_current_stream().ptr
-    key = (*where, length, most, starts.shape, starts.tobytes(), lasts.tobytes())
+    key = (cupy().cuda.runtime.getDevice(), length, most, starts.shape, starts.tobytes(), lasts.tobytes())
     with _lock:
         plan = _plans.get(key)
         if plan is None:
             plan = _plans[key] = WindowPlan(length, starts, lasts, order, most)
-            while len(_plans) > 1 and sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS:
-                _plans.popitem(last=False)
+            if sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS:
+                # Half of them at once, and seldom: to give memory back is to wait for the device.
+                while len(_plans) > 1 and sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS // 2:
+                    _plans.popitem(last=False)
         _plans.move_to_end(key)
     return plan
 
@@ -198,7 +199,7 @@ class WindowPlan:
 
 
 def _uploaded(*tables: np.ndarray) -> tuple[Any, ...]:
-    return tuple(cupy().asarray(np.ascontiguousarray(table, np.int64)) for table in tables)
+    return uploaded(*(table.astype(np.int64, copy=False) for table in tables))
 
 
 def _first_windows(start: np.ndarray, last: np.ndarray, most: int) -> np.ndarray:

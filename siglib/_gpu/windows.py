@@ -11,7 +11,7 @@ import numpy as np
 from .._tables.time import sets_time_words
 from ._launch import c_type, empty, launch_each
 from .increments import increments_of_windows
-from .sizes import SCRATCH_BYTES
+from .sizes import scratch_bytes
 from .tensor import template
 from .window_plan import WindowPlan, plan_for
 from .window_scans import scan, scanned_rows
@@ -58,13 +58,13 @@ def sig_windows(
     plan = plan_for(length, starts, lasts, order, n_words * out.itemsize)
     dx, n_windows = increments_of_windows(path, d, time_step, plan.longest), starts.shape[1]
     if plan.direct:
-        for slab in plan.slabs(len(path), SCRATCH_BYTES, 0):
+        for slab in plan.slabs(len(path), scratch_bytes(), 0):
             result = out[slab.first_path * n_windows :]
             target = (*plan.window_tables, slab.rows.start, n_windows, int(scalar_term))
             scan(plan, slab, dx, result, d, degree, plan.scan_tables[2:], target)
         _set_time_words(plan, out, time_step, d, degree, scalar_term)
         return
-    for slab in plan.slabs(len(path), SCRATCH_BYTES, n_words * out.itemsize):
+    for slab in plan.slabs(len(path), scratch_bytes(), n_words * out.itemsize):
         rows = scanned_rows(plan, slab, dx, d, degree, n_words)
         left_row, right_row, window = (table[slab.windows] for table in plan.window_tables)
         n_there, result = slab.windows.stop - slab.windows.start, out[slab.first_path * n_windows :]

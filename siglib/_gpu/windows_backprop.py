@@ -12,7 +12,7 @@ import numpy as np
 from ._launch import c_type, empty, launch, launch_each
 from .increments import increments_backprop, increments_of_windows
 from .signature_backprop import THREADS, make_plan
-from .sizes import SCRATCH_BYTES, check_words
+from .sizes import check_words, scratch_bytes
 from .window_plan import Slab, WindowPlan, plan_for
 from .window_scans import scan, scanned_rows
 from .windows import sig_windows
@@ -54,7 +54,7 @@ def sig_windows_backprop(
     row_bytes = 0 if plan.direct else (2 if degree > 1 else 1) * n_words * path.itemsize
     state_bytes = n_words * path.itemsize // 32 if plan.direct and degree > 1 else 0
     gradients = empty((n_paths, length - 1, d), path)
-    for slab in plan.slabs(n_paths, SCRATCH_BYTES, row_bytes, n_sums * d * path.itemsize + state_bytes):
+    for slab in plan.slabs(n_paths, scratch_bytes(), row_bytes, n_sums * d * path.itemsize + state_bytes):
         states: Any = _states(plan, slab, dx, d, degree, n_words) if degree > 1 else 0
         first_window = slab.first_path * starts.shape[1]
         if plan.direct:

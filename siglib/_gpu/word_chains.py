@@ -1,4 +1,4 @@
-"""Sets of words as the CUDA kernels of `sig_coef` read them: chains, as flat tables.
+"""Sets of words as the CUDA functions of `sig_coef` read them: chains, as flat tables.
 
 A *chain* is a word that is no prefix of another one. One thread computes it, with the coefficients of all its prefixes
 in registers. Chains of equal length make *parts*, one for a block of threads. Chains of more than `LONGEST` letters are

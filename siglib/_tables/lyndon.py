@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from .._tables.sizes import SizeError, checked_tensor_length
 
-# The kernels count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit
+# The loops count words shorter than the degree, and Lyndon words, with 32 bits; more than this many would not fit
 # into memory anyway.
 _MAX_SHORTER = 2**31 - 1
 _MAX_LYNDON = 2**28
 _MAX_LETTERS = 2**16
 # Terms of brackets held in memory at a time.
 _CHUNK = 2**21
-# Most letters that one row of a kernel computes side by side.
+# Most letters that one row of a loop computes side by side.
 _ROW_WIDTH = 8
 
 Ints = NDArray[np.int64]
@@ -61,7 +61,7 @@ class LevelMatrix(NamedTuple):
 
 
 class LyndonTables(NamedTuple):
-    """What the kernels need to know about the Lyndon words of length 1 to `degree`.
+    """What the loops need to know about the Lyndon words of length 1 to `degree`.
 
     `index` (n,): where each word stands in a signature without scalar term. Words that agree but for the last letter
     form rows of consecutive words, cut at 8 words. `segments` (m, 4): word length n > 1, words per row, number of rows,

@@ -39,7 +39,7 @@ def _frozen(arrays: Any) -> Any:
 
 
 def tables(dimension: int, degree: int) -> LyndonTables:
-    """Lyndon words as the kernels read them."""
+    """Lyndon words as the loops read them."""
     return _once(("tables", dimension, degree), lambda: lyndon.build_tables(dimension, degree))
 
 
@@ -52,26 +52,40 @@ def kernel_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple
     """The constants of the log-signature kernels: the tables, then starts, columns and values of P - 1; empty where
     `method` needs none.
     """
+    empty = np.zeros(0, np.int64)
+    words = (
+        tables(dimension, degree)
+        if method and degree
+        else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
+    )
+    matrix = (
+        projection(dimension, degree) if method == 2 and degree else SparseMatrix(empty, empty.astype(np.int32), empty)
+    )
+    return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
+
+
+def packed_tables(dimension: int, degree: int, method: int, dtype: str) -> np.ndarray:
+    """The same in one array of integers, for loops on the CPU: six would cost a small call as much as its logarithm.
+
+    The places where each begins, then one after another; what has other numbers fills integers up.
+    """
     entry = _entries.get((dimension, degree, method, dtype))
     if entry is not None:
         entry.used = True
         return entry.value
 
-    def build() -> tuple[Any, ...]:
-        empty = np.zeros(0, np.int64)
-        words = (
-            tables(dimension, degree)
-            if method and degree
-            else LyndonTables(empty, empty.reshape(0, 4), empty.astype(np.int32))
-        )
-        matrix = (
-            projection(dimension, degree)
-            if method == 2 and degree
-            else SparseMatrix(empty, empty.astype(np.int32), empty)
-        )
-        return (*words, matrix.starts, matrix.columns, matrix.values.astype(dtype))
+    def build() -> np.ndarray:
+        arrays = kernel_tables(dimension, degree, method, dtype)
+        sizes = [-(-array.nbytes // 8) for array in arrays]
+        places = len(arrays) + np.cumsum([0, *sizes])
+        packed = np.zeros(places[-1], np.int64)
+        packed[: len(arrays)] = places[:-1]
+        for array, place, size in zip(arrays, places, sizes, strict=False):
+            packed[place : place + size].view(array.dtype)[: array.size] = array.ravel()
+        packed.flags.writeable = False
+        return packed
 
-    return _once((dimension, degree, method, dtype), build)
+    return _cache.once((dimension, degree, method, dtype), build)
 
 
 def level_tables(dimension: int, degree: int, method: int, dtype: str, transposed: bool) -> tuple[Any, ...]:
@@ -101,7 +115,7 @@ def expansion(dimension: int, degree: int, method: int) -> SparseMatrix:
 
 
 def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tuple[Any, ...]:
-    """The constants of the kernels of exponentials: `expansion` by columns, as starts, rows and values; empty for
+    """The constants of the loops of exponentials: `expansion` by columns, as starts, rows and values; empty for
     method 0 and degree 0.
     """
 
@@ -117,7 +131,7 @@ def expansion_tables(dimension: int, degree: int, method: int, dtype: str) -> tu
 
 
 def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str, backward: bool) -> tuple[Any, ...]:
-    """The same, negated, for kernels that solve level by level: a `lyndon.LevelMatrix` of one level, for vectors that
+    """The same, negated, for loops that solve level by level: a `lyndon.LevelMatrix` of one level, for vectors that
     hold the coordinates first and all words behind; with `backward` that of the transpose, too.
     """
 
@@ -141,7 +155,7 @@ def expansion_level_tables(dimension: int, degree: int, method: int, dtype: str,
 
 
 def product_tables(dimension: int, degree: int) -> tuple[Any, ...]:
-    """The constants of the kernels of products of log-signatures: of the logarithm, then of the exponential."""
+    """The constants of the loops of products of log-signatures: of the logarithm, then of the exponential."""
     key = ("product", dimension, degree)
     return _cache.get(key) or _once(
         key, lambda: kernel_tables(dimension, degree, 2, "float64") + expansion_tables(dimension, degree, 2, "float64")
@@ -149,7 +163,7 @@ def product_tables(dimension: int, degree: int) -> tuple[Any, ...]:
 
 
 def product_level_tables(dimension: int, degree: int, backward: bool) -> tuple[Any, ...]:
-    """The same for kernels that solve level by level; with `backward` those of the gradient."""
+    """The same for loops that solve level by level; with `backward` those of the gradient."""
 
     def build() -> tuple[Any, ...]:
         sizes = (dimension, degree, 2, "float64", backward)
@@ -168,7 +182,7 @@ def prepare(dimension: int, degree: int, method: int, use_disk: bool, levels: bo
         if method > 1:
             _prepare_on_disk("projection", SparseMatrix, _check_projection, lyndon.build_projection, dimension, degree)
     for dtype in ("float64", "float32"):
-        kernel_tables(dimension, degree, method, dtype)
+        packed_tables(dimension, degree, method, dtype)
         for transposed in (False, True) if levels else ():
             level_tables(dimension, degree, method, dtype, transposed)
 
@@ -192,7 +206,7 @@ def _all_in(array: np.ndarray, low: int, high: int) -> bool:
 
 
 def _check_tables(stored: LyndonTables, dimension: int, degree: int) -> bool:
-    """Whether a stored table is what the kernels may follow blindly."""
+    """Whether a stored table is what the loops may follow blindly."""
     n_words = lyndon.log_sig_size(dimension, degree)
     if not _same_form(stored, (np.int64, np.int64, np.int32), (1, 2, 1)):
         return False

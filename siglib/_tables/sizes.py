@@ -1,6 +1,6 @@
 """Lengths of signatures, and the refusal of those that nothing can hold."""
 
-# Lengths are 64-bit in the kernels; anything that could not be addressed is refused before it is allocated.
+# Lengths are 64-bit in the loops; anything that could not be addressed is refused before it is allocated.
 MAX_LENGTH = 2**63 - 1
 
 
@@ -33,6 +33,6 @@ def checked_tensor_length(dimension: int, degree: int) -> int:
             f"the signature of dimension {dimension} and degree {degree} has more than 2**63 - 2 coefficients"
         )
     if dimension >= MAX_LENGTH:
-        # Of degree 0 nothing is long, but kernels take the dimension as a number of 64 bits.
+        # Of degree 0 nothing is long, but loops take the dimension as a number of 64 bits.
         raise SizeError(f"dimension must be less than 2**63 - 1, got {dimension}")
     return length

@@ -2,7 +2,8 @@
 
 A rounded step, added up a million times, is off by the millionfold of its error, and each sum is rounded, too. So times
 are rounded to a grid, whose multiples up to the end float32 holds: differences add up to the end in every order. Their
-products do not; but words of time alone are known, T^n / n!. float64 is exact enough without either.
+products do not; but words of time alone are known, T^n / n!, and trees of time alone are sums of them. float64 is exact
+enough without either.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The transform of a path, one value from the options of a call to the loaders of both kinds of kernels."""
+"""The transform of a path, one value from the options of a call to the loaders of both kinds of loops."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from .sizes import augmented_dimension
 
 
 class Transform(NamedTuple):
-    """What is done to a path before anything else, as every kernel takes it."""
+    """What is done to a path before anything else, as all loops take it."""
 
     time_aug: bool
     lead_lag: bool

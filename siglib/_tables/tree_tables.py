@@ -1,4 +1,4 @@
-"""The tables of branched signatures as kernels read them, built once and kept.
+"""The tables of branched signatures as loops read them, built once and kept.
 
 Sparse matrices are (starts, columns, values): row i has `values[k]` in `columns[k]`, starts[i] <= k < starts[i + 1].
 `transposed` gives the transpose in the same form, for gradients. Degree 0 has empty tables.
@@ -27,6 +27,17 @@ def word_matrix(dimension: int, degree: int, planar: bool, dtype: str, transpose
     if not _any(dimension, degree):
         return _empty(dtype)
     return _form(_tree_words(dimension, degree, planar), tensor_length(dimension, degree), dtype, transposed)
+
+
+@TABLES.keep
+def time_trees(dimension: int, degree: int, planar: bool) -> tuple[Any, ...]:
+    """Of the trees or planar forests whose labels are all the last one, time: their places, how many nodes they have,
+    and how many times they have the word of so many letters."""
+    starts, trees, counts = word_matrix(dimension, degree, planar, "float64", True)
+    words = np.array([tensor_length(dimension, n) - 1 for n in range(1, degree + 1)])
+    places = np.concatenate([np.arange(starts[word], starts[word + 1]) for word in words])
+    nodes = np.repeat(np.arange(1, degree + 1), starts[words + 1] - starts[words])
+    return trees[places], nodes, counts[places]
 
 
 @TABLES.keep

@@ -1,7 +1,7 @@
-"""Sets of words as the kernels of `sig_coef` read them: tries of their prefixes, as flat tables.
+"""Sets of words as the loops of `sig_coef` read them: tries of their prefixes, as flat tables.
 
 A trie has one node for each distinct prefix but the empty one, in preorder, children by height: leaves first, the
-highest last. The *height* of a node is the length of the longest way down from it. Kernels do not walk the tries,
+highest last. The *height* of a node is the length of the longest way down from it. Loops do not walk the tries,
 they follow *programs*, made here: lists of steps on subtrees. A subtree of height 1 or 2 is one step, and so is a run
 of leaves: they are taken in registers. For higher ones a step enters the top node, and in the backward pass another
 one leaves it; partial results wait in memory in between.
@@ -20,11 +20,11 @@ from .cache import TABLES
 Word = tuple[int, ...]
 
 # Words up to this length may be cut in time: their sub-words grow with the square of the length. For longer ones there
-# is a kernel of its own.
+# is a loop of its own.
 _MAX_CUT_LENGTH = 16
 # Subtrees up to this height are one step of a program.
 _MAX_FUSED = 2
-# A chain: a subtree without branches, of at most this many nodes. Those have kernels of their own.
+# A chain: a subtree without branches, of at most this many nodes. Those have loops of their own.
 _MAX_CHAIN = 8
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from .._call.backend import Array, namespace_of, widened
 from .._call.operation import Operation
 from .._call.options import TEXT, as_bool, as_int, as_n_threads
+from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
-from .._tables import tree_tables
+from .._tables import grades, tree_tables
 from .._tables.cache import TABLES
 from .._tables.forests import branched_length
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.tree_words import MAX_NODES
-from .._tables.word_trie import encode, tables
+from .._tables.word_trie import decode, encode, tables
 from ..signatures.coefficients import picked, put_coefficients
 from ..signatures.corrections import as_correction
 from .sig import BRANCHED_SIG, blocks_of_sigs
@@ -152,12 +154,15 @@ class _BranchedSigCoef(Operation):
         _check_labels(words, augmented_dimension(dimension, o.time_aug, o.lead_lag))
         return (*batch, len(forms)), forms, words, n_words
 
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(max(map(len, decode(_words_of(o.trees, o.planar)[0]))), o)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, forms, words, n_words = sizes
         paths, rows, n_threads = on.paths(path), on.rows(out), as_n_threads(o.n_jobs)
         for block, coefs in blocks_of_sigs(on, len(paths), n_words):
             put_coefficients(on, paths[block], words, False, coefs, o.transform, n_threads)
-            on.kernels.branched.coefficients(coefs, rows[block], forms, o.planar, n_threads)
+            on.loops.branched.coefficients(coefs, rows[block], forms, o.planar, n_threads)
 
     def adapted(self, o: Any, derivs: Any, out: Any, path: Any) -> Any:
         _check_shape("coefs", out, self.sizes(o, path)[0])
@@ -172,8 +177,8 @@ class _BranchedSigCoef(Operation):
         gradient, n_threads = on.empty(path.shape), as_n_threads(o.n_jobs)
         paths, rows, gradients = on.paths(path), on.rows(derivs), on.paths(gradient)
         for block, coefs in blocks_of_sigs(on, len(paths), n_words):
-            on.kernels.branched.coefficients_backprop(rows[block], coefs, forms, o.planar, n_threads)
-            on.kernels.coefficients.sig_coef_backprop(
+            on.loops.branched.coefficients_backprop(rows[block], coefs, forms, o.planar, n_threads)
+            on.loops.coefficients.sig_coef_backprop(
                 paths[block], words, None, coefs, False, gradients[block], o.transform, n_threads
             )
         return (gradient,)
@@ -212,6 +217,7 @@ def branched_sig_coef(
     end_time: float = 1.0,
     planar: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Coefficients of the branched signature at chosen trees, without computing the others.
@@ -231,6 +237,8 @@ def branched_sig_coef(
         Whether the coefficients are those of planar forests.
     correction : array, default None
         As in `branched_sig`, of which all coefficients are computed then.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -268,6 +276,8 @@ def branched_sig_coef(
     >>> siglib.branched_sig_coef(path, [((0,), (0,), 1), ((1,), (1,), 0), None])
     array([1., 0., 1.])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     if correction is None:
         return BRANCHED_SIG_COEF(
@@ -298,6 +308,7 @@ def branched_sig_coef_backprop(
     planar: bool = False,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `branched_sig_coef` with respect to the path and, if asked for, the correction.
@@ -312,7 +323,7 @@ def branched_sig_coef_backprop(
         What it gave. Only its shape is looked at.
     derivs : array of the shape of `coefs`
         Derivatives of a function F with respect to the coefficients.
-    time_aug, lead_lag, end_time, planar, correction, n_jobs
+    time_aug, lead_lag, end_time, planar, correction, lengths, n_jobs
         As they were given to `branched_sig_coef`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -339,6 +350,8 @@ def branched_sig_coef_backprop(
     array([[-2.],
            [ 2.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     if as_bool("correction_deriv", correction_deriv) and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

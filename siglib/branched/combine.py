@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_like
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .shapes import has_scalar_term
 
 
@@ -20,10 +22,14 @@ class _BranchedSigCombine(Operation):
         scalar_term = has_scalar_term("bsig1", bsig1, o.dimension, o.degree, o.planar)
         return bsig1, scalar_term, check_like("bsig2", bsig2, "bsig1", bsig1, scalar_term)
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        terms = [has_scalar_term("bsig", shape, o.dimension, o.degree, o.planar) for shape in shapes]
+        return grades.of_vectors(o.degree, *(grades.branched(o.dimension, o.degree, o.planar, term) for term in terms))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig1: Array, bsig2: Array) -> None:
         second = bsig2[..., 1:] if sizes[2] else bsig2
         trees = (o.dimension, o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_combine(on.rows(bsig1), on.rows(second), on.rows(out), *trees)
+        on.loops.branched.branched_sig_combine(on.rows(bsig1), on.rows(second), on.rows(out), *trees)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "bsig1", sizes[0], sizes[1])
@@ -33,7 +39,7 @@ class _BranchedSigCombine(Operation):
     ) -> tuple[Any, ...]:
         second = bsig2[..., 1:] if sizes[2] else bsig2
         d_bsig1, d_bsig2 = on.empty(bsig1.shape), on.empty(second.shape)
-        on.kernels.branched.branched_sig_combine_backprop(
+        on.loops.branched.branched_sig_combine_backprop(
             *map(on.rows, (derivs, bsig1, second, d_bsig1, d_bsig2)),
             *(o.dimension, o.degree, o.planar, as_n_threads(o.n_jobs)),
         )

@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from ..signatures.join import check_displacement
 from .shapes import checked_length, has_scalar_term
 
@@ -20,9 +22,12 @@ class _LinearBranchedSig(Operation):
         batch = check_displacement(displacement, o.dimension)
         return ((*batch, checked_length(o.dimension, o.degree, o.planar) + o.scalar_term),)
 
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         options = (o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched_join.linear_branched_sig(on.rows(displacement), on.rows(out), *options)
+        on.loops.branched_join.linear_branched_sig(on.rows(displacement), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "the branched signature", sizes[0], o.scalar_term)
@@ -31,7 +36,7 @@ class _LinearBranchedSig(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
     ) -> tuple[Any]:
         gradient = on.empty(displacement.shape)
-        on.kernels.branched_join.linear_branched_sig_backprop(
+        on.loops.branched_join.linear_branched_sig_backprop(
             on.rows(derivs), on.rows(displacement), on.rows(gradient), o.degree, o.planar, as_n_threads(o.n_jobs)
         )
         return (gradient,)
@@ -159,9 +164,14 @@ class _BranchedSigJoin(Operation):
         check_batch("bsig", batch, "displacement", check_displacement(displacement, o.dimension))
         return bsig, scalar_term
 
+    def polynomial(self, o: Any, bsig: Any, displacement: Any) -> Polynomial:
+        term = has_scalar_term("bsig", bsig, o.dimension, o.degree, o.planar)
+        bsigs = grades.branched(o.dimension, o.degree, o.planar, term)
+        return grades.of_vectors(o.degree, bsigs, grades.displacement(o.dimension))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig: Array, displacement: Array) -> None:
         options = (o.degree, o.planar, o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.branched_join.branched_sig_join(on.rows(bsig), on.rows(displacement), on.rows(out), *options)
+        on.loops.branched_join.branched_sig_join(on.rows(bsig), on.rows(displacement), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "bsig", *sizes)
@@ -170,7 +180,7 @@ class _BranchedSigJoin(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, bsig: Array, displacement: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(bsig.shape), on.empty(displacement.shape)
-        on.kernels.branched_join.branched_sig_join_backprop(
+        on.loops.branched_join.branched_sig_join_backprop(
             *map(on.rows, (derivs, bsig, displacement, *gradients)),
             *(o.degree, o.planar, o.prepend, as_n_threads(o.n_jobs)),
         )

@@ -11,6 +11,8 @@ from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from ..log_signatures.join import StraightOperation
 from ..log_signatures.parts import put, taken
 from ..signatures.join import check_displacement
@@ -21,13 +23,13 @@ from .shapes import METHOD, check_method, checked_log_length, default_method
 def _in_double(on: Any, name: str, rows: Sequence[Array], outs: Sequence[Array], *options: Any) -> None:
     """A launcher of joins in float64, whatever the dtype of the arrays."""
     work = on.double()
-    kernel: Callable[..., None] = getattr(work.kernels.branched_join, name)
+    function: Callable[..., None] = getattr(work.loops.branched_join, name)
     given, results = [on.rows(array) for array in rows], [on.rows(array) for array in outs]
     if work is on:
-        kernel(*given, *results, *options)
+        function(*given, *results, *options)
         return
     found = [work.scratch(result.shape) for result in results]
-    kernel(*(taken(work, array) for array in given), *found, *options)
+    function(*(taken(work, array) for array in given), *found, *options)
     for values, result in zip(found, results, strict=True):
         put(work, values, result)
 
@@ -56,6 +58,9 @@ class _LinearBranchedLogSig(StraightOperation):
         batch = check_displacement(displacement, o.dimension)
         length = checked_log_length(o.dimension, o.degree, o.planar, min(o.method, 2))
         return (*batch, length + scalar_term), int(scalar_term), int(o.dimension) if o.degree > 0 else 0
+
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension), degree=1)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return log_derivs_have_extra_term(derivs, "derivs", "displacement", sizes[0], o.method, bool(sizes[1]))
@@ -192,6 +197,9 @@ class _BranchedLogSigCombine(Operation):
         check_like("blogsig2", blogsig2, "blogsig1", blogsig1, True)
         return (blogsig1,)
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, *[grades.branched_logarithm(o.dimension, o.degree, True, 2, False)] * 2)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, *blogsigs: Array) -> None:
         options = (o.dimension, o.degree, True, 2, as_n_threads(o.n_jobs))
         _in_double(on, "branched_log_sig_combine", blogsigs, (out,), *options)
@@ -298,6 +306,10 @@ class _BranchedLogSigJoin(Operation):
         batch = _check_log_length("blogsig", blogsig, o.dimension, o.degree)
         check_batch("blogsig", batch, "displacement", check_displacement(displacement, o.dimension))
         return (blogsig,)
+
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        blogsigs = grades.branched_logarithm(o.dimension, o.degree, True, 2, False)
+        return grades.of_vectors(o.degree, blogsigs, grades.displacement(o.dimension))
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, *arrays: Array) -> None:
         _in_double(on, "branched_log_sig_join", arrays, (out,), o.degree, True, 2, o.prepend, as_n_threads(o.n_jobs))

@@ -9,7 +9,10 @@ from typing import Any
 from .._call.backend import Array, as_double, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads, as_valid_n_jobs
+from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from ..log_signatures.log_sig import write_segment, write_segment_derivs
 from ..log_signatures.parts import blocks_of, needs_double, put, tables_for, taken
@@ -36,6 +39,10 @@ class _BranchedLogSig(Operation):
         one_segment = points == 2 and not o.lead_lag and o.degree > 0
         return (*batch, length), d, basis, scalar_term, one_segment, needs_double(d, o.degree, o.method)
 
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        term = o.scalar_term and o.method == 0
+        return grades.of_path(o.degree, o, term + o.transform.width(path[-1]))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, d, basis, scalar_term, one_segment, double = sizes
         paths, rows, n_threads = on.paths(path), on.rows(out), as_n_threads(o.n_jobs)
@@ -50,9 +57,9 @@ class _BranchedLogSig(Operation):
             x, row = paths[block], rows[block]
             sig, log = work.scratch((len(x), length)), work.scratch((len(x), length))
             target = row if work is on else work.scratch(row.shape)
-            work.kernels.signature.sig(taken(work, x), sig, o.degree, False, o.transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, d, o.degree, 0, False, n_threads)
-            work.kernels.branched.branched_log_sig(log, target, d, o.degree, o.planar, basis, n_threads)
+            work.loops.signature.sig(taken(work, x), sig, o.degree, False, o.transform, n_threads)
+            work.loops.log_signature.sig_to_log_sig(sig, tables, log, d, o.degree, 0, False, n_threads)
+            work.loops.branched.branched_log_sig(log, target, d, o.degree, o.planar, basis, n_threads)
             if work is not on:
                 put(work, target, row)
 
@@ -73,12 +80,12 @@ class _BranchedLogSig(Operation):
             sig, g_sig, g_log = (work.scratch((len(x), length)) for _ in range(3))
             target = part if work is on else work.scratch(part.shape)
             g_rows = taken(work, rows[block])
-            work.kernels.signature.sig(x, sig, o.degree, False, o.transform, n_threads)
-            work.kernels.branched.branched_log_sig_backprop(g_rows, g_log, d, o.degree, o.planar, basis, n_threads)
-            work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, g_log, *tables, g_sig, d, o.degree, 0, False, n_threads
+            work.loops.signature.sig(x, sig, o.degree, False, o.transform, n_threads)
+            work.loops.branched.branched_log_sig_backprop(g_rows, g_log, d, o.degree, o.planar, basis, n_threads)
+            work.loops.log_signature.sig_to_log_sig_backprop(
+                sig, g_log, tables, g_sig, d, o.degree, 0, False, n_threads
             )
-            work.kernels.signature.sig_backprop(x, sig, g_sig, target, o.degree, False, o.transform, n_threads)
+            work.loops.signature.sig_backprop(x, sig, g_sig, target, o.degree, False, o.transform, n_threads)
             if work is not on:
                 put(work, target, part)
         return (result,)
@@ -98,6 +105,7 @@ def branched_log_sig(
     scalar_term: bool = False,
     method: int | None = None,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signature of piecewise linear paths: the logarithm of `branched_sig`.
@@ -120,6 +128,8 @@ def branched_log_sig(
         in float64 for arrays of any dtype. None is 1 if planar, otherwise 0.
     correction : array, default None
         As in `branched_sig`; not with method 3.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1.
 
@@ -153,6 +163,8 @@ def branched_log_sig(
     >>> siglib.branched_log_sig(path, 2, planar=True)
     array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     method = default_method(method, planar)
     if correction is None:

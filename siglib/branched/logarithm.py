@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .shapes import METHOD, check_method, checked_length, checked_log_length, default_method, has_scalar_term
 
@@ -43,9 +45,14 @@ class _BranchedSigToLogSig(Operation):
         # Compressed logarithms have no scalar term, and neither has what they are computed from.
         return on.rows(bsig[..., 1:] if sizes[2] and o.method else bsig)
 
+    def polynomial(self, o: Any, bsig: Any) -> Polynomial:
+        d = int(augmented_dimension(o.dimension, o.time_aug, o.lead_lag))
+        term = has_scalar_term("bsig", bsig, d, o.degree, o.planar)
+        return grades.of_vectors(o.degree, grades.branched(d, o.degree, o.planar, term))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, bsig: Array) -> None:
         options = (sizes[1], o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_to_log_sig(self._rows(on, bsig, o, sizes), on.rows(out), *options)
+        on.loops.branched.branched_sig_to_log_sig(self._rows(on, bsig, o, sizes), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return log_derivs_have_extra_term(derivs, "blogsig_derivs", "bsig", sizes[0], o.method, sizes[2])
@@ -55,7 +62,7 @@ class _BranchedSigToLogSig(Operation):
         options = (sizes[1], o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
         whole = on.rows(gradient)
         found = whole if rows.shape == whole.shape else on.scratch(rows.shape)
-        on.kernels.branched.branched_sig_to_log_sig_backprop(on.rows(derivs), rows, found, *options)
+        on.loops.branched.branched_sig_to_log_sig_backprop(on.rows(derivs), rows, found, *options)
         if found is not whole:
             with on.current():
                 whole[:, :1] = 0
@@ -216,9 +223,13 @@ class _BranchedLogsigToSig(Operation):
             raise ValueError(f"blogsig must have length {expected} on its last axis, got {length}")
         return (*batch, checked_length(o.dimension, o.degree, o.planar) + o.scalar_term), o.scalar_term
 
+    def polynomial(self, o: Any, blogsig: Any) -> Polynomial:
+        d, term = o.dimension, o.method == 0 and has_scalar_term("blogsig", blogsig, o.dimension, o.degree, o.planar)
+        return grades.of_vectors(o.degree, grades.branched_logarithm(d, o.degree, o.planar, o.method, term))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, blogsig: Array) -> None:
         options = (o.dimension, o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_logsig_to_sig(on.rows(blogsig), on.rows(out), *options)
+        on.loops.branched.branched_logsig_to_sig(on.rows(blogsig), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("bsig_derivs", derivs, "the branched signature", *sizes)
@@ -228,7 +239,7 @@ class _BranchedLogsigToSig(Operation):
     ) -> tuple[Any]:
         gradient = on.empty(blogsig.shape)
         options = (o.dimension, o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_logsig_to_sig_backprop(
+        on.loops.branched.branched_logsig_to_sig_backprop(
             on.rows(derivs), on.rows(blogsig), on.rows(gradient), *options
         )
         return (gradient,)

@@ -9,6 +9,8 @@ from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import vector_shape
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from .shapes import METHOD, check_method, checked_length, checked_log_length
 
@@ -30,13 +32,16 @@ class _BranchedSigOfSig(Operation):
     def sizes(self, o: Any, sig: Any) -> tuple[Any, ...]:
         return ((*_batch_of(sig, o), checked_length(o.dimension, o.degree, o.planar) + o.scalar_term),)
 
+    def polynomial(self, o: Any, sig: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.tensor(o.dimension, o.degree, False), degree=1)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         options = (int(o.dimension), o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig(on.rows(sig), on.rows(out), *options)
+        on.loops.branched.branched_sig(on.rows(sig), on.rows(out), *options)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         gradient, options = on.empty(sig.shape), (int(o.dimension), o.degree, o.planar, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
+        on.loops.branched.branched_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
         return (gradient,)
 
 
@@ -54,14 +59,17 @@ class _BranchedLogSigOfLogSig(Operation):
         length = checked_log_length(o.dimension, o.degree, o.planar, o.method)
         return ((*_batch_of(sig, o), length + (o.scalar_term and o.method == 0)),)
 
+    def polynomial(self, o: Any, sig: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.tensor(o.dimension, o.degree, False), degree=1)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         options = (int(o.dimension), o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_log_sig(on.rows(sig), on.rows(out), *options)
+        on.loops.branched.branched_log_sig(on.rows(sig), on.rows(out), *options)
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         gradient = on.empty(sig.shape)
         options = (int(o.dimension), o.degree, o.planar, o.method, as_n_threads(o.n_jobs))
-        on.kernels.branched.branched_log_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
+        on.loops.branched.branched_log_sig_backprop(on.rows(derivs), on.rows(gradient), *options)
         return (gradient,)
 
 

@@ -3,16 +3,23 @@
 Without a correction they are a constant sparse matrix times the signature; with one, a flow on forests.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
+from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, path_shape, vector_shape
 from .._call.tracing import without_compiler
-from .._tables.sizes import checked_tensor_length
+from .._tables import grades
+from .._tables.grades import Polynomial
+from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..log_signatures.parts import blocks_of
-from ..signatures.corrections import CorrectedSizes, as_correction, refuse_lead_lag
+from ..signatures.corrections import CorrectedSizes, as_correction, correction_grade, refuse_lead_lag
+from ..signatures.ragged import RAGGED_SIG
+from ..signatures.ragged import takes as takes_ragged
+from .of_words import BRANCHED_SIG_OF_SIG
 from .shapes import checked_length, has_scalar_term
 
 
@@ -36,6 +43,10 @@ class _BranchedSig(Operation):
     def n_batched(self, *arrays: Array) -> int:
         return 1 if arrays[1] is None else 0
 
+    def polynomial(self, o: Any, path: Any, correction: Any) -> Polynomial:
+        more = () if correction is None else (correction_grade(path[-1], correction[-1]),)
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]), *more)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         _, d, corrected = sizes
         rows, n_threads = on.rows(out), as_n_threads(o.n_jobs)
@@ -44,8 +55,11 @@ class _BranchedSig(Operation):
             return
         paths, length = on.paths(path), checked_tensor_length(d, o.degree)
         for block, sigs in blocks_of_sigs(on, len(paths), length):
-            on.kernels.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
-            on.kernels.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
+            on.loops.signature.sig(paths[block], sigs, o.degree, False, o.transform, n_threads)
+            on.loops.branched.branched_sig(sigs, rows[block], d, o.degree, o.planar, n_threads)
+
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return _ragged_branched_sig if takes_ragged(dimension, o) else None
 
     def adapted(self, o: Any, derivs: Any, out: Any, path: Any, correction: Any) -> Any:
         batch, _, dimension = path_shape("path", path)
@@ -70,12 +84,26 @@ class _BranchedSig(Operation):
         for block, sigs in blocks_of_sigs(on, len(paths), length):
             g_sigs, trees = on.scratch(sigs.shape), (d, o.degree, o.planar, n_threads)
             # The signature is among the coefficients: at chains.
-            on.kernels.branched.sig_of_branched_sig(rows[block], sigs, *trees)
-            on.kernels.branched.branched_sig_backprop(g_rows[block], g_sigs, *trees)
-            on.kernels.signature.sig_backprop(
+            on.loops.branched.sig_of_branched_sig(rows[block], sigs, *trees)
+            on.loops.branched.branched_sig_backprop(g_rows[block], g_sigs, *trees)
+            on.loops.signature.sig_backprop(
                 paths[block], sigs, g_sigs, gradients[block], o.degree, False, o.transform, n_threads
             )
         return gradient, None
+
+
+def _ragged_branched_sig(points: Array, *, planar: bool, scalar_term: bool, **options: Any) -> Array:
+    """The same matrix times `RAGGED_SIG`."""
+    sig = RAGGED_SIG(points, scalar_term=False, **options)
+    dimension = augmented_dimension(points.shape[1], options["time_aug"], options["lead_lag"])
+    return BRANCHED_SIG_OF_SIG(
+        sig,
+        dimension=dimension,
+        degree=options["degree"],
+        planar=planar,
+        scalar_term=scalar_term,
+        n_jobs=options["n_jobs"],
+    )
 
 
 def blocks_of_sigs(on: Any, batch: int, length: int) -> Any:
@@ -96,7 +124,7 @@ def _corrected(
         return
     with on.current():
         terms = corrected.rows(on, on.view(correction))
-    on.kernels.branched.corrected_branched_sig(
+    on.loops.branched.corrected_branched_sig(
         on.paths(path), terms, rows, o.degree, corrected.m, o.planar, o.transform, n_threads
     )
 
@@ -125,7 +153,7 @@ def _corrected_backprop(
     with on.current():
         terms = corrected.rows(on, on.view(correction))
     term_derivs = on.scratch((len(paths), *terms.shape[1:]) if wanted else (0, 0, 0))
-    on.kernels.branched.corrected_branched_sig_backprop(
+    on.loops.branched.corrected_branched_sig_backprop(
         derivs, paths, terms, rows, gradients, term_derivs, o.degree, corrected.m, o.planar, o.transform, n_threads
     )
     if result is not None:
@@ -147,6 +175,7 @@ def branched_sig(
     planar: bool = False,
     scalar_term: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signature of piecewise linear paths: iterated integrals indexed by trees instead of words.
@@ -180,6 +209,8 @@ def branched_sig(
         Terms at chains of 2 to m nodes, m at most `degree`, that are added to the increments of the segments before the
         exponential is taken: C = d**2 + ... + d**m numbers for each segment, in the layout of `sig`. The entry of the
         word ``i1 ... ik`` belongs to the chain with i1 at its root and ik at its leaf. Not together with `lead_lag`.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -229,6 +260,8 @@ def branched_sig(
     >>> siglib.branched_sig(np.array([[0.0], [2.0]]), 2, correction=np.array([-0.5]))
     array([2. , 1.5])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return BRANCHED_SIG(
         path,
         as_correction(correction),
@@ -255,6 +288,7 @@ def branched_sig_backprop(
     planar: bool = False,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `branched_sig` with respect to the path and, if asked for, the correction.
@@ -268,7 +302,7 @@ def branched_sig_backprop(
     bsig_derivs : array of the shape of `bsig`
         Derivatives of a function F with respect to the coefficients. The entry of the scalar term has no effect; it may
         be there even if `bsig` has none.
-    degree, time_aug, lead_lag, end_time, planar, correction, n_jobs
+    degree, time_aug, lead_lag, end_time, planar, correction, lengths, n_jobs
         As they were given to `branched_sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -294,6 +328,8 @@ def branched_sig_backprop(
     array([[-2.],
            [ 2.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

@@ -6,6 +6,7 @@ Options are checked here; `branched_operations.py` has the operations that torch
 from typing import Any
 
 from .._call.backend import Array
+from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
 from . import branched_operations
 from .calls import backprop, common_options, scaling_options, warn_of_notes
@@ -34,6 +35,8 @@ def branched_sig_kernel(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
     normalize: bool = False,
@@ -72,6 +75,8 @@ def branched_sig_kernel(
         Take the lead-lag transforms of both paths. See `transform_path`.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `path1` or `path2` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     return_grid : bool, default False
@@ -107,7 +112,7 @@ def branched_sig_kernel(
 
     Notes
     -----
-    Differentiable in PyTorch, once, with respect to both paths, and to the parameters of the static kernel if they are
+    Differentiable in PyTorch, with respect to both paths, and to the parameters of the static kernel if they are
     tensors; the gradient is that of the numbers that were computed, exact to rounding.
 
     Memory does not grow with the size of the grid, as only a few rows of it are kept, with all depths side by side.
@@ -125,6 +130,8 @@ def branched_sig_kernel(
     >>> round(float(siglib.branched_sig_kernel(path, -path, 2, 6, normalize=True)), 3)
     0.121
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     parameters, options = _options(
         False,
         path1,
@@ -157,6 +164,8 @@ def branched_sig_kernel_gram(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     return_grid: bool = False,
@@ -174,7 +183,7 @@ def branched_sig_kernel_gram(
         One path or a batch of them.
     path2 : array of shape ``(*batch2, length2, dimension)``
         One path or a batch of them, of any size and length.
-    depth, dyadic_order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    depth, dyadic_order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `branched_sig_kernel`.
     max_batch : int, default -1
         A static kernel written by the user is given at most ``max_batch**2`` pairs at a time; -1 lets siglib choose.
@@ -214,6 +223,8 @@ def branched_sig_kernel_gram(
            [1.769, 1.305, 0.642],
            [0.451, 0.642, 3.736]])
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     parameters, options = _options(
         True,
         path1,
@@ -252,6 +263,8 @@ def branched_sig_kernel_backprop(
     left_deriv: bool = True,
     right_deriv: bool = False,
     k_stack: Array = None,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
 ) -> tuple[Array | None, Array | None]:
@@ -272,6 +285,8 @@ def branched_sig_kernel_backprop(
         Whether to compute the gradient with respect to `path2`.
     k_stack : array of shape (..., depth + 1, rows, columns), optional
         The grids of all depths. Not needed; only its shape is looked at. Kept for code written for other libraries.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `path1` or `path2` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     return_grid : bool, default False
@@ -304,6 +319,8 @@ def branched_sig_kernel_backprop(
     (array([[-14.778],
            [ 14.778]]), None)
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     operation = branched_operations.BRANCHED_SIG_KERNEL
     parameters, options = _options(
         False,
@@ -338,6 +355,8 @@ def branched_sig_kernel_gram_backprop(
     left_deriv: bool = True,
     right_deriv: bool = False,
     k_stack: Array = None,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
     max_batch: int = -1,
@@ -357,7 +376,7 @@ def branched_sig_kernel_gram_backprop(
         Whether to compute the gradient with respect to `path1`, and to `path2`.
     k_stack : array of shape ``(*batch1, *batch2, depth + 1, rows, columns)``, optional
         The grids of all depths. Not needed; only its shape is looked at. Kept for code written for other libraries.
-    n_jobs, return_grid, max_batch
+    lengths1, lengths2, n_jobs, return_grid, max_batch
         As in `branched_sig_kernel_gram`.
 
     Returns
@@ -384,6 +403,8 @@ def branched_sig_kernel_gram_backprop(
     >>> bool(np.allclose(left, right))
     True
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     operation = branched_operations.BRANCHED_SIG_KERNEL_GRAM
     parameters, options = _options(
         False,

@@ -14,6 +14,9 @@ from .given import GivenProblem
 from .operations import KernelOperation, are_finite, own_values, warn_if_not_finite, warn_of_cells
 from .problem import GRAM, OVERFLOW, PAIRWISE, SYMMETRIC, Problem, notes
 
+# How many lower depths are looked at, to see how fast kernels change.
+_DEPTHS = 8
+
 
 class BranchedProblem(Problem):
     """A problem whose values are logarithms, for a number of depths in place of an order."""
@@ -40,7 +43,7 @@ class BranchedProblem(Problem):
         self, x: Any, y: Any, outs: tuple[Any, ...], parameters: Any, length1: int, length2: int, kind: int, layout: int
     ) -> None:
         (out,) = outs
-        found = self.kernels.branched_kernel.branched_sig_kernel(
+        found = self.loops.branched_kernel.branched_sig_kernel(
             x,
             y,
             out.reshape(-1, 1),
@@ -58,7 +61,7 @@ class BranchedProblem(Problem):
             notes.found |= found
 
     def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
-        found = self.kernels.branched_kernel.branched_sig_kernel(
+        found = self.loops.branched_kernel.branched_sig_kernel(
             x,
             y,
             out.reshape(len(out), -1),
@@ -93,7 +96,7 @@ class BranchedProblem(Problem):
         left: bool,
         right: bool,
     ) -> None:
-        found = self.kernels.branched_kernel.branched_sig_kernel_backprop(
+        found = self.loops.branched_kernel.branched_sig_kernel_backprop(
             derivs,
             x,
             y,
@@ -139,7 +142,7 @@ def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> N
     if not normalize and not log:
         warn_if_not_finite(problem, logs, view)
         return
-    view[~finite] = np.nan
+    view[:] = xp.where(finite, view, np.nan)
     if problem.on.can_look:
         warn_of_cells(problem, ~finite)
 
@@ -154,6 +157,16 @@ class _BranchedOperation(KernelOperation):
 
     def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
         _write(problem, view, normalize, log)
+
+    def lower(self, o: Any) -> Any:
+        plain = dict.fromkeys(("return_grid", "normalize", "log"), False) | dict.fromkeys(("same", "equal"), True)
+
+        def kernels(x: Array, numbers: Any) -> list[Array]:
+            # Those of many depths have no end, or hardly differ from the last of these.
+            depths = range(min(o.depth, _DEPTHS))
+            return [BRANCHED_SIG_KERNEL.called(o._replace(depth=depth, **plain), (x, x, numbers)) for depth in depths]
+
+        return kernels
 
     def grids(self, o: Any, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], int]:
         return "k_stack", (*shape[:-2], o.depth + 1, *shape[-2:]), 3

@@ -69,7 +69,7 @@ class GivenProblem(Problem):
             nothing = self.nothing()
             self.solve(cells, nothing, parts, _NUMBERS, length1, length2, GIVEN, PAIRWISE)
             for where in self.places(first, second, layout, y.shape[0]):
-                where = self.on.xp.asarray(where)
+                where = self.on.from_host(where)
                 for out, part in zip(outs, parts, strict=True):
                     out[where] = part
 
@@ -86,9 +86,9 @@ class GivenProblem(Problem):
             grids = self.on.xp.empty((len(cells), *self.grid_shape), out.dtype)
             self.solve_grid(cells, self.nothing(), grids, _NUMBERS, GIVEN, PAIRWISE)
             for i, where in enumerate(self.places(first, second, self.layout, y.shape[0])):
-                out[self.on.xp.asarray(where)] = grids.swapaxes(1, 2) if i else grids
+                out[self.on.from_host(where)] = grids.swapaxes(1, 2) if i else grids
 
-    def _pull(
+    def _values_backprop(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
         x, y = self.as_given(x), self.as_given(y)
@@ -99,11 +99,11 @@ class GivenProblem(Problem):
             ctx, some_x, some_y = Context(), self.picked(x, first), self.picked(y, second)
             cells = self.increments(ctx, some_x, some_y)
             xp = self.on.xp
-            where = [xp.asarray(place) for place in self.places(first, second, layout, n2)]
+            where = [self.on.from_host(place) for place in self.places(first, second, layout, n2)]
             some = derivs[where[0]]
             if layout == SYMMETRIC:
                 # Both entries of a pair have their derivative; those on the diagonal are one entry.
-                some = some + derivs[where[1]] * xp.asarray(first != second)[:, None]
+                some = some + derivs[where[1]] * self.on.from_host(first != second)[:, None]
             seeds = self.on.empty((len(first), length1 - 1, length2 - 1))
             d_cells = self.on.view(seeds).reshape(cells.shape)
             nothing = self.nothing()
@@ -131,8 +131,8 @@ class GivenProblem(Problem):
 
     def add(self, to: Any, index: Any, paths: Any) -> None:
         """to[index[i]] += paths[i], one after the other."""
-        self.kernels.signature_kernel.add_paths(
-            to.reshape(len(to), -1), self.on.xp.asarray(index), paths.reshape(len(index), -1)
+        self.loops.signature_kernel.add_paths(
+            to.reshape(len(to), -1), self.on.from_host(index), paths.reshape(len(index), -1)
         )
 
 

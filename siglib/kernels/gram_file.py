@@ -15,7 +15,7 @@ from .._call.progress import told
 from .calls import scaling_options, warn_of_notes
 from .gram_blocks import GramBlocks, Where
 from .operations import SIG_KERNEL_GRAM
-from .sig_kernel import checked_options
+from .sig_kernel import _options
 from .static_kernels import StaticKernel
 
 # Of a block there are two copies for a moment, 64 MiB at most.
@@ -93,7 +93,7 @@ def gram_to_file(
     for argument, path in (("path1", path1), ("path2", path2)):
         if library_of(path) != "numpy":
             raise TypeError(f"{argument} must be an array of NumPy, got a {type(path).__name__} of {library_of(path)}")
-    parameters, options = checked_options(
+    parameters, options = _options(
         True,
         path1,
         path2,

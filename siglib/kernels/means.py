@@ -16,7 +16,7 @@ from .sig_kernel import sig_kernel_gram
 
 def mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
     """Mean of k(x_i, x_j) over i != j."""
-    m = sample.shape[0]
+    m = len(sample)
     n_pairs = m * (m - 1)
     if library_of(sample) == "dask":
         orders = options["dyadic_order"]

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .._call.array_likes import UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
+from .._call.ragged import RaggedPaths, side_of, sides_of
 from .._call.shapes import path_shape
 from .means import mean_of_all, mean_of_pairs, means_over_first
 from .options import as_gram_options
@@ -19,8 +21,22 @@ def _quiet(array: Array) -> Any:
     return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
-def _sample(name: str, paths: Array, minimum: int) -> Array:
+def samples_of(**samples: Array) -> tuple[Any, ...]:
+    """As `widened`, also for paths of unequal lengths."""
+    try:
+        return widened(**samples)
+    except UnequalLengthsError:
+        sides = {name: side_of(name, paths) for name, paths in samples.items()}
+    finish, *points = widened(**{name: side.points for name, side in sides.items()})
+    return finish, *[side.with_points(p) for side, p in zip(sides.values(), points, strict=True)]
+
+
+def sample_of(name: str, paths: Any, minimum: int) -> Any:
     """The paths of a sample with one batch axis."""
+    if isinstance(paths, RaggedPaths):
+        if len(paths) < minimum:
+            raise ValueError(f"{name} must hold at least {minimum} paths, got {len(paths)}")
+        return paths
     batch, length, dimension = path_shape(name, tuple(paths.shape))
     size = math.prod(batch)
     if size < minimum:
@@ -32,7 +48,7 @@ def _sample(name: str, paths: Array, minimum: int) -> Array:
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
     own = mean_of_pairs(sample, options)
-    with device_of(sample), _quiet(sample):
+    with device_of(own), _quiet(own):
         return lam * own - 2.0 * means_over_first(sample, y, options)
 
 
@@ -48,6 +64,8 @@ def sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -68,7 +86,7 @@ def sig_score(
         As in `sig_kernel`.
     lam : float, default 1.0
         Weight of the first term, which rewards variety.
-    static_kernel, time_aug, lead_lag, end_time, n_jobs
+    static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -105,10 +123,12 @@ def sig_score(
     >>> siglib.sig_score(sample, np.array([[[0.0], [1.0]], [[0.0], [-1.0]]]), dyadic_order=6).round(2)
     array([-2.31,  1.81])
     """
-    finish, sample, y = widened(sample=sample, y=y)
+    if lengths1 is not None or lengths2 is not None:
+        sample, y = sides_of(sample=sample, y=y, lengths1=lengths1, lengths2=lengths2)
+    finish, sample, y = samples_of(sample=sample, y=y)
     lam = as_float("lam", lam)
-    sample = _sample("sample", sample, 2)
-    batch = path_shape("y", tuple(y.shape))[0]
+    sample = sample_of("sample", sample, 2)
+    batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,
@@ -122,7 +142,7 @@ def sig_score(
         normalize=normalize,
     )
     with device_of(sample):
-        return finish(_score(sample, _sample("y", y, 0), lam, options).reshape(batch or (1,)))
+        return finish(_score(sample, sample_of("y", y, 0), lam, options).reshape(batch or (1,)))
 
 
 def expected_sig_score(
@@ -137,6 +157,8 @@ def expected_sig_score(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -151,6 +173,8 @@ def expected_sig_score(
         The paths to judge, at least one.
     method, dyadic_order, order, lam, static_kernel, time_aug, lead_lag, end_time, n_jobs, max_batch, normalize
         As in `sig_score`.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `sample1` or `sample2` is padded to one length: see `RaggedPaths`.
 
     Returns
     -------
@@ -179,7 +203,9 @@ def expected_sig_score(
     >>> siglib.expected_sig_score(sample, -sample, dyadic_order=6).round(2)
     array([1.8])
     """
-    finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
     options = as_gram_options(
         method=method,
@@ -193,7 +219,7 @@ def expected_sig_score(
         max_batch=max_batch,
         normalize=normalize,
     )
-    scores = _score(_sample("sample1", sample1, 2), _sample("sample2", sample2, 1), lam, options)
+    scores = _score(sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 1), lam, options)
     with device_of(scores):
         return finish(scores.mean().reshape(1))
 
@@ -209,6 +235,8 @@ def sig_mmd(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     normalize: bool = False,
@@ -225,7 +253,7 @@ def sig_mmd(
         The first sample, at least two paths; all batch axes count as one.
     sample2 : array of shape (..., length2, dimension)
         The second sample, at least two paths.
-    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         As in `sig_kernel_gram`.
@@ -261,8 +289,10 @@ def sig_mmd(
     >>> round(float(siglib.sig_mmd(sample, -sample, dyadic_order=6)), 2)
     4.07
     """
-    finish, sample1, sample2 = widened(sample1=sample1, sample2=sample2)
-    sample1, sample2 = _sample("sample1", sample1, 2), _sample("sample2", sample2, 2)
+    if lengths1 is not None or lengths2 is not None:
+        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
+    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,

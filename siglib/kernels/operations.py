@@ -11,18 +11,21 @@ it in every call, and a call that is being captured into a graph has no results:
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .._call import dask_pairs
-from .._call.backend import Array
+from .._call.backend import Array, as_double, as_dtype_of
 from .._call.block_sizes import side_of_step
 from .._call.indices import INDICES
-from .._call.operation import Operation
+from .._call.operation import OPERATIONS, Operation
 from .._call.options import FLAG, INTEGER, Meaning, as_n_threads
 from .._call.progress import told
 from .._call.tracing import without_compiler
+from . import tangents
+from .functions import FunctionKernel, in_jax
 from .given import GivenProblem
 from .gram_blocks import GramBlocks
 from .options import kernel_shape, seconds_of_pair
@@ -57,9 +60,11 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _normalised(problem, view, exponent)
     elif log:
         view[:] = _logarithm(problem, view, exponent)
+    elif not problem.on.can_look:
+        problem.on.apply_exponents(view, exponent)
     else:
         mantissa = view
-        if not problem.on.can_look or np.count_nonzero(exponent):
+        if np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
                 xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
@@ -125,8 +130,8 @@ def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         log += exponent * math.log(2.0)
     right = problem.on.xp.isfinite(log)
     if not problem.on.can_look:
-        log[~right] = np.nan
-    elif not right.all():
+        return problem.on.xp.where(right, log, np.nan)  # a mask for an index would be counted, on the host
+    if not right.all():
         log[~right] = np.nan
         not_positive = mantissa <= 0
         if not_positive.any():
@@ -168,8 +173,7 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
     if not problem.on.can_look:
-        value[~right] = np.nan
-        return value.reshape(-1)
+        return xp.where(right, value, np.nan).reshape(-1)
     if not right.all():
         value[~right] = np.nan
         not_positive = (m1 <= 0) | (m2 <= 0)
@@ -231,13 +235,13 @@ def _gradients(
     seeds1 = seeds2 = None
     if normalize:
         seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
-    found = [problem.pull(seeds, x, y, layout, log, left, right, numbers)]
+    found = [problem.values_backprop(seeds, x, y, layout, log, left, right, numbers)]
     # Those of k(x, x) and k(y, y) in a normalisation, on both their arguments.
     if seeds1 is not None and (left or numbers):
-        d_x, d_x_too, d_numbers = problem.pull(seeds1, x, x, PAIRWISE, log, left, left, numbers)
+        d_x, d_x_too, d_numbers = problem.values_backprop(seeds1, x, x, PAIRWISE, log, left, left, numbers)
         found.append((d_x + d_x_too if left else None, None, d_numbers))
     if seeds2 is not None and (right or numbers):
-        d_y, d_y_too, d_numbers = problem.pull(seeds2, y, y, PAIRWISE, log, right, right, numbers)
+        d_y, d_y_too, d_numbers = problem.values_backprop(seeds2, y, y, PAIRWISE, log, right, right, numbers)
         found.append((None, d_y + d_y_too if right else None, d_numbers))
     d_x, d_y, d_numbers = found[0] if len(found) == 1 else map(_sum, zip(*found, strict=True))
     if layout == SYMMETRIC and needs[1]:
@@ -324,6 +328,7 @@ class KernelOperation(Operation):
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
+    follows_points = "return_grid"
     gram: ClassVar[bool]
     # Kinds of problems: with static kernels that are compiled, and with those that users wrote.
     problems: ClassVar[tuple[type[Problem], type[Problem]]] = (Problem, GivenProblem)
@@ -420,6 +425,50 @@ class KernelOperation(Operation):
             if found[2] is None or type(arrays[2]) is tuple
             else (*found[:2], _as_tensor(problem, found[2], arrays[2]))
         )
+
+    def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Array:
+        if not isinstance(o.given, FunctionKernel):
+            return call(self, arrays, o)
+        return in_jax(call, self, OPERATIONS[self.name.removesuffix("_gram")], arrays, o)
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        tangents.check(self.name, o)
+        move = tangents.moved(o, not self.gram, arrays, directions)
+        uniform = self.gram or move.w is not None
+        scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
+        o = self.replaced(o, "equal", o.same)
+
+        def call(n: int, *arrays: Any) -> tuple[Any, ...]:
+            return (called(o, arrays),)
+
+        return as_dtype_of(tangents.weighted_sum(xp, move, scale, not uniform, call)[0], arrays[0])
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        tangents.check(self.name, o)
+        move = tangents.moved(o, not self.gram, arrays, directions)
+        uniform = self.gram or move.w is not None or wanted[2]
+        scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
+        o, derivs = self.replaced(o, "equal", o.same), as_double(derivs)
+
+        def call(n: int, *arrays: Any) -> Any:
+            g = xp.broadcast_to(derivs, (n, *derivs.shape)) if n else derivs
+            return pulled(o, wanted, g, list(arrays))
+
+        found = tangents.weighted_sum(xp, move, scale, not uniform, call)
+        return tuple(None if d is None else as_dtype_of(d, a) for d, a in zip(found, arrays, strict=True))
+
+    def lower(self, o: Any) -> Any:
+        """For kernels of a depth: those of lower depths, of paths with themselves, as a function."""
+        return None
 
 
 class _SigKernel(KernelOperation):

@@ -5,6 +5,7 @@ from typing import Any
 from .._call.block_sizes import pair_seconds
 from .._call.options import as_bool, as_int, as_n_jobs, as_transform
 from .._call.shapes import check_batch, path_shape
+from .functions import FunctionKernel, is_function
 from .static_kernels import LinearKernel, StaticKernel
 
 # Grids beyond this many steps along one path are refused: nobody could wait for them.
@@ -71,6 +72,8 @@ def as_static_kernel(static_kernel: Any) -> StaticKernel:
         return _LINEAR_KERNEL
     if isinstance(static_kernel, StaticKernel):
         return static_kernel
+    if is_function(static_kernel):
+        return FunctionKernel(static_kernel)
     hint = ": give an object, not the class" if isinstance(static_kernel, type) else ""
     raise TypeError(f"static_kernel must be a siglib.StaticKernel, got {static_kernel!r}{hint}")
 

@@ -106,7 +106,7 @@ class Problem:
         # Kernels that users wrote are for nobody else to keep alive.
         plan: Any = _plan if o.given is not None else _known_plan
         self.__dict__.update(plan(type(o), gram, o, tuple(path1.shape), tuple(path2.shape)))
-        self.on, self.kernels, self.shape = on, on.kernels, shape
+        self.on, self.loops, self.shape = on, on.loops, shape
         self.n_threads = as_n_threads(o.n_jobs)
         self.orders = self.orders_of(o)
         self.parameters = numbers_for(on, parameters)
@@ -133,7 +133,7 @@ class Problem:
         if not (self.transform.time_aug or self.transform.lead_lag):
             return path
         out = self.on.empty((n, transformed_length(path.shape[1], self.transform.lead_lag), self.dimension))
-        self.on.kernels.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)
+        self.on.loops.path.transform_path(self.on.view(path), self.on.view(out), self.transform, self.n_threads)
         return out
 
     def nothing(self) -> Any:
@@ -182,7 +182,7 @@ class Problem:
         rows = self.on.rows(self.x, 2), self.on.rows(self.y, 2)
         self.solve_grid(*rows, out, self.parameters, self.static_kernel, self.layout)
 
-    def pull(
+    def values_backprop(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, left: bool, right: bool, numbers: bool
     ) -> tuple[Any, Any, Any]:
         """Gradients with respect to `x`, `y` and the parameters, as views; None where unwanted.
@@ -195,10 +195,10 @@ class Problem:
         d_y = xp.zeros(tuple(y.shape), derivs.dtype) if right else None
         d_parameters = xp.zeros(3) if numbers else None
         if x.shape[1] >= 2 and y.shape[1] >= 2 and len(derivs) and (left or right or numbers):
-            self._pull(derivs, x, y, layout, log, d_x, d_y, d_parameters)
+            self._values_backprop(derivs, x, y, layout, log, d_x, d_y, d_parameters)
         return d_x, d_y, d_parameters
 
-    def _pull(
+    def _values_backprop(
         self, derivs: Any, x: Array, y: Array, layout: int, log: bool, d_x: Any, d_y: Any, d_parameters: Any
     ) -> None:
         nothing = self.nothing()
@@ -225,7 +225,7 @@ class Problem:
         self, x: Any, y: Any, outs: tuple[Any, ...], parameters: Any, length1: int, length2: int, kind: int, layout: int
     ) -> None:
         """Write what `values` wants to `outs`."""
-        found = self.kernels.signature_kernel.sig_kernel(
+        found = self.loops.signature_kernel.sig_kernel(
             x,
             y,
             *outs,
@@ -245,7 +245,7 @@ class Problem:
     def solve_grid(self, x: Any, y: Any, out: Any, parameters: Any, kind: int, layout: int) -> None:
         """Write grids."""
         lengths = self.length1, self.length2, self.dimension
-        found = self.kernels.signature_kernel.sig_kernel_grid(
+        found = self.loops.signature_kernel.sig_kernel_grid(
             x, y, out, parameters, *lengths, kind, layout, *self.orders, self.n_threads
         )
         if found:
@@ -269,7 +269,7 @@ class Problem:
         right: bool,
     ) -> None:
         """Write gradients with respect to rows, where `left` and `right` want them, and to the parameters."""
-        found = self.kernels.signature_kernel.sig_kernel_backprop(
+        found = self.loops.signature_kernel.sig_kernel_backprop(
             derivs,
             x,
             y,

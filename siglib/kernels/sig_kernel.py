@@ -6,6 +6,7 @@ Options are checked here; `operations.py` has the operations that torch differen
 from typing import Any
 
 from .._call.backend import Array
+from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
 from . import operations
 from .calls import backprop, common_options, scaling_options, warn_of_notes
@@ -13,7 +14,7 @@ from .options import solver_orders
 from .static_kernels import StaticKernel
 
 
-def checked_options(
+def _options(
     compare: bool, path1: Array, path2: Array, method: str, dyadic_order: Any, order: Any, *common: Any
 ) -> tuple[Any, dict[str, Any]]:
     """The static kernel's parameters, and the options of the operations by name. `compare`: look for equal paths."""
@@ -34,6 +35,8 @@ def sig_kernel(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
     normalize: bool = False,
@@ -74,6 +77,8 @@ def sig_kernel(
         Take the lead-lag transforms of both paths. See `transform_path`.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `path1` or `path2` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     return_grid : bool, default False
@@ -111,7 +116,7 @@ def sig_kernel(
 
     Notes
     -----
-    Differentiable in PyTorch, once, with respect to both paths, and to the parameters of the static kernel if they are
+    Differentiable in PyTorch, with respect to both paths, and to the parameters of the static kernel if they are
     tensors; the gradient is that of the numbers that were computed, exact to rounding.
 
     References
@@ -132,7 +137,9 @@ def sig_kernel(
     >>> round(float(siglib.sig_kernel(right_then_up, up_then_right, dyadic_order=6, normalize=True)), 3)
     0.685
     """
-    parameters, options = checked_options(
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
+    parameters, options = _options(
         False,
         path1,
         path2,
@@ -165,6 +172,8 @@ def sig_kernel_gram(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     max_batch: int = -1,
     return_grid: bool = False,
@@ -185,7 +194,7 @@ def sig_kernel_gram(
         One path or a batch of them.
     path2 : array of shape ``(*batch2, length2, dimension)``
         One path or a batch of them, of any size and length.
-    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, n_jobs
+    method, dyadic_order, order, static_kernel, time_aug, lead_lag, end_time, lengths1, lengths2, n_jobs
         As in `sig_kernel`.
     max_batch : int, default -1
         A static kernel written by the user is given at most ``max_batch**2`` pairs at a time; -1 lets siglib choose.
@@ -234,7 +243,9 @@ def sig_kernel_gram(
            [1.566, 1.266, 0.559],
            [0.224, 0.559, 2.28 ]])
     """
-    parameters, options = checked_options(
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
+    parameters, options = _options(
         True,
         path1,
         path2,
@@ -274,6 +285,8 @@ def sig_kernel_backprop(
     left_deriv: bool = True,
     right_deriv: bool = False,
     k_grid: Array = None,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
 ) -> tuple[Array | None, Array | None]:
@@ -294,6 +307,8 @@ def sig_kernel_backprop(
         Whether to compute the gradient with respect to `path2`.
     k_grid : array of shape (..., rows, columns), optional
         The grids of the kernels. Not needed; only its shape is looked at. Kept for code written for other libraries.
+    lengths1, lengths2 : sequence of n int, default None
+        How many points each path has, if `path1` or `path2` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     return_grid : bool, default False
@@ -326,6 +341,8 @@ def sig_kernel_backprop(
     (array([[-4.79],
            [ 4.79]]), None)
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     return _backprop(
         False,
         derivs,
@@ -354,6 +371,8 @@ def sig_kernel_gram_backprop(
     left_deriv: bool = True,
     right_deriv: bool = False,
     k_grid: Array = None,
+    lengths1: Any = None,
+    lengths2: Any = None,
     n_jobs: int = 1,
     return_grid: bool = False,
     max_batch: int = -1,
@@ -373,7 +392,7 @@ def sig_kernel_gram_backprop(
         Whether to compute the gradient with respect to `path1`, and to `path2`.
     k_grid : array of shape ``(*batch1, *batch2, rows, columns)``, optional
         The grids of the kernels. Not needed; only its shape is looked at. Kept for code written for other libraries.
-    n_jobs, return_grid, max_batch
+    lengths1, lengths2, n_jobs, return_grid, max_batch
         As in `sig_kernel_gram`.
 
     Returns
@@ -400,6 +419,8 @@ def sig_kernel_gram_backprop(
     >>> bool(np.allclose(left, right))
     True
     """
+    if lengths1 is not None or lengths2 is not None:
+        path1, path2 = sides_of(path1=path1, path2=path2, lengths1=lengths1, lengths2=lengths2)
     return _backprop(
         True,
         derivs,
@@ -422,7 +443,7 @@ def _backprop(
     k_grid: Array,
     solver: tuple[Any, ...],
 ) -> tuple[Array | None, Array | None]:
-    parameters, options = checked_options(False, path1, path2, *solver)
+    parameters, options = _options(False, path1, path2, *solver)
     operation = operations.SIG_KERNEL_GRAM if gram else operations.SIG_KERNEL
     needs = left_deriv, right_deriv
     return backprop(operation, derivs, path1, path2, needs, k_grid, parameters, options, solver[3])

@@ -1,6 +1,6 @@
 """Signatures from log-signatures, and the gradient.
 
-The kernels are `_cpu/exponential.pyx`; on a GPU they are made of products (`_gpu/exponential.py`).
+The loops are `_cpu/exponential.pyx`; on a GPU they are made of products (`_gpu/exponential.py`).
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ from .._call.operation import Operation
 from .._call.options import Meaning, as_any_int, as_count, as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
-from .._tables import brackets, lyndon, lyndon_cache
+from .._tables import brackets, grades, lyndon, lyndon_cache
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .parts import by_blocks
 
@@ -34,7 +35,7 @@ def check_lyndon_length(name: str, length: int, dimension: int, degree: int) -> 
 
 
 def _tables(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
-    """What the kernels of this backend have to know about brackets."""
+    """What the loops of this backend have to know about brackets."""
     if on.solves_by_levels:
         build = lyndon_cache.expansion_level_tables
         return on.constant(build, dimension, degree, method, on.dtype_name, backward)
@@ -70,11 +71,16 @@ class _LogsigToSig(Operation):
             check_lyndon_length("log_sig", length, dimension, o.degree)
         return (*batch, n_words + scalar_term), dimension, scalar_term
 
+    def polynomial(self, o: Any, log_sig: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        term = o.method == 0 and has_scalar_term("log_sig", log_sig[-1], dimension, o.degree)
+        return grades.of_vectors(o.degree, grades.logarithm(dimension, o.degree, o.method, term))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array) -> None:
-        work, kernel, matrix, options = self._work(on, "logsig_to_sig", o, sizes, backward=False)
+        work, function, matrix, options = self._work(on, "logsig_to_sig", o, sizes, backward=False)
 
         def compute(log_sigs: Any, sigs: Any) -> None:
-            kernel(log_sigs, matrix, sigs, *options)
+            function(log_sigs, matrix, sigs, *options)
 
         by_blocks(on, work, compute, (on.rows(log_sig),), on.rows(out))
 
@@ -88,21 +94,21 @@ class _LogsigToSig(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array
     ) -> tuple[Any]:
         gradient = on.empty(log_sig.shape)
-        work, kernel, matrix, options = self._work(on, "logsig_to_sig_backprop", o, sizes, backward=True)
+        work, function, matrix, options = self._work(on, "logsig_to_sig_backprop", o, sizes, backward=True)
 
         def compute(log_sigs: Any, sig_derivs: Any, gradients: Any) -> None:
-            kernel(log_sigs, sig_derivs, matrix, gradients, *options)
+            function(log_sigs, sig_derivs, matrix, gradients, *options)
 
         by_blocks(on, work, compute, (on.rows(log_sig), on.rows(derivs)), on.rows(gradient))
         return (gradient,)
 
-    def _work(self, on: Any, kernel: str, o: Any, sizes: Any, backward: bool) -> tuple[Any, ...]:
-        """The backend that computes, its kernel, tables and options: float64 for coordinates in the Lyndon basis."""
+    def _work(self, on: Any, function: str, o: Any, sizes: Any, backward: bool) -> tuple[Any, ...]:
+        """The backend that computes, its function, tables and options: float64 for coordinates in the Lyndon basis."""
         _, dimension, scalar_term = sizes
         work = on.double() if o.method == 2 else on
         options = (dimension, o.degree, scalar_term, as_n_threads(o.n_jobs))
         tables = _tables(work, dimension, o.degree, o.method, backward)
-        return work, getattr(work.kernels.exponential, kernel), tables, options
+        return work, getattr(work.loops.exponential, function), tables, options
 
 
 LOGSIG_TO_SIG = _LogsigToSig()

@@ -2,7 +2,7 @@
 
 All of it goes through signatures: exponentials, a product, a logarithm. This is exact, and needs far fewer operations
 than the Baker-Campbell-Hausdorff series written out in brackets. It is computed in float64 for arrays of any dtype. The
-kernels are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
+loops are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
 """
 
 from typing import Any
@@ -12,7 +12,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape
 from .._call.tracing import without_compiler
-from .._tables import lyndon_cache
+from .._tables import grades, lyndon_cache
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from ..signatures.join import check_displacement
 from .exponential import check_lyndon_length
@@ -20,7 +21,7 @@ from .parts import PATH_METHOD, as_path_method, log_length
 
 
 def _tables(on: Any, dimension: int, degree: int, backward: bool = False) -> tuple[Any, ...]:
-    """What the kernels have to know about Lyndon words and brackets."""
+    """What the loops have to know about Lyndon words and brackets."""
     if on.solves_by_levels:
         return on.constant(lyndon_cache.product_level_tables, dimension, degree, backward)
     return on.constant(lyndon_cache.product_tables, dimension, degree)
@@ -33,6 +34,9 @@ class StraightOperation(Operation):
     """
 
     arrays = ("displacement",)
+
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension), degree=1)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         _, start, letters = sizes
@@ -199,10 +203,14 @@ class _LogSigCombine(Operation):
         check_like(name2, log_sig2, name1, log_sig1, True)
         return log_sig1, dimension
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        return grades.of_vectors(o.degree, *[grades.logarithm(dimension, o.degree, 2, False)] * 2)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array) -> None:
         tables = _tables(on, sizes[1], o.degree)
         options = (sizes[1], o.degree, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), tables, on.rows(out), *options)
+        on.loops.log_join.log_sig_combine(on.rows(log_sig1), on.rows(log_sig2), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("deriv", derivs, "ls1", sizes[0], True)
@@ -211,7 +219,7 @@ class _LogSigCombine(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig1: Array, log_sig2: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(log_sig1.shape), on.empty(log_sig2.shape)
-        on.kernels.log_join.log_sig_combine_backprop(
+        on.loops.log_join.log_sig_combine_backprop(
             *map(on.rows, (derivs, log_sig1, log_sig2)),
             _tables(on, sizes[1], o.degree, backward=True),
             *map(on.rows, gradients),
@@ -347,10 +355,14 @@ class _LogSigJoin(Operation):
         check_batch("log_sig", batch, "displacement", check_displacement(displacement, o.dimension))
         return (log_sig,)
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        log_sigs = grades.logarithm(o.dimension, o.degree, 2, False)
+        return grades.of_vectors(o.degree, log_sigs, grades.displacement(o.dimension))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array) -> None:
         tables = _tables(on, o.dimension, o.degree)
         options = (o.dimension, o.degree, o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), tables, on.rows(out), *options)
+        on.loops.log_join.log_sig_join(on.rows(log_sig), on.rows(displacement), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("d_out", derivs, "log_sig", sizes[0], True)
@@ -359,7 +371,7 @@ class _LogSigJoin(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, log_sig: Array, displacement: Array
     ) -> tuple[Any, ...]:
         gradients = on.empty(log_sig.shape), on.empty(displacement.shape)
-        on.kernels.log_join.log_sig_join_backprop(
+        on.loops.log_join.log_sig_join_backprop(
             *map(on.rows, (derivs, log_sig, displacement)),
             _tables(on, o.dimension, o.degree, backward=True),
             *map(on.rows, gradients),

@@ -1,9 +1,10 @@
 """Log-signatures: signatures without their redundancy, from signatures or from paths, and the gradients of both.
 
-The kernels are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
+The loops are `_cpu/log_signature.pyx` and `_gpu/cuda/log_signature.cu`; the tables that they follow come from
 `lyndon.py` and are prepared on first use.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,15 +20,30 @@ from .._call.options import (
     as_transform,
     as_valid_n_jobs,
 )
+from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
-from .._tables import lyndon
+from .._tables import grades, lyndon
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .._tables.transform import Transform
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
+from ..signatures.ragged import RAGGED_SIG
+from ..signatures.ragged import takes as takes_ragged
 from ..signatures.sig import SIG
 from .logarithm import SIG_TO_LOG_SIG, has_extra_term
-from .parts import PATH_METHOD, as_path_method, blocks_of, log_length, needs_double, put, tables_for, taken
+from .parts import (
+    PATH_METHOD,
+    as_path_method,
+    blocks_of,
+    log_length,
+    needs_double,
+    put,
+    put_logs,
+    straight,
+    tables_for,
+    taken,
+)
 from .windows import log_sig_prefixes
 
 
@@ -92,6 +108,10 @@ class _LogSig(Operation):
         double = needs_double(dimension, o.degree, o.method)
         return (*batch, length), dimension, basis, o.scalar_term and basis == 0, one_segment, double
 
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        term = o.scalar_term and o.method == 0
+        return grades.of_path(o.degree, o, term + o.transform.width(path[-1]))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         _, dimension, method, scalar_term, one_segment, double = sizes
         transform, n_threads = o.transform, as_n_threads(o.n_jobs)
@@ -112,13 +132,16 @@ class _LogSig(Operation):
                 block = slice(start, start + blocks.step)
                 path, row = paths[block], rows[block]
                 sig = sigs[: len(path)]
-            log = row
             if work is not on:
-                path, log = taken(work, path), work.scratch(row.shape)
-            work.kernels.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
-            work.kernels.log_signature.sig_to_log_sig(sig, *tables, log, *options)
-            if work is not on:
-                put(work, log, row)
+                path = taken(work, path)
+            work.loops.signature.sig(path, sig, o.degree, scalar_term, transform, n_threads)
+            if work is on:
+                work.loops.log_signature.sig_to_log_sig(sig, tables, row, *options)
+            else:
+                put_logs(work, sig, tables, row, options)
+
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return _ragged_log_sig if takes_ragged(dimension, o) else None
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, method, scalar_term, _, _ = sizes
@@ -146,17 +169,43 @@ class _LogSig(Operation):
             gradient = part
             if work is not on:
                 path, deriv, gradient = taken(work, path), taken(work, deriv), work.scratch(path.shape)
-            work.kernels.signature.sig(path, sig, *options)
-            work.kernels.log_signature.sig_to_log_sig_backprop(
-                sig, deriv, *tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
+            work.loops.signature.sig(path, sig, *options)
+            work.loops.log_signature.sig_to_log_sig_backprop(
+                sig, deriv, tables, sig_deriv, dimension, o.degree, method, scalar_term, n_threads
             )
-            work.kernels.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
+            work.loops.signature.sig_backprop(path, sig, sig_deriv, gradient, *options)
             if work is not on:
                 put(work, gradient, part)
         return (result,)
 
 
 LOG_SIG = _LogSig()
+
+
+def _ragged_log_sig(
+    points: Array, *, starts: Array, lengths: Array, method: Any, scalar_term: Any, lead_lag: bool, **options: Any
+) -> Array:
+    """The logarithms of `RAGGED_SIG`; of clean options."""
+    method = as_int("method", method, 0)
+    basis = as_path_method(method)
+    dimension = augmented_dimension(points.shape[1], options["time_aug"], lead_lag)
+    back, points = widened(points=points)
+    if needs_double(dimension, options["degree"], method):
+        points = as_double(points)
+    scalar_term = bool(scalar_term) and basis == 0
+    sig = RAGGED_SIG(points, starts=starts, lengths=lengths, lead_lag=lead_lag, scalar_term=scalar_term, **options)
+    log_sig = SIG_TO_LOG_SIG(
+        sig,
+        dimension=dimension,
+        degree=options["degree"],
+        time_aug=False,
+        lead_lag=False,
+        method=basis,
+        n_jobs=options["n_jobs"],
+    )
+    if not lead_lag:
+        log_sig = straight(log_sig, dimension + scalar_term, lengths <= 2)
+    return back(log_sig)
 
 
 def log_sig(
@@ -170,6 +219,7 @@ def log_sig(
     scalar_term: bool = False,
     stream: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -204,6 +254,8 @@ def log_sig(
         Terms of higher levels that are added to the increments of the segments, as for `sig`; for methods 0, 1 and 2.
         If they are no combinations of brackets, methods 1 and 2 show a part of the logarithm only. The signatures of
         the whole batch are stored then.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -251,6 +303,8 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction = as_correction(correction)
     stream = as_bool("stream", stream)
     if out is not None and (stream or correction is not None):
@@ -366,6 +420,7 @@ def log_sig_backprop(
     scalar_term: bool = False,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `log_sig` with respect to the path and, if asked for, the correction.
@@ -381,7 +436,7 @@ def log_sig_backprop(
     log_sig_derivs : array of the shape of ``log_sig(path, ...)``
         Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no
         effect; it may be there even if `scalar_term` is False.
-    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, n_jobs
+    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, lengths, n_jobs
         As they were given to `log_sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -412,6 +467,8 @@ def log_sig_backprop(
            [ 0.5, -0.5],
            [ 0. ,  0.5]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction is not None:
         gradients = _corrected_backprop(

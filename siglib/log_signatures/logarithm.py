@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .parts import METHOD, log_length, tables_for
 
@@ -39,11 +41,16 @@ class _SigToLogSig(Operation):
         scalar_term = has_scalar_term("sig", vector_shape("sig", sig)[1], dimension, o.degree)
         return (*sig[:-1], log_length(dimension, o.degree, o.method, scalar_term)), dimension, scalar_term
 
+    def polynomial(self, o: Any, sig: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        term = has_scalar_term("sig", sig[-1], dimension, o.degree)
+        return grades.of_vectors(o.degree, grades.tensor(dimension, o.degree, term))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array) -> None:
         _, dimension, scalar_term = sizes
         tables = tables_for(on, dimension, o.degree, o.method)
         options = (dimension, o.degree, o.method, scalar_term, as_n_threads(o.n_jobs))
-        on.kernels.log_signature.sig_to_log_sig(on.rows(sig), *tables, on.rows(out), *options)
+        on.loops.log_signature.sig_to_log_sig(on.rows(sig), tables, on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         shape, _, scalar_term = sizes
@@ -52,10 +59,10 @@ class _SigToLogSig(Operation):
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array) -> tuple[Any]:
         _, dimension, scalar_term = sizes
         gradient = on.empty(sig.shape)
-        on.kernels.log_signature.sig_to_log_sig_backprop(
+        on.loops.log_signature.sig_to_log_sig_backprop(
             on.rows(sig),
             on.rows(derivs),
-            *tables_for(on, dimension, o.degree, o.method, backward=True),
+            tables_for(on, dimension, o.degree, o.method, backward=True),
             on.rows(gradient),
             dimension,
             o.degree,

@@ -65,7 +65,7 @@ def needs_double(dimension: int, degree: int, method: int) -> bool:
 
 
 def taken(on: Any, view: Any) -> Any:
-    """What kernels read, in the dtype that `on` computes in: a copy if it is of another."""
+    """What loops read, in the dtype that `on` computes in: a copy if it is of another."""
     if on.can_look:
         return view.astype(on.view_dtype, copy=False)
     with on.current():
@@ -75,45 +75,59 @@ def taken(on: Any, view: Any) -> Any:
 def put(on: Any, values: Any, view: Any) -> None:
     """Write the float64 numbers that `on` computed to a view in float32, C-contiguous as they are."""
     if on.can_look:
-        # In a small call NumPy takes as long to be told that numbers may overflow as kernels take for the rest.
+        # In a small call NumPy takes as long to be told that numbers may overflow as loops take for the rest.
         if values.ndim > 2:
             values, view = values.reshape(len(values), -1), view.reshape(len(view), -1)
-        on.kernels.log_signature.put_singles(values, view)
+        on.loops.log_signature.put_singles(values, view)
         return
     with on.current():
         view[...] = values
 
 
-def by_blocks(on: Any, work: Any, kernel: Callable[..., None], rows: Sequence[Any], out: Any) -> None:
-    """`kernel(*rows, out)` in the dtype of `work`, where that is not the one of `on` for copies of a block of rows."""
+def put_logs(on: Any, sig: Any, tables: Any, view: Any, options: tuple[Any, ...]) -> None:
+    """Write logarithms of the float64 signatures that `on` computed to a view as `put` does."""
+    if on.can_look:
+        on.loops.log_signature.sig_to_log_sig_singles(sig, tables, view, *options)
+        return
+    logs = on.scratch(view.shape)
+    on.loops.log_signature.sig_to_log_sig(sig, tables, logs, *options)
+    put(on, logs, view)
+
+
+def by_blocks(on: Any, work: Any, function: Callable[..., None], rows: Sequence[Any], out: Any) -> None:
+    """`function(*rows, out)` in the dtype of `work`, where that is not the one of `on` copying blocks of rows."""
     if work is on:
-        kernel(*rows, out)
+        function(*rows, out)
         return
     blocks = blocks_of(work, len(out), max(array.shape[1] for array in (*rows, out)))
     for start in blocks:
         block = slice(start, start + blocks.step)
         result = work.scratch(out[block].shape)
-        kernel(*(taken(work, array[block]) for array in rows), result)
+        function(*(taken(work, array[block]) for array in rows), result)
         put(work, result, out[block])
 
 
 def straight(log_sig: Array, n_letters: int, is_straight: Any) -> Array:
     """The log-signatures of paths of which some are one segment: those have zeros behind their letters.
 
-    `is_straight` says which: an array that broadcasts to the batch axes. NumPy arrays are changed in place. Rounding
-    would leave something there, which in large units is not small. The derivative is 0 there, too.
+    `is_straight` says which: an array that broadcasts to the batch axes, or True, which is copied to no GPU. NumPy
+    arrays are changed in place. Rounding would leave something there, which in large units is not small. The
+    derivative is 0 there, too.
     """
     xp = namespace_of(log_sig)
     if xp is np:
         log_sig[np.broadcast_to(is_straight, log_sig.shape[:-1]), n_letters:] = 0
         return log_sig
     if library_of(log_sig) == "torch":
-        is_straight = xp.as_tensor(is_straight, device=log_sig.device)
         behind = xp.arange(log_sig.shape[-1], device=log_sig.device) >= n_letters
-        return log_sig.masked_fill(is_straight[..., None] & behind, 0.0)
+        if is_straight is not True:
+            behind = xp.as_tensor(is_straight, device=log_sig.device)[..., None] & behind
+        return log_sig.masked_fill(behind, 0.0)
     with device_of(log_sig):
         behind = xp.arange(log_sig.shape[-1]) >= n_letters
-        return xp.where(xp.asarray(is_straight)[..., None] & behind, xp.zeros((), log_sig.dtype), log_sig)
+        if is_straight is not True:
+            behind = xp.asarray(is_straight)[..., None] & behind
+        return xp.where(behind, xp.zeros((), log_sig.dtype), log_sig)
 
 
 def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
@@ -127,11 +141,11 @@ def log_length(dimension: int, degree: int, method: int, scalar_term: bool) -> i
     return checked_size(dimension, degree) if type(dimension) is int else checked_size.__wrapped__(dimension, degree)
 
 
-def tables_for(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> tuple[Any, ...]:
-    """What the kernels of this backend have to know about Lyndon words."""
+def tables_for(on: Any, dimension: int, degree: int, method: int, backward: bool = False) -> Any:
+    """What the loops of this backend have to know about Lyndon words."""
     if on.solves_by_levels:
         return on.constant(lyndon_cache.level_tables, dimension, degree, method, on.dtype_name, backward)
-    return on.constant(lyndon_cache.kernel_tables, dimension, degree, method, on.dtype_name)
+    return on.constant(lyndon_cache.packed_tables, dimension, degree, method, on.dtype_name)
 
 
 def blocks_of(on: Any, batch: int, sig_length: int) -> range:

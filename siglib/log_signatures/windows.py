@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
-from .._call.backend import Array, as_double, library_of, namespace_of, widened
+from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
@@ -16,6 +15,7 @@ from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@one_length_at_a_time
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -29,6 +29,7 @@ def log_sig_windows(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -37,7 +38,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -93,10 +94,11 @@ def log_sig_windows(
         if starts is not None:
             log_sig = straight(log_sig, n_letters, _n_points(log_sig, starts, ends) <= 2)
         elif window <= 2:
-            log_sig = straight(log_sig, n_letters, np.True_)
+            log_sig = straight(log_sig, n_letters, True)
     return back(log_sig)
 
 
+@one_length_at_a_time
 def log_sig_prefixes(
     path: Array,
     degree: int,
@@ -106,6 +108,7 @@ def log_sig_prefixes(
     end_time: float = 1.0,
     method: int = 1,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -114,7 +117,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -158,7 +161,7 @@ def log_sig_prefixes(
     )
     log_sig = _logarithms(path, sig, degree, time_aug, lead_lag, method, n_jobs)
     if not lead_lag and 0 not in log_sig.shape:
-        log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), np.arange(path.shape[-2]) == 1)
+        log_sig = straight(log_sig, _n_letters(path, time_aug, method, scalar_term), _rows(log_sig) == 1)
     return back(log_sig)
 
 
@@ -186,6 +189,15 @@ def _n_points(log_sig: Array, starts: Array, ends: Array) -> Any:
         starts, ends = (torch.as_tensor(at, device=log_sig.device).to(torch.int64) for at in (starts, ends))
         return ends - starts
     return host_indices("ends", ends) - host_indices("starts", starts)
+
+
+def _rows(log_sig: Array) -> Array:
+    """The numbers of the rows, made where the array is."""
+    xp = namespace_of(log_sig)
+    if library_of(log_sig) == "torch":
+        return xp.arange(log_sig.shape[-2], device=log_sig.device)
+    with device_of(log_sig):
+        return xp.arange(log_sig.shape[-2])
 
 
 def _n_letters(path: Array, time_aug: bool, method: int, scalar_term: bool) -> int:

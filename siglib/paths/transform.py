@@ -7,14 +7,18 @@ from .._call import dask
 from .._call.backend import Array, DaskArraysError, backend_for
 from .._call.operation import Operation
 from .._call.options import as_n_threads, as_transform
+from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.transform import Transform
 
 
 class _TransformPath(Operation):
     name = "transform_path"
+    follows_points = True
     arrays = ("path",)
     options = ("time_aug", "lead_lag", "end_time", "n_jobs")
 
@@ -24,8 +28,11 @@ class _TransformPath(Operation):
             length = 2 * length - 1
         return ((*batch, length, augmented_dimension(dimension, o.time_aug, o.lead_lag)),)
 
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(1, o)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
-        on.kernels.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))
+        on.loops.path.transform_path(on.paths(path), on.paths(out), o.transform, as_n_threads(o.n_jobs))
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
@@ -37,19 +44,19 @@ TRANSFORM_PATH = _TransformPath()
 
 
 def transformed(on: Any, path: Array, transform: Transform, n_threads: int) -> Any:
-    """The transformed paths for kernels, of shape (paths, length, dimension); those of no transform themselves."""
+    """The transformed paths for loops, of shape (paths, length, dimension); those of no transform themselves."""
     paths = on.paths(path)
     if not (transform.time_aug or transform.lead_lag) or paths.shape[1] == 0:
         return paths
     n, length, dimension = paths.shape
     out = on.scratch((n, 2 * length - 1 if transform.lead_lag else length, transform.width(dimension)))
-    on.kernels.path.transform_path(paths, out, transform, n_threads)
+    on.loops.path.transform_path(paths, out, transform, n_threads)
     return out
 
 
 def transform_backprop(on: Any, derivs: Any, gradient: Any, lead_lag: bool, n_threads: int) -> None:
     """The adjoint of the transform; time, the last channel if there is one more, has no gradient."""
-    on.kernels.path.transform_path_backprop(derivs, gradient, lead_lag, n_threads)
+    on.loops.path.transform_path_backprop(derivs, gradient, lead_lag, n_threads)
 
 
 def transform_path(
@@ -58,6 +65,7 @@ def transform_path(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Add time to a path as a channel, or make it its lead-lag path, or both.
@@ -79,6 +87,8 @@ def transform_path(
         Whether to take the lead-lag path.
     end_time : float, default 1.0
         Time of the last row. A path of one row has time 0.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -2 for all but one, and so on. The result does not depend on it.
 
@@ -115,6 +125,8 @@ def transform_path(
            [3., 4., 5., 6., 3.],
            [5., 6., 5., 6., 4.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return TRANSFORM_PATH(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
 
 

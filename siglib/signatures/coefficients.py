@@ -9,9 +9,12 @@ from .._call import dask
 from .._call.backend import Array, library_of, namespace_of, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_int, as_n_threads
+from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
+from .._tables import grades
 from .._tables.cache import TABLES
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, tensor_length
 from .._tables.time import sets_time_words, time_powers
 from .._tables.transform import Transform
@@ -59,7 +62,7 @@ def put_coefficients(
     on: Any, paths: Any, words: str, prefixes: bool, rows: Any, transform: Transform, n_threads: int
 ) -> None:
     """The coefficients of encoded words to `rows`."""
-    on.kernels.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
+    on.loops.coefficients.sig_coef(paths, words, prefixes, rows, transform, n_threads)
     if transform.time_aug and sets_time_words(transform.time_aug, rows.itemsize, paths.shape[1] - 1):
         time = transform.width(paths.shape[2]) - 1
         with on.current():
@@ -71,6 +74,7 @@ class _SigCoef(Operation):
     """Coefficients of encoded words."""
 
     name = "sig_coef"
+    follows_points = "prefixes"
     arrays = ("path",)
     options = ("words", "time_aug", "lead_lag", "end_time", "prefixes", "n_jobs")
     keeps_out = "prefixes"
@@ -83,6 +87,9 @@ class _SigCoef(Operation):
         if found.n_channels > channels:
             raise ValueError(f"the letters of words must be in [0, {channels}), got {found.n_channels - 1}")
         return ((*batch, len(found.prefix_columns if o.prefixes else found.columns)),)
+
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(max(map(len, decode(o.words))), o)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         put_coefficients(on, on.paths(path), o.words, o.prefixes, on.rows(out), o.transform, as_n_threads(o.n_jobs))
@@ -101,7 +108,7 @@ class _SigCoef(Operation):
 
     def backward(self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, path: Array) -> tuple[Any]:
         gradient = on.empty(path.shape)
-        on.kernels.coefficients.sig_coef_backprop(
+        on.loops.coefficients.sig_coef_backprop(
             on.paths(path),
             o.words,
             on.rows(out) if o.prefixes else None,
@@ -125,6 +132,7 @@ def sig_coef(
     lead_lag: bool = False,
     end_time: float = 1.0,
     prefixes: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Coefficients of the signature at chosen words, without computing the others.
@@ -148,6 +156,8 @@ def sig_coef(
     prefixes : bool, default False
         Give the coefficients of all prefixes of each word instead: of its first letter, its first two letters, and so
         on to the word itself. The empty word has itself as its only prefix.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -184,6 +194,8 @@ def sig_coef(
     >>> siglib.sig_coef(path, (0, 1, 1), prefixes=True)
     array([1. , 1. , 0.5])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     text = _text_of_constant(words) if is_compiling() else _as_text(words)
     return SIG_COEF(
         path,
@@ -206,6 +218,7 @@ def sig_coef_backprop(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_coef` with respect to the path.
@@ -223,7 +236,7 @@ def sig_coef_backprop(
         What ``sig_coef(path, words, prefixes=True)`` gave. The gradient may be wrong if this is something else.
     derivs : array of the shape of `coefs`
         Derivatives of a function F with respect to the entries of `coefs`.
-    time_aug, lead_lag, end_time, n_jobs
+    time_aug, lead_lag, end_time, lengths, n_jobs
         As they were given to `sig_coef`.
 
     Returns
@@ -250,6 +263,8 @@ def sig_coef_backprop(
            [ 0.,  0.],
            [ 1.,  0.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return SIG_COEF.backprop(
         derivs,
         coefs,

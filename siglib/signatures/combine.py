@@ -1,4 +1,4 @@
-"""The product of signatures, and its gradient. The kernels are those of `signature`."""
+"""The product of signatures, and its gradient. The loops are those of `signature`."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 
 
@@ -22,9 +24,14 @@ class _SigCombine(Operation):
         scalar_term = has_scalar_term("sig1", vector_shape("sig1", sig1)[1], dimension, o.degree)
         return sig1, dimension, scalar_term, check_like("sig2", sig2, "sig1", sig1, scalar_term) or scalar_term
 
+    def polynomial(self, o: Any, *shapes: Any) -> Polynomial:
+        dimension = augmented_dimension(o.dimension, o.time_aug, o.lead_lag)
+        terms = [has_scalar_term("sig", shape[-1], dimension, o.degree) for shape in shapes]
+        return grades.of_vectors(o.degree, *(grades.tensor(dimension, o.degree, term) for term in terms), degree=2)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: tuple[Any, ...], sig1: Array, sig2: Array) -> None:
         _, dimension, term1, term2 = sizes
-        on.kernels.signature.sig_combine(
+        on.loops.signature.sig_combine(
             on.rows(sig1), on.rows(sig2), on.rows(out), dimension, o.degree, term1, term2, as_n_threads(o.n_jobs)
         )
 
@@ -37,7 +44,7 @@ class _SigCombine(Operation):
     ) -> tuple[Array, Array]:
         _, dimension, term1, term2 = sizes
         d_sig1, d_sig2 = on.empty(sig1.shape), on.empty(sig2.shape)
-        on.kernels.signature.sig_combine_backprop(
+        on.loops.signature.sig_combine_backprop(
             on.rows(derivs),
             on.rows(sig1),
             on.rows(sig2),

@@ -1,6 +1,6 @@
 """Signatures of paths whose segments have terms of higher levels: `sig(..., correction=...)`, and its gradients.
 
-The kernels are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
+The loops are `_cpu/corrected_signature.pyx` and `_gpu/corrected_signature.py`.
 """
 
 from typing import Any
@@ -10,7 +10,9 @@ import numpy as np
 from .._call.backend import Array, library_of
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape
+from .._tables import grades
 from .._tables.cache import TABLES
+from .._tables.grades import Grade
 from .._tables.sizes import checked_tensor_length
 
 # Time and scratch memory grow with the square of the degree if there is one channel.
@@ -38,6 +40,15 @@ def refuse_correction(correction: Any) -> None:
     """For streams, which take none."""
     if correction is not None:
         raise ValueError("correction cannot be used together with stream: leave one of them out")
+
+
+def correction_grade(dimension: int, width: int) -> Grade:
+    """The levels of a correction of so many numbers for each segment."""
+    m, found = 2, dimension**2
+    while found < width:
+        m += 1
+        found += dimension**m
+    return grades.correction(dimension, m)
 
 
 class CorrectedSizes:
@@ -79,7 +90,7 @@ class CorrectedSizes:
         self.is_empty = self.n_rows == 0 or 0 in batch
 
     def rows(self, on: Any, array: Any) -> Any:
-        """The correction for kernels: (batch or 1, segments or 1, words); with time, words of time, too."""
+        """The correction for loops: (batch or 1, segments or 1, words); with time, words of time, too."""
         array = on.xp.ascontiguousarray(array)
         if self.per_path:
             array = array.reshape(-1, self.n_rows, self.words)
@@ -127,7 +138,7 @@ def corrected_forward(on: Any, out: Array, o: Any, sizes: CorrectedSizes, path: 
         return
     with on.current():
         rows = sizes.rows(on, on.view(correction))
-    on.kernels.corrected_signature.sig(
+    on.loops.corrected_signature.sig(
         on.paths(path),
         rows,
         result,
@@ -162,7 +173,7 @@ def corrected_backprop(
     with on.current():
         rows = sizes.rows(on, on.view(correction))
     row_derivs = on.scratch((len(paths) if needs[1] else 0, *rows.shape[1:]))
-    on.kernels.corrected_signature.sig_backprop(
+    on.loops.corrected_signature.sig_backprop(
         paths,
         rows,
         on.rows(sig),

@@ -1,6 +1,6 @@
 """Signatures of one straight segment, and signatures of paths that are prolonged by one, with gradients.
 
-The kernels are `_cpu/join.pyx`; on a GPU they are made of those for signatures and products (`_gpu/join.py`).
+The loops are `_cpu/join.pyx`; on a GPU they are made of those for signatures and products (`_gpu/join.py`).
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 
 
@@ -32,9 +34,12 @@ class _LinearSig(Operation):
         batch = check_displacement(displacement, o.dimension)
         return ((*batch, checked_tensor_length(o.dimension, o.degree) + o.scalar_term),)
 
+    def polynomial(self, o: Any, displacement: Any) -> Polynomial:
+        return grades.of_vectors(o.degree, grades.displacement(o.dimension))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, displacement: Array) -> None:
         n_threads = as_n_threads(o.n_jobs)
-        on.kernels.join.linear_sig(on.rows(displacement), on.rows(out), o.degree, o.scalar_term, n_threads)
+        on.loops.join.linear_sig(on.rows(displacement), on.rows(out), o.degree, o.scalar_term, n_threads)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("derivs", derivs, "the signature", sizes[0], True)
@@ -43,7 +48,7 @@ class _LinearSig(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, displacement: Array
     ) -> tuple[Any]:
         gradient = on.empty(displacement.shape)
-        on.kernels.join.linear_sig_backprop(
+        on.loops.join.linear_sig_backprop(
             on.rows(derivs), on.rows(displacement), on.rows(gradient), o.degree, o.scalar_term, as_n_threads(o.n_jobs)
         )
         return (gradient,)
@@ -155,9 +160,13 @@ class _SigJoin(Operation):
         check_batch("sig", batch, "displacement", check_displacement(displacement, o.dimension))
         return sig, scalar_term
 
+    def polynomial(self, o: Any, sig: Any, displacement: Any) -> Polynomial:
+        sigs = grades.tensor(o.dimension, o.degree, has_scalar_term("sig", sig[-1], o.dimension, o.degree))
+        return grades.of_vectors(o.degree, sigs, grades.displacement(o.dimension))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array) -> None:
         options = (o.degree, sizes[1], o.prepend, as_n_threads(o.n_jobs))
-        on.kernels.join.sig_join(on.rows(sig), on.rows(displacement), on.rows(out), *options)
+        on.loops.join.sig_join(on.rows(sig), on.rows(displacement), on.rows(out), *options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         return check_like("d_out", derivs, "sig", *sizes)
@@ -166,7 +175,7 @@ class _SigJoin(Operation):
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, sig: Array, displacement: Array
     ) -> tuple[Any, ...]:
         d_sig, d_displacement = on.empty(sig.shape), on.empty(displacement.shape)
-        on.kernels.join.sig_join_backprop(
+        on.loops.join.sig_join_backprop(
             on.rows(derivs),
             on.rows(sig),
             on.rows(displacement),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array
+from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
 from .window_operations import WindowOperation
 
@@ -16,6 +17,7 @@ class _SigPrefixes(WindowOperation):
     """The windows that begin at the first point."""
 
     name = "sig_prefixes"
+    follows_points = True
     options = ("degree", "time_aug", "lead_lag", "end_time", "scalar_term", "n_jobs")
 
     def count(self, o: Any, batch: tuple[int, ...], length: int) -> int:
@@ -36,6 +38,7 @@ def sig_prefixes(
     lead_lag: bool = False,
     end_time: float = 1.0,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -56,6 +59,8 @@ def sig_prefixes(
         Where time ends, if `time_aug`.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -94,6 +99,8 @@ def sig_prefixes(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return (SIG_PREFIXES if out is None else SIG_PREFIXES.into(out))(
         path,
         degree=degree,
@@ -114,6 +121,7 @@ def sig_prefixes_backprop(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_prefixes` with respect to the path.
@@ -125,7 +133,7 @@ def sig_prefixes_backprop(
     sig_derivs : array of the shape of its result
         Derivatives of a function F with respect to the signatures. The entry of the scalar term has no effect; it may
         be there or not.
-    degree, time_aug, lead_lag, end_time, n_jobs
+    degree, time_aug, lead_lag, end_time, lengths, n_jobs
         As they were given to `sig_prefixes`.
 
     Returns
@@ -147,6 +155,8 @@ def sig_prefixes_backprop(
     >>> siglib.sig_prefixes_backprop(path, np.array([[1.0], [10.0], [100.0]]), 1).ravel()
     array([-110.,   10.,  100.])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return SIG_PREFIXES.backprop(
         sig_derivs,
         None,

@@ -1,22 +1,28 @@
 """Signatures: the iterated integrals of a path, and the gradient."""
 
+from collections.abc import Callable
 from typing import Any
 
 from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads
+from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .corrections import (
     CorrectedSizes,
     as_correction,
     corrected_backprop,
     corrected_forward,
+    correction_grade,
     refuse_correction,
     refuse_lead_lag,
 )
 from .prefixes import SIG_PREFIXES
+from .ragged import RAGGED_SIG, takes
 
 
 def sig_length(
@@ -88,11 +94,18 @@ class _Sig(Operation):
         # A correction may have the batch axes of the path, or none: each path is computed on its own then.
         return 1 if arrays[1] is None else 0
 
+    def ragged(self, dimension: int, o: Any) -> Callable[..., Any] | None:
+        return RAGGED_SIG if takes(dimension, o) else None
+
+    def polynomial(self, o: Any, path: Any, correction: Any) -> Polynomial:
+        more = () if correction is None else (correction_grade(path[-1], correction[-1]),)
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]), *more)
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         if correction is not None:
             corrected_forward(on, out, o, sizes[1], path, correction)
             return
-        on.kernels.signature.sig(
+        on.loops.signature.sig(
             on.paths(path), on.rows(out), o.degree, o.scalar_term, o.transform, as_n_threads(o.n_jobs)
         )
 
@@ -105,7 +118,7 @@ class _Sig(Operation):
         if correction is not None:
             return corrected_backprop(on, needs, derivs, out, o, sizes[1], path, correction)
         gradient = on.empty(path.shape)
-        on.kernels.signature.sig_backprop(
+        on.loops.signature.sig_backprop(
             on.paths(path),
             on.rows(out),
             on.rows(derivs),
@@ -132,6 +145,7 @@ def sig(
     scalar_term: bool = False,
     stream: bool = False,
     correction: Array = None,
+    lengths: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -171,6 +185,8 @@ def sig(
         segment of all paths, or one for each segment of each path. The Itô lift of Brownian motion with covariance
         Sigma per unit of time has ``-Sigma * dt / 2`` at level 2. Of the library, dtype and device of `path`;
         not together with `lead_lag`. Arrays without numbers count as None.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -232,6 +248,8 @@ def sig(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     as_bool("horner", horner)
     correction = as_correction(correction)
     if as_bool("stream", stream):
@@ -272,6 +290,7 @@ def sig_backprop(
     end_time: float = 1.0,
     correction: Array = None,
     correction_deriv: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `sig` with respect to the path and, if asked for, the correction.
@@ -288,7 +307,7 @@ def sig_backprop(
     sig_derivs : array of the shape of `sig`
         Derivatives of a function F with respect to the coefficients of `sig`. The entry of the scalar term has no
         effect; it may be there even if `sig` has none.
-    degree, time_aug, lead_lag, end_time, correction, n_jobs
+    degree, time_aug, lead_lag, end_time, correction, lengths, n_jobs
         As they were given to `sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -317,6 +336,8 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

@@ -1,4 +1,4 @@
-"""What operations on windows share: which windows there are, shapes, and the calls of the kernels."""
+"""What operations on windows share: which windows there are, shapes, and the calls of the loops."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape, vector_shape
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from .._tables.transform import Transform
 from ..paths.transform import transform_backprop, transformed
@@ -35,6 +37,9 @@ class WindowOperation(Operation):
         n = self.count(o, batch, length)
         return ((*batch, n, checked_tensor_length(o.transform.width(dimension), o.degree) + o.scalar_term),)
 
+    def polynomial(self, o: Any, path: Any) -> Polynomial:
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]))
+
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         if 0 in sizes[0][:-1]:
             # No tables either: the paths that are not there may be long.
@@ -43,7 +48,7 @@ class WindowOperation(Operation):
         transform, n_threads = o.transform, as_n_threads(o.n_jobs)
         paths = transformed(on, path, transform, n_threads)
         tables, time_step = self._tables(o, path.shape[-2]), _time_step(on, paths, transform)
-        on.kernels.windows.sig_windows(paths, *tables, on.rows(out), o.degree, o.scalar_term, time_step, n_threads)
+        on.loops.windows.sig_windows(paths, *tables, on.rows(out), o.degree, o.scalar_term, time_step, n_threads)
 
     def adapted(self, o: Any, derivs: Any, out: Any, *shapes: Any) -> Any:
         _, length = vector_shape("sig_derivs", derivs)
@@ -67,7 +72,7 @@ class WindowOperation(Operation):
         tables, time_step = self._tables(o, path.shape[-2]), _time_step(on, paths, transform)
         whole = not (transform.time_aug or transform.lead_lag)
         found = on.paths(gradient) if whole else on.scratch(paths.shape)
-        on.kernels.windows.sig_windows_backprop(
+        on.loops.windows.sig_windows_backprop(
             paths, *tables, on.rows(derivs), found, o.degree, o.scalar_term, time_step, n_threads
         )
         if not whole:
@@ -135,7 +140,7 @@ def windows_of(o: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _time_step(on: Any, paths: Any, transform: Transform) -> float:
-    """How far time advances with each increment; 0 if kernels take it as a channel like others, as in float64.
+    """How far time advances with each increment; 0 if loops take it as a channel like others, as in float64.
 
     Differences of the rounded times of a long float32 path are too coarse for short windows.
     """

@@ -1,19 +1,21 @@
 """Signatures of any number of windows of a path in one call, and their gradient.
 
-A window is a slice of a path. One kernel (`_cpu/windows.pyx`) takes all of them, with the work that they have in common
+A window is a slice of a path. One loop (`_cpu/windows.pyx`) takes all of them, with the work that they have in common
 done once.
 """
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.backend import Array, namespace_of
 from .._call.indices import INDICES
+from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
 from .window_operations import WindowOperation, n_windows, windows_of
 
 
 class _SigWindows(WindowOperation):
     name = "sig_windows"
+    follows_points = True
     options = (
         "degree",
         "window",
@@ -38,6 +40,13 @@ class _SigWindows(WindowOperation):
     def windows(self, o: Any, length: int) -> Any:
         return windows_of(o, length)
 
+    def stacked(self, o: Any, n: int) -> Any:
+        if o.starts is None or len(o.starts.shape) == 1:
+            return o
+        xp = namespace_of(o.starts)
+        starts, ends = (xp.broadcast_to(indices, (n, *indices.shape)) for indices in (o.starts, o.ends))
+        return self.replaced(self.replaced(o, "starts", starts), "ends", ends)
+
 
 SIG_WINDOWS = _SigWindows()
 
@@ -54,6 +63,7 @@ def sig_windows(
     lead_lag: bool = False,
     end_time: float = 1.0,
     scalar_term: bool = False,
+    lengths: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -85,6 +95,8 @@ def sig_windows(
         Where time ends, if `time_aug`.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
+    lengths : sequence of n int, default None
+        How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -146,6 +158,8 @@ def sig_windows(
     >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
     [2.0, 4.0]
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return (SIG_WINDOWS if out is None else SIG_WINDOWS.into(out))(
         path,
         degree=degree,
@@ -174,6 +188,7 @@ def sig_windows_backprop(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    lengths: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_windows` with respect to the path.
@@ -185,7 +200,7 @@ def sig_windows_backprop(
     sig_derivs : array of the shape of its result
         Derivatives of a function F with respect to the signatures. The entry of the scalar term has no effect; it may
         be there or not.
-    degree, window, stride, starts, ends, time_aug, lead_lag, end_time, n_jobs
+    degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As they were given to `sig_windows`.
 
     Returns
@@ -207,6 +222,8 @@ def sig_windows_backprop(
     >>> siglib.sig_windows_backprop(path, np.array([[1.0], [10.0]]), 1, window=3).ravel()
     array([ -1., -10.,   1.,  10.])
     """
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
     return SIG_WINDOWS.backprop(
         sig_derivs,
         None,

@@ -3,7 +3,7 @@
 On the CPU they are NumPy arrays, of tensors as well: to write one point into a tensor takes several times as long. On a
 GPU they are arrays of the caller's library, whose allocator and order of work they follow.
 
-Threads may share them. Who changes points, or takes what kernels read, holds their lock; kernels run without it, on
+Threads may share them. Who changes points, or takes what loops read, holds their lock; loops run without it, on
 views of the memory: points are only ever written behind those that are there, and dropped by moving to other memory.
 """
 
@@ -144,7 +144,7 @@ class Points:
         return namespace_of(self._data).moveaxis(self._data[: self.n], 0, -2)
 
     def by_time(self) -> Any:
-        """All points for kernels, (n, number of paths, dimension); a view."""
+        """All points for loops, (n, number of paths, dimension); a view."""
         return self.on.view(self._data[: self.n].reshape(self.n, self.n_paths, self.dimension))
 
     def refuse_traced(self) -> None:
@@ -153,7 +153,7 @@ class Points:
             refuse_traced({"the points": self._none})
 
     def watched(self) -> Any:
-        """The whole path as a tensor with a graph, in the dtype of the kernels, or None."""
+        """The whole path as a tensor with a graph, in the dtype of the loops, or None."""
         if self.pieces is None:
             return None
         n_axes = len(self.batch or ()) + 2

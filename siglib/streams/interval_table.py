@@ -4,12 +4,12 @@ Points are kept. Blocks of them have signatures that never change, and so do pro
 as a disjoint sparse table: on its level l, runs of 2**(l + 1) blocks, with the products from every block to the middle
 of its run, or from there to the block. Any two blocks lie on both sides of the middle of one run, so a product of any
 number of blocks is one product of two entries. An interval is that, and the points before and after its blocks: one
-kernel call (`_cpu/intervals.pyx`, `_gpu/cuda/intervals.cu`), which fills the table as well.
+call of loops (`_cpu/intervals.pyx`, `_gpu/cuda/intervals.cu`), which fills the table as well.
 
 No inverse is taken. So a short interval of a long path is as exact as the signature of a short path, and a number that
 is not finite has an effect on the intervals that contain it, and on no others. Everything is computed when it is first
 needed: to append a point is to copy it. Entries of the table, and so the signatures of intervals, depend on their
-points and not on when they were computed. An entry that an interval may need is never written again, so kernels read
+points and not on when they were computed. An entry that an interval may need is never written again, so loops read
 the table while other threads let it grow.
 
 Small blocks leave few increments to multiply with, and make a large table. With 16 increments the table of 100 000
@@ -32,7 +32,7 @@ from .growing_path import Points
 # Increments of a block. An interval of no more is computed from its points alone.
 _BLOCK = 16
 
-# What kernels read: the path with its graph, if it has one, and then nothing else; points; the table.
+# What loops read: the path with its graph, if it has one, and then nothing else; points; the table.
 Ready = tuple[Any, Any, Any]
 
 
@@ -86,7 +86,7 @@ class Intervals:
         return self._in_double
 
     def ready(self, starts: np.ndarray, ends: np.ndarray) -> Ready:
-        """What kernels read for these intervals, whatever other threads do to the points meanwhile. To be called with
+        """What loops read for these intervals, whatever other threads do to the points meanwhile. To be called with
         the lock, as everything that changes the table.
         """
         points = self.points
@@ -103,9 +103,8 @@ class Intervals:
         on = self.points.on
         words, _ = on.constant(_reversal, self.points.dimension, self._degree)
         _, points, table = ready
-        with on.current():
-            starts, ends = (on.xp.ascontiguousarray(on.xp.asarray(at)) for at in (starts, ends))
-        on.kernels.intervals.interval_sig(
+        starts, ends = (on.from_host(np.ascontiguousarray(at)) for at in (starts, ends))
+        on.loops.intervals.interval_sig(
             points,
             table,
             starts,
@@ -154,11 +153,11 @@ class Intervals:
             out = on.scratch((len(where[i : i + n]), *shape))
             self._compute(ready, first[i : i + n] * _BLOCK, (last[i : i + n] + 1) * _BLOCK, out)
             with on.current():
-                self._table[level, on.xp.asarray(where[i : i + n])] = out
+                self._table[level, on.from_host(where[i : i + n])] = out
 
     def values(self, ready: Ready, starts: np.ndarray, ends: np.ndarray, scalar_term: bool, axis: int = 0) -> Any:
         """Signatures between points, reversed where the start is behind the end, of the caller's library, in the
-        dtype of the kernels.
+        dtype of the loops.
 
         (n, *batch, length), or the axis of n last but one for axis=-2.
         """

@@ -2,7 +2,7 @@
 
 Expanding streams answer for any interval of what came so far; window streams give the signature of every full window.
 Both only copy points when they arrive, and compute when they are asked. Threads may share a stream: whatever it
-remembers is read and changed with the lock of its points, and kernels run on what was taken with it.
+remembers is read and changed with the lock of its points, and loops run on what was taken with it.
 """
 
 from collections.abc import Sequence

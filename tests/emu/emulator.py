@@ -17,6 +17,7 @@ import itertools
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -246,6 +247,11 @@ class Library:
             for k, name in enumerate(names)
         }
 
+    @functools.cached_property
+    def static_shared(self) -> int:
+        """Bytes of the static shared arrays of all its kernels: its thread_local memory, less `emu_touched`."""
+        return max(_thread_local_bytes(self.path.read_bytes()) - 1, 0) // 4 * 4
+
     def _type_after(self, k: int, counter: Iterator[int]) -> bytes:
         return self._c.emu_type(k, next(counter))
 
@@ -316,6 +322,14 @@ class Library:
             for place, line in zip(places, found, strict=True):
                 message = message.replace(f"@{place}@", f"({line.split(' ')[0]})")
         return message
+
+
+def _thread_local_bytes(elf: bytes) -> int:
+    """Of a library of 64 bits: `p_memsz` of its program header of type PT_TLS."""
+    (first,) = struct.unpack_from("Q", elf, 32)
+    size, n = struct.unpack_from("HH", elf, 54)
+    headers = (struct.unpack_from("IIQQQQQQ", elf, first + i * size) for i in range(n))
+    return sum(header[6] for header in headers if header[0] == 7)
 
 
 def _argument(what: str, value: Any, c_type: str, index: int, regions: list[_Region]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .emulator import EmulatorError
-from .fake_device import Device, Memory, MemoryPointer, current
+from .fake_device import Device, Memory, MemoryPointer, current, get_current_stream
 
 # The arrays whose addresses somebody knows; the last one that begins there.
 asked_for: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -23,18 +23,23 @@ class ndarray:  # noqa: N801
     def __init__(
         self, shape: Any, dtype: Any = float, memptr: MemoryPointer | None = None, strides: Any = None, order: str = "C"
     ) -> None:
-        dtype = np.dtype(dtype)
-        if memptr is None:
+        dtype, new = np.dtype(dtype), memptr is None
+        n_bytes = int(np.prod(shape)) * dtype.itemsize
+        if memptr is None and (current.allocator is None or n_bytes == 0):
+            if n_bytes:
+                current.refuse_capture("memory is asked for")
             self._array = np.empty(shape, dtype, order)
+            self._memory = Memory(self._array.ctypes.data, n_bytes, self._array, current.device, written=False)
+        else:
+            if memptr is None:
+                found = current.allocator(n_bytes)
+                memptr = MemoryPointer(Memory(found.ptr, n_bytes, found, found.mem.device, written=False), 0)
+            self._memory = memptr.mem
+            # Without numbers there may be no memory either, but NumPy wants an address.
+            buffer = (ctypes.c_ubyte * max(8, memptr.mem.size - memptr.offset)).from_address(memptr.ptr or id(self))
+            self._array = np.ndarray(shape, dtype, buffer, strides=strides, order=order)
+        if new:
             poison(self._array)
-            self._memory = Memory(
-                self._array.ctypes.data, self._array.nbytes, self._array, current.device, written=False
-            )
-            return
-        self._memory = memptr.mem
-        # Without numbers there may be no memory either, but NumPy wants an address.
-        buffer = (ctypes.c_ubyte * max(8, memptr.mem.size - memptr.offset)).from_address(memptr.ptr or id(self))
-        self._array = np.ndarray(shape, dtype, buffer, strides=strides)
 
     shape = property(lambda self: self._array.shape)
     dtype = property(lambda self: self._array.dtype)
@@ -55,13 +60,16 @@ class ndarray:  # noqa: N801
         return types.SimpleNamespace(ptr=address)
 
     def _read(self) -> np.ndarray:
-        """The numbers, which somebody must have written."""
+        """The numbers, which somebody must have written, as the current stream sees them."""
+        self._memory.read()
         if not self._memory.marks(self._array).all():
             raise EmulatorError("an array is read that has not been written")
         return self._array
 
     def get(self) -> np.ndarray:
-        return self._read().copy()
+        numbers = self._read().copy()
+        get_current_stream().synchronize()
+        return numbers
 
     def fill(self, value: Any) -> None:
         self[...] = value
@@ -70,7 +78,7 @@ class ndarray:  # noqa: N801
         return self if not copy and self.dtype == dtype else new_array(self._read().astype(dtype))
 
     def __getitem__(self, index: Any) -> "ndarray":
-        index = plain(index if isinstance(index, tuple) else (index,))
+        index = _index(index)
         if not any(part is ... for part in index):
             index = (*index, ...)  # so that one number is a view, too
         return wrap(self._array[index], self)
@@ -78,9 +86,12 @@ class ndarray:  # noqa: N801
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        self._array[plain(index)] = plain(value)
+        index = _index(index)
+        value = plain(value)
+        self._memory.write()
+        self._array[index] = value
         marks = np.zeros(self._array.shape, bool)
-        marks[plain(index)] = True
+        marks[index] = True
         written = self._memory.marks(self._array)
         if written.size:
             written[marks] = 1
@@ -98,6 +109,16 @@ class ndarray:  # noqa: N801
 
     def __repr__(self) -> str:
         return f"fake {self._array!r}"
+
+
+def _index(index: Any) -> tuple[Any, ...]:
+    """An index of NumPy's, unless it is a mask, of which CuPy asks the device how many there are."""
+    index = plain(index if isinstance(index, tuple) else (index,))
+    for part in index:
+        if isinstance(part, (np.ndarray, list)):
+            if np.asarray(part).dtype == bool:
+                raise EmulatorError("a mask is an index: CuPy waits for the GPU to count it")
+    return index
 
 
 def wrap(result: Any, source: ndarray | None = None) -> Any:
@@ -123,6 +144,12 @@ def _wrap_plain(numbers: np.ndarray) -> ndarray:
     array._array = numbers
     array._memory = Memory(numbers.ctypes.data, numbers.nbytes, numbers, current.device, written=True)
     return array
+
+
+def from_host(numbers: np.ndarray) -> ndarray:
+    """A copy on the current device, in the order of the current stream."""
+    current.refuse_capture("an array is copied from the host")
+    return new_array(numbers)
 
 
 def plain(value: Any) -> Any:

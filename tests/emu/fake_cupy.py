@@ -3,7 +3,8 @@
 `install` puts it in the place of `cupy`. It has what siglib uses, and any function of NumPy's under the same name.
 Where CuPy would go on and compute nonsense, or wait for the GPU, it raises: wrong number or types of arguments, a grid
 of 0 or beyond the limits, shared memory that was not asked for, arrays of another device, arrays turned into NumPy's or
-into numbers without `get`, and arrays read before anything was written to them: `empty` fills them with NaN, and marks
+into numbers without `get`, masks as indices, functions whose result is as long as numbers say, what is not ordered
+among streams (`fake_device.py`), and arrays read before anything was written to them: `empty` fills them with NaN, and marks
 each number that is written.
 """
 
@@ -16,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import emulator
-from .fake_array import asked_for, ndarray, new_array, plain, poison, wrap
+from .fake_array import asked_for, from_host, ndarray, plain, wrap
 from .fake_device import (
     MOST_SHARED,
     N_DEVICES,
+    USUAL_SHARED,
     Device,
-    Memory,
+    Event,
     MemoryPointer,
     Stream,
     UnownedMemory,
@@ -53,14 +55,7 @@ _MOST_THREADS = (1024, 1024, 64)
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
-    if current.allocator is None:
-        return ndarray(shape, dtype, order=order)
-    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    pointer = current.allocator(n_bytes)
-    memory = Memory(pointer.ptr, n_bytes, pointer, pointer.mem.device, written=False)
-    made = ndarray(shape, dtype, MemoryPointer(memory, 0))
-    poison(made._array)
-    return made
+    return ndarray(shape, dtype, order=order)
 
 
 def zeros(shape: Any, dtype: Any = float) -> ndarray:
@@ -80,7 +75,7 @@ def zeros_like(like: ndarray, dtype: Any = None) -> ndarray:
 def asarray(value: Any, dtype: Any = None) -> ndarray:
     if isinstance(value, ndarray):
         return value if dtype is None or value.dtype == dtype else value.astype(dtype)
-    return new_array(np.array(value, dtype))
+    return from_host(np.array(value, dtype))
 
 
 array = asarray
@@ -94,8 +89,14 @@ def asnumpy(value: ndarray) -> np.ndarray:
     return value.get()
 
 
+# Their results are as long as the numbers say, which CuPy asks the device for.
+_WAITING = ("argwhere", "compress", "extract", "flatnonzero", "nonzero", "unique")
+
+
 def __getattr__(name: str) -> Any:
     """Any other function: NumPy's, on the numbers."""
+    if name in _WAITING:
+        raise emulator.EmulatorError(f"{name} waits for the GPU")
     found = getattr(np, name)
     if name.startswith("_") or not callable(found) or isinstance(found, type):
         return found
@@ -124,8 +125,8 @@ class RawKernel:
     def __init__(self, code: str, names: tuple[str, ...], name: str) -> None:
         self._code, self._names, self._name = code, names, name
         self._device = current.device
-        self.max_dynamic_shared_size_bytes = 48 << 10
-        emulator.build(code, names, MODE)
+        self.shared_size_bytes = emulator.build(code, names, MODE).static_shared
+        self.max_dynamic_shared_size_bytes = USUAL_SHARED - self.shared_size_bytes
 
     def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0) -> None:
         for what, sizes, limits in (("grid", grid, _MOST_BLOCKS), ("block", block, _MOST_THREADS)):
@@ -137,8 +138,10 @@ class RawKernel:
             raise TypeError(f"args must be a tuple, got {type(args).__name__}")
         if np.prod(block) > 1024:
             raise ValueError(f"block {block} has more than 1024 threads")
-        if shared_mem > min(MOST_SHARED, self.max_dynamic_shared_size_bytes):
+        if shared_mem > self.max_dynamic_shared_size_bytes:
             raise ValueError(f"{shared_mem} bytes of shared memory were not asked for")
+        if shared_mem + self.shared_size_bytes > MOST_SHARED:
+            raise ValueError(f"{shared_mem} bytes of shared memory, and those of static arrays, are more than there is")
         if self._device != current.device:
             raise ValueError(f"a kernel of device {self._device} runs on device {current.device}")
         LOG.append(Launch(self._name, tuple(grid), tuple(block), shared_mem, current.device, current.stream))
@@ -146,9 +149,10 @@ class RawKernel:
         one = (1, 1, 1)
         arguments = list(map(_argument, args))
         library.launch(self._name, (*grid, *one)[:3], (*block, *one)[:3], arguments, shared_mem, FALLING)
-        if MODE != "check":
-            for arg, c_type in zip(args, library.types[self._name], strict=True):
-                if isinstance(arg, ndarray) and not c_type.startswith("const "):
+        for arg, c_type in zip(args, library.types[self._name], strict=True):
+            if isinstance(arg, ndarray) and not c_type.startswith("const "):
+                arg._memory.write()
+                if MODE != "check":
                     arg._memory.marks(arg._array)[...] = 1
 
 
@@ -165,17 +169,21 @@ def _argument(value: Any) -> Any:
         return value
     if value._memory.device != current.device:
         raise ValueError(f"an array of device {value._memory.device} goes to a kernel on device {current.device}")
+    value._memory.read()
     return emulator.Buffer(value._array, value._memory.written, value._memory.address)
 
 
 cuda: Any = types.ModuleType("cupy.cuda")
 cuda.Device = Device
 cuda.Stream = Stream
+cuda.Event = Event
 cuda.get_current_stream = get_current_stream
 cuda.MemoryPointer = MemoryPointer
 cuda.UnownedMemory = UnownedMemory
 cuda.using_allocator = using_allocator
-cuda.runtime = types.SimpleNamespace(getDevice=lambda: current.device, getDeviceCount=lambda: N_DEVICES)
+cuda.runtime = types.SimpleNamespace(
+    getDevice=lambda: current.device, setDevice=lambda n: Device(n).__enter__(), getDeviceCount=lambda: N_DEVICES
+)
 
 
 def install(monkeypatch: Any) -> Any:
@@ -186,4 +194,5 @@ def install(monkeypatch: Any) -> Any:
     monkeypatch.setattr(this, "MODE", "exact")
     monkeypatch.setattr(this, "FALLING", False)
     LOG.clear()
+    current.__init__()  # type: ignore[misc]
     return this

@@ -9,7 +9,7 @@
 // waiting for increments.
 //
 // Long paths are cut in time, where depends on their length only. Chunks need the coefficients of all sub-words: they
-// are computed by the same kernel as those of so many other words, and joined in coefficients_join.cu. Words that are
+// are computed by the same function as those of so many other words, and joined in coefficients_join.cu. Words that are
 // too long for registers are computed in coefficients_long.cu.
 #include "coefficients.cuh"
 

@@ -1,4 +1,4 @@
-// Chains of prefixes, the unit of work of the kernels of coefficients: a word that is no prefix of another one, with
+// Chains of prefixes, the unit of work of the functions of coefficients: a word that is no prefix of another one, with
 // all its prefixes. siglib/_gpu/word_chains.py makes the tables, and says what parts and entries are.
 //
 // With S_k the coefficient of the first k letters and x_k the increment of letter k, an increment of the path is

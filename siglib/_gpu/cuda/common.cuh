@@ -1,4 +1,4 @@
-// Small things that every kernel needs. No header of CUDA or of C++ is included: NVRTC has the words built in.
+// Small things that every CUDA function needs. No header of CUDA or of C++ is included: NVRTC has the words built in.
 #pragma once
 
 template <typename T>
@@ -27,3 +27,21 @@ __device__ __forceinline__ long long thread_number() {
 __device__ __forceinline__ long long quotient(long long a, long long b) {
     return (a | b) >> 31 ? a / b : (long long)((unsigned)a / (unsigned)b);
 }
+
+// Division of n >= 0 by the number of letters, as an I: D where it is known when the function is compiled, else one of
+// run time, whose reciprocal is computed once. Five instructions instead of a score.
+template <int D, typename I>
+struct Divisor {
+    I d;
+    unsigned reciprocal;  // 2^32 / d, rounded down, or 1 less
+
+    __device__ __forceinline__ explicit Divisor(I given)
+        : d(D > 0 ? (I)D : given), reciprocal(0xffffffffu / (unsigned)d) {}
+
+    __device__ __forceinline__ I of(I n) const {
+        if constexpr (D > 0 && sizeof(I) == 4) return (I)((unsigned)n / (unsigned)D);
+        if constexpr (D > 0 || sizeof(I) > 4) return n / (D > 0 ? (I)D : d);
+        const unsigned quotient = (unsigned)((unsigned long long)(unsigned)n * reciprocal >> 32);
+        return (I)(quotient + ((unsigned)n - quotient * (unsigned)d >= (unsigned)d));
+    }
+};

@@ -29,7 +29,7 @@ struct Interval {
 
 // Coefficient of the word in exp(x) (x) s if BEFORE, else in s (x) exp(x); inverse[k] is 1 / k.
 template <typename T, int D, typename I, bool BEFORE>
-__device__ __forceinline__ T step_at(const T* x, const T* inverse, const T* s, const Word& w, int d_given) {
+__device__ __forceinline__ T step_at(const T* x, const T* inverse, const T* s, const Word<I>& w, int d_given) {
     const I d = D ? D : d_given;
     I rest = (I)w.index, size = (I)w.size, at = (I)w.at;
     T sum = s[at + rest], factor = 1;
@@ -57,7 +57,8 @@ __global__ void __launch_bounds__(256, 1) interval_sig(const T* __restrict__ poi
                                                        long long dimension, long long degree, long long n_words,
                                                        long long block, long long n_blocks, long long out_query,
                                                        long long out_path, long long scalar_term) {
-    const int d = D ? D : (int)dimension;
+    const Divisor<D, I> by_d((I)dimension);
+    const int d = (int)by_d.d;
     const long long item = first_item + blockIdx.x, query = quotient(item, n_paths), path = item - query * n_paths;
     const long long start = starts[query], end = ends[query];
     const Interval interval(smaller(start, end), larger(start, end), block);
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(256, 1) interval_sig(const T* __restrict__ poi
         const T* left = table + ((level * n_blocks + interval.left) * n_paths + path) * n_words;
         const T* right = table + ((level * n_blocks + interval.right) * n_paths + path) * n_words;
         for (long long word = threadIdx.x; word < n_words; word += blockDim.x) {
-            before[word] = differ ? product_at<T, D, I>(left, right, word_at(word, d), d) : left[word];
+            before[word] = differ ? product_at<T, D, I>(left, right, (I)word, by_d) : left[word];
         }
     }
     __syncthreads();
@@ -90,7 +91,7 @@ __global__ void __launch_bounds__(256, 1) interval_sig(const T* __restrict__ poi
         const bool in_front = step < interval.n_head;
         const T* x = increments + (in_front ? interval.n_head - 1 - step : step) * d;
         for (long long word = threadIdx.x; word < n_words; word += blockDim.x) {
-            const Word w = word_at(word, d);
+            const Word<I> w = word_at<I>((I)word, (I)d);
             after[word] = in_front ? step_at<T, D, I, true>(x, inverse, before, w, d)
                                    : step_at<T, D, I, false>(x, inverse, before, w, d);
         }
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(256, 1) interval_sig(const T* __restrict__ poi
     if (scalar_term && threadIdx.x == 0) result[0] = 1;
     for (long long word = threadIdx.x; word < n_words; word += blockDim.x) {
         T value = before[start > end ? reversed[word] : word];
-        if (start > end && word_at(word, d).length % 2) value = -value;
+        if (start > end && word_at<I>((I)word, (I)d).length % 2) value = -value;
         result[scalar_term + word] = value;
     }
 }

@@ -6,7 +6,8 @@
 // Paths come with any strides, counted in numbers.
 #include "increments.cuh"
 
-// Time in this row, to the last bit that of the CPU kernel; the row's number times the step is not fused with anything.
+// Time in this row, to the last bit that of the loop of the CPU; the row's number times the step is not fused with
+// anything.
 __device__ __forceinline__ double time_at(long long row, double step, double end_time, long long n_steps) {
     if (row == n_steps) return row > 0 ? end_time : 0.0;
     if (step == 0) return row / (double)n_steps * end_time + 0.0;

@@ -3,22 +3,22 @@
 // Work is cut into items (virtual path, suffix, tile) that need nothing from each other; one thread computes an item,
 // with its coefficients in registers (signature_tree.cuh), while it walks over the increments, which a block keeps in
 // shared memory, a few at a time. Consecutive threads have consecutive suffixes, so what they write is consecutive too.
-// Long paths are cut in time; chunks are virtual paths, joined by Chen's identity afterwards (tensor.cu). Where a path
-// is cut depends on the length of the path and the size of a signature only, never on the batch.
+// Long paths are cut in time; chunks are virtual paths, joined by Chen's identity afterwards (signature_join.cu). Where
+// a path is cut depends on the length of the path and the size of a signature only, never on the batch.
 #include "increments.cuh"
 #include "signature_tree.cuh"
 #include "tensor.cuh"
 
 // paths: see increments.cuh; out: a row of `out_stride` numbers for each virtual path, after one number for the empty
 // word if `scalar_term`. Items of a virtual path: d^SUFFIX suffixes, times n_roots root tiles, times n_tops top tiles.
-// Shared memory: `n_staged` increments, `width` numbers each, of every virtual path that the block has items of; they
-// lie `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they are needed. I is an
-// integer type for the indices of a signature's numbers.
+// Shared memory: what a block knows of its virtual paths, n_places of them at most; and `n_staged` increments of each,
+// `width` numbers wide, `shared_stride` numbers apart. Unless STAGED: then increments are read from memory when they
+// are needed. I is an integer type for the indices of a signature's numbers.
 template <typename T, int D, int SUFFIX, int P, int T1, int T2, int STAGED, typename I>
 __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* __restrict__ out, long long n_virtual,
-                                                      long long n_roots, long long n_tops, long long n_staged,
-                                                      long long width, long long shared_stride, long long out_stride,
-                                                      long long scalar_term) {
+                                                      long long n_roots, long long n_tops, long long n_places,
+                                                      long long n_staged, long long width, long long shared_stride,
+                                                      long long out_stride, long long scalar_term) {
     constexpr int TREE = level_at<D, P, T1, T2>(P + 1), ENDING = SUFFIX > 0 ? SUFFIX : 1;
     constexpr int ALL = D > 0 ? D : 1;
     const I d = D > 0 ? D : (I)paths.d;
@@ -48,19 +48,19 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
 #pragma unroll
     for (int i = 0; i < ENDING; i++) ending[i] = 0;
 
-    T* staged = dyn_smem<T>();
+    Chunk<T>* const chunks = dyn_smem<Chunk<T>>();
+    T* const staged = reinterpret_cast<T*>(chunks + (STAGED ? n_places : 0));
+    const int n_there = (int)(v_last - v_first) + 1;
+    if (STAGED && (int)threadIdx.x < n_there)
+        chunks[threadIdx.x] = Chunk<T>(paths, v_first + threadIdx.x, v_first + threadIdx.x < n_virtual);
     const T* mine = staged + (int)(v - v_first) * (int)shared_stride;
     const int n_increments = (int)smaller(paths.chunk, paths.n_rows);
     for (int first = (n_increments - 1) / (int)n_staged * (int)n_staged; first >= 0; first -= (int)n_staged) {
         const int n = smaller((int)n_staged, n_increments - first);
         if constexpr (STAGED) {
             __syncthreads();
-            // A warp for each virtual path if there are several, the whole block for one.
-            const bool several = v_first < v_last;
-            const int n_team = several ? 32 : blockDim.x, rank = threadIdx.x % n_team;
-            for (long long k = v_first + threadIdx.x / n_team; k <= v_last; k += blockDim.x / n_team)
-                load_increments(paths, k, k < n_virtual, first, n, (int)width,
-                                staged + (int)(k - v_first) * (int)shared_stride, rank, n_team);
+            load_increments(paths, chunks, n_there, first, n, (int)width, staged, (int)shared_stride, threadIdx.x,
+                            blockDim.x);
             __syncthreads();
         }
         for (int k = n - 1; k >= 0; k--) {
@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
 #pragma unroll
                 for (int i = 0; i < SUFFIX; i++) x[i] = now[w[i]];
             } else {
-                const long long b = v / paths.n_chunks, row = (v - b * paths.n_chunks) * paths.chunk + first + k;
+                const long long b = quotient(v, paths.n_chunks),
+                                row = (v - b * paths.n_chunks) * paths.chunk + first + k;
                 const bool there = v < n_virtual && row < paths.n_rows;
                 const T* points = paths.points + b * paths.path;
 #pragma unroll

@@ -14,11 +14,11 @@
 #include "increments.cuh"
 #include "signature_cut.cuh"
 
-// The item's part of the signature s and of the cotangent g; zeros if it is not live. What several items have is the
-// cotangent of one of them only.
+// The item's part of the signature s and of the cotangent, g or for words of full length g_top; zeros if it is not
+// live. What several items have is the cotangent of one of them only.
 template <typename T, int D, int S, int P, int T1, int T2>
-__device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const T* s, const T* g, const Cut& cut,
-                                          const Place& at, bool live) {
+__device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const T* s, const T* g, const T* g_top,
+                                          const Cut& cut, const Place& at, bool live) {
     int size = 1, start = 0;
 #pragma unroll
     for (int n = 1; n <= S; ++n) {
@@ -29,22 +29,24 @@ __device__ __forceinline__ void load_item(Item<T, D, S, P, T1, T2>& item, const 
     }
     visit_tree(item, cut, at, live, false, [&](int r, long long place, bool exists, bool cotangent, T) -> T {
         if (!exists || (cotangent && r < P && at.top_tile > 0)) return 0;
-        return cotangent ? g[place] : s[place];
+        return !cotangent ? s[place] : r < P ? g[place] : g_top[place];
     });
 }
 
 // paths: see increments.cuh; dx: its increments (rows, padded, n_padded), if they are not to be staged, else 0. sig,
-// derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term. Row number r is chunk
-// r % n_chunks of path r / n_chunks, `chunk` increments each, and before and behind them `margin` increments of zero.
-// gx (rows, n_sums, margin + chunk + margin, d): sums over the items of a row; its n_parts parts, of a block's size,
-// are dealt out to n_sums blocks.
+// derivs: signatures of the rows and their cotangents, `stride` apart, without scalar term. Words of full length are
+// not read there: `top` has their cotangents, for each path, `top_stride` apart. Row number r is chunk r % n_chunks of
+// path r / n_chunks, `chunk` increments each, and before and behind them `margin` increments of zero. gx (rows, n_sums,
+// margin + chunk + margin, d): sums over the items of a row; its n_parts parts, of a block's size, are dealt out to
+// n_sums blocks.
 template <typename T, int D, int S, int P, int T1, int T2, int MG, bool STAGED>
 __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, const T* __restrict__ dx,
                                                         long long padded, const T* __restrict__ sig,
-                                                        const T* __restrict__ derivs, long long stride,
-                                                        T* __restrict__ gx, long long rows, long long margin,
-                                                        long long n_padded, long long tile, long long n_suffixes,
-                                                        long long n_parts, long long n_sums) {
+                                                        const T* __restrict__ derivs, const T* __restrict__ top,
+                                                        long long stride, long long top_stride, T* __restrict__ gx,
+                                                        long long rows, long long margin, long long n_padded,
+                                                        long long tile, long long n_suffixes, long long n_parts,
+                                                        long long n_sums) {
     constexpr int NV = D > 0 ? D : T1 + T2 + S, SUFFIXES = D > 0 ? 0 : S;
     const int d = D > 0 ? D : paths.d, dp = D > 0 ? (D + T1 - 1) / T1 * T1 : (int)n_padded, n_steps = (int)tile,
               end = (int)(paths.chunk + 2 * margin);
@@ -53,18 +55,10 @@ __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, co
     const int per_row = smaller(cut.n_items, THREADS), per_block = THREADS / per_row, slot_size = n_steps * dp + 1;
     const int tid = threadIdx.x, slot = tid / per_row, n_all = (int)rows, sum_number = blockIdx.x % (unsigned)n_sums;
     const int first_row = (int)(blockIdx.x / (unsigned)n_sums) * per_block, row = first_row + slot;
-    // Of each row of the block: where its path starts, its first increment, and how many it has.
-    long long* const offsets = dyn_smem<long long>();
-    long long* const starts = offsets + THREADS;
-    int* const lengths = reinterpret_cast<int*>(starts + THREADS);
-    T* const staged = reinterpret_cast<T*>(lengths + THREADS);
+    Chunk<T>* const chunks = dyn_smem<Chunk<T>>();
+    T* const staged = reinterpret_cast<T*>(chunks + (STAGED ? per_block : 0));
     T* const red = staged + (STAGED ? per_block * slot_size : 0);
-    if (STAGED && tid < per_block) {
-        const unsigned r = first_row + tid, path_number = r / (unsigned)paths.n_chunks;
-        offsets[tid] = path_number * paths.path;
-        starts[tid] = (r - path_number * (unsigned)paths.n_chunks) * paths.chunk;
-        lengths[tid] = r < rows ? (int)smaller(paths.chunk, paths.n_rows - starts[tid]) : 0;
-    }
+    if (STAGED && tid < per_block) chunks[tid] = Chunk<T>(paths, first_row + tid, first_row + tid < rows);
     __syncthreads();
     for (int part = sum_number; part < n_parts; part += (int)n_sums) {
         const int first = part * THREADS, last = smaller(cut.n_items, first + THREADS), q = first + tid % per_row;
@@ -73,22 +67,12 @@ __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, co
         Item<T, D, S, P, T1, T2> item;
         int letters[S > 0 ? S : 1];
         suffix_letters<S>(letters, cut, at, false);
-        load_item(item, sig + (live ? row : 0ll) * stride, derivs + (live ? row : 0ll) * stride, cut, at, live);
+        const long long from = live ? row : 0, path_number = (unsigned)from / (unsigned)paths.n_chunks;
+        load_item(item, sig + from * stride, derivs + from * stride, top + path_number * top_stride, cut, at, live);
         for (int step = 0; step < end; step += n_steps) {
             if (STAGED) {
-                const Sharing sharing(n_steps * dp, tid, THREADS);
-                for (int c = sharing.column; c < n_steps * dp; c += sharing.column_step) {
-                    const int k = c / dp, letter = c % dp;
-                    // A thread beyond the last whole row of threads has nothing to do.
-                    int place = sharing.place < sharing.place_step ? sharing.place : per_block;
-                    for (; place < per_block; place += sharing.place_step) {
-                        const int increment = step + k - (int)margin;
-                        const bool exists = increment >= 0 && increment < lengths[place] && letter < d;
-                        const T* points = paths.points + offsets[place];
-                        staged[place * slot_size + c] =
-                            exists ? increment_at(paths, points, starts[place] + increment, letter) : (T)0;
-                    }
-                }
+                load_increments<2>(paths, chunks, per_block, step - (int)margin, n_steps, dp, staged, slot_size, tid,
+                                   THREADS);
                 __syncthreads();
             }
             for (int group = 0; group < n_steps && step + group < end; group += MG) {

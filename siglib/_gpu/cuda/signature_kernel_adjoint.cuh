@@ -140,14 +140,14 @@ __device__ void sweep_slopes(const Problem& p, Lane<T, R>& s, const T* window, c
     int row_offset[R];
 #pragma unroll
     for (int r = 0; r < R; r++) row_offset[r] = (lane * R + r) * STRIDE;
-    T carried = carried_in(carry, s.exponent);
+    Carried<T> carried(carry, s.exponent);
     for (int first = 0; first < 32; first += LOOK) {
         rescale(s, carry, 32 * tile + first, lane, carried);
         used[first / LOOK * 32 + lane] = (T)s.exponent;
 #pragma unroll
         for (int i = 0; i < LOOK; i++) {
             const int column = 32 * tile + first + i - lane;
-            const T start = __shfl_sync(ALL_LANES, carried, first + i);
+            const T start = __shfl_sync(ALL_LANES, carried.D, first + i);
             T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
             if (lane == 0) D = start;
             T cells[R], found[R];

@@ -49,7 +49,7 @@ __device__ __forceinline__ void pair_of(int layout, long long pair, long long ba
     if (layout == PAIRWISE) {
         *a = *b = pair;
     } else if (layout == GRAM) {
-        *a = pair / batch2;
+        *a = quotient(pair, batch2);
         *b = pair - *a * batch2;
     } else {
         // Counted from the end, rows of the upper triangle are 1, 2, 3, ... long.

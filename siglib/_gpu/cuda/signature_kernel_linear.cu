@@ -10,8 +10,8 @@
 template <typename T, int D, int R>
 constexpr int MOST_THREADS = R > 2 || R * D * sizeof(T) > 128 ? 256 : 512;
 
-// Arrays as in `signature_kernel.cu`; d is at most D.
-template <typename T, int D, int R, int SHIFT>
+// Arrays as in `signature_kernel.cu`; d is at most D. COARSE: order2 is above 0.
+template <typename T, int D, int R, int SHIFT, bool COARSE>
 __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_linear(
     const T* path1, const T* path2, T* out, T* exponent, T* carry, const double* parameters, long long first_pair,
     long long n_pairs, long long batch1, long long batch2, long long layout, long long n1, long long n2, long long d,
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_lin
     if (parameters) scale = parameters[0];
     const T cell_factor = (T)(factor * scale * scale);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
-    T* const window = dyn_smem<T>() + warp * D * WINDOW;
+    T* const window = dyn_smem<T>() + warp * (SLOT<T, D> * SLOTS + 32);
     const long long carry_size = p.carry + p.carry / LOOK;
     T* const carries = carry + blockIdx.x * (n_warps + 1) * carry_size;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
@@ -51,7 +51,8 @@ __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_lin
                 const T* above = band > 0 ? carries + (band - 1) % (n_warps + 1) * carry_size : nullptr;
                 T* below = carries + band % (n_warps + 1) * carry_size;
                 const Carry<T> carried = load_carry<T, R>(p, above, tile, lane);
-                sweep_linear<T, D, R, SHIFT>(p, state, x, window, carried, below, tile, lane, (T*)nullptr, (T*)nullptr);
+                sweep_linear<T, D, R, SHIFT, COARSE>(p, state, x, window, carried, below, tile, lane, (T*)nullptr,
+                                                     (T*)nullptr, window + SLOT<T, D> * SLOTS);
                 if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
                     store_result(p, state, row, (int)layout, a, b, batch2, out, exponent);
             }

@@ -34,7 +34,8 @@ __device__ __forceinline__ void sweep_linear_adjoint(const Problem& p, AdjointLa
             T E = __shfl_down_sync(ALL_LANES, s.E, 1) * s.from_below;
             if (lane == 31) E = start;
             T letters[D], cells[R >> SHIFT], d_cells[R >> SHIFT] = {};
-            products<T, D, R, SHIFT>(x, window + (((step - lane) >> p.order2) & (WINDOW - 1)), letters, cells);
+            products<T, D, R, SHIFT>(x, window + (((step - lane) >> p.order2) & (WINDOW - 1)) * SLOT<T, D>, letters,
+                                     cells);
 #pragma unroll
             for (int r = R - 1; r >= 0; r--) {
                 const T q = cells[r >> SHIFT], g = q * q, h = g + q * (T)1.7320508075688772;
@@ -93,8 +94,8 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
     const T cell_factor = (T)(factor * scale * scale);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
     // See shared_numbers of signature_kernel.py.
-    T* const window = dyn_smem<T>() + warp * (D * (WINDOW + 32) + 32 * R * 32 + 1024 / LOOK);
-    T *const strip = window + D * WINDOW, *const slopes = strip + 32 * D, *const used = slopes + 32 * R * 32;
+    T* const window = dyn_smem<T>() + warp * (SLOT<T, D> * SLOTS + 32 * D + 32 * R * 32 + 1024 / LOOK);
+    T *const strip = window + SLOT<T, D> * SLOTS, *const slopes = strip + 32 * D, *const used = slopes + 32 * R * 32;
     const long long carry_size = p.carry + p.carry / LOOK, state_size = (R + 3) * 32;
     T* const rows = carry + blockIdx.x * (p.n_bands + 2 * n_warps + 1) * carry_size;
     T* const rows_up = rows + p.n_bands * carry_size;
@@ -126,8 +127,8 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
                 for (int i = tile == 0 ? -1 : tile >> p.order2; i <= tile >> p.order2; i++)
                     load_columns<T, D>(p, other, i, lane, window);
             const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
-            sweep_linear<T, D, R, SHIFT>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), row, tile, lane,
-                                         (T*)nullptr, (T*)nullptr);
+            sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), row, tile,
+                                               lane, (T*)nullptr, (T*)nullptr, strip);
         };
         do {
             for (int phase = 0; phase < n_phases; phase++) {
@@ -175,8 +176,8 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
                 load_columns<T, D>(p, other, i, lane, window);
             load_state(state, lane, saved + tile * state_size);
             const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
-            sweep_linear<T, D, R, SHIFT>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), nullptr, tile,
-                                         lane, slopes, used);
+            sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), nullptr,
+                                               tile, lane, slopes, used, strip);
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_linear_adjoint<T, D, R, SHIFT, SECOND>(
                 p, adjoint, x, gx, gy, window, load_carry_up<T, R>(p, below, seed, tile, lane),

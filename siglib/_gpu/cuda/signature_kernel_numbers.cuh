@@ -74,6 +74,14 @@ __device__ __forceinline__ double magnitude(double v) {
     return fabs(v);
 }
 
+// The larger of two numbers, or the one that is a number.
+__device__ __forceinline__ float larger_number(float a, float b) {
+    return fmaxf(a, b);
+}
+__device__ __forceinline__ double larger_number(double a, double b) {
+    return fmax(a, b);
+}
+
 // Whether v is lost by the power of two `factor`, 1 at most.
 template <typename T>
 __device__ __forceinline__ bool is_lost(T v, T factor) {

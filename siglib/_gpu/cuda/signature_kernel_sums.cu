@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(256, 1) sum_of_pairs(const T* gradient1, const
     if (index >= size) return;
     const Problem p = make_problem<T, R>(n1, n2, d, order1, 0);
     const int n_points = (int)(SECOND ? n2 : n1) + 1;
-    const long long path = index / (n_points * d), rest = index - path * (n_points * d);
-    const int point = (int)(rest / d), c = (int)(rest - (long long)point * d);
+    const long long path = quotient(index, n_points * d), rest = index - path * (n_points * d);
+    const int point = (int)quotient(rest, d), c = (int)(rest - (long long)point * d);
     const long long size2 = (n2 + POINTS) * d;
     const int groups = (int)row_groups;
     const long long end = first_pair + n_pairs;
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(256, 1) sum_of_pairs(const T* gradient1, const
             sum += SECOND ? part_of<T, POINTS, R, true>(p, gradient2 + (path - first_pair) * size2, 0, point, c)
                           : part_of<T, POINTS, R, false>(p, gradient1 + (path - first_pair) * size1, groups, point, c);
     } else if (layout == GRAM && SECOND) {
-        for (long long a = first_pair / batch2; a < batch1 && a * batch2 + path < end; a++) {
+        for (long long a = quotient(first_pair, batch2); a < batch1 && a * batch2 + path < end; a++) {
             const long long pair = a * batch2 + path - first_pair;
             if (pair >= 0) sum += part_of<T, POINTS, R, true>(p, gradient2 + pair * size2, 0, point, c);
         }
@@ -100,9 +100,16 @@ __global__ void __launch_bounds__(256) add_paths(T* out, const long long* index,
                                                  long long m, long long size) {
     const long long at = thread_number();
     if (at >= n * size) return;
-    const long long row = at / size, c = at - row * size;
+    const long long row = quotient(at, size), c = at - row * size;
     T sum = out[at];
     for (long long i = 0; i < m; i++)
         if (index[i] == row) sum += values[i * size + c];
     out[at] = sum;
+}
+
+// out (n), mantissas, times 2^exponent.
+template <typename T>
+__global__ void __launch_bounds__(256) apply_exponents(T* out, const T* exponent, long long n) {
+    const long long at = thread_number();
+    if (at < n) out[at] = ldexp(out[at], (int)exponent[at]);
 }

@@ -59,23 +59,32 @@ __device__ __forceinline__ void clear_carry(const Problem& p, T* row, int lane) 
     if (lane < 32 / LOOK) row[p.carry + (p.carry - 32) / LOOK + lane] = 0;
 }
 
-// The carried differences as the first lane, with its exponent, needs them.
+// The carried differences as the first lane, with its exponent, needs them; and the number of this lane if their
+// exponent is above that one, else -1.
 template <typename T>
-__device__ __forceinline__ T carried_in(const Carry<T>& carry, int exponent) {
-    return carry.D * power_of_two<T>(carry.exponent - __shfl_sync(ALL_LANES, exponent, 0));
-}
+struct Carried {
+    T D;
+    int above;
 
-// Before the LOOK steps from `step` on: scale down what has grown, and give lanes the exponents that they will need.
-// `carried` is carried_in, and stays it.
+    __device__ __forceinline__ Carried(const Carry<T>& carry, int exponent) {
+        const int difference = carry.exponent - __shfl_sync(ALL_LANES, exponent, 0);
+        D = carry.D * power_of_two<T>(difference);
+        above = difference > 0 ? (int)threadIdx.x & 31 : -1;
+    }
+};
+
+// Before the LOOK steps from `step` on: scale down what has grown, and give lanes the exponents that they will need;
+// whether there was anything to do. Nearly always there is not, and that is found in few instructions.
 template <typename T, int R>
-__device__ __forceinline__ void rescale(Lane<T, R>& s, const Carry<T>& carry, int step, int lane, T& carried) {
+__device__ __forceinline__ bool rescale(Lane<T, R>& s, const Carry<T>& carry, int step, int lane, Carried<T>& carried) {
+    const int last = (step + Pace<T, R>::LOOK - 1) & 31;
     T most = magnitude(s.k[0]);
 #pragma unroll
-    for (int r = 1; r <= R; r++) most = larger(most, magnitude(s.k[r]));
+    for (int r = 1; r <= R; r++) most = larger_number(most, magnitude(s.k[r]));
+    if (!__any_sync(ALL_LANES, most > Range<T>::bound() || carried.above == last)) return false;
     int shift = most > Range<T>::bound() && most <= Range<T>::most() ? exponent_of(most) : 0;
-    const int above = __shfl_sync(ALL_LANES, carry.exponent, (step + Pace<T, R>::LOOK - 1) & 31);
+    const int above = __shfl_sync(ALL_LANES, carry.exponent, last);
     if (lane == 0) shift = larger(shift, above - s.exponent);
-    if (!__any_sync(ALL_LANES, shift > 0)) return;
     int exponent = s.exponent + shift;
     for (int k = 1; k < 32; k *= 2) {
         const int other = __shfl_up_sync(ALL_LANES, exponent, k) - k * Pace<T, R>::MARGIN;
@@ -87,8 +96,28 @@ __device__ __forceinline__ void rescale(Lane<T, R>& s, const Carry<T>& carry, in
     s.D *= factor;
     s.exponent = exponent;
     s.from_above = power_of_two<T>(__shfl_up_sync(ALL_LANES, exponent, 1) - exponent);
-    carried = carried_in(carry, exponent);
+    carried = Carried<T>(carry, exponent);
+    return true;
 }
+
+// The exponents of the last lane at the looks of a tile, one look a lane: what the band below needs to know.
+template <typename T, int R>
+struct LastExponents {
+    int mine;
+
+    __device__ __forceinline__ explicit LastExponents(int exponent) : mine(__shfl_sync(ALL_LANES, exponent, 31)) {}
+
+    // From the look before step `first` of the tile on.
+    __device__ __forceinline__ void changed(int exponent, int first, int lane) {
+        const int last = __shfl_sync(ALL_LANES, exponent, 31);
+        if (lane >= first / Pace<T, R>::LOOK) mine = last;
+    }
+
+    __device__ __forceinline__ void store(const Problem& p, T* row, int tile, int lane) const {
+        constexpr int LOOKS = 32 / Pace<T, R>::LOOK;
+        if (lane < LOOKS) row[p.carry + LOOKS * tile + lane] = (T)mine;
+    }
+};
 
 // One column of a lane's rows, whose cells have the coefficients `cells`, 2^SHIFT rows each. Gives each row's slope,
 // the derivative of its new value by the coefficient but for a factor, to `slopes` if it is wanted.
@@ -169,14 +198,14 @@ __device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const Ca
     constexpr int LOOK = Pace<T, R>::LOOK;
     int row_offset[R];
     window_rows<R>(p, lane, row_offset);
-    T carried = carried_in(carry, s.exponent);
+    Carried<T> carried(carry, s.exponent);
+    LastExponents<T, R> exponents(s.exponent);
     for (int first = 32 * tile; first < 32 * tile + 32; first += LOOK) {
-        rescale(s, carry, first, lane, carried);
-        if (lane == 31) carry_out[p.carry + first / LOOK] = (T)s.exponent;
+        if (rescale(s, carry, first, lane, carried)) exponents.changed(s.exponent, first & 31, lane);
 #pragma unroll
         for (int i = 0; i < LOOK; i++) {
             const int step = first + i, column = step - lane;
-            const T start = __shfl_sync(ALL_LANES, carried, step & 31);
+            const T start = __shfl_sync(ALL_LANES, carried.D, step & 31);
             T D = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
             if (lane == 0) D = start;
             T cells[R];
@@ -186,4 +215,5 @@ __device__ void sweep(const Problem& p, Lane<T, R>& s, const T* window, const Ca
             if constexpr (GRIDS) store_nodes<T, R>(p, s, row, column, grid);
         }
     }
+    exponents.store(p, carry_out, tile, lane);
 }

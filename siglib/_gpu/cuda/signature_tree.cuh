@@ -9,7 +9,7 @@
 //
 // The tree may be cut. Level 1 has the letters c0..c0 + T1 - 1 only (the root tile), and level
 // P, if P is 2, the letters j0..j0 + T2 - 1 only (the top tile). A whole tree has T1 = T2 = D. With tiles the number of
-// letters need not be known when the kernel is compiled: D is 0 then, and P at most 2.
+// letters need not be known when the CUDA function is compiled: D is 0 then, and P at most 2.
 //
 // Horner's scheme. For a word v of length n, the new coefficient is
 //     S_n[v] + x[v1] / 1 (S_{n-1}[v2 ..] + x[v2] / 2 (S_{n-2}[v3 ..] + ... x[vn] / n)),

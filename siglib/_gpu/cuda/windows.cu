@@ -104,8 +104,8 @@ __global__ void __launch_bounds__(256) windows_multiply(const T* __restrict__ ro
     T* target = out + (path * path_windows + window[k]) * (n_words + scalar_term);
     if (scalar_term && word == 0) target[0] = 1;
     target[scalar_term + word] =
-        product_at<T, D, I>(rows + (first + left_row[k]) * n_words, rows + (first + right_row[k]) * n_words,
-                            word_at(word, (int)n_letters), (int)n_letters);
+        product_at<T, D, I>(rows + (first + left_row[k]) * n_words, rows + (first + right_row[k]) * n_words, (I)word,
+                            Divisor<D, I>((I)n_letters));
 }
 
 // One channel: powers of the total increment, total^n / n!. A row of `degree` numbers after the empty word's.
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(256) windows_time(T* __restrict__ out, const l
                                                     long long scalar_term) {
     const long long k = thread_number();
     if (k >= n_windows) return;
-    const double duration = (double)n_increments[k % n_tabled] * time_step;
+    const double duration = (double)n_increments[k - quotient(k, n_tabled) * n_tabled] * time_step;
     T* end = out + k * stride + scalar_term - 1;
     double power = 1;
     for (long long n = 1, size = 1; n <= degree; n++) {

@@ -70,6 +70,18 @@ struct Walk {
     }
 };
 
+// The same numbers, of which the compiler does not know that. Where the numbers of an item lie follows from them, and
+// would else be computed before the loop over steps, and kept in all the registers that there are.
+__device__ __forceinline__ Cut computed_here(Cut cut) {
+    asm volatile("" : "+r"(cut.d), "+r"(cut.n_suffixes));
+    return cut;
+}
+
+__device__ __forceinline__ Place computed_here(Place at) {
+    asm volatile("" : "+r"(at.w), "+r"(at.root_tile), "+r"(at.top_tile));
+    return at;
+}
+
 // gx (paths times steps, n_sums, d): gradients of the increments of every step, in sums to be added. dx: increments,
 // `width` numbers each, `dx_path` from path to path. states: rows of `n_words` numbers; g: rows g_stride apart. The
 // items of a scan come in n_parts parts, dealt out to n_sums blocks. The other parameters: see Scans.
@@ -125,13 +137,14 @@ __global__ void __launch_bounds__(THREADS) windows_scan_backprop(
                 const int there = n_steps - step - m;  // increments that are still to be taken off
                 if (there <= 0) break;
                 if (walk.state >= walk.first_state && state_steps[walk.state] == there) {
-                    load_coefficients(item, states + (walk.state_shift + walk.state) * n_words, cut, at, true,
-                                      walk.right);
+                    load_coefficients(item, states + (walk.state_shift + walk.state) * n_words, computed_here(cut),
+                                      computed_here(at), true, walk.right);
                     walk.state--;
                 }
                 if (walk.row >= walk.first_row && row_steps[walk.row] == there) {
                     const long long row = g_target ? g_target[walk.row] : walk.row;
-                    add_cotangent(item, g + (walk.g_shift + row) * g_stride, cut, at, true, walk.right);
+                    add_cotangent(item, g + (walk.g_shift + row) * g_stride, computed_here(cut), computed_here(at),
+                                  true, walk.right);
                     walk.row--;
                 }
                 step_item(item, letters, now, at.root_tile * T1, at.top_tile * T2, walk.right,

@@ -1,12 +1,14 @@
 """Mistakes in the kernels of signatures and their products."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import reference
 from checking import assert_close
 
 import siglib
+from siglib._gpu import chen as launcher
 
 from . import Mutant
 
@@ -36,6 +38,33 @@ def chunks(gpu: Any) -> None:
         assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
 
 
+def many_levels(gpu: Any) -> None:
+    """Of more words than a block has threads, in one launch."""
+    path = np.random.default_rng(0).standard_normal((1, 270, 2)) / 16
+    assert_close(gpu.numpy(siglib.sig(gpu.array(path), 10)), reference.signature(path, 10), 1e-13)
+
+
+def many_chunks(gpu: Any) -> None:
+    """More than the threads that share a word take at a time."""
+    path = np.random.default_rng(0).standard_normal((1, 2250, 11)) / 40
+    assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-12)
+
+
+def one_level_a_launch(gpu: Any) -> None:
+    """Several first letters for a thread, fewer for the last one."""
+    with mock.patch.multiple(launcher, _FEW_THREADS=0, _MANY_WORDS=0, _FEW_WORDS=0):
+        chunks(gpu)
+        path = np.random.default_rng(0).standard_normal((1, 140, 6)) / 12
+        assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
+
+
+def few_words(gpu: Any) -> None:
+    """Several threads for a word, fewer words than a block has room for."""
+    with mock.patch.multiple(launcher, _FEW_THREADS=2**40, _MANY_WORDS=0, _FEW_WORDS=0):
+        path = np.random.default_rng(0).standard_normal((1, 140, 6)) / 12
+        assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
+
+
 def products(gpu: Any) -> None:
     rng = np.random.default_rng(0)
     for d, degree in ((3, 4), (9, 3)):
@@ -48,10 +77,11 @@ def products(gpu: Any) -> None:
             assert_close(actual, expected, 1e-13)
 
 
+JOIN = "signature_join.cu"
 MUTANTS = [
-    Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            // A warp for", "            // A warp for", chunks),
+    Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            load_increments", "            load_increments", chunks),
     Mutant("no barrier after the load", "signature.cu", "            __syncthreads();\n        }\n        for (int k", "        }\n        for (int k", signatures),
-    Mutant("one path of the block too few", "signature.cu", "k <= v_last; k +=", "k < v_last; k +=", signatures),
+    Mutant("one path of the block too few", "signature.cu", "(int)(v_last - v_first) + 1;", "(int)(v_last - v_first);", signatures),
     Mutant("paths beyond the batch", "signature.cu", "if (v >= n_virtual) return;", "if (v > n_virtual) return;", signatures),
     Mutant("an increment forgotten", "signature.cu", "for (int k = n - 1; k >= 0; k--)", "for (int k = n - 1; k > 0; k--)", signatures),
     Mutant("a wrong letter", "signature.cu", "x[i] = now[w[i]]", "x[i] = now[w[0]]", signatures),
@@ -60,17 +90,28 @@ MUTANTS = [
     Mutant("a divisor", "signature_tree.cuh", "T(SUFFIX + r - k + 1)", "T(SUFFIX + r - k + 2)", signatures),
     Mutant("a divisor of the ending", "signature_tree.cuh", "T(n - k + 1)", "T(n - k + 2)", signatures),
     Mutant("new instead of old coefficients", "signature_tree.cuh", "for (int n = SUFFIX; n >= 1; n--)", "for (int n = 1; n <= SUFFIX; n++)", signatures),
-    Mutant("increments behind the chunk", "increments.cuh", "larger(rest, 0LL)", "(long long)n", chunks),
+    Mutant("increments behind the chunk", "increments.cuh", "smaller(chunks[place].length - first, n) * width", "n * width", chunks),
     Mutant("members of the struct exchanged", "increments.cuh", "long long n_chunks, chunk;", "long long chunk, n_chunks;", chunks),
     Mutant("points by the wrong stride", "increments.cuh", "row * paths.point +", "row * paths.channel +", signatures),
     Mutant("lead for lag", "increments.cuh", "if (lead == bool(row & 1))", "if (lead != bool(row & 1))", signatures),
-    Mutant("letters of the padding", "increments.cuh", " && channel < paths.d\n", "\n", signatures),
+    Mutant("letters of the padding", "increments.cuh", "& (c < paths.dimension)", "", signatures),
     Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),
     Mutant("single lanes leave", "signature.cu", "if (b >= n_paths) return;", "if (b >= n_paths || lane == 31) return;", one_channel),
-    Mutant("chunks in the wrong order", "tensor.cu", "first, first + n_words, word_at", "first + n_words, first, word_at", chunks),
-    Mutant("a lone chunk", "tensor.cu", "2 * i + 1 < n_in ?", "2 * i < n_in ?", chunks),
-    Mutant("rounds without a barrier", "tensor.cu", "        __syncthreads();\n        T* other", "        T* other", chunks),
-    Mutant("one cut forgotten", "tensor.cuh", "for (int k = w.length - 1; k > 0; k--)", "for (int k = w.length - 1; k > 1; k--)", products),
+    Mutant("factors in the wrong order", JOIN, "prefix_words[i] = prefixes + there * n_lower;", "prefix_words[i] = prefixes + smaller(there + 1, n_chunks - 1) * n_lower;", chunks, "exact"),
+    Mutant("the product with the chunk itself", JOIN, "before(c + i, place, sum);\n                sum += shared[i * n_words + slot];", "sum += shared[i * n_words + slot];\n                before(c + i, place, sum);", chunks, "exact"),
+    Mutant("chunks that are not there", JOIN, "if (c + i >= n_chunks) break;", "", one_level_a_launch),
+    Mutant("letters that are not there", JOIN, "letters[r] = smaller((I)(first + r), (I)(by_d.d - 1));", "letters[r] = (I)(first + r);", one_level_a_launch, "check"),
+    Mutant("levels without a barrier", JOIN, "        __syncthreads();\n        start += size;\n        tail_size = size;", "        start += size;\n        tail_size = size;", many_levels),
+    Mutant("a cut of chunks forgotten", JOIN, "for (int k = n - 1; k > 0; k--) {\n        const I shorter", "for (int k = n - 1; k > 1; k--) {\n        const I shorter", chunks, "exact"),
+    Mutant("first letters of another thread", JOIN, "                                      group * R, before", "                                      group, before", one_level_a_launch, "check"),
+    Mutant("terms without a barrier", JOIN, "        __syncthreads();\n        if (live && part == 0) {", "        if (live && part == 0) {", chunks),
+    Mutant("terms of the next chunks too early", JOIN, "            }\n        }\n        __syncthreads();\n    }\n    if (live && part == 0)", "            }\n        }\n    }\n    if (live && part == 0)", many_chunks),
+    Mutant("chunks of another thread", JOIN, "c + mine, terms", "c, terms", chunks, "exact"),
+    Mutant("fewer chunks than are left", JOIN, "each = (here + parts - 1) / parts;", "each = here / parts;", chunks),
+    Mutant("longest words among the prefixes", JOIN, "if (place < n_lower) found", "found", chunks),
+    Mutant("threads without a word", JOIN, "group, group < by_d.d,", "group, true,", few_words),
+    Mutant("one cut forgotten", "tensor.cuh", "prefix > 0; prefix = by_d.of(word))", "prefix > (I)by_d.d; prefix = by_d.of(word))", products),
+    Mutant("a quotient too small", "common.cuh", "(unsigned)n - quotient * (unsigned)d >= (unsigned)d", "(unsigned)n - quotient * (unsigned)d > (unsigned)d", products, "exact"),
     Mutant("one lane adds", "tensor.cu", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
     Mutant("long words skipped", "tensor.cu", "(by_warp ? 0 : n_long)", "(by_warp ? 0 : n_long - 1)", products),
 ]  # fmt: skip

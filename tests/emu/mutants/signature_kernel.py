@@ -26,6 +26,14 @@ def values(gpu: Any) -> None:
         assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0, **options)), expected)
 
 
+def exponents(gpu: Any) -> None:
+    """A kernel that is no small number: of two lines, in float32."""
+    x, y = (np.linspace(0, 30, n, dtype=np.float32)[:, None] for n in (70, 40))
+    expected = siglib.sig_kernel(x, y, dyadic_order=0)
+    assert expected > 1e20
+    assert_close(gpu.numpy(siglib.sig_kernel(gpu.array(x), gpu.array(y), dyadic_order=0)) / expected, np.ones(()), 1e-4)
+
+
 def cells(gpu: Any) -> None:
     """Refined cells."""
     for dimension in (2, 17):
@@ -98,7 +106,14 @@ MUTANTS = [
     Mutant("no barrier", FORWARD, "            __syncthreads();\n", "", values),
     Mutant("a row of differences too few", FORWARD, "(n_warps + 1) * carry_size", "n_warps * carry_size", values),
     Mutant("a warp too close behind", LINEAR, "phase - 2 * warp", "phase - warp", values),
-    Mutant("one column off", PRODUCTS, "(step - lane) >> p.order2", "(step - lane + 1) >> p.order2", values),
+    Mutant("one column off", PRODUCTS, "((32 * tile - lane) & (WINDOW - 1))", "((32 * tile - lane + 1) & (WINDOW - 1))", values),
+    Mutant("one refined column off", PRODUCTS, "(32 * tile + first + i - lane) >> p.order2", "(32 * tile + first + i - lane + 1) >> p.order2", cells),
+    Mutant("columns behind the last", PRODUCTS, "if (slot < SLOTS - WINDOW) {", "if (false) {", values),
+    Mutant("columns that start over", PRODUCTS, "if (at >= WINDOW * SLOT<T, D>) at -= WINDOW * SLOT<T, D>;", "", values),
+    Mutant("numbers carried in not yet written", PRODUCTS, "    strip[lane] = carried.D;\n    __syncwarp();\n    struct", "    strip[lane] = carried.D;\n    struct", values),
+    Mutant("numbers carried in with an old exponent", PRODUCTS, "            strip[lane] = carried.D;\n", "", large_values, "exact"),
+    Mutant("exponents of looks before", SWEEP, "if (lane >= first / Pace<T, R>::LOOK) mine = last;", "mine = last;", large_values, "exact"),
+    Mutant("exponents of looks behind", SWEEP, "if (lane >= first / Pace<T, R>::LOOK) mine = last;", "", large_values, "exact"),
     Mutant("a letter too few", CELLS, "c0 + C < p.d", "c0 + C + 1 < p.d", values),
     Mutant("the edge not kept", CELLS, "next_edge[row] = kappa", "next_edge[row] = 0 * kappa", values),
     Mutant("rows past the end", CELLS, "first + row < n_valid && c < d", "first + row <= n_valid && c < d", values),
@@ -128,6 +143,7 @@ MUTANTS = [
     Mutant("strip not yet written", LINEAR_BACKWARD, "    __syncwarp();\n    if (lane * parts", "    if (lane * parts", linear_gradients),
     Mutant("groups of rows", SUMS, "row * groups + i) * p.d", "row + i) * p.d", linear_gradients),
     Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
+    Mutant("exponents the other way", SUMS, "(int)exponent[at]", "-(int)exponent[at]", exponents),
     Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
     Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),
     Mutant("slopes of the other edge", CELL, "last_u + factor * t", "last_u + factor * s", polynomial),

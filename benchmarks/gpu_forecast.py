@@ -1,0 +1,199 @@
+"""What siglib's kernels should take on a GPU, by count: beside the bounds of `compare_gpu.py`, all that surrounds the
+multiply-adds as well. Increments on their way to shared memory, the joining of time chunks, sums over items, traffic,
+and launches.
+
+Instructions are those of the SASS that NVRTC 13.0 makes for Hopper (`nvidia-cuda-nvdisasm` shows it), in the order of
+float32 and float64: of an item and increment in the loops over increments, read there; of what is shared by the items
+of a block, counted by hand. Latencies, and what overlaps, are estimates. Times of the host are not in it.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from calls import KernelShape, Shape
+
+from siglib._gpu import signature_backprop, signature_plan
+from siglib._gpu.sizes import words_up_to
+
+N_PROCESSORS, SCHEDULERS, WARP = 132, 4, 32
+# Seconds: of a launch behind another one, and of a load that comes from memory.
+LAUNCH, LATENCY = 2e-6, 0.7e-6
+# Cycles between two instructions of a warp that is alone, and blocks that hide each other's waiting.
+ALONE, HIDING = 2, 3
+ITEM_SIZE = {"float32": 4, "float64": 8}
+
+# Instructions of one increment, forward and backward; in float64 two cycles of the double pipe for each that it takes,
+# if these are more.
+FORWARD = {
+    (2, 2): (25, 25),
+    (2, 3): (61, 80),
+    (4, 3): (122, 216),
+    (8, 3): (100, 166),
+    (16, 3): (166, 150),
+    (3, 5): (199, 142),
+    (5, 5): (224, 104),
+    (10, 4): (155, 138),
+}
+BACKWARD = {
+    (2, 2): (31, 30),
+    (2, 3): (83, 120),
+    (4, 3): (317, 270),
+    (8, 3): (251, 220),
+    (16, 3): (396, 300),
+    (3, 5): (263, 400),
+    (5, 5): (634, 280),
+    (10, 4): (371, 330),
+}
+# Of a number that is staged: several at a time, where points lie side by side at multiples of 16 bytes, or one alone.
+STAGED_TOGETHER, STAGED_ALONE = (12, 23), 60
+# Of an item's share in the sums of one increment, with letters known to the compiler and not.
+SUMS, SUMS_OF_TILES = 60, 120
+# Of a word and a chunk that is joined, by level; of a term of a sum of the adjoint; of a number of the gradient.
+JOINED = {1: 24, 2: 28, 3: 34, 4: 41, 5: 52}
+ADJOINT_TERM, GRADIENT_NUMBER = 14, 75
+# Of a cell: instructions, or cycles of the double pipe; so many for each letter, and the rest. Forward and backward.
+CELL = {"float32": (1, 9.7), "float64": (2, 13.4)}
+CELL_BACKWARD = {"float32": (6, 69), "float64": (12, 78)}
+# A thread takes so many chunks side by side; what it waits for after the first of them, in loads.
+TOGETHER, CUTS_WAIT = 16, 0.7
+
+
+class Time(NamedTuple):
+    """Seconds: of signatures, kernels or gradients themselves, and of what joins their chunks."""
+
+    kernel: float
+    joining: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.kernel + self.joining
+
+
+def _launch(
+    device: Any, threads: float, instructions: float, n_bytes: float, block: int = 128, waits: float = 0
+) -> float:
+    """One kernel; `waits` are loads that a thread waits for one after another."""
+    clock = device.multiply_adds["float32"] / (N_PROCESSORS * SCHEDULERS * WARP)
+    blocks = math.ceil(threads / block)
+    per_processor = math.ceil(blocks / N_PROCESSORS)
+    issue = per_processor * block / WARP * instructions / (SCHEDULERS * clock)
+    busy = max(issue, ALONE * instructions / clock, n_bytes / device.bandwidth)
+    waves = math.ceil(per_processor / HIDING)
+    return LAUNCH + busy + waits * LATENCY * waves / min(HIDING, per_processor)
+
+
+def _staged(d: int, dtype: str) -> tuple[float, int]:
+    """Instructions of a number, and how many numbers a thread waits for at a time."""
+    which = dtype == "float64"
+    together = 16 // ITEM_SIZE[dtype]
+    return (STAGED_TOGETHER[which], 16) if d % together == 0 else (STAGED_ALONE, 8)
+
+
+def signatures(device: Any, shape: Shape, dtype: str, chunk: int | None = None, degree: int | None = None) -> Time:
+    """Of paths; with `chunk`, of their chunks alone, in a smaller degree."""
+    d, n_rows, size = shape.dimension, shape.length - 1, ITEM_SIZE[dtype]
+    n = degree or shape.degree
+    n_words = words_up_to(d, n)
+    plan = signature_plan.make_plan(d, n, dtype)
+    length = chunk or signature_plan.chunk_length(plan, n_words, n_rows)
+    n_chunks = math.ceil(n_rows / length)
+    inner = FORWARD.get((d, n), (1.15 * _multiply_adds(d, n) / plan.n_items + 12,) * 2)[dtype == "float64"]
+    if shape.batch * n_chunks * plan.n_items < 256 * N_PROCESSORS:
+        small = signature_plan.small_tiles(plan, d)
+        inner, plan = inner if small == plan else min(inner, 45), small
+    staging = signature_plan.make_staging(plan, d, length, size, 227 << 10)
+    n_paths = max(1, signature_plan.BLOCK / plan.n_items)
+    instructions, at_once = _staged(d, dtype)
+    numbers = n_paths * staging.width / signature_plan.BLOCK  # that a thread stages for an increment
+    waits = math.ceil(length / max(staging.n, 1)) * math.ceil(numbers * max(staging.n, 1) / at_once)
+    own = _launch(
+        device,
+        shape.batch * n_chunks * plan.n_items,
+        500 + length * (inner + numbers * instructions),
+        size * shape.batch * (n_rows * d + n_chunks * n_words),
+        waits=waits,
+    )
+    return Time(own, 0.0 if chunk or n_chunks == 1 else joining(device, shape.batch, n_chunks, d, n, size))
+
+
+def joining(device: Any, batch: int, n_chunks: int, d: int, degree: int, size: int) -> float:
+    """All levels of few words are one launch, and the levels of many one each."""
+
+    def waits(level: int, parts: int, rounds: int = 1) -> float:
+        return math.ceil((n_chunks - 1) / (TOGETHER * parts)) * rounds * (1 + CUTS_WAIT * (level > 1))
+
+    in_one = degree if d**degree <= 256 else max([n for n in range(1, degree) if d**n <= 4096], default=0)
+    seconds = work = waited = 0.0
+    for n in range(1, in_one + 1):
+        parts, rounds = max(1, 256 // d**n), math.ceil(d**n / 256)
+        work += rounds * math.ceil(n_chunks / parts) * JOINED.get(n, 60) + 8 * n_chunks * (parts > 1)
+        waited += waits(n, parts, rounds)
+    if in_one:
+        n_bytes = 2 * size * batch * n_chunks * words_up_to(d, in_one)
+        seconds += _launch(device, batch * 256, 200 + work, n_bytes, 256, waited)
+    for n in range(in_one + 1, degree + 1):
+        many = batch * d**n / 4 >= 256 * N_PROCESSORS
+        letters = 4 if many else 1
+        parts = 8 if batch * d**n < 256 * N_PROCESSORS else 1
+        work = 100 + n_chunks * letters / parts * JOINED.get(n, 60) + 8 * n_chunks * (parts > 1)
+        n_bytes = size * batch * n_chunks * words_up_to(d, n)
+        seconds += _launch(
+            device, batch * d**n * parts / letters, work, n_bytes, 256, 0 if parts == 1 else waits(n, parts)
+        )
+    return seconds
+
+
+def gradients(device: Any, shape: Shape, dtype: str) -> Time:
+    d, n_rows, size, which = shape.dimension, shape.length - 1, ITEM_SIZE[dtype], dtype == "float64"
+    n_words = words_up_to(d, shape.degree)
+    plan = signature_backprop.make_plan(d, shape.degree, size)
+    chunk = signature_backprop._chunk(n_rows, n_words, plan.n_items)
+    n_chunks, lower = math.ceil(n_rows / chunk), words_up_to(d, shape.degree - 1)
+    walked = chunk + (2 if n_chunks > 1 else 0)
+    joined = 0.0
+    if n_chunks > 1:
+        joined += signatures(device, shape, dtype, chunk, shape.degree - 1).total
+        joined += joining(device, shape.batch, n_chunks, d, shape.degree - 1, size)
+        terms = (shape.degree - 1) * d**shape.degree * n_chunks
+        for _ in range(2):  # by the longest words, before and behind a chunk
+            joined += _launch(
+                device,
+                shape.batch * math.ceil(n_chunks / 4) * 256,
+                4 * terms / n_chunks / 256 * ADJOINT_TERM,
+                size * shape.batch * n_chunks * 3 * lower,
+                256,
+            )
+        joined += _launch(device, shape.batch * 512, 100, size * shape.batch * n_chunks * 3 * lower, 512, n_chunks / 8)
+    per_block = max(1, signature_backprop.THREADS // plan.n_items)
+    threads = shape.batch * n_chunks / per_block * signature_backprop.THREADS * plan.n_parts
+    instructions, _ = _staged(d, dtype)
+    sums = SUMS if plan.literal else SUMS_OF_TILES
+    staged = per_block * plan.padded / signature_backprop.THREADS * instructions
+    step = BACKWARD[d, shape.degree][which] + sums + staged
+    own = _launch(
+        device,
+        threads,
+        800 + walked * step,
+        size * shape.batch * (2 * n_rows * d + 2 * n_chunks * lower + n_words),
+        waits=math.ceil(walked / 32) * 2,
+    )
+    n_numbers = shape.batch * shape.length * d
+    own += _launch(device, n_numbers / 4, 4 * GRADIENT_NUMBER, 2 * size * n_numbers, 256)
+    return Time(own, joined)
+
+
+def grams(device: Any, shape: KernelShape, dtype: str, backward: bool = False) -> Time:
+    """Of pairs of paths, in bands of 128 rows and tiles of 32 columns."""
+    n, d = shape.length - 1, shape.dimension
+    rows, columns = math.ceil(n / 128) * 128, ((n + 30) // WARP + 1) * WARP
+    letter, rest = (CELL_BACKWARD if backward else CELL)[dtype]
+    issued = letter * d + rest
+    cells = shape.batch**2 * rows * columns
+    clock = device.multiply_adds["float32"] / (N_PROCESSORS * SCHEDULERS * WARP)
+    busy = cells / WARP * issued / (N_PROCESSORS * SCHEDULERS * clock)
+    blocks = math.ceil(shape.batch**2 / N_PROCESSORS)
+    return Time(LAUNCH + busy * blocks * N_PROCESSORS / shape.batch**2)
+
+
+def _multiply_adds(d: int, degree: int) -> float:
+    return float(sum((degree - k + 1) * d**k for k in range(1, degree + 1)))

@@ -1,0 +1,164 @@
+"""What calls cost in Python, with all that a GPU does stubbed: needs CuPy 14.2, but no GPU.
+
+    python benchmarks/gpu_host.py
+
+prints the least microseconds of a call, for CuPy's arrays and for PyTorch's tensors, and how many kernels it launches.
+Arrays are CuPy's own, on memory of the host. Launches, copies, allocation, streams and devices do nothing: what the
+driver and CuPy's launch take comes on top, some 5 us for each launch.
+"""
+
+import time
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import cupy
+
+import siglib
+from siglib._call import backend
+from siglib._gpu import constants
+
+_HOST = np.zeros(1 << 26, np.uint8)
+_MEMORY = cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(_HOST.ctypes.data, _HOST.nbytes, _HOST, device_id=0), 0)
+_launched: list[str] = []
+
+
+class _Array(cupy.ndarray):
+    """What is copied on the GPU is not copied here."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        pass
+
+    def fill(self, value: Any) -> None:
+        pass
+
+
+class _Module:
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def get_function(self, name: str) -> Any:
+        def kernel(*_: Any, **__: Any) -> None:
+            _launched.append(name)
+
+        kernel.shared_size_bytes = 400  # type: ignore[attr-defined]
+        return kernel
+
+
+class _Device:
+    """That of an H200."""
+
+    attributes = types.MappingProxyType({"MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232448})
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+class _Stream:
+    @staticmethod
+    def from_external(stream: Any) -> "_Stream":
+        return _Stream()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+    def is_capturing(self) -> bool:
+        return False
+
+
+def stub_cupy() -> None:
+    cupy.ndarray, cupy.RawModule, cupy.zeros = _Array, _Module, cupy.empty
+    cuda = cupy.cuda
+    cuda.Device, cuda.Stream, cuda.get_current_stream = _Device, _Stream, _Stream
+    cuda.runtime.getDevice, cuda.runtime.setDevice = (lambda: 0), (lambda number: None)
+    constants.uploaded = lambda *tables: tuple(_Array(table.shape, table.dtype, _MEMORY) for table in tables)
+
+
+def stub_torch(torch: Any) -> None:
+    """Tensors in main memory are taken for tensors on a GPU."""
+    made: dict[Any, Any] = {}
+    new, stream = torch.empty, types.SimpleNamespace(cuda_stream=1)
+
+    def empty(shape: Any, dtype: Any, device: Any) -> Any:
+        found = made.get((shape, dtype))
+        return made.setdefault((shape, dtype), new(shape, dtype=dtype)) if found is None else found
+
+    torch.empty, torch.equal = empty, lambda first, second: False
+    torch.cuda.current_stream = lambda device=None: stream
+    backend._is_on_gpu = lambda tensor: True
+
+
+def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]:
+    path, short, x, y = map(new, ((4, 1000, 8), (4, 100, 2), (32, 200, 5), (32, 200, 5)))
+    sig, short_sig = new((4, siglib.sig_length(8, 3))), new((4, siglib.sig_length(2, 3)))
+    logs, seeds = new((4, siglib.log_sig_length(8, 3))), new((32, 32))
+    solver = {"dyadic_order": 0}
+    return {
+        "sig, 100 points (2, 3)": lambda: siglib.sig(short, 3),
+        "sig, 1000 points (8, 3)": lambda: siglib.sig(path, 3),
+        "sig_combine (8, 3)": lambda: siglib.sig_combine(sig, sig, 8, 3),
+        "log_sig, 1000 points (8, 3)": lambda: siglib.log_sig(path, 3),
+        "sig_backprop, 100 points (2, 3)": lambda: siglib.sig_backprop(short, short_sig, short_sig, 3),
+        "sig_backprop, 1000 points (8, 3)": lambda: siglib.sig_backprop(path, sig, sig, 3),
+        "log_sig_backprop, 1000 points (8, 3)": lambda: siglib.log_sig_backprop(path, logs, 3),
+        "sig_kernel_gram, 32 x 32": lambda: siglib.sig_kernel_gram(x, y, **solver),
+        "sig_kernel_gram_backprop, 32 x 32": lambda: siglib.sig_kernel_gram_backprop(
+            seeds, x, y, right_deriv=True, **solver
+        ),
+    }
+
+
+def microseconds(call: Callable[[], Any]) -> tuple[float, int]:
+    """Of the fastest ten calls in half a second; and the launches of one."""
+    call()
+    _launched.clear()
+    call()
+    n_launches, best, end = len(_launched), float("inf"), time.perf_counter() + 0.5
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(10):
+            call()
+        best = min(best, time.perf_counter() - start)
+        _launched.clear()
+    return 1e5 * best, n_launches
+
+
+def main() -> None:
+    stub_cupy()
+    columns = {"CuPy": calls(lambda shape: _Array(shape, np.float32, _MEMORY))}
+    rows: dict[str, list[str]] = {}
+    with cupy.cuda.using_allocator(lambda size: _MEMORY):
+        for name, call in columns["CuPy"].items():
+            best, n_launches = microseconds(call)
+            rows[name] = [f"{best:.0f}", str(n_launches)]
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    if torch is not None:
+        given = calls(lambda shape: torch.zeros(shape, dtype=torch.float32))
+        stub_torch(torch)
+        for name, call in given.items():
+            rows[name].insert(1, f"{microseconds(call)[0]:.0f}")
+    print("| call | CuPy | PyTorch | launches |" if torch else "| call | CuPy | launches |")
+    print("|---|" + "---:|" * (3 if torch else 2))
+    for name, cells in rows.items():
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,355 @@
+"""Calls with paths of unequal lengths: cut into runs of paths of nearly one length, for every operation.
+
+An operation needs no kernels for them, whatever the library: which of its arrays are paths is in their names, and
+`follows_points` says whether its result has an axis along the path. Such results come in runs of equal lengths, as do
+corrections, and nothing is padded. Where time is added, each path has its own clock, which stands still behind its end.
+"""
+
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._tables.time import time_grid
+from .array_likes import UnequalLengthsError
+from .backend import Array, device_of, is_on_gpu, library_of, namespace_of
+from .ragged import RaggedPaths, as_ragged, indices_like, is_ragged, runs_of, side_of
+
+# Padding that takes about the time of one more call: points of paths, and cells of kernels.
+_POINTS = 1500
+_CELLS = 20_000
+# Padding of one side of a Gram matrix, as a share of its points.
+_SHARE = 0.1
+
+
+class _Clock(NamedTuple):
+    """Transforms that padded paths go through before the call, since each has a time of its own."""
+
+    lead_lag: bool
+    end_time: float
+
+    def transformed(self, path: Array, lengths: np.ndarray) -> Array:
+        """The padded paths, with lead and lag, and each with its time."""
+        xp = namespace_of(path)
+        n_rows = np.maximum(lengths - 1, 0) * (2 if self.lead_lag else 1)
+        if self.lead_lag and path.shape[1]:
+            k = np.arange(2 * path.shape[1] - 1)
+            lag, lead = (path[:, indices_like(at, path)] for at in (k // 2, (k + 1) // 2))
+            path = xp.concatenate([lag, lead], -1)
+        elif self.lead_lag:
+            path = xp.concatenate([path, path], -1)
+        row = np.minimum(np.arange(path.shape[1]), n_rows[:, None])
+        time = row * (self.end_time / np.maximum(n_rows, 1))[:, None]
+        if path.dtype.itemsize == 4:
+            time = (time + time_grid(self.end_time)) - time_grid(self.end_time)
+        device = {"device": path.device} if library_of(path) == "torch" else {}
+        return xp.concatenate([path, xp.asarray(time, dtype=path.dtype, **device)[..., None]], -1)
+
+    def pulled(self, gradient: Array, dimension: int) -> Array:
+        """Adjoint of `transformed`."""
+        if not self.lead_lag or not gradient.shape[1]:
+            return gradient[..., :dimension]
+        lag, lead = gradient[..., :dimension], gradient[..., dimension : 2 * dimension]
+        total = lag[:, ::2] + lead[:, ::2]
+        total[:, :-1] += lag[:, 1::2]
+        total[:, 1:] += lead[:, 1::2]
+        return total
+
+
+class _Call:
+    """What all these calls have in common."""
+
+    def __init__(self, operation: Any, options: dict[str, Any], *, padded: bool = True) -> None:
+        self.operation = operation
+        self.o = operation.clean(options)
+        follows = operation.follows_points
+        self.follows = getattr(self.o, follows) if isinstance(follows, str) else follows
+        # The polynomial method is not exact where increments are zero: orders are cut there, too.
+        self.padded = padded and not self.follows and not getattr(self.o, "order", 0)
+        self.options = options
+        self.clock: _Clock | None = None
+        if self.padded and self.o.time_aug:
+            self.clock = _Clock(self.o.lead_lag, self.o.end_time)
+            self.options = options | {"time_aug": False, "lead_lag": False}
+
+    def path(self, ragged: RaggedPaths, run: np.ndarray) -> Array:
+        """A run as the operation takes it."""
+        path = ragged.padded(run)
+        if self.clock is None:
+            return path
+        with device_of(path):
+            return self.clock.transformed(path, ragged.lengths[run])
+
+    def pull(self, ragged: RaggedPaths, run: np.ndarray, gradient: Array, total: Array) -> None:
+        """Adjoint of `path`: adds to the gradient of all points."""
+        with device_of(gradient):
+            if self.clock is not None:
+                gradient = self.clock.pulled(gradient, ragged.dimension)
+            ragged.spread(run, gradient, total)
+
+
+def _in_order(results: list[Array], runs: list[np.ndarray], axis: int = 0) -> Array:
+    """Results of runs as one array, in the order of the caller's paths."""
+    with device_of(results[0]):
+        together = namespace_of(results[0]).concatenate(results, axis)
+        at = indices_like(np.argsort(np.concatenate(runs)), together)
+        return together[at] if axis == 0 else together[:, at]
+
+
+def _zeros(shape: tuple[int, ...], like: Array) -> Array:
+    with device_of(like):
+        return like.new_zeros(shape) if library_of(like) == "torch" else namespace_of(like).zeros(shape, like.dtype)
+
+
+def takes(operation: Any, arrays: tuple[Any, ...]) -> bool:
+    """Whether these are paths of unequal lengths, and not some other list of arrays."""
+    names = ("path", "path1", "path2")
+    return any(name in names and is_ragged(value) for name, value in zip(operation.names, arrays, strict=True))
+
+
+def refusal_to_compile(operation: Any) -> TypeError:
+    return TypeError(
+        f"siglib.{operation.name} got paths of unequal lengths, which torch.compile cannot trace: leave the call out "
+        "by torch.compiler.disable"
+    )
+
+
+def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """An operation on paths of unequal lengths."""
+    if operation.names[0] == "path":
+        return _of_paths(operation, arrays, options)
+    return (_of_all_pairs if operation.gram else _of_pairs)(operation, arrays, options)
+
+
+# One array of paths, and a correction or nothing
+
+
+def _of_paths(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    path, *rest = arrays
+    ragged = as_ragged("path", path)
+    call = _Call(operation, options, padded=all(array is None for array in rest))
+    whole = _whole(call, ragged)
+    if whole is not None:
+        return whole(ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
+    runs = ragged.runs(_POINTS if call.padded else 0)
+    if not runs:
+        return operation(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *rest, **options)
+    results = [
+        operation(call.path(ragged, run), *[_correction(array, ragged, run) for array in rest], **call.options)
+        for run in runs
+    ]
+    if not call.follows:
+        return _in_order(results, runs)
+    rows = _listed(results, runs)
+    return rows if ragged.padded_length is None else _stacked(rows, _n_rows(call, ragged, ragged.padded_length))
+
+
+def one_length_at_a_time(function: Any) -> Any:
+    """A function of a path, made of several operations, that takes paths of unequal lengths, too: one call a length.
+
+    Its result has an axis along the path.
+    """
+
+    @wraps(function)
+    def call(path: Any, *args: Any, lengths: Any = None, **options: Any) -> Any:
+        if lengths is not None:
+            path = RaggedPaths(path, lengths)
+        try:
+            return function(path, *args, **options)
+        except UnequalLengthsError:
+            if not is_ragged(path):
+                raise
+        ragged = as_ragged("path", path)
+        runs = ragged.runs(0)
+        if not runs:
+            return function(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *args, **options)
+        rows = _listed([function(ragged.padded(run), *args, **options) for run in runs], runs)
+        if ragged.padded_length is None:
+            return rows
+        longest = rows[int(ragged.lengths.argmax())].shape[0]
+        if ragged.lengths.max() < ragged.padded_length:
+            longest = function(_zeros((ragged.padded_length, ragged.dimension), ragged.points), *args, **options).shape[
+                0
+            ]
+        return _stacked(rows, longest)
+
+    return call
+
+
+def _listed(results: list[Array], runs: list[np.ndarray]) -> list[Array]:
+    """Results of runs, one by one, in the order of the caller's paths."""
+    found = dict(zip(np.concatenate(runs).tolist(), [row for rows in results for row in rows], strict=True))
+    return [found[i] for i in range(len(found))]
+
+
+def _whole(call: _Call, ragged: RaggedPaths) -> Any:
+    """The operation that takes all paths at once, if there is one."""
+    if not call.padded or is_on_gpu(ragged.points):
+        return None
+    return call.operation.ragged(ragged.dimension, call.o)
+
+
+def _n_rows(call: _Call, ragged: RaggedPaths, length: int) -> int:
+    """Rows of the result of a path of this length."""
+    return call.operation.sizes(call.o, (length, ragged.dimension))[0][0]
+
+
+def _stacked(rows: list[Array], length: int) -> Array:
+    """Rows as one array, with zeros behind each."""
+    padded = []
+    with device_of(rows[0]):
+        xp = namespace_of(rows[0])
+        for row in rows:
+            missing = length - row.shape[0]
+            padded.append(xp.concatenate([row, _zeros((missing, *row.shape[1:]), row)], 0) if missing else row)
+        return xp.stack(padded)
+
+
+def _correction(correction: Any, ragged: RaggedPaths, run: np.ndarray) -> Any:
+    """That of a run of equal lengths: one for all segments, or from those of each path."""
+    if correction is None:
+        return None
+    if len(correction) and not getattr(correction[0], "shape", ()) and not isinstance(correction[0], (list, tuple)):
+        return correction
+    if len(correction) != len(ragged):
+        raise ValueError(
+            f"correction must have shape (C,), or be one array of shape (length - 1, C) for each of {len(ragged)} "
+            f"paths of unequal lengths, got {len(correction)}"
+        )
+    n_segments = max(int(ragged.lengths[run[0]]) - 1, 0)
+    parts = [correction[i] for i in run.tolist()]
+    if ragged.padded_length is not None:
+        parts = [part[:n_segments] for part in parts]
+    with device_of(parts[0]):
+        return namespace_of(parts[0]).stack(parts)
+
+
+# Two arrays of paths
+
+
+def _both(path1: Any, path2: Any) -> tuple[RaggedPaths, RaggedPaths]:
+    first = side_of("path1", path1)
+    return first, first if path2 is path1 else side_of("path2", path2)
+
+
+def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    call, first, second = _kernel_call(operation, arrays, options)
+    if len(first) != len(second):
+        raise ValueError(f"path1 and path2 must hold as many paths, got {len(first)} and {len(second)}")
+    runs = _pairs(call, first.lengths, second.lengths)
+    if not runs:
+        return operation(first.points[None, :0][:0], second.points[None, :0][:0], *arrays[2:], **call.options)
+    results = []
+    for run in runs:
+        x = call.path(first, run)
+        results.append(operation(x, x if first is second else call.path(second, run), *arrays[2:], **call.options))
+    return _in_order(results, runs)
+
+
+def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    call, first, second = _kernel_call(operation, arrays, options)
+    runs1, runs2 = _cut(call, first.lengths), _cut(call, second.lengths)
+    if not (runs1 and runs2):
+        return _zeros((len(first), len(second)), first.points)
+    symmetric = first is second and call.o.order1 == call.o.order2
+    paths1 = [call.path(first, run) for run in runs1]
+    paths2 = paths1 if first is second else [call.path(second, run) for run in runs2]
+    rows: list[list[Array]] = []
+    for i, x in enumerate(paths1):
+        row = [rows[j][i].T for j in range(i)] if symmetric else []
+        for y in paths2[len(row) :]:
+            same = {"same": x is y, "equal": x is y}
+            row.append(operation(x, y, *arrays[2:], **call.options | same))
+        rows.append(row)
+    return _in_order([_in_order(row, runs2, axis=1) for row in rows], runs1)
+
+
+def _kernel_call(
+    operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[_Call, RaggedPaths, RaggedPaths]:
+    call = _Call(operation, options)
+    if call.follows:
+        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    first, second = _both(*arrays[:2])
+    if first.dimension != second.dimension:
+        raise ValueError(
+            f"path1 and path2 must have the same number of channels, got {first.dimension} and {second.dimension}"
+        )
+    return call, first, second
+
+
+def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.ndarray]:
+    """Pairs that go together."""
+    runs: list[np.ndarray] = []
+    cells = _CELLS if call.padded else 0
+    for run in runs_of(lengths1, cells / max(1.0, float(lengths2.sum()) / max(1, len(lengths2)))):
+        longest = max(1, int(lengths1[run[0]]))
+        runs.extend(run[part] for part in runs_of(lengths2[run], cells / longest))
+    return runs
+
+
+def _cut(call: _Call, lengths: np.ndarray) -> list[np.ndarray]:
+    """Runs of one side of a Gram matrix."""
+    share = _SHARE if call.padded else 0.0
+    return runs_of(lengths, share * float(lengths.sum()) / max(1.0, len(lengths) ** 0.5))
+
+
+# Gradients that are public
+
+
+def backprop(
+    operation: Any, derivs: Any, out: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
+) -> tuple[Any, ...]:
+    """The public gradient of an operation on paths of unequal lengths: like the paths, a list or a padded array."""
+    if operation.names[0] != "path":
+        return _backprop_of_kernels(operation, derivs, arrays, needs, options)
+    path, *rest = arrays
+    if any(array is not None for array in rest):
+        raise ValueError("gradients of corrected signatures take paths of one length: take them one by one")
+    ragged = as_ragged("path", path)
+    call = _Call(operation, options)
+    whole = _whole(call, ragged)
+    if hasattr(whole, "backprop"):
+        (total,) = whole.backprop(derivs, out, ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
+        return ragged.parts(total), *[None for _ in rest]
+    total = _zeros(tuple(ragged.points.shape), ragged.points)
+    for run in ragged.runs(_POINTS if call.padded else 0):
+        n_rows = _n_rows(call, ragged, int(ragged.lengths[run[0]])) if call.follows else None
+        given = [None if array is None else _rows(array, run, n_rows) for array in (derivs, out)]
+        gradient, *_ = operation.backprop(*given, call.path(ragged, run), *rest, needs=needs, **call.options)
+        call.pull(ragged, run, gradient, total)
+    return ragged.parts(total), *[None for _ in rest]
+
+
+def _rows(array: Any, run: np.ndarray, n_rows: int | None) -> Array:
+    """What belongs to the paths of a run: one row each, or so many in one of a list, or of a padded array."""
+    if n_rows is None:
+        return array[indices_like(run, array)]
+    parts = [array[i][:n_rows] for i in run.tolist()]
+    with device_of(parts[0]):
+        return namespace_of(parts[0]).stack(parts)
+
+
+def _backprop_of_kernels(
+    operation: Any, derivs: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
+) -> tuple[Any, ...]:
+    call, *sides = _kernel_call(operation, arrays, options)
+    totals = [_zeros(tuple(side.points.shape), side.points) for side in sides]
+    if operation.gram:
+        parts = [(run1, run2) for run1 in _cut(call, sides[0].lengths) for run2 in _cut(call, sides[1].lengths)]
+    else:
+        parts = [(run, run) for run in _pairs(call, sides[0].lengths, sides[1].lengths)]
+    shape = (len(sides[0]), len(sides[1])) if operation.gram else (len(sides[0]),)
+    if tuple(derivs.shape) != shape:
+        raise ValueError(f"derivs must have shape {shape}, that of the kernels, got {tuple(derivs.shape)}")
+    for runs in parts:
+        given = derivs[indices_like(runs[0], derivs)]
+        if operation.gram:
+            given = given[:, indices_like(runs[1], derivs)]
+        paths = [call.path(side, run) for side, run in zip(sides, runs, strict=True)]
+        more = call.options | {"same": False, "equal": False}
+        found = operation.backprop(given, None, *paths, *arrays[2:], needs=needs, **more)
+        for side, run, gradient, total in zip(sides, runs, found, totals, strict=False):
+            if gradient is not None:
+                call.pull(side, run, gradient, total)
+    return *[side.parts(total) if need else None for side, total, need in zip(sides, totals, needs, strict=False)], None
