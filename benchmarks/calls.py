@@ -104,6 +104,10 @@ class _Function:
             if kind in ("out", "derivs"):
                 result = self.result(shape, dtype, convert)
                 made[parameter] = result if kind == "out" else convert(like(np.empty(tuple(result.shape), dtype)))
+            elif parameter.startswith("direction"):
+                # Of the shape of what moves: path1 by direction1.
+                moved = next(name for name in made if name.endswith(parameter.removeprefix("direction")))
+                made[parameter] = convert(like(np.empty(tuple(made[moved].shape), dtype)))
             else:
                 n_before = sum(self.kinds[other] == kind for other in made)
                 made[parameter] = convert(getattr(self, kind)(shape, dtype, n_before))
@@ -119,6 +123,7 @@ class _Function:
             for key, default in self.takes.items()
             if default is inspect.Parameter.empty
         ]
+        rest |= {key: array for key, array in given.items() if self.takes[key] is not inspect.Parameter.empty}
         if "n_jobs" in self.takes:
             rest["n_jobs"] = n_jobs
         return partial(getattr(lib, self.name), *positional, **rest)

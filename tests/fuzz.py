@@ -72,6 +72,7 @@ class Inputs:
         self.rng, self.name = rng, name
         self.kinds = kinds_of(name)
         self.parameters = inspect.signature(getattr(siglib, name)).parameters
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.options: dict[str, Any] = {
             "time_aug": self.chance(0.3),
             "lead_lag": self.chance(0.3),
@@ -199,10 +200,21 @@ class Inputs:
 
     def argument(self, parameter: str, default: Any) -> Any:
         """What goes with the rest, or `inspect.Parameter.empty` for the default."""
-        rng = self.rng
         if parameter in self.options:
             return self.options[parameter]
-        kind = KINDS.get(parameter)
+        if parameter == "correction_direction":
+            return inspect.Parameter.empty
+        if parameter.startswith("direction"):
+            # Of the shape of what moves: path1 by direction1.
+            moved = next(name for name in self.kinds if name.endswith(parameter.removeprefix("direction")))
+            return self.array(*self.shapes[moved])
+        found = self.needed(parameter, default)
+        self.shapes[parameter] = np.shape(found) if parameter in self.kinds else ()
+        return found
+
+    def needed(self, parameter: str, default: Any) -> Any:
+        """The same for all but directions."""
+        rng, kind = self.rng, KINDS.get(parameter)
         if kind == "path":
             return self.path(parameter)
         if kind == "displacement":

@@ -76,7 +76,10 @@ KINDS = {
 
 @cache
 def kinds_of(name: str) -> dict[str, str]:
-    """The arrays that a public function must get, or one of two: parameter and kind. "out" is the result, which gradients are given."""
+    """The arrays that a public function must get, or one of two: parameter and kind.
+
+    "out" is the result, which gradients are given.
+    """
     parameters = inspect.signature(getattr(siglib, name)).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty or p.name in ("direction1", "direction2")]
     kinds = {parameter: KINDS[parameter] for parameter in needed if parameter in KINDS}

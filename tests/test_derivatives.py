@@ -317,6 +317,29 @@ def test_accuracy_of_signatures(kind: str, direction: str, dtype: str) -> None:
     assert abs(actual - float(expected)) < TOLERANCES[dtype][1] * size
 
 
+@pytest.mark.parametrize("degree", range(1, 7))
+def test_accuracy_of_both_gradients_of_a_gradient(degree: int) -> None:
+    """To the path and to the derivatives, which share what is computed, with a graph and without."""
+    length = 12
+    path, u, v = (path_of(kind, length) for kind in ("brownian", "noise", "smooth"))
+    exact = jet_of_signature(path, u, v, degree)
+    derivs = np.random.default_rng(1).standard_normal(len(exact[0]))
+    leaves = torch.tensor(path, requires_grad=True), torch.tensor(derivs, requires_grad=True)
+    (gradient,) = torch.autograd.grad(siglib.sig(leaves[0], degree), *leaves, create_graph=True)
+    for create_graph in (False, True):
+        second, tangent = torch.autograd.grad(
+            gradient, leaves, torch.tensor(u), retain_graph=True, create_graph=create_graph
+        )
+        start = 0
+        for n in range(1, degree + 1):
+            level = slice(start, start + 3**n)
+            start += 3**n
+            expected = exact[1][level].astype(np.float64)
+            assert_close(tangent[level], expected, 1e-12 * np.abs(expected).max())
+        expected, summed = float((derivs * exact[3]).sum()), second.detach().numpy() * v
+        assert abs(summed.sum() - expected) <= 1e-12 * (np.abs(summed).sum() + abs(expected))
+
+
 def test_translations_and_scales_take_no_digits() -> None:
     path, u = path_of("brownian", 100), path_of("smooth", 100)
     expected = siglib.sig_jvp(path, u, 4)
@@ -348,6 +371,64 @@ def test_accuracy_of_kernels(size: float, static_kernel: Any, direction: str) ->
     assert abs(products[0].sum() - products[1].sum()) < 1e-9 * sum(np.abs(p).sum() for p in products)
 
 
+def matern_jet(smoothness: float, z: np.ndarray, u: np.ndarray, v: np.ndarray) -> list[Any]:
+    """A Matern kernel of width 1 of differences of points, its derivatives along u and v, and along both."""
+    a = (2 * smoothness) ** 0.5
+    r = np.sqrt((z * z).sum(-1))
+    zu, zv, uv, decay = (z * u).sum(-1), (z * v).sum(-1), (u * v).sum(-1), np.exp(-a * r)
+    if smoothness == 1.5:
+        direction = a * zu * zv / np.where(r > 0, r, 1)
+        value, slope, both = 1 + a * r, -(a**2), uv - direction
+        return [value * decay, slope * decay * zu, slope * decay * zv, slope * decay * both]
+    value, slope = 1 + a * r + (a * r) ** 2 / 3, -(a**2) / 3
+    both = (1 + a * r) * uv - a**2 * zu * zv
+    return [value * decay, slope * (1 + a * r) * decay * zu, slope * (1 + a * r) * decay * zv, slope * decay * both]
+
+
+def jet_of_kernel(increments: list[Any]) -> list[float]:
+    """The recurrence of signature kernels, of increments with their derivatives along u and v, and along both."""
+
+    def product(a: Any, b: Any) -> Any:
+        return np.array(
+            [a[0] * b[0], a[0] * b[1] + a[1] * b[0], a[0] * b[2] + a[2] * b[0], a[0] * b[3] + a[3] * b[0]]
+        ) + [0, 0, 0, a[1] * b[2] + a[2] * b[1]]
+
+    one = np.array([1.0, 0, 0, 0])
+    n, m = increments[0].shape
+    rows = [[one] * (m + 1)]
+    for i in range(n):
+        row = [one]
+        for j in range(m):
+            p = np.array([part[i, j] for part in increments])
+            square = product(p, p) / 12
+            row.append(product(row[j] + rows[i][j + 1], one + p / 2 + square) - product(rows[i][j], one - square))
+        rows.append(row)
+    return list(rows[-1][-1])
+
+
+@pytest.mark.parametrize("smoothness, tolerance", [(1.5, 5e-7), (2.5, 2e-10)])
+@pytest.mark.parametrize("kind", ["same", "one point", "near"])
+def test_accuracy_of_kernels_with_few_derivatives(kind: str, smoothness: float, tolerance: float) -> None:
+    """Those of Matern kernels jump where points coincide."""
+    x, u = path_of("brownian", 20), path_of("noise", 20)
+    v = path_of("smooth", 20)
+    y = {"same": x, "one point": v - v[10] + x[10], "near": x + 0.05}[kind]
+    z, u_axes, v_axes = x[:, None] - y, u[:, None] + 0 * y, v[:, None] + 0 * y
+    jets = matern_jet(smoothness, z, u_axes, v_axes)
+    exact = jet_of_kernel([np.diff(np.diff(part, axis=0), axis=1) for part in jets])
+    static_kernel = {1.5: siglib.Matern32Kernel, 2.5: siglib.Matern52Kernel}[smoothness](1.0)
+    options: dict[str, Any] = {"dyadic_order": 0, "static_kernel": static_kernel}
+    assert_close(siglib.sig_kernel(x, y, **options), np.array(exact[0]), 1e-12 * exact[0])
+    gradient, _ = siglib.sig_kernel_backprop(np.array(1.0), x, y, **options)
+    for direction, expected in [(u, exact[1]), (v, exact[2])]:
+        found = siglib.sig_kernel_jvp(x, y, direction, **options)
+        assert abs(found - expected) < tolerance * np.abs(gradient * direction).sum()
+    leaf = torch.tensor(x, requires_grad=True)
+    (graph,) = torch.autograd.grad(siglib.sig_kernel(leaf, torch.tensor(y), **options), leaf, create_graph=True)
+    (second,) = torch.autograd.grad((graph * torch.tensor(u)).sum(), leaf)
+    assert abs((second.numpy() * v).sum() - exact[3]) < tolerance * np.abs(second.numpy() * v).sum()
+
+
 # The functions named ..._jvp
 
 
@@ -373,7 +454,9 @@ def test_numpy_functions_take_the_options_of_what_they_differentiate() -> None:
     for name in sorted({operation.name for operation in JVPS}):
         more = inspect.signature(getattr(siglib, f"{name}_jvp")).parameters
         own = inspect.signature(getattr(siglib, name)).parameters
-        left_out = {"max_batch", "horner"} | ({"stream", "correction"} if name == "log_sig" else set())
+        left_out = {"max_batch", "horner", "lengths", "lengths1", "lengths2"} | (
+            {"stream", "correction"} if name == "log_sig" else set()
+        )
         assert {p: own[p].default for p in own if p not in left_out} == {
             p: more[p].default for p in more if "direction" not in p
         }

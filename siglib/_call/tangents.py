@@ -11,40 +11,24 @@ power of the path that it is (`Polynomial`). Translations, which have no effect,
 
 All of it is arithmetic that NumPy, CuPy and PyTorch have in common, with one call of the operation for all nodes; so it
 can be differentiated itself. The gradient of a polynomial is one, too: `backprop_tangent` is its derivative along a
-direction, of one degree less, with which gradients have gradients.
+direction, of one degree less, with which gradients have gradients. `both_tangents` takes both together.
 """
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .._tables.grades import Grade, Polynomial
-from .tracing import constant
+from .tangent_nodes import Node, nodes, nodes_of_both
+from .tangent_scales import scale_of
 
 # All nodes of a call go together if the arrays of all of them have at most so many numbers; else two by two.
 _TOGETHER = 2**22
-# How large directions are where there is nothing to compare with and only linear parts count. Powers of it, as high
-# as degrees may reach, are numbers of float32.
-_TINY = 2.0**-24
-_LARGEST_EXPONENT = 100
 
 Array = Any
 Call = Callable[[list[Array | None]], tuple[Array | None, ...]]
-
-
-@lru_cache(maxsize=64)
-def nodes(degree: int) -> tuple[tuple[float, float], ...]:
-    """Nodes and weights for polynomials of this degree."""
-    m = max((degree + 1) // 2, 1)
-    if m == 1:
-        return ((1.0, 1.0),)
-    e = [math.cos((2 * k + 1) * math.pi / (4 * m)) for k in range(m)]
-    # w[k] e[k] is the Lagrange polynomial of the squares, at 0.
-    squares = [x * x for x in e]
-    return tuple(
-        (x, math.prod(s / (s - own) for s in squares if s != own) / x) for x, own in zip(e, squares, strict=True)
-    )
 
 
 def tangent(xp: Any, polynomial: Polynomial, call: Call, arrays: list[Array], directions: list[Array]) -> Array:
@@ -52,7 +36,9 @@ def tangent(xp: Any, polynomial: Polynomial, call: Call, arrays: list[Array], di
 
     `call` computes many at once: the arrays that it is given have one more axis in front, but those that are no batch.
     """
-    return _derivative(xp, polynomial, polynomial.degree, polynomial.weight, True, call, arrays, directions)[0]
+    degree, weight = polynomial.degree, polynomial.weight
+    line = _line(xp, polynomial, weight, True, arrays, directions, linear=degree == 1)
+    return _over_scale(xp, line, _sums(xp, line, nodes(degree), call))[0]
 
 
 def backprop_tangent(
@@ -66,41 +52,101 @@ def backprop_tangent(
 ) -> tuple[Array | None, ...]:
     """Derivatives of the gradients `call(derivs, arrays)` along directions of the arrays; `derivs` stay."""
     if polynomial.degree < 2:
-        return tuple(
-            xp.zeros_like(a) if want and a is not None else None for a, want in zip(arrays, wanted, strict=True)
-        )
+        return _no_gradients(xp, arrays, wanted)
+    degree, weight, homogeneous = polynomial.degree - 1, polynomial.weight - 1, polynomial.n_linear > 0
+    whole, values, moves = _with_derivs(xp, polynomial, derivs, arrays, directions, wanted)
+    line = _line(xp, whole, weight, homogeneous, values, moves, linear=degree == 1)
+
+    def gradients(stacks: list[Array | None]) -> tuple[Array | None, ...]:
+        return call(stacks[0], stacks[1:])
+
+    return _like(arrays, _over_scale(xp, line, _sums(xp, line, nodes(degree), gradients)))
+
+
+def both_tangents(
+    xp: Any,
+    polynomial: Polynomial,
+    call: Callable[[list[Array | None]], Array],
+    backprop: Callable[[Array, Array, list[Array | None]], tuple[Array | None, ...]],
+    derivs: Array,
+    arrays: list[Array],
+    directions: list[Array],
+    wanted: tuple[bool, ...],
+) -> tuple[Array | None, ...]:
+    """`tangent` of `call(arrays)`, and behind it `backprop_tangent` of `backprop(derivs, result, arrays)`.
+
+    Gradients are computed where results are, which they may read.
+    """
+    if polynomial.degree < 2:
+        first = tangent(xp, polynomial, lambda stacks: (call(stacks),), arrays, directions)
+        return first, *_no_gradients(xp, arrays, wanted)
+    weight, homogeneous = polynomial.weight, polynomial.n_linear > 0
+    whole, values, moves = _with_derivs(xp, polynomial, derivs, arrays, directions, wanted)
+    line = _line(xp, whole, weight, homogeneous, values, moves)
+
+    def both(stacks: list[Array | None]) -> tuple[Array | None, ...]:
+        out = call(stacks[1:])
+        return out, *backprop(stacks[0], out, stacks[1:])
+
+    shared, more = nodes_of_both(polynomial.degree)
+    sums = _sums(xp, line, shared, both)
+    if more:
+        sums[0] = sums[0] + _sums(xp, line, more, lambda stacks: (call(stacks[1:]),))[0]
+    first, *gradients = _over_scale(xp, line, sums)
+    return first, *_like(arrays, gradients)
+
+
+def _no_gradients(xp: Any, arrays: list[Array], wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    return tuple(xp.zeros_like(a) if want and a is not None else None for a, want in zip(arrays, wanted, strict=True))
+
+
+def _with_derivs(
+    xp: Any,
+    polynomial: Polynomial,
+    derivs: Array,
+    arrays: list[Array],
+    directions: list[Array],
+    wanted: tuple[bool, ...],
+) -> tuple[Polynomial, list[Array], list[Array]]:
+    """The gradient as a polynomial, its arrays and directions."""
     n = polynomial.n_linear
     if n:
         # What is linear has no second derivative, and may be large.
         derivs = xp.concatenate([xp.zeros_like(derivs[..., :n]), derivs[..., n:]], -1)
-
-    def stacked_call(stacks: list[Array | None]) -> tuple[Array | None, ...]:
-        return call(stacks[0], stacks[1:])
-
-    degree, weight = polynomial.degree - 1, polynomial.weight - 1
     wanted_rows = [d is not None or want for d, want in zip(directions, wanted, strict=True)]
     grades = tuple(
         grade if not (grade.kind == "rows" and moves) else grade._replace(kind="all rows")
         for grade, moves in zip(polynomial.arrays, wanted_rows, strict=True)
     )
-    whole = polynomial._replace(arrays=(Grade("fixed"), *grades))
-    found = _derivative(xp, whole, degree, weight, n > 0, stacked_call, [derivs, *arrays], [None, *directions])
+    return polynomial._replace(arrays=(Grade("fixed"), *grades)), [derivs, *arrays], [None, *directions]
+
+
+def _like(arrays: list[Array], found: Sequence[Array | None]) -> tuple[Array | None, ...]:
     return tuple(
         None if d is None or a is None else _summed_to(d, tuple(a.shape)) for d, a in zip(found, arrays, strict=True)
     )
 
 
-def _derivative(
+class _Line(NamedTuple):
+    """Kinds of arrays, where they start and how far they move to a node at 1; and by which scale that is too far."""
+
+    kinds: list[str]
+    starts: list[Array]
+    moves: list[Array | None]
+    scale: Array
+
+
+def _line(
     xp: Any,
     polynomial: Polynomial,
-    degree: int,
     weight: int,
     homogeneous: bool,
-    call: Call,
     arrays: list[Array],
     directions: list[Array],
-) -> tuple[Array | None, ...]:
-    """Derivatives of all results of `call`. `homogeneous`: its value at 0 is 0, but for constants."""
+    *,
+    linear: bool = False,
+) -> _Line:
+    """The arrays along directions. `homogeneous`: what is computed there is 0 at 0, but for constants."""
     batch = _batch_of(polynomial, arrays)
     starts, moves = [], []
     for grade, array, direction in zip(polynomial.arrays, arrays, directions, strict=True):
@@ -108,89 +154,86 @@ def _derivative(
         if array is not None and (grade.kind == "all rows" or (grade.kind == "rows" and moved)):
             array = xp.broadcast_to(array, (*batch, _n_rows(polynomial, arrays), array.shape[-1]))
             direction = xp.broadcast_to(direction, array.shape) if moved else None
-        if moved and degree == 1:
+        if moved and linear:
             # Where it is linear, where it starts does not matter.
             array = xp.zeros_like(array)
         elif moved and grade.kind == "path" and array.shape[-2] > 0:
             array, direction = array - array[..., :1, :], direction - direction[..., :1, :]
         starts.append(array)
         moves.append(direction if moved else None)
-    kinds = [grade.kind for grade in polynomial.arrays]
-    scale = _scale(xp, polynomial, weight, homogeneous, starts, moves)
+    scale = scale_of(xp, polynomial, weight, homogeneous, starts, moves)
     moves = [None if u is None else u * _spread(scale, u.ndim) for u in moves]
-    found = nodes(degree)
-    size = 2 * len(found) * sum(math.prod(a.shape) for a in starts if a is not None)
-    groups = [found] if size <= _TOGETHER else [(pair,) for pair in found]
+    return _Line([grade.kind for grade in polynomial.arrays], starts, moves, scale)
+
+
+def _sums(xp: Any, line: _Line, found: tuple[Node, ...], call: Call) -> list[Any]:
+    """The weighted sums of all results of `call`."""
+    size = 2 * len(found) * sum(math.prod(a.shape) for a in line.starts if a is not None)
+    groups = [found] if size <= _TOGETHER else [(node,) for node in found]
+    n = len(groups[0])
+    fixed = [_repeated(xp, *parts, n=2 * n) for parts in zip(line.kinds, line.starts, line.moves, strict=True)]
     sums: list[Any] = []
     for group in groups:
-        places = [e for e, _ in group] + [-e for e, _ in group]
-        stacks = [
-            None
-            if x is None
-            else xp.stack([x + e * u for e in places], 0)
-            if u is not None
-            else x
-            if kind == "rows"
-            else xp.broadcast_to(x, (len(places), *x.shape))
-            for kind, x, u in zip(kinds, starts, moves, strict=True)
-        ]
-        results = call(stacks)
+        results = call(
+            [
+                there if move is None else _stacked(xp, start, move, group)
+                for there, start, move in zip(fixed, line.starts, line.moves, strict=True)
+            ]
+        )
         if not sums:
             sums = [None] * len(results)
         for i, result in enumerate(results):
             if result is not None:
-                for k, (_, w) in enumerate(group):
-                    term = (result[k] - result[len(group) + k]) * (0.5 * w)
-                    sums[i] = term if sums[i] is None else sums[i] + term
-    return tuple(None if s is None else s / _spread(scale, s.ndim) for s in sums)
+                for k, node in enumerate(group):
+                    weight = 0.5 * (node.of_gradients if i else node.weight)
+                    sums[i] = _added(xp, sums[i], result[k] - result[n + k], weight)
+    return sums
 
 
-# Scales
+# NumPy works in place: new memory takes longer than the arithmetic
 
 
-def _scale(
-    xp: Any, polynomial: Polynomial, weight: int, homogeneous: bool, starts: list[Array], moves: list[Array]
-) -> Array:
-    """By which power of two directions are multiplied, for each path."""
-    one = next(u for u in moves if u is not None)
-    own: list[tuple[int, Array]] = []
-    ours: list[tuple[int, Array]] = []
-    for grade, x, u in zip(polynomial.arrays, starts, moves, strict=True):
-        if u is not None and 0 not in u.shape:
-            own += _sizes(xp, grade, x)
-            ours += _sizes(xp, grade, u)
-        elif x is not None and grade.kind in ("path", "vector") and 0 not in x.shape:
-            own += _sizes(xp, grade, x)
-    if not ours:
-        return xp.ones_like(one[..., 0].sum(-1) if one.ndim > 1 else one.sum())
-    size = xp.zeros_like(ours[0][1]) + polynomial.duration
-    for k, s in own:
-        size = xp.maximum(size, s ** (1.0 / k))
-    fallback = _TINY if homogeneous and not polynomial.duration else 1.0
-    logarithm = xp.log2(xp.where(size > 0, size, xp.zeros_like(size) + fallback))
-    # What may be squared must not be larger than what is there; of the rest it does no harm.
-    exponent = rest = xp.zeros_like(size) + math.inf
-    for k, s in ours:
-        room = k * logarithm - xp.log2(s)
-        if 2 * k <= max(weight, 2):
-            exponent = xp.minimum(exponent, room)
-        else:
-            rest = xp.minimum(rest, room)
-    exponent = xp.where(xp.isfinite(exponent), exponent, rest)
-    exponent = xp.where(xp.isfinite(exponent), exponent, xp.zeros_like(exponent))
-    return xp.exp2(xp.clip(xp.round(exponent), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
+def _repeated(xp: Any, kind: str, start: Array, move: Array | None, n: int) -> Array:
+    """An array that stays where it is at `n` nodes."""
+    if start is None or move is not None or kind == "rows":
+        return start
+    array = xp.broadcast_to(start, (n, *start.shape))
+    return np.ascontiguousarray(array) if xp is np else array
 
 
-def _sizes(xp: Any, grade: Grade, array: Array) -> list[tuple[int, Array]]:
-    """The weights of all levels, and how large each is, for each path; what is not finite does not count."""
-    array = constant(array)
-    array = xp.where(xp.isfinite(array), array, xp.zeros_like(array))
-    if grade.kind == "path":
-        return [(1, xp.amax(xp.amax(array, -2) - xp.amin(array, -2), -1))]
-    parts = [(k, array[..., i:j]) for k, i, j in grade.levels if i < j]
-    if grade.kind == "vector":
-        return [(k, xp.amax(xp.abs(part), -1)) for k, part in parts]
-    return [(k, xp.amax(xp.amax(xp.abs(xp.cumsum(part, -2)), -1), -1)) for k, part in parts]
+def _stacked(xp: Any, start: Array, move: Array, group: tuple[Node, ...]) -> Array:
+    """An array at all nodes: first those ahead, then those behind."""
+    if xp is not np:
+        steps = [node.e * move for node in group]
+        return xp.stack([start + step for step in steps] + [start - step for step in steps], 0)
+    n = len(group)
+    out = np.empty((2 * n, *start.shape), start.dtype)
+    for k, node in enumerate(group):
+        step = np.multiply(move, node.e, out=out[n + k, ...])
+        np.add(start, step, out=out[k, ...])
+        np.subtract(start, step, out=step)
+    return out
+
+
+def _added(xp: Any, total: Array | None, change: Array, weight: float) -> Array:
+    if xp is not np:
+        change = change * weight
+        return change if total is None else total + change
+    change *= weight
+    if total is None:
+        return change
+    total += change
+    return total
+
+
+def _over_scale(xp: Any, line: _Line, sums: list[Any]) -> list[Any]:
+    if xp is not np:
+        return [None if s is None else s / _spread(line.scale, s.ndim) for s in sums]
+    for i, s in enumerate(sums):
+        if s is not None:
+            s /= _spread(line.scale, s.ndim)
+            sums[i] = s  # one number is a new one
+    return sums
 
 
 # Shapes

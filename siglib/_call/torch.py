@@ -19,7 +19,18 @@ import numpy as np
 
 from .backend import backend_of_tensors, kernel_dtype, torch_tensors
 from .torch_operator import Operators, bits, register
-from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, here, tangent
+from .torch_second_order import (
+    added,
+    as_primals,
+    backprop_tangent,
+    both_tangents,
+    both_tangents_of_numbers,
+    chosen,
+    forward_mode,
+    help_of,
+    here,
+    tangent,
+)
 from .torch_vmap import batched, batched_backprop
 from .tracing import is_functionalized, is_traced, is_transformed, untraced
 
@@ -198,14 +209,15 @@ def _functions(operation: Any) -> _Functions:
         def backward(ctx: Any, *directions: Any) -> Any:
             derivs, _, *tensors = ctx.saved_tensors
             directions = chosen(directions, ctx.needs)
-            wanted = ctx.needs_input_grad[4:]
-            return (
-                None,
-                None,
-                tangent(operation, ctx.o, tensors, directions) if ctx.needs_input_grad[2] else None,
-                None,
-                *backprop_tangent(operation, TransformableBackprop.apply, ctx.o, derivs, tensors, directions, wanted),
-            )
+            _, _, first, _, *more = ctx.needs_input_grad
+            moves = any(direction is not None for direction in directions)
+            given = (derivs, tensors, directions, (first, *more))
+            plain = not operation.n_numbers and not is_watched(torch, (derivs, *tensors, *directions))
+            if plain and moves and any(more):
+                first, *more = both_tangents_of_numbers(operation, operation.clean_arrays(ctx.o), *given)
+            else:
+                first, *more = both_tangents(operation, TransformableBackprop.apply, ctx.o, *given)
+            return None, None, first, None, *more
 
         @staticmethod
         def jvp(ctx: Any, *directions: Any) -> Any:
@@ -241,7 +253,8 @@ def _functions(operation: Any) -> _Functions:
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
             needs = ctx.needs_input_grad[1:]
-            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, *ctx.saved_tensors), needs)
+            out, *tensors = ctx.saved_tensors
+            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, help_of(out), *tensors), needs)
 
         @staticmethod
         def jvp(ctx: Any, _: Any, *directions: Any) -> Any:
@@ -267,7 +280,7 @@ def _functions(operation: Any) -> _Functions:
                 return None, *_backward(operation, ctx.o, ctx.sizes, needs, derivs, out, tensors)
             if is_traced(torch, derivs):
                 return None, *_backprop_operator(operation, ctx.o, needs, derivs, out, tensors)
-            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, *saved), needs)
+            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, help_of(out), *tensors), needs)
 
     Eager.__name__ = Transformable.__name__ = operation.name
     assert n >= 1

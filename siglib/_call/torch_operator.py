@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from . import torch_autograd
 from .backend import torch_tensors
-from .torch_second_order import added, as_primals, backprop_tangent, chosen, forward_mode, tangent, with_operators
+from .torch_second_order import (
+    added,
+    as_primals,
+    backprop_tangent,
+    both_tangents,
+    chosen,
+    forward_mode,
+    help_of,
+    tangent,
+    with_operators,
+)
 from .torch_vmap import batched, batched_backprop
 
 
@@ -135,7 +145,8 @@ def register(operation: Any) -> Operators:
         ctx.save_for_forward(*inputs[:n])
 
     def backward(ctx: Any, needs: tuple[bool, ...], derivs: Any) -> Any:
-        results = gradient(derivs, *ctx.saved_tensors, bits(needs[:n]), *ctx.options)
+        saved = ctx.saved_tensors
+        results = gradient(derivs, *map(help_of, saved[:-n]), *saved[-n:], bits(needs[:n]), *ctx.options)
         return *chosen((results,) if n == 1 else results, needs[:n]), *(None for _ in ctx.options)
 
     def jvp(ctx: Any, *directions: Any) -> Any:
@@ -159,15 +170,10 @@ def register(operation: Any) -> Operators:
     def backward_of_gradient(ctx: Any, needs: tuple[bool, ...], *directions: Any) -> Any:
         derivs, _, *tensors = ctx.saved_tensors
         o, directions = operation.clean_but_arrays(named(ctx.options)), chosen(directions, ctx.needs)
-        wanted = needs[1 + n_saved - n : 1 + n_saved]
+        wanted = (needs[0], *needs[1 + n_saved - n : 1 + n_saved])
         with with_operators():
-            return (
-                tangent(operation, o, tensors, directions) if needs[0] else None,
-                *[None] * (n_saved - n),
-                *backprop_tangent(operation, apply, o, derivs, tensors, directions, wanted),
-                None,
-                *(None for _ in ctx.options),
-            )
+            first, *more = both_tangents(operation, apply, o, derivs, tensors, directions, wanted)
+        return first, *[None] * (n_saved - n), *more, None, *(None for _ in ctx.options)
 
     def jvp_of_gradient(ctx: Any, derivs_direction: Any, *directions: Any) -> Any:
         o = operation.clean_but_arrays(named(ctx.options))

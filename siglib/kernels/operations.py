@@ -432,16 +432,10 @@ class KernelOperation(Operation):
         return in_jax(call, self, OPERATIONS[self.name.removesuffix("_gram")], arrays, o)
 
     def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
-        tangents.check(self.name, o)
-        move = tangents.moved(o, not self.gram, arrays, directions)
-        uniform = self.gram or move.w is not None
-        scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
-        o = self.replaced(o, "equal", o.same)
-
-        def call(n: int, *arrays: Any) -> tuple[Any, ...]:
+        def call(o: Any, n: int, arrays: Any) -> tuple[Any, ...]:
             return (called(o, arrays),)
 
-        return as_dtype_of(tangents.weighted_sum(xp, move, scale, not uniform, call)[0], arrays[0])
+        return self._along(xp, o, arrays, directions, False, call, arrays[:1])[0]
 
     def backprop_tangent(
         self,
@@ -453,18 +447,44 @@ class KernelOperation(Operation):
         wanted: tuple[bool, ...],
         pulled: Callable[..., Any],
     ) -> tuple[Any, ...]:
+        derivs = as_double(derivs)
+
+        def call(o: Any, n: int, arrays: Any) -> Any:
+            return pulled(o, wanted, xp.broadcast_to(derivs, (n, *derivs.shape)) if n else derivs, arrays)
+
+        return self._along(xp, o, arrays, directions, wanted[2], call, arrays)
+
+    def both_tangents(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        called: Callable[..., Any],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        derivs = as_double(derivs)
+
+        def call(o: Any, n: int, arrays: Any) -> Any:
+            out = called(o, arrays)
+            g = xp.broadcast_to(derivs, (n, *derivs.shape)) if n else derivs
+            return out, *pulled(o, wanted, g, arrays, out)
+
+        return self._along(xp, o, arrays, directions, wanted[2], call, [arrays[0], *arrays])
+
+    def _along(
+        self, xp: Any, o: Any, arrays: Any, directions: Any, uniform: bool, call: Callable[..., Any], like: Any
+    ) -> tuple[Any, ...]:
+        """Derivatives of what `call(o, n, arrays)` gives, in the dtypes of `like`. `uniform`: of one scale for all."""
         tangents.check(self.name, o)
         move = tangents.moved(o, not self.gram, arrays, directions)
-        uniform = self.gram or move.w is not None or wanted[2]
+        uniform = self.gram or move.w is not None or uniform
         scale = tangents.scale_of(xp, o, move, uniform, self.lower(o))
-        o, derivs = self.replaced(o, "equal", o.same), as_double(derivs)
-
-        def call(n: int, *arrays: Any) -> Any:
-            g = xp.broadcast_to(derivs, (n, *derivs.shape)) if n else derivs
-            return pulled(o, wanted, g, list(arrays))
-
-        found = tangents.weighted_sum(xp, move, scale, not uniform, call)
-        return tuple(None if d is None else as_dtype_of(d, a) for d, a in zip(found, arrays, strict=True))
+        o = self.replaced(o, "equal", o.same)
+        found = tangents.weighted_sum(xp, move, scale, not uniform, lambda n, *arrays: call(o, n, list(arrays)))
+        return tuple(None if d is None else as_dtype_of(d, a) for d, a in zip(found, like, strict=True))
 
     def lower(self, o: Any) -> Any:
         """For kernels of a depth: those of lower depths, of paths with themselves, as a function."""

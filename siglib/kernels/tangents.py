@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .._call.backend import Array, as_double
-from .._call.tangents import nodes
+from .._call.tangent_nodes import nodes
 from .._call.tracing import constant
 from .static_kernels import LINEAR, MATERN12, MATERN32, MATERN52, POLYNOMIAL, RATIONAL_QUADRATIC, RBF
 
@@ -28,15 +28,19 @@ _KINKS = {MATERN32: 2.0**-24, MATERN52: 2.0**-10}
 _LARGEST_EXPONENT = 100
 
 
+class NoDerivativesError(RuntimeError, ValueError):
+    """An error in what was asked for, of the kind that torch raises where there is no derivative."""
+
+
 def check(name: str, o: Any) -> None:
-    """RuntimeError for static kernels that have no such derivatives."""
+    """The error for static kernels that have no such derivatives."""
     if o.given is not None:
-        raise RuntimeError(
+        raise NoDerivativesError(
             f"second derivatives of siglib.{name}, and those along directions, are not implemented for static kernels "
             "written in Python"
         )
     if o.static_kernel == MATERN12:
-        raise RuntimeError(
+        raise NoDerivativesError(
             f"siglib.{name} with Matern12Kernel has no second derivatives, nor any along directions, since that kernel "
             "has a kink where points coincide: take Matern32Kernel or a smoother one"
         )
@@ -78,6 +82,7 @@ def weighted_sum(xp: Any, move: Move, scale: Array, together: bool, call: Callab
     is 0.
     """
     pairs = nodes(_DEGREE)
+    places = [sign * node.e for node in pairs for sign in (1.0, -1.0)]
     x, y, numbers, u, v, w = move
     together = together and 2 * len(pairs) * (math.prod(x.shape) + math.prod(y.shape)) <= _TOGETHER
 
@@ -89,13 +94,12 @@ def weighted_sum(xp: Any, move: Move, scale: Array, together: bool, call: Callab
     same = y is x
     results: list[Any] = []
     if together:
-        places = [sign * e for e, _ in pairs for sign in (1.0, -1.0)]
         stack_x = xp.stack([at(x, u, e) for e in places], 0)
         stack_y = stack_x if same else xp.stack([at(y, v, e) for e in places], 0)
         found = call(len(places), stack_x, stack_y, numbers)
         results = [[None if part is None else part[k] for part in found] for k in range(len(places))]
     else:
-        for e in [sign * e for e, _ in pairs for sign in (1.0, -1.0)]:
+        for e in places:
             at_x = at(x, u, e)
             results.append(call(0, at_x, at_x if same else at(y, v, e), at(numbers, w, e)))
     sums: list[Any] = []
@@ -103,7 +107,7 @@ def weighted_sum(xp: Any, move: Move, scale: Array, together: bool, call: Callab
         if first is None:
             sums.append(None)
             continue
-        total = sum(0.5 * weight * (results[2 * k][i] - results[2 * k + 1][i]) for k, (_, weight) in enumerate(pairs))
+        total = sum(0.5 * node.weight * (results[2 * k][i] - results[2 * k + 1][i]) for k, node in enumerate(pairs))
         sums.append(total / _spread(scale, total.ndim))
     return sums
 
