@@ -61,7 +61,7 @@ class Day:
 
     def __init__(self, wheels: Path | None, out: Path, work: Path, dry: bool) -> None:
         self.wheels, self.out, self.work, self.dry = wheels, out, work, dry
-        self.site, self.loops = work / "site", work / "kernels.txt"
+        self.site, self.kernels = work / "site", work / "kernels.txt"
         # A dry run looks for mistakes, on machines that may be slow.
         self.patience = 4 if dry else 1
         self.end = time.monotonic() + WHOLE * self.patience
@@ -267,7 +267,7 @@ def sanitize(day: Day) -> list[Command]:
 # Kernels that are looked at, and the calls that launch them.
 PROFILED = {
     "sig_forward": "sig 8 3",
-    "chen_round": "sig 16 3",
+    "join_level": "sig 16 3",
     "sig_backward": "sig_backprop 8 3",
     "signature_kernel_linear": "gram",
     "signature_kernel_linear_backprop": "gram_backprop",

@@ -12,33 +12,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from . import torch_api as _functions
+from ._call.operation import OPERATIONS as _OPERATIONS
 
-# What functions call their arrays.
-_ARRAYS = frozenset(
-    (
-        "bsig",
-        "bsig1",
-        "bsig2",
-        "blogsig",
-        "blogsig1",
-        "blogsig2",
-        "correction",
-        "displacement",
-        "log_sig",
-        "log_sig1",
-        "log_sig2",
-        "path",
-        "path1",
-        "path2",
-        "sample",
-        "sample1",
-        "sample2",
-        "sig",
-        "sig1",
-        "sig2",
-        "y",
-    )
-)
+# What functions call their arrays: as operations do, and the samples of those that are made of several.
+_ARRAYS = frozenset(name for operation in _OPERATIONS.values() for name in operation.shared_names) | {
+    "sample",
+    "sample1",
+    "sample2",
+    "y",
+}
 
 
 def _of_jax(function: Callable[..., Any]) -> Callable[..., Any]:

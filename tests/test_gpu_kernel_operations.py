@@ -118,18 +118,18 @@ class Squares(siglib.StaticKernel):
     """A kernel in the words of any library: the sum of two kernels of siglib."""
 
     def __init__(self, tensors_only: bool = False) -> None:
-        self.loops = (siglib.LinearKernel(), siglib.RBFKernel(1.5))
+        self.kernels = (siglib.LinearKernel(), siglib.RBFKernel(1.5))
         self.tensors_only = tensors_only  # type: ignore[misc]
 
     def __call__(self, ctx: siglib.Context, x: Any, y: Any) -> Any:
-        ctx.save_for_backward(*(siglib.Context() for _ in self.loops))
-        return sum(kernel(c, x, y) for kernel, c in zip(self.loops, ctx.saved_tensors, strict=True))
+        ctx.save_for_backward(*(siglib.Context() for _ in self.kernels))
+        return sum(kernel(c, x, y) for kernel, c in zip(self.kernels, ctx.saved_tensors, strict=True))
 
     def grad_x(self, ctx: siglib.Context, derivs: Any) -> Any:
-        return sum(kernel.grad_x(c, derivs) for kernel, c in zip(self.loops, ctx.saved_tensors, strict=True))
+        return sum(kernel.grad_x(c, derivs) for kernel, c in zip(self.kernels, ctx.saved_tensors, strict=True))
 
     def grad_y(self, ctx: siglib.Context, derivs: Any) -> Any:
-        return sum(kernel.grad_y(c, derivs) for kernel, c in zip(self.loops, ctx.saved_tensors, strict=True))
+        return sum(kernel.grad_y(c, derivs) for kernel, c in zip(self.kernels, ctx.saved_tensors, strict=True))
 
 
 @pytest.mark.parametrize("name", ["sig_kernel", "sig_kernel_gram"])

@@ -106,13 +106,13 @@ def test_contexts_within_contexts(emulated: Gpu, monkeypatch: pytest.MonkeyPatch
 
 
 def test_shared_memory_of_48_kilobytes(gpu: Gpu, rng: np.random.Generator) -> None:
-    """Two warps of the gradient take as much, beside static arrays."""
+    """More than a launch may take that has not asked for it; static arrays count, too."""
     x, y = (random_paths(rng, 1, n, 8, dtype=np.dtype(np.float32)) for n in (201, 6))
     ones = np.ones(1, np.float32)
     found = siglib.sig_kernel_backprop(*map(gpu.array, (ones, x, y)), dyadic_order=0)
     assert_close(gpu.numpy(found[0]), siglib.sig_kernel_backprop(ones, x, y, dyadic_order=0)[0], 2e-5)
     if gpu.name == "emulator":
-        assert 48 << 10 in [launch.shared for launch in gpu.cupy.LOG]
+        assert max(launch.shared for launch in gpu.cupy.LOG) > 48 << 10
 
 
 # The stand-in for CuPy is strict where CuPy is not.

@@ -285,7 +285,7 @@ def test_batch_axes_must_agree(operation: Operation) -> None:
     arrays, names = operation.arrays(), "|".join(kinds_of(operation.name))
     for i, array in enumerate(arrays):
         for other in (array[:1], array[0], np.stack([array] * 2)):
-            with pytest.raises(ValueError, match=rf"\b({names}) must have (the same batch |)shape.*, got "):
+            with pytest.raises(ValueError, match=rf"\b({names}) must have (the same batch |the |)shape.*, got "):
                 operation(*arrays[:i], other, *arrays[i + 1 :])
 
 
@@ -298,7 +298,10 @@ def test_axes_of_one_item(operation: Operation) -> None:
         if kind != "path":
             wrong.append(np.zeros((*arrays[i].shape[:-1], arrays[i].shape[-1] + 5)))
         for other in wrong:
-            with pytest.raises(ValueError, match=rf"\b{name} .*must have .*, got "):
+            # Directions are compared with what moves.
+            with pytest.raises(
+                ValueError, match=rf"\b(direction\d? must have the shape of {name},|{name} .*must have) .*got "
+            ):
                 operation(*arrays[:i], other, *arrays[i + 1 :])
 
 

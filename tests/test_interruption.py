@@ -289,6 +289,14 @@ def test_all_functions_are_there():
         "branched_log_sig_prefixes",
         "sig_score",
         "expected_sig_score",
+        "two_sample_test",
+        "independence_test",
+        "sig_jvp",
+        "sig_coef_jvp",
+        "log_sig_jvp",
+        "sig_to_log_sig_jvp",
+        "sig_kernel_jvp",
+        "sig_kernel_gram_jvp",
     }
     functions = {
         function.__name__

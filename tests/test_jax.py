@@ -1,5 +1,6 @@
 """Arrays of JAX: the values of NumPy, to the bit, and every derivative and transform."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from siglib._call.operation import OPERATIONS
 jax = optional("jax")
 jnp = jax.numpy
 
+TESTS = itertools.count(1)
+
 
 @pytest.fixture(autouse=True)
 def float64() -> Iterator[None]:
@@ -27,6 +30,9 @@ def float64() -> Iterator[None]:
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", before)
+    # What was compiled for one test is of little use to the next, and takes much memory.
+    if next(TESTS) % 16 == 0:
+        jax.clear_caches()
 
 
 def numbers_for(operation: Differentiable, dtype: Any = np.float64, seed: int = 0) -> list[np.ndarray]:

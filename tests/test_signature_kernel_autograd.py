@@ -142,13 +142,13 @@ def test_numpy_paths_and_tensor_parameters(rng: np.random.Generator) -> None:
 def test_only_wanted_gradients_are_computed(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = optional("torch")
     asked = []
-    pull = Problem.pull
+    values_backprop = Problem.values_backprop
 
     def spy(self: Any, derivs: Any, x: Any, y: Any, layout: int, log: bool, *wanted: bool) -> Any:
         asked.append((layout, *wanted))
-        return pull(self, derivs, x, y, layout, log, *wanted)
+        return values_backprop(self, derivs, x, y, layout, log, *wanted)
 
-    monkeypatch.setattr(Problem, "pull", spy)
+    monkeypatch.setattr(Problem, "values_backprop", spy)
     x, y = (torch.tensor(random_paths(rng, 2, 4, 2)) for _ in range(2))
     sigma = torch.tensor(0.5, requires_grad=True)
     learned = siglib.RBFKernel(sigma)

@@ -24,7 +24,7 @@ def _same_random_numbers() -> None:
 
 
 # Parts of functions, and tested with them: windows and streams of branched signatures.
-PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig"}
+PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig", "ragged_sig"}
 operations = pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
 # One of each function, for what does not depend on options.
 FIRST = [next(group) for _, group in itertools.groupby(DIFFERENTIABLE, key=lambda operation: operation.name)]
@@ -182,7 +182,7 @@ def test_parameters_and_subclasses() -> None:
             TypeError,
             "one library, got sig1: numpy.ndarray.*sig2: torch.Tensor",
         ),
-        (lambda: siglib.sig([torch.ones(2), torch.ones(2)], 2), TypeError, "path is a list of tensors: stack them"),
+        (lambda: siglib.sig([torch.ones(2), torch.ones(2)], 2), ValueError, r"path\[0\] must have shape \(length, dimension\), got \(2,\)"),
         (lambda: siglib.sig(torch.ones(3), 2), ValueError, r"path must have shape \(\.\.\., length, dimension\), got \(3,\)"),
         (lambda: siglib.sig(torch.ones(3, 2).to(torch.float8_e5m2), 2), TypeError, "must be float16, bfloat16, float32 or float64"),
     ],

@@ -468,7 +468,7 @@ class TorchCpuBackend(_CpuBackend):
 
     def result(self, array: Any) -> Array:
         """A tensor of the dtype that the caller's tensors had."""
-        tensor = sys.modules["torch"].from_numpy(array) if type(array) is np.ndarray else array
+        tensor = self.given(array)
         return tensor if tensor.dtype is self.result_dtype else tensor.to(self.result_dtype)
 
 

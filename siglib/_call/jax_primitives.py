@@ -143,8 +143,8 @@ def _backward_along(
 
     def again(o: Any, needs: tuple[bool, ...], derivs: Any, stacks: Any) -> tuple[Any, ...]:
         needs = needs[: call.n_arrays]
-        found = iter(pulled(call.with_options(o), needs, derivs, stacks[: call.n_arrays]))
-        return tuple([next(found) if need else None for need in needs] + [None] * (len(whole) - call.n_arrays))
+        found = pulled(call.with_options(o), needs, derivs, stacks[: call.n_arrays])
+        return (*_placed(needs, found), *[None] * missing)
 
     whole = call.whole(arrays)
     missing = len(whole) - call.n_arrays
@@ -167,8 +167,18 @@ def _split_out(call: Call, rest: Any) -> tuple[Any, Any]:
 
 def _split_directions(call: Call, moves: tuple[bool, ...], rest: Any) -> tuple[list[Any], list[Any]]:
     """Arrays, and the direction of each or None."""
-    there = iter(rest[call.n_arrays :])
-    return list(rest[: call.n_arrays]), [next(there) if move else None for move in moves]
+    return list(rest[: call.n_arrays]), _placed(moves, rest[call.n_arrays :])
+
+
+def _placed(places: Sequence[bool], values: Any) -> list[Any]:
+    """The values one by one at the places that are theirs, None at the others."""
+    there = iter(values)
+    return [next(there) if place else None for place in places]
+
+
+def _taken(placed: Sequence[Any]) -> tuple[tuple[bool, ...], list[Any]]:
+    """Which places have a value, and the values: the opposite of `_placed`."""
+    return tuple(value is not None for value in placed), [value for value in placed if value is not None]
 
 
 # Primitives
@@ -259,14 +269,12 @@ def backward(call: Call, needs: tuple[bool, ...], derivs: Any, out: Any, arrays:
 
 
 def tangent(call: Call, out: Any, arrays: Any, directions: Any) -> Any:
-    moves = tuple(direction is not None for direction in directions)
-    given = [direction for direction in directions if direction is not None]
+    moves, given = _taken(directions)
     return tangent_p.bind(*[out] * call.keeps_out, *arrays, *given, call=call, moves=moves)[0]
 
 
 def backward_tangent(call: Call, wanted: tuple[bool, ...], derivs: Any, arrays: Any, directions: Any) -> Any:
-    moves = tuple(direction is not None for direction in directions)
-    given = [direction for direction in directions if direction is not None]
+    moves, given = _taken(directions)
     return backward_tangent_p.bind(derivs, *arrays, *given, call=call, wanted=wanted, moves=moves)
 
 
@@ -276,6 +284,10 @@ def backward_tangent(call: Call, wanted: tuple[bool, ...], derivs: Any, arrays: 
 def _directions(tangents: Any) -> list[Any]:
     """Tangents that are not zero, None for the others."""
     return [None if type(t) is ad.Zero else t for t in tangents]
+
+
+def _any(directions: Any) -> bool:
+    return any(direction is not None for direction in directions)
 
 
 def _sum(parts: list[Any], primals: Sequence[Any]) -> list[Any]:
@@ -290,8 +302,7 @@ def _zero(primal: Any) -> Any:
 def _jvp_of_forward(arrays: Any, tangents: Any, *, call: Call) -> Any:
     out = forward(call, arrays)
     directions = _directions(tangents)
-    moved = any(direction is not None for direction in directions)
-    return [out], [tangent(call, out, arrays, directions) if moved else _zero(out)]
+    return [out], [tangent(call, out, arrays, directions) if _any(directions) else _zero(out)]
 
 
 def _jvp_of_backward(primals: Any, tangents: Any, *, call: Call, needs: tuple[bool, ...]) -> Any:
@@ -302,7 +313,7 @@ def _jvp_of_backward(primals: Any, tangents: Any, *, call: Call, needs: tuple[bo
     parts = []
     if moved is not None:
         parts.append(backward(call, needs, moved, out, arrays))
-    if any(direction is not None for direction in directions):
+    if _any(directions):
         parts.append(backward_tangent(call, needs, derivs, arrays, directions))
     return results, _sum(parts, results)
 
@@ -314,10 +325,9 @@ def _jvp_of_tangent(primals: Any, tangents: Any, *, call: Call, moves: tuple[boo
     tangents = _split_out(call, tangents)[1]
     array_moves, second = _directions(tangents[: call.n_arrays]), _directions(tangents[call.n_arrays :])
     parts = []
-    if any(direction is not None for direction in second):
-        there = iter(second)
-        parts.append([tangent(call, out, arrays, [next(there) if move else None for move in moves])])
-    if any(direction is not None for direction in array_moves):
+    if _any(second):
+        parts.append([tangent(call, out, arrays, _placed(moves, second))])
+    if _any(array_moves):
         parts.append([_differential(lambda *a: _along(jnp, call, a, directions, forward), arrays, array_moves)])
     return [result], _sum(parts, [result])
 
@@ -333,11 +343,9 @@ def _jvp_of_backward_tangent(
     parts = []
     if moved is not None:
         parts.append(backward_tangent(call, wanted, moved, arrays, directions))
-    if any(direction is not None for direction in second):
-        there = iter(second)
-        again = [next(there) if move else None for move in moves]
-        parts.append(backward_tangent(call, wanted, derivs, arrays, again))
-    if any(direction is not None for direction in array_moves):
+    if _any(second):
+        parts.append(backward_tangent(call, wanted, derivs, arrays, _placed(moves, second)))
+    if _any(array_moves):
 
         def function(*arrays: Any) -> Any:
             return _backward_along(jnp, call, wanted, derivs, arrays, directions, _gradients)
@@ -376,10 +384,9 @@ def _transpose_of_tangent(cotangents: Any, *primals: Any, call: Call, moves: tup
 
 def _transpose_of_backward(cotangents: Any, *primals: Any, call: Call, needs: tuple[bool, ...]) -> Any:
     out, arrays = _split_out(call, primals[1:])
-    there = iter(_directions(cotangents))
-    directions = [next(there) if need else None for need in needs]
+    directions = _placed(needs, _directions(cotangents))
     nothing = [None] * (len(primals) - 1)
-    if all(direction is None for direction in directions):
+    if not _any(directions):
         return [None, *nothing]
     return [tangent(call, out, arrays, directions), *nothing]
 
@@ -389,15 +396,13 @@ def _transpose_of_backward_tangent(
 ) -> Any:
     derivs, arrays = primals[0], primals[1 : 1 + call.n_arrays]
     directions = primals[1 + call.n_arrays :]
-    there = iter(_directions(cotangents))
-    pushed = [next(there) if want else None for want in wanted]
+    pushed = _placed(wanted, _directions(cotangents))
     nothing = [None] * call.n_arrays
-    if all(direction is None for direction in pushed):
+    if not _any(pushed):
         return [None, *nothing, *[None] * len(directions)]
     if ad.is_undefined_primal(derivs):
         # The second derivative of the result along both.
-        both = iter(directions)
-        first = [next(both) if move else None for move in moves]
+        first = _placed(moves, directions)
         second = _differential(lambda *a: _along(jnp, call, a, first, forward), arrays, pushed)
         return [second, *nothing, *[None] * len(directions)]
     return [None, *nothing, *backward_tangent(call, moves, derivs, arrays, pushed)]

@@ -45,7 +45,8 @@ class _Increments(StaticKernel):
         return xp.concatenate([xp.zeros_like(derivs[:, :1]), derivs], 1)
 
     def grad_y(self, ctx: Context, derivs: Array) -> Array:
-        raise NotImplementedError
+        n, _, n_segments = derivs.shape
+        return namespace_of(derivs).zeros((n, n_segments + 1, n_segments), derivs.dtype)
 
 
 _INCREMENTS = _Increments()
@@ -66,20 +67,14 @@ def in_jax(call: Callable[..., Array], operation: Any, pairwise: Any, arrays: tu
         transform_path(jnp.asarray(path), time_aug=o.time_aug, lead_lag=o.lead_lag, end_time=o.end_time)
         for path in arrays[:2]
     )
-    shape = operation.sizes(o, *(tuple(array.shape) for array in arrays[:2]))[0]
-    options = {"given": _INCREMENTS, "time_aug": False, "lead_lag": False, "same": False, "equal": False}
-    options |= {"normalize": False, "log": False}
-    plain = o
-    for name, value in options.items():
-        plain = operation.replaced(plain, name, value)
-    plain = pairwise.Options._make(plain)
+    shape = operation.sizes(o, *operation.shapes_of(arrays))[0]
+    first, second = (path.reshape(-1, *path.shape[-2:]) for path in (first, second))
+    off = dict.fromkeys(("time_aug", "lead_lag", "same", "equal", "normalize", "log"), False)
+    plain = pairwise.Options._make(o._replace(given=_INCREMENTS, **off))
 
     def of_pairs(x: Array, y: Array) -> Array:
-        if 1 in (x.shape[1], y.shape[1]) or 0 in (x.shape[1], y.shape[1]):
-            cells = jnp.zeros((x.shape[0], max(x.shape[1] - 1, 0), max(y.shape[1] - 1, 0)), x.dtype)
-        else:
-            cells = kernel(x, y)
         expected = (x.shape[0], max(x.shape[1] - 1, 0), max(y.shape[1] - 1, 0))
+        cells = jnp.zeros(expected, x.dtype) if 0 in expected[1:] else kernel(x, y)
         if library_of(cells) != "jax" or tuple(cells.shape) != expected:
             raise ValueError(
                 f"static_kernel must return an array of shape {expected}, got {getattr(cells, 'shape', cells)!r}"
@@ -89,21 +84,15 @@ def in_jax(call: Callable[..., Array], operation: Any, pairwise: Any, arrays: tu
         columns = jnp.zeros((x.shape[0], y.shape[1], rows.shape[2]), x.dtype)
         return call(pairwise, (rows, columns, arrays[2]), plain)
 
-    def of_batches(x: Array, y: Array) -> Array:
-        x, y = (path.reshape(-1, *path.shape[-2:]) for path in (x, y))
-        if not operation.gram:
-            return of_pairs(x, y)
-        row = lambda one: of_pairs(jnp.broadcast_to(one, (y.shape[0], *one.shape)), y)  # noqa: E731
-        return rows_of(row, x)
+    def row(one: Array) -> Array:
+        return of_pairs(jnp.broadcast_to(one, (second.shape[0], *one.shape)), second)
 
-    found = of_batches(first, second).reshape(shape)
+    found = (rows_of(row, first) if operation.gram else of_pairs(first, second)).reshape(shape)
     if o.log:
         return jnp.log(found)
     if not o.normalize:
         return found
-    own1, own2 = (
-        of_pairs(path.reshape(-1, *path.shape[-2:]), path.reshape(-1, *path.shape[-2:])) for path in (first, second)
-    )
+    own1, own2 = of_pairs(first, first), of_pairs(second, second)
     if operation.gram:
         own1, own2 = own1[:, None], own2[None]
     return (found.reshape(*jnp.broadcast_shapes(own1.shape, own2.shape)) / jnp.sqrt(own1 * own2)).reshape(shape)

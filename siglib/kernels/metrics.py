@@ -21,8 +21,10 @@ def _quiet(array: Array) -> Any:
     return np.errstate(invalid="ignore", over="ignore") if library_of(array) == "numpy" else nullcontext()
 
 
-def samples_of(**samples: Array) -> tuple[Any, ...]:
-    """As `widened`, also for paths of unequal lengths."""
+def samples_of(lengths1: Any, lengths2: Any, **samples: Array) -> tuple[Any, ...]:
+    """As `widened`, for two samples, also of paths of unequal lengths."""
+    if lengths1 is not None or lengths2 is not None:
+        samples = dict(zip(samples, sides_of(lengths1, lengths2, **samples), strict=True))
     try:
         return widened(**samples)
     except UnequalLengthsError:
@@ -123,9 +125,7 @@ def sig_score(
     >>> siglib.sig_score(sample, np.array([[[0.0], [1.0]], [[0.0], [-1.0]]]), dyadic_order=6).round(2)
     array([-2.31,  1.81])
     """
-    if lengths1 is not None or lengths2 is not None:
-        sample, y = sides_of(sample=sample, y=y, lengths1=lengths1, lengths2=lengths2)
-    finish, sample, y = samples_of(sample=sample, y=y)
+    finish, sample, y = samples_of(lengths1, lengths2, sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = sample_of("sample", sample, 2)
     batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
@@ -203,9 +203,7 @@ def expected_sig_score(
     >>> siglib.expected_sig_score(sample, -sample, dyadic_order=6).round(2)
     array([1.8])
     """
-    if lengths1 is not None or lengths2 is not None:
-        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
-    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    finish, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     lam = as_float("lam", lam)
     options = as_gram_options(
         method=method,
@@ -289,9 +287,7 @@ def sig_mmd(
     >>> round(float(siglib.sig_mmd(sample, -sample, dyadic_order=6)), 2)
     4.07
     """
-    if lengths1 is not None or lengths2 is not None:
-        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
-    finish, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    finish, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = as_gram_options(
         method=method,

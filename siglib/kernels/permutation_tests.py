@@ -12,7 +12,6 @@ import numpy as np
 
 from .._call.backend import Array, on_host, refuse_dask
 from .._call.options import as_positive
-from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of
 from .options import as_gram_options, as_static_kernel
@@ -118,10 +117,8 @@ def two_sample_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    if lengths1 is not None or lengths2 is not None:
-        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
     refuse_dask(sample1=sample1, sample2=sample2)
-    _, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = _symmetric_options(
         method=method,
@@ -224,10 +221,8 @@ def independence_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    if lengths1 is not None or lengths2 is not None:
-        sample1, sample2 = sides_of(sample1=sample1, sample2=sample2, lengths1=lengths1, lengths2=lengths2)
     refuse_dask(sample1=sample1, sample2=sample2)
-    _, sample1, sample2 = samples_of(sample1=sample1, sample2=sample2)
+    _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 4), sample_of("sample2", sample2, 4)
     if len(sample1) != len(sample2):
         raise ValueError(

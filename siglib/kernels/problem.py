@@ -153,9 +153,6 @@ class Problem:
             view[...] = gradient
         return out
 
-    def n_of(self, x: Array, y: Array, layout: int) -> int:
-        return x.shape[0] if layout == PAIRWISE else x.shape[0] * y.shape[0]
-
     def values(self, x: Array, y: Array, layout: int, out: Any) -> tuple[Any, ...]:
         """Mantissas, written to `out`, a view of one axis, and exponents: kernels are out * 2**exponent."""
         exponent = self.on.xp.empty_like(out)

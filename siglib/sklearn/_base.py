@@ -79,8 +79,8 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"X must have the channels {list(names)} of the training series, got {found.names}")
         return found
 
-    def _learn(self, X: Any) -> Paths:
-        """The training paths, after their augmentations."""
+    def _learn(self, X: Any) -> tuple[Paths, Series]:
+        """The training paths, after their augmentations, and the series that they come from."""
         found = self._read(X, reset=True)
         self.augmentations_ = augmentations_for(
             found.points,
@@ -89,13 +89,16 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
             base_point=self.base_point,
             invisibility_reset=self.invisibility_reset,
         )
-        return Paths.of(found.points).map(self.augmentations_.applied_to)
+        return self._augmented(found), found
 
     def _paths(self, X: Any) -> tuple[Paths, Series]:
         """Paths to transform, and the series that they come from."""
         check_is_fitted(self)
         found = self._read(X, reset=False)
-        return Paths.of(found.points).map(self.augmentations_.applied_to), found
+        return self._augmented(found), found
+
+    def _augmented(self, found: Series) -> Paths:
+        return Paths.of(found.points).map(self.augmentations_.applied_to)
 
     def _transform(self) -> dict[str, Any]:
         return {"time_aug": self.time_aug, "lead_lag": self.lead_lag, "end_time": self.end_time}

@@ -41,7 +41,7 @@ class _SignatureFeatures(SeriesTransformer):
         -------
         self
         """
-        paths = self._learn(X)
+        paths, _ = self._learn(X)
         self._windows = as_windows(self.windows, self.window, self.stride, self.depth)
         rows, first = paths.groups[0]
         # One path tells how many features there are, and whether the options go together.
@@ -127,7 +127,8 @@ class _SignatureFeatures(SeriesTransformer):
         raise NotImplementedError
 
     def _word_lengths(self, width: int) -> list[int]:
-        raise NotImplementedError
+        """Of all words, or of those that the features belong to."""
+        return [level for level in range(1, self.degree + 1) for _ in range(width**level)]
 
 
 class SignatureTransformer(_SignatureFeatures):
@@ -257,9 +258,6 @@ class SignatureTransformer(_SignatureFeatures):
     def _words(self, channels: list[str]) -> list[str]:
         return signature_names(channels, self.degree)
 
-    def _word_lengths(self, width: int) -> list[int]:
-        return [level for level in range(1, self.degree + 1) for _ in range(width**level)]
-
 
 class LogSignatureTransformer(_SignatureFeatures):
     """Log-signatures of series as features: `siglib.log_sig` as a transformer of scikit-learn.
@@ -348,5 +346,5 @@ class LogSignatureTransformer(_SignatureFeatures):
 
     def _word_lengths(self, width: int) -> list[int]:
         if self.method == 0:
-            return [level for level in range(1, self.degree + 1) for _ in range(width**level)]
+            return super()._word_lengths(width)
         return [len(word) for word in lyndon_words(width, self.degree)]

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from .._call.options import as_positive
 from ._base import SeriesTransformer
 from ._paths import Paths
+from ._series import Series
 from ._static import static_kernel_for, width_for
 
 
@@ -22,12 +23,12 @@ class _KernelFeatures(ClassNamePrefixFeaturesOutMixin, SeriesTransformer):
     order: Any
     normalize: Any
 
-    def _learn_kernel(self, X: Any) -> Paths:
-        """The training paths; the kernel is known then."""
-        paths = self._learn(X)
+    def _learn_kernel(self, X: Any) -> tuple[Paths, Series]:
+        """The training paths, and the series that they come from; the kernel is known then."""
+        paths, found = self._learn(X)
         self.sigma_ = width_for(self.static_kernel, self.sigma, self.width, paths, **self._transform())
         self._static_kernel = static_kernel_for(self.static_kernel, self.sigma_)
-        return paths
+        return paths, found
 
     def _gram(self, paths: Paths, others: Paths) -> np.ndarray:
         return paths.gram(
@@ -144,7 +145,7 @@ class SignatureKernelTransformer(_KernelFeatures):
         -------
         self
         """
-        self._fit_paths = self._learn_kernel(X)
+        self._fit_paths, _ = self._learn_kernel(X)
         self._n_features_out = self._fit_paths.n
         # One kernel tells whether the options go together.
         self._gram(first := self._fit_paths.chosen(np.zeros(1, np.intp)), first)
@@ -178,9 +179,9 @@ class SignatureKernelTransformer(_KernelFeatures):
         -------
         array of shape (training series, training series)
         """
-        self._fit_paths = self._learn_kernel(X)
+        self._fit_paths, found = self._learn_kernel(X)
         self._n_features_out = self._fit_paths.n
-        return self._rows(self._gram(self._fit_paths, self._fit_paths), X, self._read(X, reset=False))
+        return self._rows(self._gram(self._fit_paths, self._fit_paths), X, found)
 
 
 class SignatureNystroem(_KernelFeatures):
@@ -286,7 +287,7 @@ class SignatureNystroem(_KernelFeatures):
         -------
         self
         """
-        paths = self._learn_kernel(X)
+        paths, _ = self._learn_kernel(X)
         n = min(as_positive("n_components", self.n_components), paths.n)
         self.component_indices_ = check_random_state(self.random_state).permutation(paths.n)[:n]
         self._components = paths.chosen(self.component_indices_)

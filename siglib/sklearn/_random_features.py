@@ -131,7 +131,7 @@ class RandomSignatureFeatures(SeriesTransformer):
         check_name(self.static_kernel)
         as_bool("normalize", self.normalize)
         self._shape = as_positive("n_components", self.n_components), as_positive("degree", self.degree)
-        paths = self._learn(X)
+        paths, _ = self._learn(X)
         self.sigma_ = width_for(self.static_kernel, self.sigma, self.width, paths, **self._transform())
         dimension = transform_path(paths.groups[0][1][:1], **self._transform()).shape[2]
         random, n = check_random_state(self.random_state), math.prod(self._shape)
