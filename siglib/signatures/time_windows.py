@@ -125,6 +125,17 @@ class TimeWindows:
         lead_lag = self.lead_lag and not self._time_aug
         return function(self.path, *args, starts=self.starts, ends=self.ends, lead_lag=lead_lag, **options)
 
+    def checked_out(self, out: Any) -> Any:
+        """Memory of the caller's for the result; TypeError if that is no array, or computed in another dtype."""
+        if self._is_list():
+            raise TypeError("out is for one array of paths, and path is a list")
+        dtype = self._back(self.path[..., :0]).dtype
+        if dtype != self.path.dtype:
+            raise TypeError(
+                f"out goes with float64 here, in which the result is computed before it is rounded to {dtype}"
+            )
+        return out
+
     def results(self, out: Array) -> Any:
         """What `call` returned, as the caller gets it."""
         out = self._back(out)
@@ -157,10 +168,13 @@ def by_time(
     time_aug: Any,
     lead_lag: Any,
     end_time: Any,
+    out: Any = None,
     **options: Any,
 ) -> Any:
     """A function of windows for those in time."""
     call = TimeWindows(path, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time)
+    if out is not None:
+        options["out"] = call.checked_out(out)
     return call.results(call.call(function, degree, **options))
 
 
