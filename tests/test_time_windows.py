@@ -112,26 +112,28 @@ def test_windows_that_meet_share_their_bound() -> None:
 
 @pytest.mark.parametrize("kind", ["float", "int", "datetime", "large int"])
 @pytest.mark.parametrize(("window", "stride"), [(4, 1), (5, 5), (3, 7), (21, 2)])
-@pytest.mark.parametrize("transform", [{}, {"time_aug": True, "end_time": 3.0}, {"time_aug": True, "lead_lag": True}])
+@pytest.mark.parametrize("transform", [{}, {"time_aug": True}, {"time_aug": True, "lead_lag": True}])
 def test_even_times_are_points(
     rng: np.random.Generator, kind: str, window: int, stride: int, transform: dict[str, Any]
 ) -> None:
     paths, unit, begin = random_paths(rng, 2, 21, 2), {"float": 0.5, "int": 3}.get(kind, 1), 7
     if kind == "datetime":
+        transform = {}
         unit, begin = np.timedelta64(36, "h"), np.datetime64("2000-02-27")
     elif kind == "large int":
         unit, begin = 1, 2**60
     times = begin + np.arange(21) * unit
     # The last point is in no window unless there is time behind it.
     span = (begin, begin + 21 * unit)
-    expected = siglib.sig_windows(paths, 3, window, stride, **transform)
+    by_points = {**transform, "end_time": 20.0 * unit} if transform else {}
+    expected = siglib.sig_windows(paths, 3, window, stride, **by_points)
     for given_times in (times, np.stack([times, times])):
         options = {"times": given_times, "span": span, **transform}
         assert_close(siglib.sig_windows(paths, 3, window * unit, stride * unit, **options), expected, 1e-12)
         derivs = rng.standard_normal(expected.shape)
         assert_close(
             siglib.sig_windows_backprop(paths, derivs, 3, window * unit, stride * unit, **options),
-            siglib.sig_windows_backprop(paths, derivs, 3, window, stride, **transform),
+            siglib.sig_windows_backprop(paths, derivs, 3, window, stride, **by_points),
             1e-12,
         )
     first, _ = siglib.window_bounds(times, window * unit, stride * unit)
@@ -166,18 +168,16 @@ def test_windows_of_no_and_one_point() -> None:
 
 @pytest.mark.parametrize("lead_lag", [False, True])
 def test_added_time_is_the_given_one(dtype: np.dtype, rng: np.random.Generator, lead_lag: bool) -> None:
-    """Along the whole path, whatever window it is in."""
     times, path = random_times(rng, 30), random_paths(rng, 30, 2, dtype=dtype)
-    time = 5 * (times - times[0]) / (times[-1] - times[0])
     points = points_in_windows(times, 4.0, 1.5)
     expected = []
     for at in points:
-        piece, rows = path[at].astype(float), time[at]
+        piece, rows = path[at].astype(float), times[at]
         if lead_lag:
             piece = siglib.transform_path(piece, lead_lag=True)
             rows = np.interp(np.arange(2 * len(at) - 1) / 2, np.arange(len(at)), rows) if at else rows
         expected.append(siglib.sig(np.column_stack([piece, rows]), 3))
-    out = siglib.sig_windows(path, 3, 4.0, 1.5, times=times, time_aug=True, lead_lag=lead_lag, end_time=5.0)
+    out = siglib.sig_windows(path, 3, 4.0, 1.5, times=times, time_aug=True, lead_lag=lead_lag)
     assert out.dtype == dtype
     assert_close(out, np.array(expected), 1e-6 if dtype == np.float32 else 1e-12)
 
@@ -213,6 +213,49 @@ def test_padded_paths_may_share_their_times(rng: np.random.Generator) -> None:
     out = siglib.sig_windows(paths, 2, 5.0, times=times, lengths=[12, 8, 2], span=(times[0], 10.0))
     for row, path, n in zip(out, paths, [12, 8, 2], strict=True):
         assert_close(row, siglib.sig_windows(path[:n], 2, 5.0, times=times[:n], span=(times[0], 10.0)), 1e-12)
+
+
+@pytest.mark.parametrize(("batch", "shared"), [(1, True), (3, False), (12, True)])
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 3), (2, 1), (2, 4), (3, 2), (40, 2)])
+@pytest.mark.parametrize(("window", "stride"), [(0.2, 0.3), (0.7, 0.7), (1.5, 0.3)])
+def test_many_uneven_windows(
+    dtype: np.dtype,
+    rng: np.random.Generator,
+    batch: int,
+    shared: bool,
+    dimension: int,
+    degree: int,
+    window: float,
+    stride: float,
+) -> None:
+    """Side by side, whatever they have in common: they may be computed as paths of their own."""
+    times, paths = random_times(rng, batch, 150), random_paths(rng, batch, 150, dimension, dtype=dtype)
+    options = {"window": window, "stride": stride, "times": times[0] if shared else times, "span": (-3.0, 18.0)}
+    out = siglib.sig_windows(paths, degree, scalar_term=True, **options)
+    derivs = rng.standard_normal(out.shape).astype(dtype)
+    gradient = siglib.sig_windows_backprop(paths, derivs, degree, **options)
+    expected, expected_gradient = np.zeros(out.shape), np.zeros(paths.shape)
+    for b in range(batch):
+        rows = zip(*siglib.window_bounds(times[0 if shared else b], window, stride, span=(-3.0, 18.0)), strict=True)
+        for k, (i, j) in enumerate(rows):
+            piece, given_derivs = paths[b, i:j].astype(float), derivs[b, k, 1:].astype(float)
+            expected[b, k] = siglib.sig(piece, degree, scalar_term=True)
+            expected_gradient[b, i:j] += siglib.sig_backprop(piece, expected[b, k, 1:], given_derivs, degree)
+    assert_close(out, expected, 2e-5 if dtype == np.float32 else 1e-12)
+    assert_close(gradient, expected_gradient, 1e-3 if dtype == np.float32 else 1e-11)
+    for n_jobs in (2, 3):
+        assert_same_bits(siglib.sig_windows(paths, degree, scalar_term=True, n_jobs=n_jobs, **options), out)
+        assert_same_bits(siglib.sig_windows_backprop(paths, derivs, degree, n_jobs=n_jobs, **options), gradient)
+    # NaN stays in the windows that see it, and with their points.
+    paths[0, 20] = np.nan
+    first, stop = siglib.window_bounds(times[0], window, stride, span=(-3.0, 18.0))
+    sees = (first <= 20) & (stop > 20) & (stop > first + 1)
+    affected = siglib.sig_windows(paths, degree, scalar_term=True, **options)[0]
+    assert np.isnan(affected[sees, 1:]).any(axis=1).all()
+    assert_close(affected[~sees], expected[0][~sees], 2e-5 if dtype == np.float32 else 1e-12)
+    gradient = siglib.sig_windows_backprop(paths, derivs, degree, **options)[0]
+    untouched = [not any(i <= at < j for i, j in zip(first[sees], stop[sees], strict=True)) for at in range(150)]
+    assert_close(gradient[untouched], expected_gradient[0][untouched], 1e-3 if dtype == np.float32 else 1e-11)
 
 
 # Gradients
@@ -331,6 +374,7 @@ def test_on_a_gpu(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
         ({"span": (0.0, "end")}, TypeError, "the stop of span must be a real number"),
         ({"span": (0.0, np.nan)}, ValueError, "the stop of span must be finite"),
         ({"times": None, "span": (0, 1)}, ValueError, "span goes with times"),
+        ({"time_aug": True, "end_time": 2.0}, ValueError, "times say when a path ends: leave out end_time, got 2.0"),
         ({"starts": [0], "ends": [1]}, ValueError, "give either times, or starts and ends"),
     ],
 )
@@ -354,6 +398,9 @@ def test_refusals_of_several_paths() -> None:
             siglib.sig_windows(ragged, 2, 1.0, times=wrong)
     with pytest.raises(TypeError, match="times must hold numbers or datetimes, not both"):
         siglib.window_bounds([np.zeros(2), np.zeros(3, "M8[D]")], 1.0)
+    with pytest.raises(TypeError, match="times must be real numbers to be added to a path by time_aug"):
+        dates = np.arange(3).astype("M8[D]")
+        siglib.sig_windows(paths, 2, np.timedelta64(1, "D"), times=dates, time_aug=True)
     with pytest.raises(TypeError, match="window must be an integer, got 1.5"):
         siglib.sig_windows(paths, 2, 1.5)
     with pytest.raises(ValueError, match="sig_derivs must hold an array for each of 2 paths, got 1"):

@@ -149,11 +149,13 @@ def check_order(name: str, times: np.ndarray, lengths: np.ndarray) -> None:
     raise ValueError(f"{name} must be finite, got {times[at]} at {where}")
 
 
-def clock(times: np.ndarray, lengths: np.ndarray, end_time: float) -> np.ndarray:
-    """Times of paths, one behind another, from 0 to `end_time` along each; 0 where a path takes none."""
+def since_first(times: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Times of paths, one behind another, from the first one of each path on, in float64."""
+    if are_datetimes(times):
+        raise TypeError(
+            "times must be real numbers to be added to a path by time_aug, such as seconds from a first moment, got "
+            f"dtype {times.dtype}"
+        )
     there = lengths > 0
-    ends = np.cumsum(lengths)[there]
-    first, last = times[ends - lengths[there]], times[ends - 1]
-    with np.errstate(all="ignore"):
-        share = (times - np.repeat(first, lengths[there])) / np.repeat(last - first, lengths[there])
-    return np.where(np.isfinite(share), share, 0.0) * end_time
+    first = times[(np.cumsum(lengths) - lengths)[there]]
+    return (times - np.repeat(first, lengths[there])).astype(np.float64)

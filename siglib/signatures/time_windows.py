@@ -13,7 +13,7 @@ from .._call.backend import Array, as_double, device_of, library_of, namespace_o
 from .._call.options import as_bool, as_float
 from .._call.ragged import RaggedPaths, as_ragged, is_ragged
 from .._call.shapes import path_shape
-from .._call.times import TimesOfPaths, check_order, clock, times_of_paths
+from .._call.times import TimesOfPaths, check_order, since_first, times_of_paths
 from .._call.tracing import without_compiler
 from ..paths.transform import transform_path, transform_path_backprop
 from .window_bounds import Slices, time_slices
@@ -44,7 +44,8 @@ class TimeWindows:
         if starts is not None or ends is not None:
             raise ValueError("give either times, or starts and ends")
         self._time_aug, self.lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
-        end_time = as_float("end_time", end_time)
+        if self._time_aug and (end_time := as_float("end_time", end_time)) != 1.0:
+            raise ValueError(f"times say when a path ends: leave out end_time, got {end_time}")
         self._ragged = self._read(path, derivs)
         *batch, length, self._dimension = self.path.shape
         found = times_of_paths("times", times)
@@ -62,7 +63,7 @@ class TimeWindows:
                 points.reshape(*(found.batch or ()), points.shape[1]) for points in (slices.first, slices.stop)
             )
         if self._time_aug:
-            self._add_time(self._rows_of_time(found, end_time))
+            self._add_time(self._rows_of_time(found))
 
     def _read(self, path: Any, derivs: Any) -> RaggedPaths | None:
         """Sets path and derivatives; the paths of unequal lengths, if they are such."""
@@ -92,9 +93,9 @@ class TimeWindows:
         """Whether each path has a result of its own."""
         return self._ragged is not None and self._ragged.padded_length is None
 
-    def _rows_of_time(self, found: TimesOfPaths, end_time: float) -> np.ndarray:
+    def _rows_of_time(self, found: TimesOfPaths) -> np.ndarray:
         """The time of each point of `path`, without those batch axes that it is the same for."""
-        time = clock(found.moments, found.lengths, end_time)
+        time = since_first(found.moments, found.lengths)
         if self._ragged is None:
             return time.reshape(*(found.batch or ()), self.path.shape[-2])
         if self._is_list():

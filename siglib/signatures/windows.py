@@ -101,9 +101,9 @@ def sig_windows(
     time_aug, lead_lag : bool, default False
         Take windows of the transformed path, see `transform_path`: time runs over the whole path, and with `lead_lag` a
         window is the lead-lag path of its points. All of the above count points of `path` itself, also then. With
-        `times` the time that is added advances as they do, from 0 at the first of them to `end_time` at the last.
+        `times` these are what is added, and half-way between two points with `lead_lag` what is half-way between them.
     end_time : float, default 1.0
-        Where time ends, if `time_aug`.
+        Where time ends, if `time_aug`. Not with `times`, which say it.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
     lengths : sequence of n int, default None
