@@ -298,6 +298,14 @@ def test_gradients_in_torch(rng: np.random.Generator, function: Any, transform: 
     )
 
 
+def test_times_have_no_gradient() -> None:
+    torch = optional("torch")
+    times = torch.arange(4.0).requires_grad_()
+    with pytest.raises(TypeError, match=r"times requires a gradient, and there is none with respect to it: pass times"):
+        siglib.sig_windows(torch.zeros(4, 2), 2, 1.0, times=times)
+    assert siglib.sig_windows(torch.zeros(4, 2), 2, 1.0, times=times.detach()).shape == (3, 6)
+
+
 def test_nested_tensors_and_packed_sequences(rng: np.random.Generator) -> None:
     torch = optional("torch")
     paths = [torch.from_numpy(random_paths(rng, n, 2)).requires_grad_() for n in (5, 9)]
@@ -364,6 +372,8 @@ def test_on_a_gpu(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
         ({"times": ["a", "b", "c", "d"]}, TypeError, "times must hold real numbers of at most 64 bits, or datetimes"),
         ({"times": [True, True, True, True]}, TypeError, "times must hold real numbers"),
         ({"times": np.arange(4).astype("M8[D]")}, TypeError, "window must be a timedelta, as times are datetimes"),
+        ({"window": np.timedelta64(1, "D")}, TypeError, "window must be a real number, as times are"),
+        ({"times": np.arange(4), "window": np.timedelta64(1, "D")}, TypeError, "window must be a real number"),
         ({"window": 0.0}, ValueError, "window must be a duration above 0, got 0.0"),
         ({"window": -1}, ValueError, "window must be a duration above 0, got -1"),
         ({"window": np.inf}, ValueError, "window must be finite, got inf"),

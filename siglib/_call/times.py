@@ -20,11 +20,13 @@ def as_times(name: str, values: Any) -> np.ndarray:
     library = library_of(values)
     if library == "torch":
         refuse_traced({name: values})
+        if values.requires_grad:
+            raise TypeError(f"{name} requires a gradient, and there is none with respect to it: pass {name}.detach()")
         values = values.detach().cpu()
         values = (values.double() if values.is_floating_point() else values).numpy()
     elif library == "cupy":
         values = values.get()
-    elif library != "numpy":
+    elif library not in ("numpy", "jax"):
         raise refusal({name: values})
     try:
         array = np.asarray(values)
@@ -120,6 +122,9 @@ def as_duration(name: str, value: Any, times: np.ndarray) -> Any:
 
 def _number(name: str, value: Any, times: np.ndarray) -> int | float:
     """A finite number, whole if it and all times are."""
+    if isinstance(value, (np.timedelta64, np.datetime64)):
+        # To Python they are integers.
+        raise TypeError(f"{name} must be a real number, as times are, got {value!r}")
     if times.dtype.kind == "i" and hasattr(value, "__index__") and not isinstance(value, (bool, np.ndarray)):
         whole = as_any_int(name, value)
         if abs(whole) > 2**62:
