@@ -174,6 +174,10 @@ class Operation:
         """
         return None
 
+    def skips_padding(self, o: Any) -> bool:
+        """Whether loops leave out the repeats of a last point; such an operation has an option `padded`."""
+        return False
+
     def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
         """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
         return None

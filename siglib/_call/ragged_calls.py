@@ -20,6 +20,8 @@ _POINTS = 1500
 _CELLS = 20_000
 # Padding of one side of a Gram matrix, as a share of its points.
 _SHARE = 0.1
+# Where loops leave padding out, it takes memory alone: another share, or so many points.
+_FREE_SHARE, _FREE_POINTS = 1.0, 2**14
 
 
 class _Clock(NamedTuple):
@@ -59,18 +61,19 @@ class _Clock(NamedTuple):
 class _Call:
     """What all these calls have in common."""
 
-    def __init__(self, operation: Any, options: dict[str, Any], *, padded: bool = True) -> None:
+    def __init__(self, operation: Any, options: dict[str, Any], *, padded: bool = True, on_gpu: bool = False) -> None:
         self.operation = operation
         self.o = operation.clean(options)
         follows = operation.follows_points
         self.follows = getattr(self.o, follows) if isinstance(follows, str) else follows
         # The polynomial method is not exact where increments are zero: orders are cut there, too.
         self.padded = padded and not self.follows and not getattr(self.o, "order", 0)
-        self.options = options
+        self.skips_padding = self.padded and not on_gpu and operation.skips_padding(self.o)
+        self.options = options | {"padded": True} if self.skips_padding else options
         self.clock: _Clock | None = None
         if self.padded and self.o.time_aug:
             self.clock = _Clock(self.o.lead_lag, self.o.end_time)
-            self.options = options | {"time_aug": False, "lead_lag": False}
+            self.options = self.options | {"time_aug": False, "lead_lag": False}
 
     def path(self, ragged: RaggedPaths, run: np.ndarray) -> Array:
         """A run as the operation takes it."""
@@ -273,10 +276,10 @@ def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, An
 def _kernel_call(
     operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[_Call, RaggedPaths, RaggedPaths]:
-    call = _Call(operation, options)
+    first, second = _both(*arrays[:2])
+    call = _Call(operation, options, on_gpu=is_on_gpu(first.points))
     if call.follows:
         raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
-    first, second = _both(*arrays[:2])
     if first.dimension != second.dimension:
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got {first.dimension} and {second.dimension}"
@@ -296,6 +299,8 @@ def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.n
 
 def _cut(call: _Call, lengths: np.ndarray) -> list[np.ndarray]:
     """Runs of one side of a Gram matrix."""
+    if call.skips_padding:
+        return runs_of(lengths, max(_FREE_SHARE * float(lengths.sum()), _FREE_POINTS))
     share = _SHARE if call.padded else 0.0
     return runs_of(lengths, share * float(lengths.sum()) / max(1.0, len(lengths) ** 0.5))
 
