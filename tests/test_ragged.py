@@ -400,3 +400,65 @@ def test_the_compiler_says_what_to_do(torch: Any) -> None:
     compiled = torch.compile(lambda paths: siglib.sig(paths, 2), backend="eager", fullgraph=True)
     with pytest.raises((TypeError, torch._dynamo.exc.TorchDynamoException), match="unequal lengths"):
         compiled(tensors)
+
+
+KERNELS = [
+    siglib.LinearKernel(), siglib.RBFKernel(0.8), siglib.PolynomialKernel(3, 0.5), siglib.Matern32Kernel(1.2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: type(kernel).__name__)
+@pytest.mark.parametrize("dyadic_order", [0, (1, 2), 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_repeats_of_last_points_are_left_out(kernel: Any, dyadic_order: Any, dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 40, 37)
+    paths = [rng.standard_normal((length, 2)).cumsum(0).astype(dtype) / 8 for length in lengths]
+    padded = np.stack([path[np.minimum(np.arange(40), len(path) - 1)] for path in paths])
+    options = {"static_kernel": kernel, "dyadic_order": dyadic_order}
+    # Sixteen copies of a pair fill the lanes, and have no padding.
+    expected = np.array(
+        [[siglib.sig_kernel(np.stack([x] * 16), np.stack([y] * 16), **options)[0] for y in paths] for x in paths[:9]]
+    )
+    for n_jobs in (1, 2):
+        assert_same_bits(siglib.sig_kernel_gram(padded[:9], padded, n_jobs=n_jobs, **options), expected)
+        if isinstance(dyadic_order, int):
+            assert_same_bits(siglib.sig_kernel_gram(padded, padded, n_jobs=n_jobs, **options)[:9, 9:], expected[:, 9:])
+    assert_same_bits(siglib.sig_kernel(padded[:9], padded[9:18], **options), np.diag(expected[:, 9:18]).copy())
+
+
+def test_repeats_of_last_points_have_gradients_of_their_own() -> None:
+    x, y = RNG.standard_normal((2, 5, 4, 2))
+    x, y = (np.concatenate([path, path[:, -1:], path[:, -1:]], 1) for path in (x, y))
+    direction, derivs = RNG.standard_normal(x.shape), RNG.standard_normal((5, 5))
+    left, _ = siglib.sig_kernel_gram_backprop(derivs, x, y, dyadic_order=1)
+    step = 1e-5
+    high, low = (siglib.sig_kernel_gram(x + h * direction, y, dyadic_order=1) for h in (step, -step))
+    assert np.sum(left * direction) == pytest.approx(np.sum(derivs * (high - low)) / (2 * step), rel=1e-8)
+    assert np.abs(left[:, -1]).min() > 1e-6
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: type(kernel).__name__)
+@pytest.mark.parametrize("same", [False, True])
+def test_gradients_of_many_lengths(kernel: Any, same: bool) -> None:
+    rng = np.random.default_rng(4)
+    paths, others = (
+        [rng.standard_normal((length, 2)).cumsum(0) / 8 for length in rng.integers(1, 30, n)] for n in (21, 19)
+    )
+    others = paths if same else others
+    derivs = rng.standard_normal((len(paths), len(others)))
+    options = {"static_kernel": kernel, "dyadic_order": 1, "left_deriv": True, "right_deriv": True}
+    left, right = siglib.sig_kernel_gram_backprop(derivs, paths, others, **options)
+    for i, path in enumerate(paths):
+        alone = sum(siglib.sig_kernel_backprop(derivs[i, j], path, y, **options)[0] for j, y in enumerate(others))
+        assert left[i] == pytest.approx(alone, rel=1e-10, abs=1e-12)
+    for j, path in enumerate(others):
+        alone = sum(siglib.sig_kernel_backprop(derivs[i, j], x, path, **options)[1] for i, x in enumerate(paths))
+        assert right[j] == pytest.approx(alone, rel=1e-10, abs=1e-12)
+
+
+def test_infinity_at_the_end_is_no_padding() -> None:
+    path = np.array([[0.0], [1.0], [np.inf], [np.inf], [np.inf]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isnan(siglib.sig_kernel_gram(path[None], np.ones((3, 5, 1)).cumsum(1), dyadic_order=0)).all()
