@@ -462,3 +462,16 @@ def test_infinity_at_the_end_is_no_padding() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert np.isnan(siglib.sig_kernel_gram(path[None], np.ones((3, 5, 1)).cumsum(1), dyadic_order=0)).all()
+
+
+def test_equal_lists_have_a_symmetric_gram_matrix() -> None:
+    copies = [path.copy() for path in PATHS]
+    for others in (list(PATHS), copies):
+        gram = siglib.sig_kernel_gram(PATHS, others, dyadic_order=0)
+        assert_same_bits(gram, gram.T)
+    # Each side has a gradient of its own all the same.
+    derivs = RNG.standard_normal((7, 7))
+    both = siglib.sig_kernel_gram_backprop(derivs, PATHS, copies, dyadic_order=0, left_deriv=True, right_deriv=True)
+    back = siglib.sig_kernel_gram_backprop(derivs.T, PATHS, copies, dyadic_order=0, left_deriv=True, right_deriv=True)
+    for mine, theirs in zip(both[0], back[1], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-14)

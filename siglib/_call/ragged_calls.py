@@ -6,13 +6,14 @@ corrections, and nothing is padded. Where time is added, each path has its own c
 """
 
 from functools import wraps
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._tables.time import time_grid
 from .array_likes import UnequalLengthsError
-from .backend import Array, device_of, is_on_gpu, library_of, namespace_of
+from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of
 from .ragged import RaggedPaths, as_ragged, indices_like, is_ragged, runs_of, side_of
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
@@ -237,8 +238,19 @@ def _correction(correction: Any, ragged: RaggedPaths, run: np.ndarray) -> Any:
 
 
 def _both(path1: Any, path2: Any) -> tuple[RaggedPaths, RaggedPaths]:
+    """Both sides; one object if they are the same paths, whose matrix is then mirrored."""
     first = side_of("path1", path1)
-    return first, first if path2 is path1 else side_of("path2", path2)
+    if path2 is path1 or _hold_the_same(path1, path2):
+        return first, first
+    second = side_of("path2", path2)
+    plain = type(first.points) is np.ndarray and np.array_equal(first.lengths, second.lengths)
+    return first, first if plain and hold_equal_numbers(first.points, second.points) else second
+
+
+def _hold_the_same(path1: Any, path2: Any) -> bool:
+    """Whether these are two lists of the same arrays."""
+    lists = isinstance(path1, (list, tuple)) and type(path1) is type(path2) and not hasattr(path1, "batch_sizes")
+    return lists and len(path1) == len(path2) and all(map(is_, path1, path2))
 
 
 def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
