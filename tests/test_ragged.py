@@ -475,3 +475,20 @@ def test_equal_lists_have_a_symmetric_gram_matrix() -> None:
     back = siglib.sig_kernel_gram_backprop(derivs.T, PATHS, copies, dyadic_order=0, left_deriv=True, right_deriv=True)
     for mine, theirs in zip(both[0], back[1], strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"time_aug": True}, {"lead_lag": True, "scalar_term": True}])
+def test_second_derivatives(options: dict[str, Any]) -> None:
+    torch = optional("torch")
+    # Paths that are far apart, and small beside that.
+    leaves = [
+        (torch.from_numpy(RNG.standard_normal((length, 2))) + 100.0 * length).requires_grad_() for length in (4, 1, 6)
+    ]
+    assert torch.autograd.gradgradcheck(lambda *paths: siglib.sig(list(paths), 3, **options), leaves, fast_mode=True)
+
+    def curvature(sig: Any) -> Any:
+        (gradient,) = torch.autograd.grad(sig.square().sum(), leaves[0], create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), leaves[0])[0]
+
+    alone = curvature(siglib.sig(leaves[0], 3, **options))
+    torch.testing.assert_close(curvature(siglib.sig(leaves, 3, **options)), alone, rtol=1e-10, atol=1e-10)
