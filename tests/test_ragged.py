@@ -285,8 +285,6 @@ def test_refused_calls() -> None:
         siglib.sig_kernel(PATHS, OTHERS[1:], dyadic_order=0)
     with pytest.raises(ValueError, match=r"path2 must have shape \(n, length, dimension\) beside"):
         siglib.sig_kernel_gram(PATHS, OTHERS[0], dyadic_order=0)
-    with pytest.raises(ValueError, match="gradients of corrected signatures take paths of one length"):
-        siglib.sig_backprop(PATHS, np.zeros((7, 12)), np.zeros((7, 12)), 2, correction=np.zeros(9))
     with pytest.raises(ValueError, match=r"correction must have shape \(C,\), or be one array .* for each of 7 paths"):
         siglib.sig(PATHS, 2, correction=np.zeros((3, 9)))
     with pytest.raises(ValueError, match="path holds paths of lengths 4, 1, 6"):
@@ -492,3 +490,56 @@ def test_second_derivatives(options: dict[str, Any]) -> None:
 
     alone = curvature(siglib.sig(leaves[0], 3, **options))
     torch.testing.assert_close(curvature(siglib.sig(leaves, 3, **options)), alone, rtol=1e-10, atol=1e-10)
+
+
+def test_derivatives_along_directions() -> None:
+    moves, more = ([RNG.standard_normal(path.shape) for path in paths] for paths in (PATHS, OTHERS))
+    for function, numbers in ((siglib.sig_jvp, (3,)), (siglib.log_sig_jvp, (3,)), (siglib.sig_coef_jvp, ([(0, 1)],))):
+        alone = [function(path, move, *numbers, time_aug=True) for path, move in zip(PATHS, moves, strict=True)]
+        np.testing.assert_allclose(function(PATHS, moves, *numbers, time_aug=True), alone, rtol=1e-11, atol=1e-13)
+    rows = siglib.sig_jvp(PATHS, moves, 2, stream=True)
+    for row, path, move in zip(rows, PATHS, moves, strict=True):
+        np.testing.assert_allclose(row, siglib.sig_jvp(path, move, 2, stream=True), rtol=1e-11, atol=1e-13)
+    alone = [
+        [siglib.sig_kernel_jvp(x, y, u, None, dyadic_order=1) for y in OTHERS]
+        for x, u in zip(PATHS, moves, strict=True)
+    ]
+    found = siglib.sig_kernel_gram_jvp(PATHS, OTHERS, moves, None, dyadic_order=1)
+    np.testing.assert_allclose(found, alone, rtol=1e-8, atol=1e-8)
+    both = [siglib.sig_kernel_jvp(*pair, dyadic_order=1) for pair in zip(PATHS, OTHERS, moves, more, strict=True)]
+    np.testing.assert_allclose(
+        siglib.sig_kernel_jvp(PATHS, OTHERS, moves, more, dyadic_order=1), both, rtol=1e-8, atol=1e-8
+    )
+    with pytest.raises(ValueError, match="direction must have the lengths of path"):
+        siglib.sig_jvp(PATHS, moves[::-1], 2)
+    with pytest.raises(ValueError, match="corrected signatures take paths of one length"):
+        siglib.sig_jvp(PATHS, moves, 2, correction=np.ones((7, 9)))
+
+
+def test_gradients_of_corrected_signatures() -> None:
+    paths = [path for path in PATHS if len(path) > 1]
+    corrections = [RNG.standard_normal((len(path) - 1, 9)) for path in paths]
+    derivs = RNG.standard_normal((len(paths), 39))
+    both = {"correction_deriv": True, "time_aug": False}
+
+    def alone(i: int, correction: Any) -> Any:
+        sig = siglib.sig(paths[i], 3, correction=correction)
+        return siglib.sig_backprop(paths[i], sig, derivs[i], 3, correction=correction, **both)
+
+    expected = [alone(i, corrections[i]) for i in range(len(paths))]
+    sig = siglib.sig(paths, 3, correction=corrections)
+    found = siglib.sig_backprop(paths, sig, derivs, 3, correction=corrections, **both)
+    for i, (of_path, of_correction) in enumerate(expected):
+        np.testing.assert_allclose(found[0][i], of_path, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(found[1][i], of_correction, rtol=1e-12, atol=1e-14)
+    lengths = [len(path) for path in paths]
+    wide = np.stack([np.concatenate([c, np.full((6 - len(c), 9), np.nan)]) for c in corrections])
+    in_one = siglib.sig_backprop(padded(paths), sig, derivs, 3, correction=wide, lengths=lengths, **both)
+    for i, (of_path, of_correction) in enumerate(expected):
+        np.testing.assert_allclose(in_one[0][i, : lengths[i]], of_path, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(in_one[1][i, : lengths[i] - 1], of_correction, rtol=1e-12, atol=1e-14)
+        assert not in_one[0][i, lengths[i] :].any() and not in_one[1][i, lengths[i] - 1 :].any()
+    shared = corrections[0][0]
+    sig = siglib.sig(paths, 3, correction=shared)
+    found = siglib.sig_backprop(paths, sig, derivs, 3, correction=shared, **both)[1]
+    np.testing.assert_allclose(found, sum(alone(i, shared)[1] for i in range(len(paths))), rtol=1e-12)

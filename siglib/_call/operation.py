@@ -306,7 +306,14 @@ class Operation:
         needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
         there = {name: array for name, array in given.items() if array is not None or name in needed}
         refuse_dask(**there)
-        back, *found = widened(**there)
+        try:
+            back, *found = widened(**there)
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+            found = []
+        if not found:
+            return ragged_calls.along(self, arrays, directions, numbers, options)
         clean = dict(zip(there, found, strict=True))
         o, n = self.clean(options), self.n_shared
         values = [clean.get(name) for name in names]

@@ -5,6 +5,7 @@ An operation needs no kernels for them, whatever the library: which of its array
 corrections, and nothing is padded. Where time is added, each path has its own clock, which stands still behind its end.
 """
 
+from collections.abc import Sequence
 from functools import wraps
 from operator import is_
 from typing import Any, NamedTuple
@@ -255,8 +256,7 @@ def _hold_the_same(path1: Any, path2: Any) -> bool:
 
 def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     call, first, second = _kernel_call(operation, arrays, options)
-    if len(first) != len(second):
-        raise ValueError(f"path1 and path2 must hold as many paths, got {len(first)} and {len(second)}")
+    _check_pairs(first, second)
     runs = _pairs(call, first.lengths, second.lengths)
     if not runs:
         return operation(first.points[None, :0][:0], second.points[None, :0][:0], *arrays[2:], **call.options)
@@ -265,6 +265,11 @@ def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
         x = call.path(first, run)
         results.append(operation(x, x if first is second else call.path(second, run), *arrays[2:], **call.options))
     return _in_order(results, runs)
+
+
+def _check_pairs(first: RaggedPaths, second: RaggedPaths) -> None:
+    if len(first) != len(second):
+        raise ValueError(f"path1 and path2 must hold as many paths, got {len(first)} and {len(second)}")
 
 
 def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -317,6 +322,43 @@ def _cut(call: _Call, lengths: np.ndarray) -> list[np.ndarray]:
     return runs_of(lengths, share * float(lengths.sum()) / max(1.0, len(lengths) ** 0.5))
 
 
+# Derivatives along directions
+
+
+def along(
+    operation: Any, arrays: Sequence[Any], directions: Sequence[Any], numbers: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Along directions that have the lengths of their paths, one length at a time."""
+    call, n = _Call(operation, options), 1 if operation.names[0] == "path" else 2
+    if any(array is not None for array in (*arrays[n:], *directions[n:])):
+        raise ValueError("derivatives of corrected signatures take paths of one length: take them one by one")
+    if n > 1 and call.follows:
+        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    sides, moves = [], []
+    for name, array, direction in zip(operation.names[:n], arrays, directions, strict=False):
+        sides.append(side_of(name, array))
+        moves.append(None if direction is None else side_of(name.replace("path", "direction"), direction))
+        if moves[-1] is not None and not np.array_equal(moves[-1].lengths, sides[-1].lengths):
+            raise ValueError(f"{name.replace('path', 'direction')} must have the lengths of {name}")
+
+    def part(*runs: np.ndarray) -> Any:
+        there = [side.padded(run) for side, run in zip(sides, runs, strict=True)]
+        moved = [None if move is None else move.padded(run) for move, run in zip(moves, runs, strict=True)]
+        rest = [None] * (len(arrays) - n)
+        return operation.along([*there, *rest], [*moved, *rest], *numbers, **options)
+
+    runs = [side.runs(0) for side in sides]
+    if n == 1:
+        results = [part(run) for run in runs[0]]
+        return _listed(results, runs[0]) if call.follows else _in_order(results, runs[0])
+    if operation.gram:
+        rows = [_in_order([part(run1, run2) for run2 in runs[1]], runs[1], axis=1) for run1 in runs[0]]
+        return _in_order(rows, runs[0])
+    _check_pairs(*sides)
+    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)]
+    return _in_order([part(run, run) for run in pairs], pairs)
+
+
 # Gradients that are public
 
 
@@ -327,21 +369,36 @@ def backprop(
     if operation.names[0] != "path":
         return _backprop_of_kernels(operation, derivs, arrays, needs, options)
     path, *rest = arrays
-    if any(array is not None for array in rest):
-        raise ValueError("gradients of corrected signatures take paths of one length: take them one by one")
     ragged = as_ragged("path", path)
-    call = _Call(operation, options)
+    call = _Call(operation, options, padded=all(array is None for array in rest))
     whole = _whole(call, ragged)
     if hasattr(whole, "backprop"):
         (total,) = whole.backprop(derivs, out, ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
         return ragged.parts(total), *[None for _ in rest]
     total = _zeros(tuple(ragged.points.shape), ragged.points)
+    of_rest: list[tuple[np.ndarray, list[Any]]] = []
     for run in ragged.runs(_POINTS if call.padded else 0):
         n_rows = _n_rows(call, ragged, int(ragged.lengths[run[0]])) if call.follows else None
         given = [None if array is None else _rows(array, run, n_rows) for array in (derivs, out)]
-        gradient, *_ = operation.backprop(*given, call.path(ragged, run), *rest, needs=needs, **call.options)
+        corrections = [_correction(array, ragged, run) for array in rest]
+        gradient, *more = operation.backprop(*given, call.path(ragged, run), *corrections, needs=needs, **call.options)
         call.pull(ragged, run, gradient, total)
-    return ragged.parts(total), *[None for _ in rest]
+        of_rest.append((run, more))
+    gradients = [
+        None if array is None or not need else _of_corrections(array, ragged, [(run, more[i]) for run, more in of_rest])
+        for i, (array, need) in enumerate(zip(rest, needs[1:], strict=False))
+    ]
+    return ragged.parts(total), *gradients
+
+
+def _of_corrections(correction: Any, ragged: RaggedPaths, found: list[tuple[np.ndarray, Array]]) -> Any:
+    """Gradients with respect to what `_correction` takes, in the same form."""
+    if not found:
+        return correction
+    if found[0][1].ndim == 1:
+        return sum((part for _, part in found[1:]), found[0][1])
+    parts = _listed([part for _, part in found], [run for run, _ in found])
+    return parts if ragged.padded_length is None else _stacked(parts, max(ragged.padded_length - 1, 0))
 
 
 def _rows(array: Any, run: np.ndarray, n_rows: int | None) -> Array:
