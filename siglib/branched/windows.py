@@ -10,12 +10,13 @@ from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
 from ..signatures.prefixes import sig_prefixes
-from ..signatures.time_windows import by_time
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
 
 
+@in_time
 @one_length_at_a_time
 def branched_sig_windows(
     path: Array,
@@ -79,24 +80,6 @@ def branched_sig_windows(
            [2.   , 2.   , 2.667, 1.333],
            [1.   , 0.5  , 0.333, 0.167]])
     """
-    if times is not None or span is not None:
-        return by_time(
-            branched_sig_windows,
-            path,
-            degree,
-            window,
-            stride,
-            times,
-            span,
-            starts,
-            ends,
-            time_aug,
-            lead_lag,
-            end_time,
-            planar=planar,
-            scalar_term=scalar_term,
-            n_jobs=n_jobs,
-        )
     options = _Options(path, degree, time_aug, lead_lag, planar, scalar_term, n_jobs)
     sig = sig_windows(
         options.path,
@@ -178,6 +161,7 @@ def branched_sig_prefixes(
     return options.branched(sig)
 
 
+@in_time
 @one_length_at_a_time
 def branched_log_sig_windows(
     path: Array,
@@ -238,25 +222,6 @@ def branched_log_sig_windows(
     array([[ 1. ,  1. ,  0. ,  0.5, -0.5,  0. ],
            [-1. ,  1. ,  0. ,  0.5, -0.5,  0. ]])
     """
-    if times is not None or span is not None:
-        return by_time(
-            branched_log_sig_windows,
-            path,
-            degree,
-            window,
-            stride,
-            times,
-            span,
-            starts,
-            ends,
-            time_aug,
-            lead_lag,
-            end_time,
-            planar=planar,
-            scalar_term=scalar_term,
-            method=method,
-            n_jobs=n_jobs,
-        )
     options = _LogOptions(path, degree, time_aug, lead_lag, planar, scalar_term, method, n_jobs)
     log_sig = log_sig_windows(
         options.path,

@@ -10,12 +10,13 @@ from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
 from ..signatures.prefixes import sig_prefixes
-from ..signatures.time_windows import by_time
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@in_time
 @one_length_at_a_time
 def log_sig_windows(
     path: Array,
@@ -72,24 +73,6 @@ def log_sig_windows(
     array([[ 1. ,  1. ,  0.5],
            [-1. ,  1. ,  0.5]])
     """
-    if times is not None or span is not None:
-        return by_time(
-            log_sig_windows,
-            path,
-            degree,
-            window,
-            stride,
-            times,
-            span,
-            starts,
-            ends,
-            time_aug,
-            lead_lag,
-            end_time,
-            method=method,
-            scalar_term=scalar_term,
-            n_jobs=n_jobs,
-        )
     degree, window, n_jobs = as_int("degree", degree, 0), as_int("window", window, 0), as_n_jobs(n_jobs)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     scalar_term = as_bool("scalar_term", scalar_term)

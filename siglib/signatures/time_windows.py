@@ -4,6 +4,7 @@ Paths of unequal lengths are taken one behind another, as one path with the wind
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from .._call.times import TimesOfPaths, check_order, since_first, times_of_paths
 from .._call.tracing import without_compiler
 from ..paths.transform import transform_path, transform_path_backprop
 from .window_bounds import Slices, time_slices
+
+_TRANSFORM = {"time_aug": False, "lead_lag": False, "end_time": 1.0}
 
 
 class TimeWindows:
@@ -177,6 +180,36 @@ def by_time(
     if out is not None:
         options["out"] = call.checked_out(out)
     return call.results(call.call(function, degree, **options))
+
+
+def in_time(function: Any) -> Any:
+    """A function of windows, made of several operations, that takes those of real time, too.
+
+    It has parameters `times` and `span`, which it need not look at.
+    """
+
+    @wraps(function)
+    def call(
+        path: Any,
+        degree: Any,
+        window: Any = 0,
+        stride: Any = None,
+        *,
+        times: Any = None,
+        span: Any = None,
+        starts: Any = None,
+        ends: Any = None,
+        **options: Any,
+    ) -> Any:
+        if times is None and span is None:
+            return function(path, degree, window, stride, starts=starts, ends=ends, **options)
+        if options.get("lengths") is not None:
+            path = RaggedPaths(path, options["lengths"])
+        transform = [options.pop(name, default) for name, default in _TRANSFORM.items()]
+        options.pop("lengths", None)
+        return by_time(function, path, degree, window, stride, times, span, starts, ends, *transform, **options)
+
+    return call
 
 
 def _joined(derivs: Any, ragged: RaggedPaths) -> Any:
