@@ -50,7 +50,7 @@ class TimeWindows:
         if self._time_aug and (end_time := as_float("end_time", end_time)) != 1.0:
             raise ValueError(f"times say when a path ends: leave out end_time, got {end_time}")
         self._ragged = self._read(path, derivs)
-        *batch, length, self._dimension = self.path.shape
+        *batch, length, _ = self.path.shape
         found = times_of_paths("times", times)
         if self._ragged is None:
             _check_shape(found, tuple(batch), length)
