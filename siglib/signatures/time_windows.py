@@ -47,7 +47,8 @@ class TimeWindows:
         if starts is not None or ends is not None:
             raise ValueError("give either times, or starts and ends")
         self._time_aug, self.lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
-        if self._time_aug and (end_time := as_float("end_time", end_time)) != 1.0:
+        end_time = as_float("end_time", end_time)
+        if self._time_aug and end_time != 1.0:
             raise ValueError(f"times say when a path ends: leave out end_time, got {end_time}")
         self._ragged = self._read(path, derivs)
         *batch, length, _ = self.path.shape
