@@ -370,6 +370,7 @@ def test_on_a_gpu(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
         ({"times": [[0.0, 1.0, 2.0, 3.0]]}, ValueError, r"times must have shape \(4,\)"),
         ({"times": 3.0}, ValueError, r"times must have shape \(..., length\)"),
         ({"times": ["a", "b", "c", "d"]}, TypeError, "times must hold real numbers of at most 64 bits, or datetimes"),
+        ({"times": [0, 1, 2, 2**62]}, ValueError, r"times must be from -2\*\*61 to 2\*\*61 where they are integers"),
         ({"times": [True, True, True, True]}, TypeError, "times must hold real numbers"),
         ({"times": np.arange(4).astype("M8[D]")}, TypeError, "window must be a timedelta, as times are datetimes"),
         ({"window": np.timedelta64(1, "D")}, TypeError, "window must be a real number, as times are"),

@@ -14,6 +14,9 @@ from .backend import library_of, refusal
 from .options import as_any_int, as_float
 from .tracing import refuse_traced
 
+# Sums of three whole numbers up to here are exact in 64 bits.
+_LARGEST = 2**61
+
 
 def as_times(name: str, values: Any) -> np.ndarray:
     """Moments as an array of float64, int64 or datetime64 that nobody else can change."""
@@ -40,7 +43,9 @@ def as_times(name: str, values: Any) -> np.ndarray:
         return array.copy()
     if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         return array.astype(np.float64)
-    if array.dtype.kind in "iu" and array.dtype != np.uint64:
+    if array.dtype.kind in "iu":
+        if array.min() < -_LARGEST or array.max() > _LARGEST:
+            raise ValueError(f"{name} must be from -2**61 to 2**61 where they are integers, got {array.max()}")
         return array.astype(np.int64)
     raise TypeError(f"{name} must hold real numbers of at most 64 bits, or datetimes, got dtype {array.dtype}")
 
@@ -127,8 +132,8 @@ def _number(name: str, value: Any, times: np.ndarray) -> int | float:
         raise TypeError(f"{name} must be a real number, as times are, got {value!r}")
     if times.dtype.kind == "i" and hasattr(value, "__index__") and not isinstance(value, (bool, np.ndarray)):
         whole = as_any_int(name, value)
-        if abs(whole) > 2**62:
-            raise ValueError(f"{name} must be from -2**62 to 2**62 where times are integers, got {whole}")
+        if abs(whole) > _LARGEST:
+            raise ValueError(f"{name} must be from -2**61 to 2**61 where times are integers, got {whole}")
         return whole
     number = as_float(name, value)
     if not math.isfinite(number):
