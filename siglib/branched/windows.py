@@ -10,18 +10,22 @@ from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
 
 
+@in_time
 @one_length_at_a_time
 def branched_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -36,7 +40,7 @@ def branched_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -157,13 +161,16 @@ def branched_sig_prefixes(
     return options.branched(sig)
 
 
+@in_time
 @one_length_at_a_time
 def branched_log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -181,7 +188,7 @@ def branched_log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Logarithms of planar forests, in place of those of trees.

@@ -10,18 +10,22 @@ from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@in_time
 @one_length_at_a_time
 def log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -38,7 +42,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.

@@ -23,6 +23,8 @@ class Series(NamedTuple):
     """Names of the channels, where the user has any."""
     ids: np.ndarray | None = None
     """What the series of a data frame are called there."""
+    moments: list[np.ndarray] | None = None
+    """When the points of each are, where a data frame says it."""
 
 
 class OneSeries:
@@ -121,7 +123,8 @@ def series_of_frame(X: Any, series: Any, time: Any, channels: Any) -> Series:
     order = np.argsort(codes, kind="stable") if moments is None else _order_in_time(codes, moments, ids)
     points = np.column_stack([_numbers(X, label) for label in channels])[order]
     counts = np.bincount(codes, minlength=len(ids)).tolist()
-    return Series(_split(points, counts), [str(label) for label in channels], ids)
+    of_series = None if moments is None else np.split(moments[order], np.cumsum(counts)[:-1])
+    return Series(_split(points, counts), [str(label) for label in channels], ids, of_series)
 
 
 def as_series(
