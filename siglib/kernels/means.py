@@ -78,21 +78,22 @@ def _sums(
 # What workers compute
 
 
-def _gram(x: Any, y: Any, options: dict[str, Any]) -> Any:
+def gram_of_blocks(x: Any, y: Any, options: dict[str, Any]) -> Any:
+    """The Gram matrix of two blocks, in a task."""
     with muted():
         return sig_kernel_gram(x, y, **options)
 
 
 def _sum(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(_gram(x, y, options))
+    return _quiet_sum(gram_of_blocks(x, y, options))
 
 
 def _sum_apart(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(apart(_gram(x, x, options)))
+    return _quiet_sum(apart(gram_of_blocks(x, x, options)))
 
 
 def _column_sums(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(_gram(x, y, options), axis=0)
+    return _quiet_sum(gram_of_blocks(x, y, options), axis=0)
 
 
 def _quiet_sum(gram: Any, axis: int | None = None) -> Any:
