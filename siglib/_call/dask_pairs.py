@@ -9,7 +9,8 @@ from typing import Any
 
 from .backend import Array
 from .block_sizes import side_of_task
-from .dask import BackpropTask, Chunks, Task, arrays_of_dask, chunked, cut, under, widened
+from .dask import BackpropTask, Task, cut, under
+from .dask_arrays import Chunks, arrays_of_dask, chunked, widened
 
 # How many results one task adds up.
 _ADDED = 16

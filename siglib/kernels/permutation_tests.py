@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, library_of, on_host
+from .._call.backend import Array, on_host
+from .._call.dask_arrays import is_in_chunks
 from .._call.options import as_positive
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of
@@ -136,7 +137,7 @@ def two_sample_test(
         max_batch=max_batch,
         normalize=normalize,
     )
-    if library_of(sample1) == "dask":
+    if is_in_chunks(sample1):
         return _two_sample_test_of_blocks(sample1, sample2, permutations, rng, options)
     between = _gram(sample1, sample2, options)
     gram = np.block([[_gram(sample1, sample1, options), between], [between.T, _gram(sample2, sample2, options)]])
@@ -252,7 +253,7 @@ def independence_test(
         normalize=normalize,
     )
     both = [options | {"static_kernel": as_static_kernel(kernel)} for kernel in kernels]
-    if library_of(sample1) == "dask":
+    if is_in_chunks(sample1):
         found, largest = hsic_of_partners(sample1, sample2, permutations, rng, both)
         return _judged(found[0], found[1:], largest)
     grams = [_gram(sample, sample, own) for sample, own in zip((sample1, sample2), both, strict=True)]
