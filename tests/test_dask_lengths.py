@@ -158,6 +158,7 @@ def test_what_is_refused(rng: np.random.Generator) -> None:
         (ValueError, "same number of channels", lambda: siglib.sig_kernel_gram(x, x[..., :1], **options)),
         (TypeError, "sample2 holds paths of unequal lengths: beside arrays of Dask pass a padded array", lambda: siglib.sig_mmd(x, [np.zeros((3, 2)), np.zeros((4, 2))], **options)),
         (TypeError, "path is an array of Dask, which is not taken here", lambda: siglib.RaggedPaths(x)),
+        (TypeError, "path is an array of Dask, which is not taken here", lambda: siglib.sig_jvp(siglib.RaggedPaths(x, LENGTHS), [np.zeros((n, 2)) for n in LENGTHS], 2)),
         (ValueError, "degree must be at least 0", lambda: siglib.sig(x, -1, lengths=LENGTHS)),
     ):  # fmt: skip
         with pytest.raises(error, match=message):

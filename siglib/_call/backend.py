@@ -33,6 +33,7 @@ from .array_likes import (
     packed_lengths,
     refusal_of_lengths,
     refusal_of_list,
+    refusal_of_shapes,
 )
 from .tracing import loaded_jax, loaded_torch, refuse_traced
 
@@ -122,7 +123,9 @@ def _refuse_unequal(arrays: dict[str, Array]) -> None:
         kinds = set(map(type, value))
         if kinds == {np.ndarray}:
             # NumPy would find out, too, but a hundred times slower.
-            if len({item.shape for item in value}) > 1 and (reason := refusal_of_list(name, value)):
+            shapes = [item.shape for item in value]
+            different = set(shapes)
+            if len(different) > 1 and (reason := refusal_of_shapes(name, shapes, different)):
                 raise reason
         elif any(library_of(item) != "numpy" for item in value):
             if hasattr(value, "batch_sizes"):
