@@ -62,6 +62,13 @@ def test_a_cluster_of_two_processes(on_cluster: Any, rng: np.random.Generator) -
     )
     assert_close(siglib.sig_mmd(chunked, in_chunks(y, 5), **options).compute(), siglib.sig_mmd(x, y, **options))
     assert np.array_equal(siglib.log_sig(chunked, 4).compute(), siglib.log_sig(x, 4))
+    lengths = rng.integers(1, 9, 20)
+    expected = siglib.sig_kernel_gram(x, x, lengths1=lengths, lengths2=lengths, **options)
+    found = siglib.sig_kernel_gram(chunked, chunked, lengths1=lengths, lengths2=da.from_array(lengths), **options)
+    assert_close(found.compute(), expected, 1e-12)
+    for test, other in ((siglib.two_sample_test, y), (siglib.independence_test, x[::-1])):
+        found = test(chunked.rechunk((20, -1, -1)), in_chunks(other, 20), rng=0, **options)
+        assert_close(np.float64(found.statistic), test(x, other, rng=0, **options).statistic, 1e-12)
     with pytest.raises(ValueError, match="windows must satisfy"):
         siglib.sig_windows(chunked, 2, starts=[3], ends=[10]).compute()
 
