@@ -123,10 +123,12 @@ def processes(options: argparse.Namespace) -> None:
     with cluster(2) as workers, Client(workers) as client:
         both = list(client.scheduler_info()["workers"])
         for chunk in (100, 200):
-            chunked = da.from_array(paths(8 * chunk, 100, 3), chunks=(chunk, -1, -1))
-            gram = siglib.sig_kernel_gram(chunked, chunked, dyadic_order=0)
+            x = paths(8 * chunk, 100, 3)
 
-            def call(some: list[str], gram: Any = gram) -> None:
+            def call(some: list[str], chunk: int = chunk, x: np.ndarray = x) -> None:
+                # By another name each time: what is there already is not computed again.
+                chunked = da.from_array(x, chunks=(chunk, -1, -1), name=False)
+                gram = siglib.sig_kernel_gram(chunked, chunked, dyadic_order=0)
                 wait(client.persist(gram, workers=some))
 
             found = fastest({"one": lambda: call(both[:1]), "two": lambda: call(both)}, options.repeats)
