@@ -130,7 +130,7 @@ def test_dtypes(rng: np.random.Generator) -> None:
         assert found.dtype == expected.dtype
 
 
-def test_a_bag_of_paths(rng: np.random.Generator) -> None:
+def test_paths_that_are_objects(rng: np.random.Generator) -> None:
     bags = optional("dask.bag")
     x = paths(rng)
     some = [path[:n] for path, n in zip(x, LENGTHS, strict=True)]
@@ -140,6 +140,13 @@ def test_a_bag_of_paths(rng: np.random.Generator) -> None:
         .compute()
     )
     assert_close(np.stack(found), siglib.log_sig(some, 3), 1e-12)
+    objects = np.empty(len(some), object)
+    objects[:] = some
+    chunked, chunks = da.from_array(objects, chunks=3), ((3, 3, 1), (5,))
+    found = chunked.map_blocks(lambda part: siglib.log_sig(list(part), 3), new_axis=1, chunks=chunks, dtype=float)
+    assert_close(found.compute(), siglib.log_sig(some, 3), 1e-12)
+    with pytest.raises(TypeError, match=r"path is an array of Dask of objects.*by map_blocks"):
+        siglib.log_sig(chunked, 3)
 
 
 def test_what_is_refused(rng: np.random.Generator) -> None:
@@ -148,8 +155,10 @@ def test_what_is_refused(rng: np.random.Generator) -> None:
     for error, message, call in (
         (ValueError, r"lengths must have shape \(7,\), one for each path, got \(3,\)", lambda: siglib.sig(x, 2, lengths=LENGTHS[:3])),
         (ValueError, "lengths must be from 0 to 7, got 2 to 9", lambda: siglib.sig(x, 2, lengths=LENGTHS + 2)),
+        (ValueError, "lengths must be from 0 to 7, got 0 to 8", lambda: siglib.sig(np.zeros((7, 7, 2)), 2, lengths=LENGTHS + (LENGTHS == 7))),
         (ValueError, "lengths must be from 0 to 7, got", lambda: siglib.sig(x, 2, lengths=da.from_array(LENGTHS + 2)).compute()),
         (TypeError, "lengths must be integers, got dtype float64", lambda: siglib.sig(x, 2, lengths=da.from_array(LENGTHS / 2))),
+        (TypeError, "lengths must be an array, got a Delayed", lambda: siglib.sig(x, 2, lengths=dask.delayed(list)())),
         (TypeError, "lengths is an array of Dask", lambda: siglib.sig(np.zeros((7, 7, 2)), 2, lengths=da.from_array(LENGTHS))),
         (ValueError, "path has blocks of unknown shapes", lambda: siglib.sig(x[x.sum((1, 2)) > 0], 2, lengths=LENGTHS)),
         (ValueError, r"path must have shape \(n, length, dimension\) beside lengths", lambda: siglib.sig(x[0], 2, lengths=LENGTHS)),

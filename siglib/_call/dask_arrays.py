@@ -48,6 +48,11 @@ def _check(name: str, value: Any) -> None:
         )
     if library_of(value._meta) != "numpy" or not isinstance(value._meta, np.ndarray):
         raise TypeError(f"{name} must be an array of Dask with blocks of NumPy, got {type(value._meta).__name__}")
+    if value.dtype == object:
+        raise TypeError(
+            f"{name} is an array of Dask of objects: pad paths to one length and pass lengths, or call siglib with the "
+            "list of each block by map_blocks"
+        )
     if any(math.isnan(n) for n in value.shape):
         raise ValueError(f"{name} has blocks of unknown shapes: call compute_chunk_sizes() on it first")
 

@@ -56,7 +56,7 @@ class RaggedPaths(Ragged):
     Parameters
     ----------
     path : array of shape (n, length, dimension), or sequence of n arrays of shape (length, dimension)
-        The paths; those in a sequence may have any lengths.
+        The paths; those in a sequence may have any lengths. An array of Dask is taken beside `lengths`.
     lengths : sequence of n int, optional
         How many points each path has, from 0 to `length`. What stands behind them is never looked at, and gets
         gradients of zero.
@@ -105,6 +105,7 @@ class RaggedPaths(Ragged):
             )
         if is_chunked(path) and is_chunked(lengths):
             # Workers look at numbers.
+            WIDENED["dask"](**{lengths_name: lengths})
             if lengths.dtype.kind not in "iu":
                 raise TypeError(f"{lengths_name} must be integers, got dtype {lengths.dtype}")
             n_points = lengths
@@ -113,7 +114,7 @@ class RaggedPaths(Ragged):
             n_points = as_counts(lengths_name, lengths)
         if n_points.shape != batch:
             raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {n_points.shape}")
-        if n_points is not lengths and n_points.size and (n_points.min() < 0 or n_points.max() > length):
+        if not is_chunked(n_points) and n_points.size and (n_points.min() < 0 or n_points.max() > length):
             raise ValueError(f"{lengths_name} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
         self.padded_length = length
         self.lengths = n_points
