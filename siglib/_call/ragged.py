@@ -93,9 +93,10 @@ class RaggedPaths(Ragged):
             refuse_dask(**{name: path})
             self._of_list(name, list(path))
             return
-        if library_of(path) == "numpy":
+        library = library_of(path)
+        if library == "numpy":
             path = numpy_array(name, path)
-        elif is_chunked(path):
+        elif library == "dask":
             # Raises what other functions raise for arrays of Dask.
             WIDENED["dask"](**{name: path})
         batch, length, dimension = path_shape(name, tuple(path.shape))
@@ -103,22 +104,23 @@ class RaggedPaths(Ragged):
             raise ValueError(
                 f"{name} must have shape (n, length, dimension) beside {lengths_name}, got {tuple(path.shape)}"
             )
-        if is_chunked(path) and is_chunked(lengths):
-            # Workers look at numbers.
+        # Those of Dask are looked at by workers.
+        are_numbers = library_of(lengths) != "dask"
+        if are_numbers:
+            lengths = as_counts(lengths_name, lengths)
+        elif library == "dask":
             WIDENED["dask"](**{lengths_name: lengths})
             if lengths.dtype.kind not in "iu":
                 raise TypeError(f"{lengths_name} must be integers, got dtype {lengths.dtype}")
-            n_points = lengths
         else:
             refuse_dask(**{lengths_name: lengths})
-            n_points = as_counts(lengths_name, lengths)
-        if n_points.shape != batch:
-            raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {n_points.shape}")
-        if not is_chunked(n_points) and n_points.size and (n_points.min() < 0 or n_points.max() > length):
-            raise ValueError(f"{lengths_name} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
+        if lengths.shape != batch:
+            raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {lengths.shape}")
+        if are_numbers and lengths.size and (lengths.min() < 0 or lengths.max() > length):
+            raise ValueError(f"{lengths_name} must be from 0 to {length}, got {lengths.min()} to {lengths.max()}")
         self.padded_length = length
-        self.lengths = n_points
-        if is_chunked(path):
+        self.lengths = lengths
+        if library == "dask":
             # Each block will be paths of unequal lengths of its own.
             self.points = path
             return

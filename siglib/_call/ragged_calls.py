@@ -122,7 +122,7 @@ def refusal_to_compile(operation: Any) -> TypeError:
 
 def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """An operation on paths of unequal lengths."""
-    if any(is_chunked(array) for array in arrays[: operation.n_shared]):
+    if any(map(is_chunked, arrays[: operation.n_shared])):
         if operation.names[0] != "path":
             _refuse_grids(_Call(operation, options))
         return operation.in_dask(arrays, operation.clean(options))
@@ -382,7 +382,7 @@ def backprop(
     operation: Any, derivs: Any, out: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
 ) -> tuple[Any, ...]:
     """The public gradient of an operation on paths of unequal lengths: like the paths, a list or a padded array."""
-    if any(is_chunked(array) for array in arrays[: operation.n_shared]):
+    if any(map(is_chunked, arrays[: operation.n_shared])):
         return operation.backprop_in_dask(derivs, out, arrays, needs, options)
     if operation.names[0] != "path":
         return _backprop_of_kernels(operation, derivs, arrays, needs, options)
