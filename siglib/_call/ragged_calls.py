@@ -6,7 +6,7 @@ corrections, and nothing is padded. Where time is added, each path has its own c
 """
 
 from collections.abc import Sequence
-from functools import wraps
+from functools import partial, wraps
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from .._tables.time import time_grid
 from .array_likes import UnequalLengthsError
-from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of
-from .ragged import RaggedPaths, as_ragged, indices_like, is_ragged, runs_of, side_of
+from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
+from .dask import applied
+from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
 _POINTS = 1500
@@ -121,6 +122,10 @@ def refusal_to_compile(operation: Any) -> TypeError:
 
 def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """An operation on paths of unequal lengths."""
+    if any(map(is_chunked, arrays[: operation.n_shared])):
+        if operation.names[0] != "path":
+            _refuse_grids(_Call(operation, options))
+        return operation.in_dask(arrays, operation.clean(options))
     if operation.names[0] == "path":
         return _of_paths(operation, arrays, options)
     return (_of_all_pairs if operation.gram else _of_pairs)(operation, arrays, options)
@@ -165,6 +170,8 @@ def one_length_at_a_time(function: Any) -> Any:
             if not is_ragged(path):
                 raise
         ragged = as_ragged("path", path)
+        if is_chunked(ragged):
+            return applied("path", partial(_of_block, call, args, options), ragged, 2)
         runs = ragged.runs(0)
         if not runs:
             return function(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *args, **options)
@@ -179,6 +186,10 @@ def one_length_at_a_time(function: Any) -> Any:
         return _stacked(rows, longest)
 
     return call
+
+
+def _of_block(function: Any, args: tuple[Any, ...], options: dict[str, Any], path: Any) -> Any:
+    return function(path, *args, **options)
 
 
 def _listed(results: list[Array], runs: list[np.ndarray]) -> list[Array]:
@@ -295,13 +306,17 @@ def _kernel_call(
 ) -> tuple[_Call, RaggedPaths, RaggedPaths]:
     first, second = _both(*arrays[:2])
     call = _Call(operation, options, on_gpu=is_on_gpu(first.points))
-    if call.follows:
-        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    _refuse_grids(call)
     if first.dimension != second.dimension:
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got {first.dimension} and {second.dimension}"
         )
     return call, first, second
+
+
+def _refuse_grids(call: _Call) -> None:
+    if call.follows:
+        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
 
 
 def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.ndarray]:
@@ -332,10 +347,11 @@ def along(
     call, n = _Call(operation, options), 1 if operation.names[0] == "path" else 2
     if any(array is not None for array in (*arrays[n:], *directions[n:])):
         raise ValueError("derivatives of corrected signatures take paths of one length: take them one by one")
-    if n > 1 and call.follows:
-        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    if n > 1:
+        _refuse_grids(call)
     sides, moves = [], []
     for name, array, direction in zip(operation.names[:n], arrays, directions, strict=False):
+        refuse_dask(**{name: array.points if isinstance(array, RaggedPaths) else array})
         sides.append(side_of(name, array))
         moves.append(None if direction is None else side_of(name.replace("path", "direction"), direction))
         if moves[-1] is not None and not np.array_equal(moves[-1].lengths, sides[-1].lengths):
@@ -366,6 +382,8 @@ def backprop(
     operation: Any, derivs: Any, out: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
 ) -> tuple[Any, ...]:
     """The public gradient of an operation on paths of unequal lengths: like the paths, a list or a padded array."""
+    if any(map(is_chunked, arrays[: operation.n_shared])):
+        return operation.backprop_in_dask(derivs, out, arrays, needs, options)
     if operation.names[0] != "path":
         return _backprop_of_kernels(operation, derivs, arrays, needs, options)
     path, *rest = arrays
