@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from calls import KernelShape, Shape
 
-from siglib._gpu import signature_backprop, signature_plan
-from siglib._gpu.sizes import words_up_to
+from siglib._gpu import chen, signature_backprop, signature_plan
+from siglib._gpu.sizes import SHARED_BYTES, words_up_to
 
 N_PROCESSORS, SCHEDULERS, WARP = 132, 4, 32
 # Seconds: of a launch behind another one, and of a load that comes from memory.
@@ -55,7 +55,9 @@ ADJOINT_TERM, GRADIENT_NUMBER = 14, 75
 CELL = {"float32": (1, 9.7), "float64": (2, 13.4)}
 CELL_BACKWARD = {"float32": (6, 69), "float64": (12, 78)}
 # A thread takes so many chunks side by side; what it waits for after the first of them, in loads.
-TOGETHER, CUTS_WAIT = 16, 0.7
+TOGETHER, CUTS_WAIT, BLOCK_OF_JOIN = 16, 0.7, 256
+# Of a term that one thread adds up after others have found it: instructions, and its wait in loads.
+ADDED, ADDED_WAIT = 8, 0.01
 
 
 class Time(NamedTuple):
@@ -116,29 +118,56 @@ def signatures(device: Any, shape: Shape, dtype: str, chunk: int | None = None, 
     return Time(own, 0.0 if chunk or n_chunks == 1 else joining(device, shape.batch, n_chunks, d, n, size))
 
 
-def joining(device: Any, batch: int, n_chunks: int, d: int, degree: int, size: int) -> float:
-    """All levels of few words are one launch, and the levels of many one each."""
+def _in_parts(n_chunks: int, words: float, level: int, together: int, few: int) -> tuple[float, float]:
+    """Instructions and waits of a block for words of one level that its threads share, as many of them as it takes at a
+    time; each thread takes `together` chunks side by side, or `few`, whether they are there or not."""
+    parts = max(1, int(BLOCK_OF_JOIN // words))
+    turns = math.ceil((n_chunks - 1) / (together * parts))
+    # One thread of a word adds up all of its terms; other warps wait.
+    warps = math.ceil(min(words, BLOCK_OF_JOIN) / WARP) / (BLOCK_OF_JOIN / WARP)
+    each = together if (n_chunks - 1) / parts > few else few
+    work = turns * each * JOINED.get(level, 60) + ADDED * n_chunks * warps
+    return work, turns + ADDED_WAIT * n_chunks
 
-    def waits(level: int, parts: int, rounds: int = 1) -> float:
-        return math.ceil((n_chunks - 1) / (TOGETHER * parts)) * rounds * (1 + CUTS_WAIT * (level > 1))
 
+def joining(device: Any, batch: int, n_chunks: int, d: int, degree: int, size: int, *, prefixes: bool = False) -> float:
+    """All levels of few words are one launch, and the levels of many one each; of few paths all levels are one, unless
+    `prefixes` are wanted."""
+    work = waited = 0.0
+    n_own = words_up_to(d, degree - 1) // d
+    shared = size * (BLOCK_OF_JOIN * chen._FEW_TOGETHER + n_chunks * n_own)
+    most = chen._BLOCKS_OF_PROCESSOR * N_PROCESSORS
+    if not prefixes and degree > 1 and batch * d <= most and shared <= SHARED_BYTES:
+        n_shares = max(1, min(most // (batch * d), d ** (degree - 1) // chen._WORDS_OF_SHARE))
+        for n in range(1, degree + 1):
+            words = math.ceil(d ** (n - 1) / (n_shares if n == degree else 1))
+            rounds = math.ceil(words / BLOCK_OF_JOIN)
+            instructions, waits = _in_parts(n_chunks, words, n, chen._FEW_TOGETHER, chen._FEW_TOGETHER // 4)
+            work += rounds * instructions
+            # What is before a chunk is in shared memory; cuts wait where the compiler does not know the level.
+            waited += rounds * waits * (1 + CUTS_WAIT * (n - 1) * (n > 4))
+        n_bytes = size * batch * n_chunks * words_up_to(d, degree)
+        return _launch(device, batch * d * n_shares * BLOCK_OF_JOIN, 200 + work, n_bytes, BLOCK_OF_JOIN, waited)
     in_one = degree if d**degree <= 256 else max([n for n in range(1, degree) if d**n <= 4096], default=0)
-    seconds = work = waited = 0.0
+    seconds = 0.0
     for n in range(1, in_one + 1):
-        parts, rounds = max(1, 256 // d**n), math.ceil(d**n / 256)
-        work += rounds * math.ceil(n_chunks / parts) * JOINED.get(n, 60) + 8 * n_chunks * (parts > 1)
-        waited += waits(n, parts, rounds)
+        rounds = math.ceil(d**n / BLOCK_OF_JOIN)
+        instructions, waits = _in_parts(n_chunks, d**n, n, TOGETHER, TOGETHER // 4)
+        work += rounds * instructions
+        waited += rounds * waits * (1 + CUTS_WAIT * (n > 1))
     if in_one:
         n_bytes = 2 * size * batch * n_chunks * words_up_to(d, in_one)
-        seconds += _launch(device, batch * 256, 200 + work, n_bytes, 256, waited)
+        seconds += _launch(device, batch * BLOCK_OF_JOIN, 200 + work, n_bytes, BLOCK_OF_JOIN, waited)
     for n in range(in_one + 1, degree + 1):
-        many = batch * d**n / 4 >= 256 * N_PROCESSORS
-        letters = 4 if many else 1
+        letters = 4 if batch * d**n / 4 >= 256 * N_PROCESSORS else 1
         parts = 8 if batch * d**n < 256 * N_PROCESSORS else 1
-        work = 100 + n_chunks * letters / parts * JOINED.get(n, 60) + 8 * n_chunks * (parts > 1)
+        work, waits = 100 + n_chunks * letters * JOINED.get(n, 60), 0.0
+        if parts > 1:
+            work, waits = _in_parts(n_chunks, BLOCK_OF_JOIN / parts, n, TOGETHER, TOGETHER)
+            work += 100
         n_bytes = size * batch * n_chunks * words_up_to(d, n)
         seconds += _launch(
-            device, batch * d**n * parts / letters, work, n_bytes, 256, 0 if parts == 1 else waits(n, parts)
+            device, batch * d**n * parts / letters, work, n_bytes, BLOCK_OF_JOIN, waits * (1 + CUTS_WAIT * (n > 1))
         )
     return seconds
 
@@ -153,7 +182,7 @@ def gradients(device: Any, shape: Shape, dtype: str) -> Time:
     joined = 0.0
     if n_chunks > 1:
         joined += signatures(device, shape, dtype, chunk, shape.degree - 1).total
-        joined += joining(device, shape.batch, n_chunks, d, shape.degree - 1, size)
+        joined += joining(device, shape.batch, n_chunks, d, shape.degree - 1, size, prefixes=True)
         terms = (shape.degree - 1) * d**shape.degree * n_chunks
         for _ in range(2):  # by the longest words, before and behind a chunk
             joined += _launch(

@@ -85,21 +85,28 @@ def test_long_paths_are_cut(
 def test_bits_do_not_depend_on_how_chunks_are_joined(
     gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, d: int, degree: int, length: int
 ) -> None:
-    """By threads with several words, by several threads for a word; all levels by one block or each by several."""
+    """By threads with several words, by several threads for a word; all levels by one block, each by several, or all by
+    those of a first letter."""
     path = paths(rng, (2, length, d), np.dtype(np.float64)) / np.sqrt(length)
     expected = reference.signature(path, degree, scalar_term=True)
     results = []
-    for few_words, few_threads, many_words in (
-        (0, 0, 4096),
-        (0, 100, 4096),
-        (0, 2**40, 4096),
-        (0, 0, 5),
-        (0, 2**40, 0),
-        (256, 0, 0),
+    for few_words, few_threads, many_words, few_letters, shared in (
+        (0, 0, 4096, 0, 0),
+        (0, 100, 4096, 0, 0),
+        (0, 2**40, 4096, 0, 0),
+        (0, 0, 5, 0, 0),
+        (0, 2**40, 0, 0, 0),
+        (256, 0, 0, 0, 0),
+        (0, 0, 0, 1, 2**17),
+        (0, 0, 0, 30, 2**17),
+        (0, 0, 5, 30, 0),
     ):
         monkeypatch.setattr("siglib._gpu.chen._FEW_WORDS", few_words)
         monkeypatch.setattr("siglib._gpu.chen._FEW_THREADS", few_threads)
         monkeypatch.setattr("siglib._gpu.chen._MANY_WORDS", many_words)
+        monkeypatch.setattr("siglib._gpu.chen._BLOCKS_OF_PROCESSOR", few_letters)
+        monkeypatch.setattr("siglib._gpu.chen._WORDS_OF_SHARE", 3)
+        monkeypatch.setattr("siglib._gpu.sizes.SHARED_BYTES", shared)
         results.append(gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True)))
         assert_close(results[-1], expected, 1e-13)
         assert_same_bits(results[-1], results[0])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._launch import c_type, empty, launch, n_processors
-from .sizes import literal, words_up_to
+from .sizes import literal, shared_bytes, words_up_to
 from .tensor import index_type
 
 _BLOCK = 256
@@ -20,6 +20,11 @@ _PARTS = 8
 _FEW_WORDS = 256
 # A level of more words is shared by several blocks.
 _MANY_WORDS = 4096
+# Of few paths: chunks that a thread takes side by side, the fewest words of full length that a block takes, and blocks
+# at most.
+_FEW_TOGETHER = 8
+_WORDS_OF_SHARE = 32
+_BLOCKS_OF_PROCESSOR = 2
 # Chunks that a block of the adjoint takes.
 _ADJOINT_TOGETHER = 4
 
@@ -32,11 +37,43 @@ def join_bytes(n_chunks: int, d: int, degree: int, itemsize: int) -> int:
 def join(chunks: Any, out: Any, d: int, degree: int, scalar_term: bool) -> None:
     """The signatures of paths, out (paths, scalar_term + length), from those of their chunks (paths, n_chunks, length),
     at least two."""
+    if degree > 1 and _join_few(chunks, out, d, degree, scalar_term):
+        return
     if d**degree <= _FEW_WORDS:
         _join_lower(chunks, empty((*chunks.shape[:2], words_up_to(d, degree - 1)), chunks), d, degree, out, scalar_term)
         return
     prefixes = join_prefixes(chunks, d, degree, out, scalar_term)
     _join_level(chunks, prefixes, d, degree, out=out, scalar_term=scalar_term)
+
+
+def _join_few(chunks: Any, out: Any, d: int, degree: int, scalar_term: bool) -> bool:
+    """`join` in one launch, to the bit the same, if paths are few and what is before chunks fits into shared memory."""
+    n_paths, n_chunks, stride = chunks.shape
+    most = _BLOCKS_OF_PROCESSOR * n_processors()
+    n_tails = d ** (degree - 1)
+    n_own = words_up_to(d, degree - 1) // d
+    shared = (_BLOCK * _FEW_TOGETHER + n_chunks * n_own) * chunks.itemsize
+    if n_paths * d > most or shared > shared_bytes():
+        return False
+    n_shares = max(1, min(most // (n_paths * d), n_tails // _WORDS_OF_SHARE))
+    launch(
+        "signature_join.cu",
+        f"join_few<{_template(chunks, d)}>",
+        n_paths * d * n_shares,
+        _BLOCK,
+        shared,
+        chunks=chunks,
+        out=out,
+        stride=stride,
+        n_chunks=n_chunks,
+        n_own=n_own,
+        d=d,
+        degree=degree,
+        n_shares=n_shares,
+        out_stride=out.shape[1],
+        scalar_term=int(scalar_term),
+    )
+    return True
 
 
 def join_prefixes(chunks: Any, d: int, degree: int, out: Any = None, scalar_term: bool = False) -> Any:

@@ -77,8 +77,10 @@ __global__ void __launch_bounds__(256, 1) branched_kernel_backprop(
                 last_column(s);
                 by_columns = 0;
             }
-            fill_back<T, SOURCE, C, 1>(p, kernel, x, y, cell_factor, cell, step == 0 ? filled + 1 : filled - 1,
-                                       last_sub_tile ? filled - 1 : filled, filled + 1, lane, room);
+            fill_tiles<T, SOURCE, C, 1>(
+                p, kernel, x, y, cell_factor, cell,
+                {step == 0 ? filled + 1 : filled - 1, last_sub_tile ? filled - 1 : filled, filled + 1, false}, lane,
+                room);
             sweep_back<T, DEPTH, GRIDS>(p, s, room.window, carries_up + (turn + n_warps) % (n_warps + 1) * size_up,
                                         carries_up + turn % (n_warps + 1) * size_up, ends, band * 32 + lane, tile, lane,
                                         seeds, seed, by_columns);

@@ -23,6 +23,8 @@
 // Chunks that a thread takes side by side, so that their numbers are loaded at the same time.
 constexpr int TOGETHER = 16;
 constexpr int THREADS = 256;  // of a block that joins
+// The same in a block for few paths.
+constexpr int FEW_TOGETHER = 8;
 constexpr int ADJOINT_TOGETHER = 4;
 
 // A word of level n without its first letter: number `tail` of the tail_size = d^(n - 1) tails. `start`: where the
@@ -33,8 +35,8 @@ struct Tail {
 };
 
 // Of chunks c..c + C - 1, the last one again where there are no more, and the words of a tail that start with the R
-// `letters`: s^c[v] and the sum over the cuts.
-template <int C, int LEVEL, int R, typename T, int D, typename I>
+// `letters`: s^c[v] and the sum over the cuts. OWN: prefixes are those of the one first letter alone.
+template <int C, int LEVEL, int R, bool OWN = false, typename T, int D, typename I>
 __device__ __forceinline__ void chunk_terms(const T* chunks, long long stride, const T* prefixes, long long n_lower,
                                             int n_chunks, int level, const Divisor<D, I>& by_d, const Tail<I>& tail,
                                             const I* letters, int c, T (*terms)[R]) {
@@ -54,6 +56,8 @@ __device__ __forceinline__ void chunk_terms(const T* chunks, long long stride, c
     // The prefix without its first letter, and the suffix: of k - 1 and of n - k letters.
     I prefix = tail.number, prefix_size = tail.size, prefix_start = tail.start, suffix = 0, suffix_size = 1,
       suffix_start = 0;
+    // Where a level of the words with one first letter begins, among them.
+    I own_start = by_d.of(prefix_start);
 #pragma unroll(LEVEL > 0 ? LEVEL : 1)
     for (int k = n - 1; k > 0; k--) {
         const I shorter = by_d.of(prefix);
@@ -61,12 +65,15 @@ __device__ __forceinline__ void chunk_terms(const T* chunks, long long stride, c
         prefix = shorter;
         prefix_start -= prefix_size;
         prefix_size = by_d.of(prefix_size);
+        own_start -= prefix_size;
 #pragma unroll
         for (int i = 0; i < C; i++) {
             const T ending = chunk[i][suffix_start + suffix];
 #pragma unroll
             for (int r = 0; r < R; r++)
-                terms[i][r] += prefix_words[i][prefix_start + letters[r] * prefix_size + prefix] * ending;
+                terms[i][r] +=
+                    prefix_words[i][OWN ? own_start + prefix : prefix_start + letters[r] * prefix_size + prefix] *
+                    ending;
         }
         suffix_size *= d;
         suffix_start += suffix_size;
@@ -106,11 +113,23 @@ __device__ __forceinline__ void sum_chunks(const T* chunks, long long stride, co
         if (first + r < by_d.d) result(tail.start + letters[r] * tail.size + tail.number, sums[r]);
 }
 
-// The same of one word, by several threads: each adds up the cuts of TOGETHER chunks at most, and one of them the terms
-// of all in their order, from `shared` (chunks, n_words): to the bit the same sums, after fewer waits for memory. All
-// threads of the block call this: number `part` of `parts` has the word, number `slot` of n_words of the block, if it
-// is `live`.
-template <typename T, int D, int LEVEL, typename I, typename Before, typename Result>
+// The terms of a word v of n_mine chunks from c on, at most N, to `to`, n_words numbers apart.
+template <int N, int LEVEL, bool OWN, typename T, int D, typename I>
+__device__ __forceinline__ void store_terms(const T* chunks, long long stride, const T* prefixes, long long n_lower,
+                                            int n_chunks, int level, const Divisor<D, I>& by_d, const Tail<I>& tail,
+                                            I first, int c, int n_mine, T* to, int n_words) {
+    T terms[N][1];
+    chunk_terms<N, LEVEL, 1, OWN>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, &first, c, terms);
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        if (i < n_mine) to[i * n_words] = terms[i][0];
+}
+
+// The same of one word, by several threads: each adds up the cuts of C chunks, or of FEW if there are no more for it,
+// and one of them the terms of all in their order, from `shared` (chunks, n_words): to the bit the same sums, after
+// fewer waits for memory. All threads of the block call this: number `part` of `parts` has the word, number `slot` of
+// n_words of the block, if it is `live`.
+template <typename T, int D, int LEVEL, int C, int FEW, bool OWN, typename I, typename Before, typename Result>
 __device__ __forceinline__ void sum_chunks_in_parts(const T* chunks, long long stride, const T* prefixes,
                                                     long long n_lower, int n_chunks, int level,
                                                     const Divisor<D, I>& by_d, const Tail<I>& tail, I first, bool live,
@@ -118,16 +137,17 @@ __device__ __forceinline__ void sum_chunks_in_parts(const T* chunks, long long s
                                                     Before before, Result result) {
     const I place = tail.start + first * tail.size + tail.number;
     T sum = live && part == 0 ? chunks[place] : (T)0;
-    for (int c = 1; c < n_chunks; c += parts * TOGETHER) {
-        const int here = smaller(parts * TOGETHER, n_chunks - c), each = (here + parts - 1) / parts;
+    for (int c = 1; c < n_chunks; c += parts * C) {
+        const int here = smaller(parts * C, n_chunks - c), each = (here + parts - 1) / parts;
         const int mine = part * each, n_mine = smaller(each, here - mine);
         if (live && n_mine > 0) {
-            T terms[TOGETHER][1];
-            chunk_terms<TOGETHER, LEVEL, 1>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, &first,
-                                            c + mine, terms);
-#pragma unroll
-            for (int i = 0; i < TOGETHER; i++)
-                if (i < n_mine) shared[(mine + i) * n_words + slot] = terms[i][0];
+            T* const to = shared + mine * n_words + slot;
+            if (FEW == C || each <= FEW)
+                store_terms<FEW, LEVEL, OWN>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, first,
+                                             c + mine, n_mine, to, n_words);
+            else
+                store_terms<C, LEVEL, OWN>(chunks, stride, prefixes, n_lower, n_chunks, level, by_d, tail, first,
+                                           c + mine, n_mine, to, n_words);
         }
         __syncthreads();
         if (live && part == 0) {
@@ -161,15 +181,18 @@ __global__ void __launch_bounds__(256) join_lower(const T* __restrict__ chunks, 
     const auto result = [&](I place, T sum) {
         if (row) row[place] = sum;
     };
+    // Wide indices leave no registers for both.
+    constexpr int FEW = sizeof(I) > 4 ? TOGETHER : TOGETHER / 4;
     I start = 0, tail_size = 1;
     for (int n = 1; n <= (int)levels; n++) {
         const I size = tail_size * by_d.d;
         if (2 * size <= THREADS) {
             const int parts = THREADS / (int)size, part = (int)threadIdx.x / (int)size;
             const I word = (I)threadIdx.x - part * size, first = word / tail_size;
-            sum_chunks_in_parts<T, D, 0, I>(mine, stride, found, n_lower, (int)n_chunks, n, by_d,
-                                            Tail<I>{start, tail_size, word - first * tail_size}, first, true, part,
-                                            parts, (int)word, (int)size, dyn_smem<T>(), before, result);
+            sum_chunks_in_parts<T, D, 0, TOGETHER, FEW, false, I>(mine, stride, found, n_lower, (int)n_chunks, n, by_d,
+                                                                  Tail<I>{start, tail_size, word - first * tail_size},
+                                                                  first, true, part, parts, (int)word, (int)size,
+                                                                  dyn_smem<T>(), before, result);
         } else {
             for (I word = threadIdx.x; word < size; word += THREADS) {
                 const I first = word / tail_size;
@@ -210,12 +233,65 @@ __global__ void __launch_bounds__(256) join_level(const T* __restrict__ chunks, 
     };
     const T *mine = chunks + b * n_chunks * stride, *before_mine = prefixes + b * n_chunks * n_lower;
     if constexpr (PARTS > 1) {
-        sum_chunks_in_parts<T, D, LEVEL, I>(mine, stride, before_mine, n_lower, (int)n_chunks, (int)level, by_d, tail,
-                                            group, group < by_d.d, (int)threadIdx.x / ITEMS, PARTS, slot, ITEMS,
-                                            dyn_smem<T>(), before, result);
+        sum_chunks_in_parts<T, D, LEVEL, TOGETHER, TOGETHER, false, I>(
+            mine, stride, before_mine, n_lower, (int)n_chunks, (int)level, by_d, tail, group, group < by_d.d,
+            (int)threadIdx.x / ITEMS, PARTS, slot, ITEMS, dyn_smem<T>(), before, result);
     } else if (group * R < by_d.d) {
         sum_chunks<T, D, LEVEL, R, I>(mine, stride, before_mine, n_lower, (int)n_chunks, (int)level, by_d, tail,
                                       group * R, before, result);
+    }
+}
+
+// All levels of few paths in one launch. Prefixes of a word begin with its own first letter: a block has one first
+// letter of a path, all words below `degree` that begin with it, and each `n_shares`-th part of those of full length.
+// It keeps what is before each chunk in shared memory: (n_chunks, n_own), n_own = 1 + d + ... + d^(degree - 2), behind
+// THREADS * FEW_TOGETHER numbers. chunks and out as above.
+template <typename T, int D, typename I>
+__global__ void __launch_bounds__(256, 2) join_few(const T* __restrict__ chunks, T* __restrict__ out, long long stride,
+                                                   long long n_chunks, long long n_own, long long d, long long degree,
+                                                   long long n_shares, long long out_stride, long long scalar_term) {
+    const Divisor<D, I> by_d((I)d);
+    const int block = (int)(blockIdx.x / (unsigned)n_shares), share = (int)(blockIdx.x - block * (unsigned)n_shares);
+    const long long b = block / (int)by_d.d;
+    const I first = (I)(block - b * by_d.d);
+    const T* const mine = chunks + b * n_chunks * stride;
+    T *const shared = dyn_smem<T>(), *const own = shared + THREADS * FEW_TOGETHER;
+    T* const row = out + b * out_stride + scalar_term;
+    if (scalar_term && first == 0 && share == 0 && threadIdx.x == 0) row[-1] = 1;
+    I start = 0, own_start = 0, tail_size = 1;
+    for (int n = 1; n <= (int)degree; n++) {
+        const bool longest = n == (int)degree;
+        const I each = longest ? (tail_size + (I)n_shares - 1) / (I)n_shares : tail_size;
+        const I begin = longest ? share * each : 0, end = smaller((I)(begin + each), tail_size);
+        const int n_words = (int)smaller(each, (I)THREADS), parts = THREADS / n_words;
+        const int part = (int)threadIdx.x / n_words, slot = (int)threadIdx.x - part * n_words;
+        const I shift = own_start - start - first * tail_size;
+        const auto before = [&](int c, I place, T sum) {
+            if (!longest) own[c * (int)n_own + (int)(place + shift)] = sum;
+        };
+        const auto result = [&](I place, T sum) {
+            if (longest || share == 0) row[place] = sum;
+        };
+        for (I at = begin; at < end; at += n_words) {
+            const Tail<I> tail = {start, tail_size, at + slot};
+            const bool live = part < parts && at + slot < end;
+#define SUM_LEVEL(LEVEL)                                                                                               \
+    sum_chunks_in_parts<T, D, LEVEL, FEW_TOGETHER, FEW_TOGETHER / 4, true, I>(mine, stride, own, n_own, (int)n_chunks, \
+                                                                              n, by_d, tail, first, live, part, parts, \
+                                                                              slot, n_words, shared, before, result)
+            if (n == 2)
+                SUM_LEVEL(2);
+            else if (n == 3)
+                SUM_LEVEL(3);
+            else if (n == 4)
+                SUM_LEVEL(4);
+            else
+                SUM_LEVEL(0);
+#undef SUM_LEVEL
+        }
+        start += tail_size * by_d.d;
+        own_start += tail_size;
+        tail_size *= by_d.d;
     }
 }
 

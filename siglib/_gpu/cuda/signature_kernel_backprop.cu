@@ -49,65 +49,63 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
         const T* x = path1 + a * (SOURCE == FROM_CELLS ? n1 * n2 : (n1 + 1) * d);
         const T* y = SOURCE == FROM_CELLS ? nullptr : path2 + b * (n2 + 1) * d;
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
-        Lane<T, R> state;
-        const auto sweep_on = [&](int band, int tile, T* row) {
-            const int cell = (int)(((long long)band * 32 * R) >> p.order1);
-            if ((tile & sub_tiles) == 0)
-                fill_on<T, SOURCE, C>(p, s, x, y, cell_factor, cell, tile >> p.order2, lane, room);
-            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
-            sweep<T, R, false>(p, state, room.window, load_carry<T, R>(p, above, tile, lane), row, 0, tile, lane, {});
-        };
-        first_column(state);
-        do {
-            for (int phase = 0; phase < n_phases; phase++) {
-                __syncthreads();
-                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-                const int band = round * n_warps + warp;
-                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-                if (tile == 0) first_column(state);
-                sweep_on(band, tile, rows + band * carry_size);
-                if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
-                    keep_result(p, state, (band * 32 + lane) * R, results);
-            }
-        } while (state.trial.again());
-        __syncthreads();
-        T seed = 0;
-        if constexpr (GRIDS) {
-            // Which nodes two sweeps agree upon is not looked at.
-            if (__syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
-        } else {
-            seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
-        }
-        const int final_exponent = log_derivs ? (int)results[1] : 0;
-        const int limit = GRIDS ? -(1 << 29) : limit_of(seed, results);
         const T* seeds = GRIDS ? derivs + place * (long long)(p.rows + 1) * (p.columns + 1) : nullptr;
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (p.band_cells + POINTS) * d;
         double gp[3] = {0, 0, 0};
         T* const second = gradient2 ? gradient2 + pair * (n2 + POINTS) * d : nullptr;
+        T seed = 0;
+        int final_exponent = 0, limit = -(1 << 29);
+        Lane<T, R> state;
         AdjointLane<T, R> adjoint;
         last_column(adjoint);
-        for (int phase = 0; phase < n_phases_back; phase++) {
+        first_column(state);
+        // The first sweep, perhaps a second trial of it, and the way back: all in one loop, because whatever stands in
+        // two places is compiled twice.
+        bool back = false;
+        for (int phase = 0;; phase++) {
             __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
-            const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
-            if (step < p.n_tiles) {
-                if (step == 0) first_column(state);
+            if (!back && phase == n_phases) {
+                phase = 0;
+                back = !state.trial.again();
+                if constexpr (GRIDS) {
+                    // Which nodes two sweeps agree upon is not looked at.
+                    if (back && __syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
+                } else if (back) {
+                    seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+                    final_exponent = log_derivs ? (int)results[1] : 0;
+                    limit = limit_of(seed, results);
+                }
+            }
+            if (back && phase == n_phases_back) break;
+            const int mine = phase - 2 * warp, each = back ? period_back : period, round = mine / each;
+            const int step = mine - round * each, turn = round * n_warps + warp;
+            if (mine < 0 || step >= (back ? 2 * p.n_tiles : p.n_tiles) || turn >= p.n_bands) continue;
+            const bool sweeps = step < p.n_tiles, pulls = !sweeps;
+            const int band = back ? p.n_bands - 1 - turn : turn, tile = sweeps ? step : 2 * p.n_tiles - 1 - step;
+            const int row = (band * 32 + lane) * R, cell = (int)(((long long)band * 32 * R) >> p.order1);
+            const int filled = tile >> p.order2;
+            const bool last_sub_tile = (tile & sub_tiles) == 0, first_of_band = filled == (p.n_tiles - 1) >> p.order2;
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            if (sweeps && step == 0) first_column(state);
+            if (sweeps && back) {
                 save_state(state, lane, saved + step * state_size);
-                if (step < p.n_tiles - 1) sweep_on(band, step, unread);
+                // The last tile leads to no state.
+                if (step == p.n_tiles - 1) continue;
+            }
+            Tiles tiles = {tile == 0 ? -1 : filled, last_sub_tile ? filled : -2, -1, true};
+            if (pulls)
+                tiles = {tile == p.n_tiles - 1 ? filled + 1 : filled - 1, last_sub_tile ? filled - 1 : filled,
+                         filled + 1, false};
+            fill_tiles<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, tiles, lane, room);
+            if (sweeps) {
+                sweep<T, R, false>(p, state, room.window, load_carry<T, R>(p, above, tile, lane),
+                                   back ? unread : rows + band * carry_size, 0, tile, lane, {});
+                if (!back && band == p.n_bands - 1 && tile == p.n_tiles - 1) keep_result(p, state, row, results);
                 continue;
             }
-            const int tile = 2 * p.n_tiles - 1 - step;
-            const int cell = (int)(((long long)band * 32 * R) >> p.order1), filled = tile >> p.order2;
-            const int row = (band * 32 + lane) * R;
-            const bool last_sub_tile = (tile & sub_tiles) == 0, first_of_band = filled == (p.n_tiles - 1) >> p.order2;
             if (tile == p.n_tiles - 1) last_column(adjoint);
-            fill_back<T, SOURCE, C, R>(p, s, x, y, cell_factor, cell, tile == p.n_tiles - 1 ? filled + 1 : filled - 1,
-                                       last_sub_tile ? filled - 1 : filled, filled + 1, lane, room);
             load_state(state, lane, saved + tile * state_size);
-            const Carry<T> carried =
-                load_carry<T, R>(p, band > 0 ? rows + (band - 1) * carry_size : nullptr, tile, lane);
-            sweep_slopes(p, state, room.window, carried, tile, lane, slopes, used);
+            sweep_slopes(p, state, room.window, load_carry<T, R>(p, above, tile, lane), tile, lane, slopes, used);
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_adjoint(p, adjoint, room.window, load_carry_up<T, R>(p, below, seed, tile, lane),
                           rows_up + turn % (n_warps + 1) * carry_size, row, tile, lane, slopes, used, final_exponent,

@@ -129,15 +129,36 @@ __device__ __forceinline__ T add_argument(T a, const T* x, const T* y) {
     return a;
 }
 
+// The letters of a lane's column, the last C at most; sums of the products of all before are in the window's `column`.
+// Returns the first of these letters, which the band's rows, one more for kernels of points, have in `rows`.
+template <typename T, int SOURCE, int C>
+__device__ __forceinline__ int sum_products(const Problem& p, const T* path1, const T* path2, T factor, int first,
+                                            int node, bool valid, int lane, T* column, T* rows, T* letters) {
+    constexpr int POINTS = SOURCE != FROM_INCREMENTS;
+    const int n = p.band_cells + POINTS;
+    for (int c0 = 0;; c0 += C) {
+        __syncwarp();
+        stage<T, SOURCE, C>(path1, p.d, c0, first, n, p.n1 + POINTS, factor, lane, rows);
+        fetch<T, SOURCE, C>(path2, p.d, c0, node, valid, letters);
+        __syncwarp();
+        if (c0 + C >= p.d) return c0;
+        for (int row = 0; row < n; row++) {
+            const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
+            column[row * STRIDE] = add_argument<T, SOURCE, C>(sum, rows + row * C, letters);
+        }
+    }
+}
+
 // The window's rows of cells 0 ... band_cells - 1 of the band that starts in row `first` of cells, for the columns of
 // tile `tile` of 32 columns: coefficients times `factor`, 0 outside of the grid.
 //
-// RIGHTWARDS: tiles come from left to right, else from right to left; cells are the same, to the last bit, both ways.
+// rightwards: tiles come from left to right, else from right to left; cells are the same, to the last bit, both ways.
 // `parity` is that of the tile's number. A sweep `begins` with tile -1 or the one behind the last: that gives zeros,
 // and the kernel at the edge of the next tile.
-template <typename T, int SOURCE, int C, bool RIGHTWARDS>
-__device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor, int first,
-                     int tile, int parity, bool begins, int lane, const Room<T>& at) {
+template <typename T, int SOURCE, int C>
+__device__ __forceinline__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2,
+                                     T factor, int first, int tile, int parity, bool begins, bool rightwards, int lane,
+                                     const Room<T>& at) {
     const int j = 32 * tile + lane, n = p.band_cells;
     const bool inside = j >= 0 && j < p.n2;
     T* column = at.window + (j & (WINDOW - 1));
@@ -149,36 +170,22 @@ __device__ void fill(const Problem& p, const StaticKernel<T>& s, const T* path1,
     } else {
         constexpr bool POINTS = SOURCE != FROM_INCREMENTS;
         // Points: the node to the right of the cell, going rightwards, else to the left.
-        const int node = POINTS ? smaller(larger(RIGHTWARDS ? j + 1 : j, 0), p.n2) : j;
+        const int node = POINTS ? smaller(larger(rightwards ? j + 1 : j, 0), p.n2) : j;
         const T* edge = at.edges + (parity & 1) * (n + 1);
         T* next_edge = at.edges + (1 - (parity & 1)) * (n + 1);
         T letters[C];
-        int c0 = 0;
-        // All letters but the last C at most: sums of products so far are kept in the window.
-        for (; c0 + C < p.d; c0 += C) {
-            __syncwarp();
-            stage<T, SOURCE, C>(path1, p.d, c0, first, n + POINTS, p.n1 + POINTS, factor, lane, at.letters);
-            fetch<T, SOURCE, C>(path2, p.d, c0, node, POINTS || inside, letters);
-            __syncwarp();
-            for (int row = 0; row < n + POINTS; row++) {
-                const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
-                column[row * STRIDE] = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
-            }
-        }
-        __syncwarp();
-        stage<T, SOURCE, C>(path1, p.d, c0, first, n + POINTS, p.n1 + POINTS, factor, lane, at.letters);
-        fetch<T, SOURCE, C>(path2, p.d, c0, node, POINTS || inside, letters);
-        __syncwarp();
+        const int c0 = sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, POINTS || inside, lane, column,
+                                                  at.letters, letters);
         T before = 0;
         for (int row = 0; row < n + POINTS; row++) {
             const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
             const T v = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
             if constexpr (POINTS) {
                 const T kappa = kappa_of<T, SOURCE>(s, v);
-                T other = RIGHTWARDS ? __shfl_up_sync(ALL_LANES, kappa, 1) : __shfl_down_sync(ALL_LANES, kappa, 1);
-                if (lane == (RIGHTWARDS ? 0 : 31) && !begins) other = edge[row];
-                if (lane == (RIGHTWARDS ? 31 : 0)) next_edge[row] = kappa;
-                const T difference = RIGHTWARDS ? kappa - other : other - kappa;
+                T other = __shfl_sync(ALL_LANES, kappa, (lane + (rightwards ? 31 : 1)) & 31);
+                if (lane == (rightwards ? 0 : 31) && !begins) other = edge[row];
+                if (lane == (rightwards ? 31 : 0)) next_edge[row] = kappa;
+                const T difference = rightwards ? kappa - other : other - kappa;
                 if (row > 0) {
                     const bool valid = inside && first + row <= p.n1;
                     column[(row - 1) * STRIDE] = valid ? (difference - before) * factor : (T)0;
@@ -197,7 +204,7 @@ template <typename T, int SOURCE, int C>
 __device__ __forceinline__ void fill_on(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2,
                                         T factor, int first, int tile, int lane, const Room<T>& at) {
     for (int i = tile == 0 ? -1 : tile; i <= tile; i++)
-        fill<T, SOURCE, C, true>(p, s, path1, path2, factor, first, i, i & 1, i < 0, lane, at);
+        fill<T, SOURCE, C>(p, s, path1, path2, factor, first, i, i & 1, i < 0, true, lane, at);
 }
 
 // Where the nodes of one pair's grid go: (rows + 1, columns + 1), and transposed to the grid of the mirrored pair.

@@ -116,53 +116,58 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
         const T *const path = path1 + a * (n1 + 1) * d, *const other = path2 + b * (n2 + 1) * d;
         T* const second = SECOND ? gradient2 + pair * n2 * d : nullptr;
         T x[GROUPS][D] = {}, gx[GROUPS][D] = {}, gy[D] = {};
+        T seed = 0;
+        int final_exponent = 0, limit = 0;
         Lane<T, R> state;
+        AdjointLane<T, R> adjoint;
         first_column(state);
-        const auto sweep_on = [&](int band, int tile, T* row) {
-            if (tile == 0) {
+        last_column(adjoint);
+        // The first sweep, perhaps a second trial of it, and the way back, as in `signature_kernel_backprop.cu`.
+        bool back = false;
+        for (int phase = 0;; phase++) {
+            __syncthreads();
+            if (!back && phase == n_phases) {
+                phase = 0;
+                back = !state.trial.again();
+                if (back) {
+                    seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+                    limit = limit_of(seed, results);
+                    final_exponent = log_derivs ? (int)results[1] : 0;
+                    if (SECOND)
+                        for (long long i = threadIdx.x; i < n2 * d; i += blockDim.x) second[i] = 0;
+                    __syncthreads();
+                }
+            }
+            if (back && phase == n_phases_back) break;
+            const int mine = phase - 2 * warp, each = back ? period_back : period, round = mine / each;
+            const int step = mine - round * each, turn = round * n_warps + warp;
+            if (mine < 0 || step >= (back ? 2 * p.n_tiles : p.n_tiles) || turn >= p.n_bands) continue;
+            const bool sweeps = step < p.n_tiles;
+            const int band = back ? p.n_bands - 1 - turn : turn, tile = sweeps ? step : 2 * p.n_tiles - 1 - step;
+            const int filled = tile >> p.order2;
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            if (step == 0) {
                 first_column(state);
                 load_rows<T, D, R, SHIFT>(p, path, cell_factor, (band * 32 + lane) * R, x);
             }
-            if ((tile & sub_tiles) == 0)
-                for (int i = tile == 0 ? -1 : tile >> p.order2; i <= tile >> p.order2; i++)
-                    load_columns<T, D>(p, other, i, lane, window);
-            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
-            sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), row, tile,
-                                               lane, (T*)nullptr, (T*)nullptr, strip);
-        };
-        do {
-            for (int phase = 0; phase < n_phases; phase++) {
-                __syncthreads();
-                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-                const int band = round * n_warps + warp;
-                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-                sweep_on(band, tile, rows + band * carry_size);
-                if (band == p.n_bands - 1 && tile == p.n_tiles - 1)
-                    keep_result(p, state, (band * 32 + lane) * R, results);
-            }
-        } while (state.trial.again());
-        if (SECOND)
-            for (long long i = threadIdx.x; i < n2 * d; i += blockDim.x) second[i] = 0;
-        __syncthreads();
-        const T seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
-        const int limit = limit_of(seed, results);
-        const int final_exponent = log_derivs ? (int)results[1] : 0;
-        AdjointLane<T, R> adjoint;
-        last_column(adjoint);
-        for (int phase = 0; phase < n_phases_back; phase++) {
-            __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
-            const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
-            if (step < p.n_tiles) {
-                if (step == 0) first_column(state);
+            if (sweeps && back) {
                 save_state(state, lane, saved + step * state_size);
-                // The last tile leads to no state; a first one loads the band's rows.
-                if (step == 0 || step < p.n_tiles - 1) sweep_on(band, step, unread);
+                // The last tile leads to no state.
+                if (step == p.n_tiles - 1) continue;
+            }
+            // From left to right a first tile has zeros before it; from right to left a tile has the one before it.
+            const bool whole = (tile & sub_tiles) == 0, last = tile == p.n_tiles - 1;
+            const int first = sweeps ? (tile == 0 ? -1 : filled) : whole ? filled - 1 : filled;
+            const int end = sweeps ? (whole ? filled + 1 : first) : last ? filled + 1 : filled;
+            for (int i = first; i < end; i++) load_columns<T, D>(p, other, i, lane, window);
+            if (sweeps) {
+                sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane),
+                                                   back ? unread : rows + band * carry_size, tile, lane, (T*)nullptr,
+                                                   (T*)nullptr, strip);
+                if (!back && band == p.n_bands - 1 && last) keep_result(p, state, (band * 32 + lane) * R, results);
                 continue;
             }
-            const int tile = 2 * p.n_tiles - 1 - step, filled = tile >> p.order2;
-            if (tile == p.n_tiles - 1) {
+            if (last) {
                 last_column(adjoint);
 #pragma unroll
                 for (int c = 0; c < D; c++) {
@@ -171,11 +176,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
                     for (int k = 0; k < GROUPS; k++) gx[k][c] = 0;
                 }
             }
-            for (int i = tile == p.n_tiles - 1 ? filled : filled - 1;
-                 i >= ((tile & sub_tiles) == 0 ? filled - 1 : filled); i--)
-                load_columns<T, D>(p, other, i, lane, window);
             load_state(state, lane, saved + tile * state_size);
-            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
             sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), nullptr,
                                                tile, lane, slopes, used, strip);
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;

@@ -59,12 +59,18 @@ __device__ __forceinline__ T kappa_of(const StaticKernel<T>& s, T v) {
         // A base that is not positive counts as 0 unless the degree is a whole number.
         return s.b * (s.whole ? whole_power(v, s.degree) : exp_of((T)s.p0 * log_of(positive(v) + (T)1e-37)));
     } else {
-        if (s.kind == RBF) return exp_of(v * s.a);
-        if (s.kind == MATERN12) return exp_of(sqrt_of(v) * s.a);
-        if (s.kind == RATIONAL_QUADRATIC) return exp_of(s.b * log_of(v * s.a + 1));
-        const T u = sqrt_of(v) * s.a;
-        const T factor = s.kind == MATERN32 ? u + 1 : (u + 1) + u * u * (T)(1.0 / 3);
-        return factor * exp_of(-u);
+        T exponent, factor = 1;
+        if (s.kind == RBF) {
+            exponent = v * s.a;
+        } else if (s.kind == RATIONAL_QUADRATIC) {
+            exponent = s.b * log_of(v * s.a + 1);
+        } else {
+            const T u = sqrt_of(v) * s.a;
+            exponent = s.kind == MATERN12 ? u : -u;
+            if (s.kind == MATERN32) factor = u + 1;
+            if (s.kind == MATERN52) factor = (u + 1) + u * u * (T)(1.0 / 3);
+        }
+        return factor * exp_of(exponent);
     }
 }
 
@@ -91,32 +97,36 @@ __device__ T kappa_derivs_of(const StaticKernel<T>& s, T v, T weight, bool wants
         }
         return weight * e * s.b;
     } else {
+        const bool quadratic = s.kind == RATIONAL_QUADRATIC, smooth = s.kind == RBF || quadratic;
+        T root = 0;  // of v, or a logarithm
+        if (!smooth) root = sqrt_of(v);
+        if (quadratic) root = log_of(v * s.a + 1);
+        const T exponent = s.kind == RBF ? v * s.a : quadratic ? s.b * root : root * s.a;
+        const T k = weight * exp_of(s.kind == MATERN32 || s.kind == MATERN52 ? -exponent : exponent);
         if (s.kind == RBF) {
-            const T k = weight * exp_of(v * s.a);
             if (wants_parameters) gp[0] += (double)(k * v * (s.a * s.a));
             return 2 * k * s.a;
         }
         if (s.kind == MATERN12) {
-            const T root = sqrt_of(v), k = weight * exp_of(root * s.a);
             if (wants_parameters) gp[0] += (double)(k * root * (s.a * s.a));
             // Where the points meet there is no derivative: 0 stands for it. root / v is 1 / root, and 0 there.
             return k * (root / (v + (T)1e-37)) * s.a;
         }
-        if (s.kind == RATIONAL_QUADRATIC) {
-            const T u = v * s.a + 1, root = log_of(u), k = weight * exp_of(s.b * root), e = k / u;
+        if (quadratic) {
+            const T u = v * s.a + 1, e = k / u;
             if (wants_parameters) {
                 gp[0] += (double)(e * v * (T)(1 / (p * p * p)));
                 gp[1] += (double)(k * ((u - 1) / u - root));
             }
             return e * (T)(-1 / (p * p));
         }
-        const T u = sqrt_of(v) * s.a, e = weight * exp_of(-u);
+        const T u = root * s.a;
         if (s.kind == MATERN32) {
-            if (wants_parameters) gp[0] += (double)(e * u * u * (T)(1 / p));
-            return e * (T)(-3 / (p * p));
+            if (wants_parameters) gp[0] += (double)(k * u * u * (T)(1 / p));
+            return k * (T)(-3 / (p * p));
         }
-        const T k = e * (u + 1);
-        if (wants_parameters) gp[0] += (double)(k * u * u * (T)(1 / (3 * p)));
-        return k * (T)(-5 / (3 * p * p));
+        const T e = k * (u + 1);
+        if (wants_parameters) gp[0] += (double)(e * u * u * (T)(1 / (3 * p)));
+        return e * (T)(-5 / (3 * p * p));
     }
 }

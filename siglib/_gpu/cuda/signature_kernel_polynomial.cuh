@@ -13,6 +13,10 @@
 template <int N>
 constexpr int COEFFICIENTS = N > 0 ? N + 1 : 65;
 
+// How often loops over coefficients are unrolled: wholly, or not at all where there is nothing to keep in registers.
+template <int N>
+constexpr int UNROLLED = N > 0 ? 2 * N + 1 : 1;
+
 template <typename T, int N>
 struct Constants {
     int order;
@@ -31,12 +35,12 @@ __device__ __forceinline__ void make_constants(int order, Constants<T, N>& c) {
 #pragma unroll
     for (int i = 0; i < 5; i++) z *= z * (n_max + 1) > 3.5 ? 0.5 : 1;
     c.z = (T)z;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int n = 0; n <= 2 * n_max; n++) {
         c.h[n] = (T)h;
         h /= z * (n + 1);
     }
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int n = 0; n <= n_max; n++) {
         c.over[n] = (T)(z / (n > 0 ? n : 1));
         c.slope[n] = (T)(n * z * z);
@@ -50,7 +54,7 @@ template <typename T, int N>
 __device__ __forceinline__ void powers(const Constants<T, N>& c, T r, T* e) {
     const int order = N > 0 ? N : c.order;
     e[1] = r * c.z;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int n = 2; n < order; n++) e[n] = e[n - 1] * (r * c.over[n]);
 }
 
@@ -60,19 +64,19 @@ template <typename T, int N, bool KEEP>
 __device__ __forceinline__ void pass_cell(const Constants<T, N>& c, T r, T* A, T* B, T* slopes, int stride) {
     const int order = N > 0 ? N : c.order;
     T a[COEFFICIENTS<N>], b[COEFFICIENTS<N>], e[COEFFICIENTS<N>];
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) a[p] = A[p], b[p] = B[p];
     powers(c, r, e);
     const T x = r * c.slope[1];
     T power = 1, last_u = 0, last_v = 0;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
         T s = c.h[p] * a[0], t = c.h[p] * b[0];
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
         for (int q = 1; q <= order; q++) s += c.h[p + q] * a[q], t += c.h[p + q] * b[q];
         // Constants enter through the other edge only.
         T u = p > 0 ? a[p] : (T)0, v = p > 0 ? b[p] : (T)0;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
         for (int q = 1; q < p; q++) u += e[p - q] * a[q], v += e[p - q] * b[q];
         if (p > 0) {
             if constexpr (KEEP) {
@@ -94,7 +98,7 @@ template <typename T, int N>
 __device__ __forceinline__ T corner_of(const Constants<T, N>& c, const T* A, const T* B) {
     const int order = N > 0 ? N : c.order;
     T value = (A[0] + B[0]) * c.corner[0];
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 1; p <= order; p++) value += (A[p] + B[p]) * c.corner[p];
     return value;
 }
@@ -103,7 +107,7 @@ __device__ __forceinline__ T corner_of(const Constants<T, N>& c, const T* A, con
 template <typename T, int N>
 __device__ __forceinline__ void pull_corner(const Constants<T, N>& c, T seed, T* A, T* B) {
     const int order = N > 0 ? N : c.order;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) A[p] += seed * c.corner[p], B[p] += seed * c.corner[p];
 }
 
@@ -115,7 +119,7 @@ __device__ __forceinline__ T pull_cell(const Constants<T, N>& c, T r, T* A, T* B
     T a[COEFFICIENTS<N>], b[COEFFICIENTS<N>], u[COEFFICIENTS<N>], v[COEFFICIENTS<N>], e[COEFFICIENTS<N>];
     const T x = r * c.slope[1];
     T power = 1, d_r = 0, other = 0;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
         a[p] = A[p], b[p] = B[p];
         u[p] = power * a[p], v[p] = power * b[p];
@@ -126,15 +130,15 @@ __device__ __forceinline__ T pull_cell(const Constants<T, N>& c, T r, T* A, T* B
         }
     }
     powers(c, r, e);
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
         T left = c.h[p] * v[0], upper = c.h[p] * u[0];
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
         for (int q = 1; q <= order; q++) left += c.h[p + q] * v[q], upper += c.h[p + q] * u[q];
         if (p > 0) {
             left += a[p];
             upper += b[p];
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
             for (int q = p + 1; q <= order; q++) left += e[q - p] * a[q], upper += e[q - p] * b[q];
         }
         A[p] = left;
@@ -153,18 +157,26 @@ struct Edges {
 };
 
 // A, which has the exponent `from`, with the exponent `to`. What the adjoint loses is unknown, if it is above 2^limit.
+// This is rare, and stands in many places: one number after the other, from memory.
 template <bool ADJOINT, typename T, int N>
 __device__ __forceinline__ void scale_edge(const Constants<T, N>& c, T* A, int from, int to, Trial& trial, int limit) {
+    const int order = N > 0 ? N : c.order;
     const T factor = power_of_two<T>(from - to);
-#pragma unroll
-    for (int p = 0; p <= (N > 0 ? N : c.order); p++) {
+    T numbers[COEFFICIENTS<N>];
+#pragma unroll(UNROLLED<N>)
+    for (int p = 0; p <= order; p++) numbers[p] = A[p];
+#pragma unroll 1
+    for (int p = 0; p <= order; p++) {
+        const T v = numbers[p];
         if constexpr (ADJOINT) {
-            const bool harm = is_lost(A[p], factor) && exponent_of(magnitude(A[p])) + from > limit;
-            A[p] = harm ? Range<T>::unknown() : A[p] * factor;
+            const bool harm = is_lost(v, factor) && exponent_of(magnitude(v)) + from > limit;
+            numbers[p] = harm ? Range<T>::unknown() : v * factor;
         } else {
-            A[p] = scaled_down(A[p], factor, trial);
+            numbers[p] = scaled_down(v, factor, trial);
         }
     }
+#pragma unroll(UNROLLED<N>)
+    for (int p = 0; p <= order; p++) A[p] = numbers[p];
 }
 
 // Both edges to one exponent, the larger of the two.
@@ -181,7 +193,7 @@ __device__ __forceinline__ void meet_edges(const Constants<T, N>& c, Edges<T, N>
 template <bool ADJOINT, typename T, int N>
 __device__ __forceinline__ void shrink_edges(const Constants<T, N>& c, Edges<T, N>& s, int limit = 0) {
     T most = 0;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= (N > 0 ? N : c.order); p++) most = larger(most, larger(magnitude(s.A[p]), magnitude(s.B[p])));
     if (!(most > Range<T>::bound() && most <= Range<T>::most())) return;
     const int to = s.exponent + exponent_of(most);
@@ -193,7 +205,7 @@ __device__ __forceinline__ void shrink_edges(const Constants<T, N>& c, Edges<T, 
 template <typename T, int N>
 __device__ __forceinline__ void set_edge(const Constants<T, N>& c, T first, T* A) {
     A[0] = first;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 1; p <= (N > 0 ? N : c.order); p++) A[p] = 0;
 }
 
@@ -201,7 +213,7 @@ __device__ __forceinline__ void set_edge(const Constants<T, N>& c, T first, T* A
 template <typename T, int N>
 __device__ __forceinline__ void load_edge(const Constants<T, N>& c, const T* from, T* A, int* exponent) {
     const int order = N > 0 ? N : c.order;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) A[p] = from[p];
     *exponent = (int)from[order + 1];
 }
@@ -209,7 +221,7 @@ __device__ __forceinline__ void load_edge(const Constants<T, N>& c, const T* fro
 template <typename T, int N>
 __device__ __forceinline__ void store_edge(const Constants<T, N>& c, T* to, const T* A, int exponent) {
     const int order = N > 0 ? N : c.order;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) to[p] = A[p];
     to[order + 1] = (T)exponent;
 }
@@ -224,7 +236,7 @@ __device__ T pass_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N>& 
     for (int i = 0; i < 32; i++) {
         const int column = 32 * tile + i - lane;
         const bool active = column >= 0 && column < p.n2 && row < p.n1;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
         for (int q = 0; q <= order; q++) s.B[q] = __shfl_up_sync(ALL_LANES, s.B[q], 1);
         s.exponent_of_B = __shfl_up_sync(ALL_LANES, s.exponent_of_B, 1);
         if (!active) continue;
@@ -261,7 +273,7 @@ __device__ void pull_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N
     for (int i = 31; i >= 0; i--) {
         const int column = 32 * tile + i - lane;
         const bool active = column >= 0 && column < p.n2 && row < p.n1;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
         for (int q = 0; q <= order; q++) s.B[q] = __shfl_down_sync(ALL_LANES, s.B[q], 1);
         s.exponent_of_B = __shfl_down_sync(ALL_LANES, s.exponent_of_B, 1);
         if (!active) continue;

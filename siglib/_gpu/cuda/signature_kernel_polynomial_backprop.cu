@@ -9,7 +9,7 @@
 template <typename T, int N>
 __device__ __forceinline__ void save_edges(const Constants<T, N>& c, const Edges<T, N>& s, int lane, T* to) {
     const int order = N > 0 ? N : c.order;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
         to[2 * p * 32 + lane] = s.A[p];
         to[(2 * p + 1) * 32 + lane] = s.B[p];
@@ -21,7 +21,7 @@ __device__ __forceinline__ void save_edges(const Constants<T, N>& c, const Edges
 template <typename T, int N>
 __device__ __forceinline__ void load_edges(const Constants<T, N>& c, Edges<T, N>& s, int lane, const T* from) {
     const int order = N > 0 ? N : c.order;
-#pragma unroll
+#pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
         s.A[p] = from[2 * p * 32 + lane];
         s.B[p] = from[(2 * p + 1) * 32 + lane];
@@ -68,72 +68,67 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
         const T* x = path1 + a * (SOURCE == FROM_CELLS ? n1 * n2 : (n1 + 1) * d);
         const T* y = SOURCE == FROM_CELLS ? nullptr : path2 + b * (n2 + 1) * d;
         const long long place = layout == PAIRWISE ? a : a * batch2 + b;
-        Edges<T, N> state;
-        T value = 1;
-        const auto before_first = [&](T A) {
-            set_edge(constants, A, state.A);
-            set_edge(constants, (T)0, state.B);
-            state.exponent = state.exponent_of_B = 0;
-        };
-        const auto sweep_on = [&](int band, int tile, T* row) {
-            fill_on<T, SOURCE, C>(p, s, x, y, factor, band * 32, tile, lane, room);
-            value = pass_tile<T, N, false>(p, constants, state, room.window,
-                                           band > 0 ? rows + (band - 1) * carry_size : nullptr, row, band * 32 + lane,
-                                           tile, lane, value, nullptr, nullptr, nullptr, nullptr);
-        };
-        do {
-            for (int phase = 0; phase < n_phases; phase++) {
-                __syncthreads();
-                const int mine = phase - 2 * warp, round = mine / period, tile = mine - round * period;
-                const int band = round * n_warps + warp;
-                if (mine < 0 || tile >= p.n_tiles || band >= p.n_bands) continue;
-                const int row = band * 32 + lane;
-                if (tile == 0) before_first(1);
-                sweep_on(band, tile, rows + band * carry_size);
-                if (tile == p.n_tiles - 1 && row == p.n1 - 1) {
-                    value = known(value);
-                    const bool right =
-                        !state.trial.second || agree(value, state.exponent, (T)results[0], (int)results[1]);
-                    results[0] = (double)(right ? value : Range<T>::unknown());
-                    results[1] = state.exponent;
-                }
-            }
-        } while (state.trial.again());
-        __syncthreads();
-        T seed = 0;
-        if constexpr (GRIDS) {
-            // Which nodes two sweeps agree upon is not looked at.
-            if (__syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
-        } else {
-            seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
-        }
-        const int final_exponent = log_derivs ? (int)results[1] : 0;
-        const int limit = GRIDS ? -(1 << 29) : limit_of(seed, results);
         const T* seeds = GRIDS ? derivs + place * (n1 + 1) * (n2 + 1) : nullptr;
         const long long size1 = SOURCE == FROM_CELLS ? n1 * n2 : (long long)p.n_bands * (32 + POINTS) * d;
         double gp[3] = {0, 0, 0};
         T* const second = gradient2 ? gradient2 + pair * (n2 + POINTS) * d : nullptr;
-        for (int phase = 0; phase < n_phases_back; phase++) {
+        T seed = 0, value = 1;
+        int final_exponent = 0, limit = -(1 << 29);
+        Edges<T, N> state;
+        // The first sweep, perhaps a second trial of it, and the way back, as in `signature_kernel_backprop.cu`.
+        bool back = false;
+        for (int phase = 0;; phase++) {
             __syncthreads();
-            const int mine = phase - 2 * warp, round = mine / period_back, step = mine - round * period_back;
-            const int turn = round * n_warps + warp, band = p.n_bands - 1 - turn;
-            if (mine < 0 || step >= 2 * p.n_tiles || band < 0) continue;
-            if (step < p.n_tiles) {
-                if (step == 0) before_first(1);
+            if (!back && phase == n_phases) {
+                phase = 0;
+                back = !state.trial.again();
+                if constexpr (GRIDS) {
+                    // Which nodes two sweeps agree upon is not looked at.
+                    if (back && __syncthreads_or(state.trial.lost)) seed = Range<T>::unknown();
+                } else if (back) {
+                    seed = seed_of(derivs, (int)layout, a, b, batch2, log_derivs, (T)results[0]);
+                    final_exponent = log_derivs ? (int)results[1] : 0;
+                    limit = limit_of(seed, results);
+                }
+            }
+            if (back && phase == n_phases_back) break;
+            const int mine = phase - 2 * warp, each = back ? period_back : period, round = mine / each;
+            const int step = mine - round * each, turn = round * n_warps + warp;
+            if (mine < 0 || step >= (back ? 2 * p.n_tiles : p.n_tiles) || turn >= p.n_bands) continue;
+            const bool sweeps = step < p.n_tiles;
+            const int band = back ? p.n_bands - 1 - turn : turn, tile = sweeps ? step : 2 * p.n_tiles - 1 - step;
+            const int cell = band * 32, row = cell + lane;
+            const T* above = band > 0 ? rows + (band - 1) * carry_size : nullptr;
+            if (step == 0 || step == p.n_tiles) {
+                // Of values the first edges are 1, of derivatives the last ones 0.
+                set_edge(constants, (T)sweeps, state.A);
+                set_edge(constants, (T)0, state.B);
+                state.exponent = state.exponent_of_B = 0;
+            }
+            if (sweeps && back) {
                 save_edges(constants, state, lane, saved + step * state_size);
-                if (step < p.n_tiles - 1) sweep_on(band, step, unread);
+                // The last tile leads to no state.
+                if (step == p.n_tiles - 1) continue;
+            }
+            Tiles tiles = {tile == 0 ? -1 : tile, tile, -1, true};
+            if (!sweeps) tiles = {tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1, tile + 1, false};
+            fill_tiles<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tiles, lane, room);
+            if (sweeps) {
+                value = pass_tile<T, N, false>(p, constants, state, room.window, above,
+                                               back ? unread : rows + band * carry_size, row, tile, lane, value,
+                                               nullptr, nullptr, nullptr, nullptr);
+                if (back || tile < p.n_tiles - 1 || row != p.n1 - 1) continue;
+                value = known(value);
+                const bool right = !state.trial.second || agree(value, state.exponent, (T)results[0], (int)results[1]);
+                results[0] = (double)(right ? value : Range<T>::unknown());
+                results[1] = state.exponent;
                 continue;
             }
-            const int tile = 2 * p.n_tiles - 1 - step;
-            const int cell = band * 32, row = cell + lane;
-            fill_back<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1,
-                                       tile + 1, lane, room);
             Edges<T, N> again;
             again.trial = state.trial;
             load_edges(constants, again, lane, saved + tile * state_size);
-            pass_tile<T, N, true>(p, constants, again, room.window, band > 0 ? rows + (band - 1) * carry_size : nullptr,
-                                  nullptr, row, tile, lane, (T)0, kept, used, nullptr, nullptr);
-            if (tile == p.n_tiles - 1) before_first(0);
+            pass_tile<T, N, true>(p, constants, again, room.window, above, nullptr, row, tile, lane, (T)0, kept, used,
+                                  nullptr, nullptr);
             pull_tile(p, constants, state, room.window, rows_up + turn % (n_warps + 1) * carry_size,
                       turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr, row, tile, lane, kept,
                       used, final_exponent, limit, seed, seeds);

@@ -44,18 +44,28 @@ struct PullSizes {
     }
 };
 
-// `fill` from right to left, tiles from ... to, the first of which is only a beginning if it is `beginning`; each row
-// of cells as many times as it has rows in the refined grid. Tile -1 is zeros.
+// Tiles for `fill`, from ... to: from left to right, beginning with tile -1, or from right to left.
+struct Tiles {
+    int from, to, beginning;
+    bool rightwards;
+};
+
+// `fill` of tiles, the first of which is only a beginning if it is `beginning`. From right to left each row of cells is
+// there as many times as it has rows in the refined grid, and tile -1 is zeros. One place for both ways: this is most
+// of what the compiler has to do.
 template <typename T, int SOURCE, int C, int R>
-__device__ void fill_back(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2, T factor,
-                          int first, int from, int to, int beginning, int lane, const Room<T>& at) {
-    for (int tile = from; tile >= to; tile--) {
+__device__ __forceinline__ void fill_tiles(const Problem& p, const StaticKernel<T>& s, const T* path1, const T* path2,
+                                           T factor, int first, const Tiles& tiles, int lane, const Room<T>& at) {
+    const int n_tiles = (tiles.rightwards ? tiles.to - tiles.from : tiles.from - tiles.to) + 1;
+    for (int i = 0; i < n_tiles; i++) {
+        const int tile = tiles.rightwards ? tiles.from + i : tiles.from - i;
         T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
-        if (tile < 0) {
+        if (tile < 0 && !tiles.rightwards) {
             for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
         } else {
-            fill<T, SOURCE, C, false>(p, s, path1, path2, factor, first, tile, tile & 1, tile == beginning, lane, at);
-            if (p.order1 > 0)
+            fill<T, SOURCE, C>(p, s, path1, path2, factor, first, tile, tile & 1, tile == tiles.beginning,
+                               tiles.rightwards, lane, at);
+            if (p.order1 > 0 && !tiles.rightwards)
                 for (int i = 32 * R - 1; i > 0; i--)
                     column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
         }
@@ -70,6 +80,7 @@ __device__ __forceinline__ void sum_parts(const Problem& p, int first, int j, in
     for (int i = 0; i < p.band_cells; i++) {
         T sum = 0;
         if (j >= 0 && j < p.n2 && first + i < p.n1)
+#pragma unroll 1
             for (int part = 0; part < parts; part++) sum += column[(i * parts + part) * STRIDE];
         weights[i * SLOPE_STRIDE + lane] = sum;
     }
@@ -85,21 +96,8 @@ __device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T
     const T* right = pull.right + (tile & 1) * (n + 1);
     T* next_right = pull.right + (1 - (tile & 1)) * (n + 1);
     T letters[C];
-    int c0 = 0;
-    for (; c0 + C < p.d; c0 += C) {
-        __syncwarp();
-        stage<T, SOURCE, C>(path1, p.d, c0, first, n + 1, p.n1 + 1, factor, lane, at.letters);
-        fetch<T, SOURCE, C>(path2, p.d, c0, node, true, letters);
-        __syncwarp();
-        for (int row = 0; row <= n; row++) {
-            const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
-            column[row * STRIDE] = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
-        }
-    }
-    __syncwarp();
-    stage<T, SOURCE, C>(path1, p.d, c0, first, n + 1, p.n1 + 1, factor, lane, at.letters);
-    fetch<T, SOURCE, C>(path2, p.d, c0, node, true, letters);
-    __syncwarp();
+    const int c0 =
+        sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, true, lane, column, at.letters, letters);
     T before = 0;
     for (int row = 0; row <= n; row++) {
         T difference = 0;
@@ -145,6 +143,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
         load_letters<T, C>(pull.letters2 + lane * C, mine);
         if (to.second && node >= 0 && node < p.n2 + POINTS) {
             for (int c = 0; c < C; c++) sums[c] = 0;
+#pragma unroll 2
             for (int row = 0; row < n + POINTS; row++) {
                 const T u = pull.weights[row * SLOPE_STRIDE + lane];
                 load_letters<T, C>(at.letters + row * C, others);
@@ -158,6 +157,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
             T x[C];
             load_letters<T, C>(at.letters + row * C, x);
             for (int c = 0; c < C; c++) sums[c] = 0;
+#pragma unroll 2
             for (int k = 0; k < 32; k++) {
                 const T u = pull.weights[row * SLOPE_STRIDE + k];
                 load_letters<T, C>(pull.letters2 + k * C, others);
@@ -169,12 +169,18 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
         if constexpr (POINTS) {
             // The last row, one more than lanes may be: a lane for each column.
             const T u = pull.weights[n * SLOPE_STRIDE + lane];
-            load_letters<T, C>(at.letters + n * C, others);
-            for (int c = 0; c < C; c++) {
-                sums[c] = pulled<T, SOURCE>(u, others[c], mine[c]);
-                for (int k = 16; k > 0; k /= 2) sums[c] += __shfl_xor_sync(ALL_LANES, sums[c], k);
+            constexpr int TOGETHER = C < 4 ? C : 4;
+#pragma unroll 1
+            for (int c = 0; c < C; c += TOGETHER) {
+#pragma unroll
+                for (int i = 0; i < TOGETHER; i++)
+                    sums[i] = pulled<T, SOURCE>(u, at.letters[n * C + c + i], pull.letters2[lane * C + c + i]);
+#pragma unroll 1
+                for (int k = 16; k > 0; k /= 2)
+#pragma unroll
+                    for (int i = 0; i < TOGETHER; i++) sums[i] += __shfl_xor_sync(ALL_LANES, sums[i], k);
+                if (lane == 0) add_to(to.first + (long long)n * p.d, c0 + c, p.d, sums, TOGETHER, first_of_band);
             }
-            if (lane == 0) add_to(to.first + (long long)n * p.d, c0, p.d, sums, C, first_of_band);
         }
     }
 }
@@ -235,12 +241,14 @@ __device__ void sum_numbers(long long size, long long d, const T* y, const T* se
         gp[0] = scale == 0 ? 0 : gp[0] * 2 / scale;
     }
     for (int i = 0; i < 3; i++) {
+#pragma unroll 1
         for (int k = 16; k > 0; k /= 2) gp[i] += __shfl_xor_sync(ALL_LANES, gp[i], k);
         if (lane == 0) sums[threadIdx.x >> 5][i] = gp[i];
     }
     __syncthreads();
     if (threadIdx.x < 3) {
         double sum = 0;
+#pragma unroll 1
         for (int i = 0; i < n_warps; i++) sum += sums[i][threadIdx.x];
         out[threadIdx.x] = sum;
     }

@@ -31,17 +31,34 @@ def one_channel(gpu: Any) -> None:
     assert_close(gpu.numpy(siglib.sig(gpu.array(path), 4)), reference.signature(path, 4), 1e-13)
 
 
+def many_paths() -> Any:
+    """Chunks are joined as those of many paths."""
+    return mock.patch.object(launcher, "_BLOCKS_OF_PROCESSOR", 0)
+
+
 def chunks(gpu: Any) -> None:
     for shape, degree in (((2, 290, 3), 2), ((2, 700, 2), 8)):
         path = np.random.default_rng(0).standard_normal(shape) / 20
-        out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
+        with many_paths():
+            out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
         assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
 
 
 def many_levels(gpu: Any) -> None:
     """Of more words than a block has threads, in one launch."""
     path = np.random.default_rng(0).standard_normal((1, 270, 2)) / 16
-    assert_close(gpu.numpy(siglib.sig(gpu.array(path), 10)), reference.signature(path, 10), 1e-13)
+    with many_paths():
+        assert_close(gpu.numpy(siglib.sig(gpu.array(path), 10)), reference.signature(path, 10), 1e-13)
+
+
+def few_paths(gpu: Any) -> None:
+    """All levels in one launch, by blocks with a first letter each, and by several for its longest words; few chunks for
+    a thread, and many."""
+    with mock.patch.multiple(launcher, _BLOCKS_OF_PROCESSOR=30, _WORDS_OF_SHARE=40):
+        for length, d, degree in ((700, 3, 5), (1300, 8, 3)):
+            path = np.random.default_rng(0).standard_normal((1, length, d)) / 40
+            out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
+            assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
 
 
 def many_chunks(gpu: Any) -> None:
@@ -52,7 +69,7 @@ def many_chunks(gpu: Any) -> None:
 
 def one_level_a_launch(gpu: Any) -> None:
     """Several first letters for a thread, fewer for the last one."""
-    with mock.patch.multiple(launcher, _FEW_THREADS=0, _MANY_WORDS=0, _FEW_WORDS=0):
+    with many_paths(), mock.patch.multiple(launcher, _FEW_THREADS=0, _MANY_WORDS=0, _FEW_WORDS=0):
         chunks(gpu)
         path = np.random.default_rng(0).standard_normal((1, 140, 6)) / 12
         assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
@@ -60,7 +77,7 @@ def one_level_a_launch(gpu: Any) -> None:
 
 def few_words(gpu: Any) -> None:
     """Several threads for a word, fewer words than a block has room for."""
-    with mock.patch.multiple(launcher, _FEW_THREADS=2**40, _MANY_WORDS=0, _FEW_WORDS=0):
+    with many_paths(), mock.patch.multiple(launcher, _FEW_THREADS=2**40, _MANY_WORDS=0, _FEW_WORDS=0):
         path = np.random.default_rng(0).standard_normal((1, 140, 6)) / 12
         assert_close(gpu.numpy(siglib.sig(gpu.array(path), 2)), reference.signature(path, 2), 1e-13)
 
@@ -106,9 +123,14 @@ MUTANTS = [
     Mutant("first letters of another thread", JOIN, "                                      group * R, before", "                                      group, before", one_level_a_launch, "check"),
     Mutant("terms without a barrier", JOIN, "        __syncthreads();\n        if (live && part == 0) {", "        if (live && part == 0) {", chunks),
     Mutant("terms of the next chunks too early", JOIN, "            }\n        }\n        __syncthreads();\n    }\n    if (live && part == 0)", "            }\n        }\n    }\n    if (live && part == 0)", many_chunks),
-    Mutant("chunks of another thread", JOIN, "c + mine, terms", "c, terms", chunks, "exact"),
+    Mutant("chunks of another thread", JOIN, "c + mine, n_mine", "c, n_mine", chunks, "exact"),
     Mutant("fewer chunks than are left", JOIN, "each = (here + parts - 1) / parts;", "each = here / parts;", chunks),
     Mutant("longest words among the prefixes", JOIN, "if (place < n_lower) found", "found", chunks),
+    Mutant("levels of prefixes with one first letter", JOIN, "own_start -= prefix_size", "own_start -= own_start", few_paths),
+    Mutant("longest words of another block", JOIN, "longest ? share * each : 0", "0", few_paths),
+    Mutant("longest words among the prefixes of few", JOIN, "if (!longest) own[", "own[", few_paths),
+    Mutant("prefixes with every first letter", JOIN, "own_start - start - first * tail_size", "own_start - start", few_paths),
+    Mutant("chunks that are too many", JOIN, "FEW == C || each <= FEW", "true", few_paths),
     Mutant("threads without a word", JOIN, "group, group < by_d.d,", "group, true,", few_words),
     Mutant("one cut forgotten", "tensor.cuh", "prefix > 0; prefix = by_d.of(word))", "prefix > (I)by_d.d; prefix = by_d.of(word))", products),
     Mutant("a quotient too small", "common.cuh", "(unsigned)n - quotient * (unsigned)d >= (unsigned)d", "(unsigned)n - quotient * (unsigned)d > (unsigned)d", products, "exact"),

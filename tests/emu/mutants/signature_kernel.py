@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant("numbers carried in with an old exponent", PRODUCTS, "            strip[lane] = carried.D;\n", "", large_values, "exact"),
     Mutant("exponents of looks before", SWEEP, "if (lane >= first / Pace<T, R>::LOOK) mine = last;", "mine = last;", large_values, "exact"),
     Mutant("exponents of looks behind", SWEEP, "if (lane >= first / Pace<T, R>::LOOK) mine = last;", "", large_values, "exact"),
-    Mutant("a letter too few", CELLS, "c0 + C < p.d", "c0 + C + 1 < p.d", values),
+    Mutant("a letter too few", CELLS, "c0 + C >= p.d", "c0 + C + 1 >= p.d", values),
     Mutant("the edge not kept", CELLS, "next_edge[row] = kappa", "next_edge[row] = 0 * kappa", values),
     Mutant("rows past the end", CELLS, "first + row < n_valid && c < d", "first + row <= n_valid && c < d", values),
     Mutant("tail not cleared", SWEEP, "row[p.carry - 32 + lane] = 0;", "", values),
