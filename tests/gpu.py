@@ -63,6 +63,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     for cache in ("_kernels", "_shared", "_attributes"):
         monkeypatch.setattr(_launch, cache, {})
     monkeypatch.setattr(window_plan, "_plans", OrderedDict())
+    monkeypatch.setattr(plans, "AT_ONCE", True)  # or few tests would come to them
     monkeypatch.setattr(plans, "SHARED_SCRATCH", False)  # or the emulator would not see where one array ends
     plans.forget()
     _backend._library_of_class.cache_clear()

@@ -38,14 +38,16 @@ from .recording import (
 _MOST_PLANS = 1024
 # Scratch arrays begin at multiples of so many bytes.
 _ALIGNMENT = 256
+# Whether plans are made for the first call of its kind.
+AT_ONCE = False
 # Whether scratch arrays share one piece of memory, and one the bytes of another that is no longer needed.
 SHARED_SCRATCH = True
 
 _pack = struct.Struct("@P").pack
-_plans: dict[Any, "Plan | None"] = {}
+_plans: dict[Any, Any] = {}  # plans; None where there can be none; or that such a call was there
 _lock = threading.Lock()
 _n_forgotten = 0  # how often all plans were
-_NOT_ASKED: Any = object()
+_UNKNOWN, _SEEN = object(), object()
 # What says that a body needs more than shapes.
 _NEEDS_NUMBERS = (NotPlannedError, TypeError, AttributeError)
 
@@ -237,10 +239,25 @@ def call(
     arguments.
     """
     key = (on, body, options, on.layouts(arrays))
-    plan: Plan | None = _plans.get(key, _NOT_ASKED)
-    if plan is _NOT_ASKED:
+    plan = _plans.get(key, _UNKNOWN)
+    if type(plan) is not Plan:
+        if plan is None:
+            return None
+        if plan is _UNKNOWN and not AT_ONCE:
+            _keep(key, _SEEN)
+            return None
         plan = _made(key, on, body, options, more, arrays, numbers)
-    return None if plan is None else plan(arrays, numbers or ())
+        if plan is None:
+            return None
+    return plan(arrays, numbers or ())
+
+
+def _keep(key: Any, plan: Any) -> None:
+    with _lock:
+        if len(_plans) >= _MOST_PLANS:
+            for old in list(itertools.islice(_plans, _MOST_PLANS // 2)):
+                del _plans[old]
+        _plans[key] = plan
 
 
 def _made(key: Any, on: Any, body: Any, options: Any, more: Any, arrays: Any, numbers: Any) -> Plan | None:
@@ -263,11 +280,7 @@ def _made(key: Any, on: Any, body: Any, options: Any, more: Any, arrays: Any, nu
         except Exception:
             # Whatever it is: the call itself says it.
             return None
-    with _lock:
-        if len(_plans) >= _MOST_PLANS:
-            for old in list(itertools.islice(_plans, _MOST_PLANS // 2)):
-                del _plans[old]
-        # Tables may have gone meanwhile, and nobody would tell.
-        if before == _n_forgotten:
-            _plans[key] = plan
+    # Tables may have gone meanwhile, and nobody would tell.
+    if before == _n_forgotten:
+        _keep(key, plan)
     return plan
