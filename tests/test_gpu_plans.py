@@ -180,6 +180,23 @@ def test_streams_of_tensors(tensors: Tensors) -> None:
     assert len(made()) == 1
 
 
+def test_a_plan_is_made_while_a_graph_is_captured(tensors: Tensors) -> None:
+    """The call before it has copied tables and compiled, so that nothing is left that a graph could not hold."""
+    x, y = (np.random.default_rng(i).standard_normal((2, 40, 2)) for i in (1, 2))
+    calls = [
+        lambda x: siglib.log_sig(x, 3),
+        lambda x: siglib.sig_windows(x, 2, 7),
+        lambda x: siglib.sig_coef(x, [(0, 1), (1, 1, 0)]),
+        lambda x: siglib.branched_sig(x, 2),
+        lambda x: siglib.sig_kernel_gram(x, x[:1], dyadic_order=0),
+    ]
+    for call in calls:
+        plans.forget()
+        result = tensors.captured(call, [tensors.tensor(x)], [tensors.tensor(y)])
+        assert len(made()) == 1
+        assert_close(tensors.numpy(result), call(y), 1e-11)
+
+
 def test_numbers_of_static_kernels(gpu: Gpu) -> None:
     """They go by value: one plan for all."""
     x = np.random.default_rng(7).standard_normal((3, 9, 2))

@@ -169,7 +169,8 @@ def ready(launches: list[Launch]) -> list[tuple[Any, tuple[Any, ...]]]:
     for launch in launches:
         key = (device, launch.file, launch.name)
         kernel = _kernels[key]
-        found.append((kernel.run, _in_order(kernel, launch.file, launch.name, launch.args)))
+        # What CuPy itself calls behind a question for the device.
+        found.append((kernel.run.kernel, _in_order(kernel, launch.file, launch.name, launch.args)))
         _ask_for_shared(key, kernel, launch.shared)
     return found
 

@@ -129,6 +129,8 @@ class RawKernel:
         self.shared_size_bytes = emulator.build(code, names, MODE).static_shared
         self.max_dynamic_shared_size_bytes = USUAL_SHARED - self.shared_size_bytes
 
+    kernel = property(lambda self: self)
+
     def __call__(
         self,
         grid: Sequence[int],
