@@ -200,8 +200,8 @@ def test_a_plan_is_made_while_a_graph_is_captured(tensors: Tensors) -> None:
 def test_numbers_of_static_kernels(gpu: Gpu) -> None:
     """They go by value: one plan for all."""
     x = np.random.default_rng(7).standard_normal((3, 9, 2))
-    for sigma in (0.5, 1.0, 2.0, 0.5):
-        options = {"dyadic_order": 0, "static_kernel": siglib.RBFKernel(sigma)}
+    for numbers in ((0.5, 2.0), (1.0, 0.75), (2.0, 1.0), (0.5, 2.0)):
+        options = {"dyadic_order": 0, "static_kernel": siglib.RationalQuadraticKernel(*numbers)}
         found = siglib.sig_kernel_gram(gpu.array(x), gpu.array(x + 1), **options)
         assert_close(gpu.numpy(found), siglib.sig_kernel_gram(x, x + 1, **options), 1e-12)
     assert len(made()) == 1
