@@ -569,7 +569,7 @@ class Operation:
             found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
         else:
             given = (derivs, out, *arrays)
-            planned = self._by_plan(on, self._backward_body, o, (needs, o), sizes, given)
+            planned = self._by_plan(on, self._backward_body, o, (tuple(needs), o), sizes, given)
             found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays) if planned is None else planned[0]
         if needs is self._all_needed and not on.changes_results:
             return found
