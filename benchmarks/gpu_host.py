@@ -21,7 +21,7 @@ with warnings.catch_warnings():
 
 import siglib
 from siglib._call import backend
-from siglib._gpu import constants
+from siglib._gpu import constants, window_plan
 
 _HOST = np.zeros(1 << 26, np.uint8)
 _MEMORY = cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(_HOST.ctypes.data, _HOST.nbytes, _HOST, device_id=0), 0)
@@ -46,7 +46,7 @@ class _Module:
         def kernel(*_: Any, **__: Any) -> None:
             _launched.append(name)
 
-        kernel.shared_size_bytes = 400  # type: ignore[attr-defined]
+        kernel.shared_size_bytes, kernel.kernel = 400, kernel  # type: ignore[attr-defined]
         return kernel
 
 
@@ -54,6 +54,8 @@ class _Device:
     """That of an H200."""
 
     attributes = types.MappingProxyType({"MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232448})
+
+    mem_info = 140 << 30, 140 << 30
 
     def __init__(self, number: int) -> None:
         self.id = number
@@ -86,6 +88,7 @@ def stub_cupy() -> None:
     cuda.Device, cuda.Stream, cuda.get_current_stream = _Device, _Stream, _Stream
     cuda.runtime.getDevice, cuda.runtime.setDevice = (lambda: 0), (lambda number: None)
     constants.uploaded = lambda *tables: tuple(_Array(table.shape, table.dtype, _MEMORY) for table in tables)
+    window_plan.uploaded = constants.uploaded
 
 
 def stub_torch(torch: Any) -> None:
@@ -107,6 +110,10 @@ def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]
     sig, short_sig = new((4, siglib.sig_length(8, 3))), new((4, siglib.sig_length(2, 3)))
     logs, seeds = new((4, siglib.log_sig_length(8, 3))), new((32, 32))
     solver = {"dyadic_order": 0}
+    words = [tuple(int(letter) for letter in f"{k:03o}") for k in range(64)]
+    coefs = new((4, siglib.sig_coef(np.zeros((2, 8)), words, prefixes=True).shape[-1]))
+    windows = new((4, 951, siglib.sig_length(8, 3)))
+    prefixes = new((4, 1000, siglib.sig_length(8, 3)))
     return {
         "sig, 100 points (2, 3)": lambda: siglib.sig(short, 3),
         "sig, 1000 points (8, 3)": lambda: siglib.sig(path, 3),
@@ -115,6 +122,14 @@ def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]
         "sig_backprop, 100 points (2, 3)": lambda: siglib.sig_backprop(short, short_sig, short_sig, 3),
         "sig_backprop, 1000 points (8, 3)": lambda: siglib.sig_backprop(path, sig, sig, 3),
         "log_sig_backprop, 1000 points (8, 3)": lambda: siglib.log_sig_backprop(path, logs, 3),
+        "sig_coef, 64 words of 3 letters": lambda: siglib.sig_coef(path, words),
+        "sig_coef_backprop": lambda: siglib.sig_coef_backprop(path, words, coefs, coefs),
+        "sig_windows, 50 points (8, 3)": lambda: siglib.sig_windows(path, 3, 50),
+        "sig_windows_backprop": lambda: siglib.sig_windows_backprop(path, windows, 3, 50),
+        "sig_prefixes (8, 3)": lambda: siglib.sig_prefixes(path, 3),
+        "sig_prefixes_backprop": lambda: siglib.sig_prefixes_backprop(path, prefixes, 3),
+        "sig_kernel, 32 pairs": lambda: siglib.sig_kernel(x, y, **solver),
+        "sig_kernel_backprop": lambda: siglib.sig_kernel_backprop(seeds[0], x, y, right_deriv=True, **solver),
         "sig_kernel_gram, 32 x 32": lambda: siglib.sig_kernel_gram(x, y, **solver),
         "sig_kernel_gram_backprop, 32 x 32": lambda: siglib.sig_kernel_gram_backprop(
             seeds, x, y, right_deriv=True, **solver

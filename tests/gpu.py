@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import itertools
 import types
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +14,7 @@ from checking import assert_close, assert_same_bits
 from emu import emulator, fake_cupy
 
 from siglib._call import backend as _backend
-from siglib._gpu import _launch, backends, constants, window_plan
+from siglib._gpu import _launch, backends, constants, plans, window_plan
 
 
 class Gpu:
@@ -63,6 +63,9 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     for cache in ("_kernels", "_shared", "_attributes"):
         monkeypatch.setattr(_launch, cache, {})
     monkeypatch.setattr(window_plan, "_plans", OrderedDict())
+    monkeypatch.setattr(plans, "AT_ONCE", True)  # or few tests would come to them
+    monkeypatch.setattr(plans, "SHARED_SCRATCH", False)  # or the emulator would not see where one array ends
+    plans.forget()
     _backend._library_of_class.cache_clear()
     constants._constants.clear()
     backends.cupy_backend.cache_clear()
@@ -82,6 +85,13 @@ def tensors_on_gpu(monkeypatch: pytest.MonkeyPatch, torch: Any) -> Any:
     stream = types.SimpleNamespace(cuda_stream=1234)
     monkeypatch.setattr(_backend, "_is_on_gpu", lambda tensor: True)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: stream)
+    known: deque[Any] = deque(maxlen=256)  # what the emulator is told of tensors, by their addresses
+
+    def addresses(on: Any, tensors: list[Any]) -> list[int]:
+        known.extend(on.view(tensor) for tensor in tensors)
+        return [view.data.ptr for view in list(known)[len(known) - len(tensors) :]]
+
+    monkeypatch.setattr(backends.TorchCudaBackend, "addresses", addresses)
     return stream.cuda_stream
 
 

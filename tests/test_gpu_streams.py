@@ -72,7 +72,7 @@ def test_a_context_that_fails_changes_nothing(emulated: Gpu, monkeypatch: pytest
     def fail(*args: Any) -> Any:
         raise RuntimeError("no")
 
-    for where, name in ((on, "_stream"), (cuda, "using_allocator"), (Stream, "__enter__")):
+    for where, name in ((on, "stream"), (cuda, "using_allocator"), (Stream, "__enter__")):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, fail)
             with pytest.raises(RuntimeError, match="no"), on.current():

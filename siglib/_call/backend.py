@@ -93,6 +93,9 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
         on = _NUMPY_BACKENDS.get(dtype)
         if on is not None:
             return on, arrays
+    on = _cupy_backend_of_plain(arrays)
+    if on is not None:
+        return on, arrays
     named = dict(zip(names, arrays, strict=True))
     _refuse_unequal(named)
     libraries = {library_of(value) for value in arrays}
@@ -527,21 +530,25 @@ def _readable(tensor: Any) -> Any:
 
 
 def kernel_dtype(torch: Any, tensors: Iterable[Any]) -> Any:
-    """The dtype of plain tensors of one format of the loops in main memory, which most calls have; or None.
+    """The dtype of plain tensors of one format of the loops on one device, which most calls have; or None.
 
     None among the tensors, behind the first one, is left out.
     """
-    dtype, plain, strided = None, torch.Tensor, torch.strided
+    dtype, is_cpu, device, plain, strided = None, True, None, torch.Tensor, torch.strided
     for tensor in tensors:
         if tensor is None and dtype is not None:
             continue
         if type(tensor) is not plain and type(tensor) is not torch.nn.Parameter:
             return None
-        if not tensor.is_cpu or tensor.layout is not strided or tensor.is_nested:
+        if tensor.layout is not strided or tensor.is_nested:
             return None
         if dtype is None:
-            dtype = tensor.dtype
-        elif tensor.dtype is not dtype:
+            dtype, is_cpu = tensor.dtype, tensor.is_cpu
+            if not is_cpu:
+                if not tensor.is_cuda:
+                    return None
+                device = tensor.device
+        elif tensor.dtype is not dtype or tensor.is_cpu is not is_cpu or (not is_cpu and tensor.device != device):
             return None
     return dtype if dtype is torch.float64 or dtype is torch.float32 else None
 
@@ -631,9 +638,6 @@ def _describe(arrays: dict[str, Array]) -> str:
 def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
     gpu = gpu_package()
     cupy = gpu.require_cupy(lambda: _describe(arrays))
-    on = _cupy_backend_of_plain(gpu, cupy, arrays)
-    if on is not None:
-        return on, list(arrays.values())
     devices = {array.device.id for array in arrays.values()}
     if len(devices) > 1:
         raise TypeError(f"arrays of one call must be on one device, got {_describe(arrays)}")
@@ -648,19 +652,22 @@ def _cupy_backend_for(arrays: dict[str, Array]) -> tuple[Any, list[Any]]:
         return on, [_aligned(array.astype(dtype, copy=False)) for array in arrays.values()]
 
 
-def _cupy_backend_of_plain(gpu: Any, cupy: Any, arrays: dict[str, Array]) -> Any:
-    """The way that nearly every call takes: arrays of one format on one device. None if these are others."""
-    dtype: Any = None
-    device: Any = None
-    for array in arrays.values():
-        if dtype is None:
-            dtype, device = array.dtype, array.device
-        elif array.dtype is not dtype or array.device != device:
+def _cupy_backend_of_plain(arrays: Sequence[Any]) -> Any:
+    """The way that nearly every call with CuPy takes: arrays of one format on one device. None if these are others."""
+    cupy = sys.modules.get("cupy")
+    plain, dtype, device = getattr(cupy, "ndarray", None), None, -1
+    for array in arrays:
+        if type(array) is not plain:
             return None
-        if array.data.ptr % dtype.itemsize:
+        data = array.data
+        if dtype is None:
+            dtype, device = array.dtype, data.device_id
+        elif array.dtype is not dtype or data.device_id != device:
+            return None
+        if data.ptr % dtype.itemsize:
             return None
     if dtype is _FLOAT64 or dtype is _FLOAT32:
-        return gpu.cupy_backend(cupy, device.id, dtype, dtype)
+        return gpu_package().cupy_backend(cupy, device, dtype, dtype)
     return None
 
 

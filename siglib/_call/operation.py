@@ -139,6 +139,8 @@ class Operation:
         self._known = lru_cache(maxsize=512, typed=True)(self._clean_plain)
         self.Options: Any = type("Options", (_Options, namedtuple("Options", self.options)), {})
         self._array_options = [(name, m.clean) for name, m in self.meaning if m.schema == "Tensor?"]
+        self._array_places = [self.options.index(name) for name, _ in self._array_options]
+        self._forward_body, self._backward_body = self._forward_of_plan, self._backward_of_plan
         keep = _kept_where_possible if self._array_options else lru_cache(maxsize=512)
         self.known_sizes: Any = keep(self.sizes)
         self._known_backprop: Any = keep(self._backprop_sizes)
@@ -446,6 +448,10 @@ class Operation:
         """The result, not yet in the caller's dtype, and the sizes of this call."""
         shared = arrays[: self.n_shared] if self.n_numbers else arrays
         try:
+            if on.device is not None:
+                planned = self._by_plan(on, self._forward_body, o, o, None, arrays)
+                if planned is not None:
+                    return planned[0][0], planned[1]
             sizes = self.known_sizes(o, *[None if array is None else array.shape for array in shared])
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
@@ -457,6 +463,34 @@ class Operation:
         else:
             self.forward(on, out, o, sizes, *arrays)
         return out, sizes
+
+    def _by_plan(self, on: Any, body: Any, o: Any, options: Any, more: Any, arrays: Any) -> Any:
+        """What a GPU's backend makes of a body by a plan, or None if there can be none: it would need numbers.
+
+        `options` are those that the body takes, with all that it launches follows from besides shapes.
+        """
+        for i in self._array_places:
+            if o[i] is not None:
+                return None
+        if not self.n_numbers:
+            return on.run(body, options, more, arrays)
+        *arrays, numbers = arrays
+        if type(numbers) is not tuple:
+            if not getattr(numbers, "is_cpu", False):
+                return None
+            numbers = numbers.tolist()
+        return on.run(body, options, more, arrays, tuple([float(number) for number in numbers]))
+
+    def _forward_of_plan(self, on: Any, o: Any, _: Any, *arrays: Any) -> tuple[tuple[Any], Any]:
+        shared = arrays[: self.n_shared] if self.n_numbers else arrays
+        sizes = self.known_sizes(o, *[None if array is None else array.shape for array in shared])
+        out = on.empty(sizes[0])
+        self.forward(on, out, o, sizes, *arrays)
+        return (out,), sizes
+
+    def _backward_of_plan(self, on: Any, options: Any, sizes: Any, *arrays: Any) -> tuple[tuple[Any, ...], None]:
+        needs, o = options
+        return self.backward(on, needs, arrays[0], arrays[1], o, sizes, *arrays[2:]), None
 
     def into(self, out: Any) -> Callable[..., Any]:
         """A function as `__call__` that writes the result to `out`, a NumPy array of its shape and dtype."""
@@ -534,7 +568,9 @@ class Operation:
         if on.device is None:
             found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
         else:
-            found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays)
+            given = (derivs, out, *arrays)
+            planned = self._by_plan(on, self._backward_body, o, (tuple(needs), o), sizes, given)
+            found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays) if planned is None else planned[0]
         if needs is self._all_needed and not on.changes_results:
             return found
         wanted, n = list(found), self.n_shared if on.changes_results else 0

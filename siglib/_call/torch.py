@@ -66,7 +66,8 @@ def is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether torch wants more than values from these arrays."""
     tensor_class, has_graphs, tensors = torch.Tensor, torch.is_grad_enabled(), []
     for array in arrays:
-        if isinstance(array, tensor_class):
+        # Torch takes microseconds to say that something else is none of its tensors.
+        if array is not None and type(array) is not np.ndarray and isinstance(array, tensor_class):
             if has_graphs and array.requires_grad:
                 return True
             tensors.append(array)

@@ -14,13 +14,17 @@ CuPy makes of arrays, Python's int and float; and structs by value, NumPy's scal
 
 import contextlib
 import os
+import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import _source
+from .recording import Launch, Recorder, Struct
 
 Size = int | tuple[int, ...]
 
@@ -38,6 +42,7 @@ _kernels: dict[tuple[int, str, str], "_Kernel"] = {}
 _shared: dict[tuple[int, str, str], int] = {}
 _attributes: dict[tuple[int, str], int] = {}
 _growing = threading.Lock()
+_pack_address = struct.Struct("@P").pack
 
 
 def cupy() -> Any:
@@ -45,6 +50,11 @@ def cupy() -> Any:
     import cupy
 
     return cupy
+
+
+def functions() -> Any:
+    """Those of `cupy` that make arrays, or what stands for them while a call is written down."""
+    return cupy() if _calls.recorder is None else _calls.recorder.functions
 
 
 def dtype_name(array: Any) -> str:
@@ -59,7 +69,15 @@ def c_type(array: Any) -> str:
 
 def empty(shape: Size, like: Any) -> Any:
     """Scratch memory in the dtype of `like`, on the current device and for its current stream."""
-    return cupy().ndarray(shape, like.dtype)
+    recorder = _calls.recorder
+    return cupy().ndarray(shape, like.dtype) if recorder is None else recorder.array(shape, like.dtype)
+
+
+def struct_of(array: Any, rest: bytes, dtype: np.dtype) -> Any:
+    """A struct that a CUDA function takes by value: the address of an array, and the bytes behind it."""
+    if _calls.recorder is None:
+        return np.frombuffer(_pack_address(array.data.ptr) + rest, dtype)[0]
+    return Struct(array.place, rest, dtype)
 
 
 def n_processors() -> int:
@@ -121,6 +139,9 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
             return
         if n_blocks > most:
             raise ValueError(f"the batch is too large for one launch on the GPU: {n_blocks} blocks, at most {most}")
+    if _calls.recorder is not None:
+        _calls.recorder.launch(file, name, grid, block, shared, args)  # type: ignore[arg-type]
+        return
     key = (cupy().cuda.runtime.getDevice(), file, name)
     kernel = _kernels.get(key)
     if _calls.listed is not None:
@@ -132,18 +153,45 @@ def launch(file: str, name: str, grid: Size, block: Size, shared: int = 0, /, **
         if _calls.may_begin_again:
             raise _MissingKernelError
         kernel = _kernels[key] = built(file, name)
+    in_order = _in_order(kernel, file, name, args)
+    _ask_for_shared(key, kernel, shared)
+    kernel.run(grid, block, in_order, shared_mem=shared)
+
+
+def ready(launches: list[Launch]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """CUDA functions for the current device that may be launched so, and their arguments in order."""
+    device = cupy().cuda.runtime.getDevice()
+    missing = list(dict.fromkeys(key for launch in launches if (key := (device, *launch[:2])) not in _kernels))
+    if missing:
+        refuse_while_capturing(f"{missing[0][2]} is compiled")
+        _compile_side_by_side(missing)
+    found = []
+    for launch in launches:
+        key = (device, launch.file, launch.name)
+        kernel = _kernels[key]
+        # What CuPy itself calls behind a question for the device.
+        found.append((kernel.run.kernel, _in_order(kernel, launch.file, launch.name, launch.args)))
+        _ask_for_shared(key, kernel, launch.shared)
+    return found
+
+
+def _in_order(kernel: _Kernel, file: str, name: str, args: dict[str, Any]) -> tuple[Any, ...]:
+    """Arguments by name as the CUDA function takes them."""
     try:
         in_order = kernel.in_order(args)
     except KeyError:
         raise _refusal(file, name, args) from None
     if len(args) > kernel.n_parameters:
         raise _refusal(file, name, args)
+    return in_order
+
+
+def _ask_for_shared(key: tuple[int, str, str], kernel: _Kernel, shared: int) -> None:
     if shared > kernel.usual_shared and shared > _shared.get(key, 0):
         # A property of the CUDA function on this device; it only grows, whichever thread is first.
         with _growing:
             if shared > _shared.get(key, 0):
                 kernel.run.max_dynamic_shared_size_bytes = _shared[key] = shared
-    kernel.run(grid, block, in_order, shared_mem=shared)
 
 
 class _MissingKernelError(Exception):
@@ -152,10 +200,21 @@ class _MissingKernelError(Exception):
 
 class _Calls(threading.local):
     may_begin_again = False
+    recorder: Recorder | None = None  # while a call is only written down
     listed: dict[tuple[int, str, str], None] | None = None  # while functions are only listed, those that are missing
 
 
 _calls = _Calls()
+
+
+@contextlib.contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Nothing is launched in this thread, and there is no memory: `recorder` writes both down."""
+    _calls.recorder = recorder
+    try:
+        yield
+    finally:
+        _calls.recorder = None
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -181,14 +240,12 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
         missing = list(_calls.listed)
     finally:
         _calls.listed = None
-    _compile_side_by_side(missing)
+    if len(missing) > 1:
+        _compile_side_by_side(missing)
     return function(*args)
 
 
 def _compile_side_by_side(kernels: list[tuple[int, str, str]]) -> None:
-    if len(kernels) < 2:
-        return
-
     def built_there(device: int, file: str, name: str) -> _Kernel:
         with cupy().cuda.Device(device):
             return built(file, name)

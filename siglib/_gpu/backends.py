@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Launchers, require_cupy
+from . import Launchers, plans, require_cupy
 from ._launch import call, refuse_while_capturing
 from .constants import constant
 
@@ -41,6 +41,53 @@ class _GpuBackend:
         """`function(*args)`, where it belongs; CUDA functions that are missing are compiled side by side."""
         with self.current():
             return call(function, *args)
+
+    def run(
+        self,
+        body: Callable[..., Any],
+        options: Any,
+        more: Any,
+        arrays: tuple[Any, ...],
+        numbers: tuple[float, ...] | None = None,
+    ) -> Any:
+        """`body(self, options, more, *arrays, numbers)`, by a plan, or None if there can be none: see `plans.py`."""
+        return plans.call(self, body, options, more, arrays, numbers)
+
+    # What plans ask
+
+    def is_current(self) -> bool:
+        """Whether the device is CuPy's current one."""
+        return self.xp.cuda.runtime.getDevice() == self.device
+
+    def stream(self) -> Any:
+        """The stream to launch on, if not on CuPy's current one."""
+        return None
+
+    def layouts(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Shape and strides of each array, as its library gives them; None for what is not there."""
+        raise NotImplementedError
+
+    def byte_strides(self, strides: tuple[int, ...]) -> tuple[int, ...]:
+        """These strides, counted in bytes."""
+        raise NotImplementedError
+
+    def new(self, shape: tuple[int, ...]) -> Any:
+        """`empty`, where the device is the current one."""
+        raise NotImplementedError
+
+    def memory(self, n: int, dtype: Any) -> Any:
+        """Scratch memory for so many numbers, where the device is the current one."""
+        raise NotImplementedError
+
+    def addresses(self, arrays: list[Any]) -> list[int]:
+        """Where arrays begin, those of `new` and `memory` among them."""
+        raise NotImplementedError
+
+    def array_in(
+        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
+    ) -> Any:
+        """A CuPy array in the memory of one of these arrays."""
+        raise NotImplementedError
 
     def double(self) -> Any:
         """The backend that computes in float64 what this one does, with the same results' dtype."""
@@ -80,6 +127,26 @@ class _GpuBackend:
 
 
 class CupyBackend(_GpuBackend):
+    def layouts(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple([None if array is None else (array.shape, array.strides) for array in arrays])
+
+    def byte_strides(self, strides: tuple[int, ...]) -> tuple[int, ...]:
+        return strides
+
+    def new(self, shape: tuple[int, ...]) -> Any:
+        return self.xp.ndarray(shape, self.dtype)
+
+    def memory(self, n: int, dtype: Any) -> Any:
+        return self.xp.ndarray(n, dtype)
+
+    def addresses(self, arrays: list[Any]) -> list[int]:
+        return [array.data.ptr for array in arrays]
+
+    def array_in(
+        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
+    ) -> Any:
+        return self.xp.ndarray(shape, dtype, arrays[i].data + offset, strides)
+
     def double(self) -> Any:
         return cupy_backend(self.xp, self.device, np.dtype(np.float64), self.result_dtype)
 
@@ -134,13 +201,38 @@ class TorchCudaBackend(_GpuBackend):
         self.torch_device = torch_device
         self._streams: dict[int, Any] = {}
 
+    def layouts(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple([None if array is None else (array.shape, array.stride()) for array in arrays])
+
+    def byte_strides(self, strides: tuple[int, ...]) -> tuple[int, ...]:
+        itemsize = self.dtype.itemsize
+        return tuple([stride * itemsize for stride in strides])
+
+    def new(self, shape: tuple[int, ...]) -> Any:
+        return sys.modules["torch"].empty(shape, dtype=self.dtype, device=self.torch_device)
+
+    empty = new
+
+    def memory(self, n: int, dtype: Any) -> Any:
+        torch = sys.modules["torch"]
+        return torch.empty(n * dtype.itemsize, dtype=torch.uint8, device=self.torch_device)
+
+    def addresses(self, arrays: list[Any]) -> list[int]:
+        return [array.data_ptr() for array in arrays]
+
+    def array_in(
+        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
+    ) -> Any:
+        memory = self._pointer(arrays[i], arrays[i].nbytes)
+        return self.xp.ndarray(shape, dtype, memory + offset, strides)
+
     def double(self) -> Any:
         return torch_backend(self.xp, self.torch_device, sys.modules["torch"].float64, self.result_dtype)
 
     def current(self) -> Any:
         return _Current(self)
 
-    def _stream(self) -> Any:
+    def stream(self) -> Any:
         """PyTorch's current stream, as CuPy knows streams."""
         stream = sys.modules["torch"].cuda.current_stream(self.torch_device)
         known = self._streams.get(stream.cuda_stream)
@@ -156,9 +248,6 @@ class TorchCudaBackend(_GpuBackend):
     def _pointer(self, tensor: Any, size: int) -> Any:
         cuda = self.xp.cuda
         return cuda.MemoryPointer(cuda.UnownedMemory(tensor.data_ptr(), size, tensor, self.device), 0)
-
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        return sys.modules["torch"].empty(shape, dtype=self.dtype, device=self.torch_device)
 
     def view(self, array: Any) -> Any:
         """What CUDA functions read or write: a CuPy array of the same memory."""
@@ -220,7 +309,7 @@ class _Current:
 
     def __enter__(self) -> None:
         on = self._on
-        if _active.on is on and on._stream() is _active.stream:
+        if _active.on is on and on.stream() is _active.stream:
             self._stream = None
             return
         cuda = on.xp.cuda
@@ -228,7 +317,7 @@ class _Current:
         try:
             if self._before != on.device:
                 cuda.runtime.setDevice(on.device)
-            self._stream = on._stream()
+            self._stream = on.stream()
             self._allocator = cuda.using_allocator(on._allocate)
             self._stream.__enter__()
             try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._tables.cache import Cache
+from . import plans
 from ._launch import cupy, refuse_while_capturing
 
 _constants = Cache(2**30)
@@ -22,8 +23,10 @@ def constant(function: Callable[..., Any], *args: Any) -> Any:
     key = (cupy().cuda.runtime.getDevice(), function, *args)
     known = _constants.get(key)
     if known is None or known[0] is not tables:
-        known = tables, uploaded(*tables)
+        known, n = (tables, uploaded(*tables)), len(_constants.ring)
         _constants.put(key, known)
+        if len(_constants.ring) <= n:
+            plans.forget()  # they hold tables that others have taken the place of
     return known[1]
 
 

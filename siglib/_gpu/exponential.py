@@ -7,7 +7,7 @@ With the product of signatures, which counts 1 for the empty word, Horner's sche
 
 from typing import Any
 
-from ._launch import cupy, empty
+from ._launch import empty, functions
 from .log_signature import matrix_of, solve
 from .sizes import slabs
 from .tensor import sig_combine, sig_combine_backprop
@@ -22,14 +22,14 @@ def _apply(vectors: Any, matrix: tuple[Any, ...], n_first: int, n_rest: int, tra
     source[:, given] = vectors
     source[:, wanted] = 0
     solve(source, matrix_of(*matrix), source, matrix[0].shape[0])
-    return cupy().ascontiguousarray(source[:, wanted])
+    return functions().ascontiguousarray(source[:, wanted])
 
 
 def _tensors(log_sig: Any, matrix: tuple[Any, ...], n_words: int, scalar_term: bool) -> Any:
     """What log-signatures stand for: numbers for all words."""
     if matrix[0].size:
         return _apply(log_sig, matrix, log_sig.shape[1], n_words, False)
-    return cupy().ascontiguousarray(log_sig[:, int(scalar_term) :])
+    return functions().ascontiguousarray(log_sig[:, int(scalar_term) :])
 
 
 def _tails(p: Any, dimension: int, degree: int) -> list[Any]:
@@ -79,7 +79,7 @@ def logsig_to_sig_backprop(
     for slab in slabs(out.shape[0], 2 * degree * n_words * out.itemsize):
         p = _tensors(log_sig[slab], matrix, n_words, scalar_term)
         *tails, _ = _tails(p, dimension, degree)
-        g = cupy().ascontiguousarray(sig_derivs[slab, skip:])
+        g = functions().ascontiguousarray(sig_derivs[slab, skip:])
         g_p = empty(p.shape, p)
         g_p[...] = 0
         for k, t in enumerate(reversed(tails), 1):

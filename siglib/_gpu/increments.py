@@ -9,7 +9,7 @@ import numpy as np
 from .._tables.sizes import augmented_dimension
 from .._tables.time import time_grid
 from .._tables.transform import Transform
-from ._launch import c_type, empty, launch, launch_each
+from ._launch import c_type, empty, launch, launch_each, struct_of
 
 # `Paths` of `cuda/increments.cuh`, member for member.
 _PATHS = np.dtype(
@@ -36,7 +36,7 @@ CHUNK_BYTES = 32
 _POINTS = 4
 # Fills it faster than NumPy does.
 _PACK = struct.Struct("@" + "".join(_PATHS[name].char for name in _PATHS.names or ())).pack
-_PACK_POINTER = struct.Struct("@P").pack
+_POINTER_BYTES = struct.calcsize("@P")
 
 
 def strides(array: Any) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ def _filled(
     path: Any, n_rows: int, chunk: int, dimension: int, time_aug: bool, lead_lag: bool, step: float, grid: float
 ) -> np.void:
     rest = _packed(path.strides, path.itemsize, n_rows, chunk, dimension, time_aug, lead_lag, step, grid)
-    return np.frombuffer(_PACK_POINTER(path.data.ptr) + rest, _PATHS)[0]
+    return struct_of(path, rest, _PATHS)
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +87,7 @@ def _packed(
         *(0, batch // size, point // size, channel // size, n_rows, n_chunks, chunk, dimension, d),
         *(time_aug, lead_lag, step, grid),
     )
-    return packed[len(_PACK_POINTER(0)) :]
+    return packed[_POINTER_BYTES:]
 
 
 def chunks_of_each(paths: np.void) -> int:

@@ -7,7 +7,7 @@ Made of exponentials, products and logarithms, in float64, for a block of the ba
 from collections.abc import Iterator
 from typing import Any
 
-from ._launch import cupy
+from ._launch import functions
 from .exponential import logsig_to_sig, logsig_to_sig_backprop
 from .join import sig_join, sig_join_backprop
 from .log_signature import sig_to_log_sig, sig_to_log_sig_backprop
@@ -32,7 +32,7 @@ class _Product:
         return slabs(batch, 8 * _SIGNATURES * self.length)
 
     def empty(self, *shape: int) -> Any:
-        return cupy().empty(shape, "float64")
+        return functions().empty(shape, "float64")
 
     def exp(self, log_sig: Any) -> Any:
         sig = self.empty(len(log_sig), self.length)
@@ -63,8 +63,8 @@ def _where_zero(test: Any, wanted: Any, out: Any) -> None:
     """The rows of `out` where those of `test` are zero become those of `wanted`, with zeros behind."""
     zero = ~(test != 0).any(axis=1)[:, None]
     n = wanted.shape[1]
-    out[:, :n] = cupy().where(zero, wanted, out[:, :n])
-    out[:, n:] = cupy().where(zero, cupy().zeros((), out.dtype), out[:, n:])
+    out[:, :n] = functions().where(zero, wanted, out[:, :n])
+    out[:, n:] = functions().where(zero, functions().zeros((), out.dtype), out[:, n:])
 
 
 def log_sig_combine(

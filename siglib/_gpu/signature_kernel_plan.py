@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._launch import c_type, most_shared, n_processors
+from .recording import Numbers
 
 # The codes of `_kernel_problem.py` and `static_kernels.py`.
 PAIRWISE, GRAM, SYMMETRIC = 0, 1, 2
@@ -154,7 +155,7 @@ class KernelPlan:
     def options(self, cells: Cells, order: int, parameters: Any) -> dict[str, Any]:
         """What kernels are told of the cells, and of the static kernel: its parameters from the device, or by value."""
         options = _sizes_of(self, cells, order).copy()
-        on_host = isinstance(parameters, np.ndarray)
+        on_host = isinstance(parameters, (np.ndarray, Numbers))
         p0, p1, p2 = parameters.tolist() if on_host else (0.0, 0.0, 0.0)
         options["parameters"] = 0 if on_host else parameters
         if "kind" in options:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._tables.cache import when_clearing
+from . import plans
 from ._launch import cupy
 from .constants import uploaded
 
@@ -65,6 +66,7 @@ def plan_for(length: int, starts: np.ndarray, lasts: np.ndarray, order: np.ndarr
                 # Half of them at once, and seldom: to give memory back is to wait for the device.
                 while len(_plans) > 1 and sum(kept.n_windows for kept in _plans.values()) > _KEPT_WINDOWS // 2:
                     _plans.popitem(last=False)
+                plans.forget()
         _plans.move_to_end(key)
     return plan
 

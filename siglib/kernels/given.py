@@ -20,6 +20,8 @@ _NUMBERS = np.zeros(3)
 class GivenProblem(Problem):
     """A problem with a static kernel of the user, `given`."""
 
+    adds_gradients = True
+
     def chunks(self, x: Array, y: Array, layout: int) -> Iterator[tuple[Any, Any]]:
         """Indices of the pairs, into `x` and into `y`, a chunk at a time."""
         n1, n2 = x.shape[0], y.shape[0]

@@ -100,6 +100,8 @@ class Problem:
     padded: bool
     wavefront: bool
 
+    # Whether gradients are added to what is there.
+    adds_gradients = False
     # For warnings: what is computed, and what may overflow on the way.
     subject = "signature kernels"
     limit = "double increments of the static kernel"
@@ -190,10 +192,13 @@ class Problem:
         In the symmetric layout the whole gradient goes to `x`.
         """
         xp = self.on.xp
-        d_x = xp.zeros(tuple(x.shape), derivs.dtype) if left else None
-        d_y = xp.zeros(tuple(y.shape), derivs.dtype) if right else None
-        d_parameters = xp.zeros(3) if numbers else None
-        if x.shape[1] >= 2 and y.shape[1] >= 2 and len(derivs) and (left or right or numbers):
+        computed = x.shape[1] >= 2 and y.shape[1] >= 2 and len(derivs) > 0 and (left or right or numbers)
+        # CUDA functions write everything, and zeros would be one launch more.
+        new = xp.zeros if self.on.can_look or self.adds_gradients or not computed else xp.empty
+        d_x = new(tuple(x.shape), derivs.dtype) if left else None
+        d_y = new(tuple(y.shape), derivs.dtype) if right else None
+        d_parameters = new(3) if numbers else None
+        if computed:
             self._values_backprop(derivs, x, y, layout, log, d_x, d_y, d_parameters)
         return d_x, d_y, d_parameters
 

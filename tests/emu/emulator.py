@@ -43,7 +43,7 @@ _KERNEL_FLAGS = {
     ),
 }
 _RUN_TIME_FLAGS = {"exact": ("-O2",), "check": ("-O2", "-DEMU_CHECK")}
-_DTYPES = {
+DTYPES = {
     "float": np.dtype(np.float32),
     "double": np.dtype(np.float64),
     "int": np.dtype(np.int32),
@@ -111,7 +111,7 @@ def _prepared(source: str, names: Sequence[str]) -> str:
         r"\1* const \2 = static_cast<\1*>(emu::dynamic_shared());",
         source,
     )
-    source = _check_launch_bounds(source)
+    source = _check_launchbounds(source)
     table = "".join(f'    emu::entry("{name}", {name}),\n' for name in names)
     return (
         f'#include "cuda_emu.h"\n{source}\n#line 1 "table"\n'
@@ -123,7 +123,7 @@ def _prepared(source: str, names: Sequence[str]) -> str:
     )
 
 
-def _check_launch_bounds(source: str) -> str:
+def _check_launchbounds(source: str) -> str:
     """`__launch_bounds__(n, ...)` becomes a check at the start of the kernel's body."""
     pieces, done = [], 0
     for match in re.finditer(r"__launch_bounds__\s*\(", source):
@@ -299,7 +299,7 @@ class Library:
         """A struct of the parameter's layout, as ctypes holds it; the arrays that it has are added to `regions`."""
         template, _, of = c_type.rstrip(">").partition("<")
         members = [(name, re.sub(r"\bT\b", of, kind)) for name, kind in self._structs[template]]
-        expected = np.dtype([(name, np.uintp if "*" in kind else _DTYPES[kind]) for name, kind in members], align=True)
+        expected = np.dtype([(name, np.uintp if "*" in kind else DTYPES[kind]) for name, kind in members], align=True)
         if not isinstance(value, Struct) or value.value.dtype != expected:
             got = value.value.dtype if isinstance(value, Struct) else type(value).__name__
             raise EmulatorError(f"{what} must be a struct of {expected} for {c_type}, got {got}")
@@ -339,19 +339,19 @@ def _argument(what: str, value: Any, c_type: str, index: int, regions: list[_Reg
             return ctypes.c_void_p(0)
         buffer = value if isinstance(value, Buffer) else Buffer(value)
         element = c_type.removesuffix("*").removeprefix("const ")
-        if not isinstance(buffer.array, np.ndarray) or buffer.array.dtype != _DTYPES[element]:
+        if not isinstance(buffer.array, np.ndarray) or buffer.array.dtype != DTYPES[element]:
             got = getattr(buffer.array, "dtype", type(value).__name__)
-            raise EmulatorError(f"{what} must be an array of {_DTYPES[element]} for {c_type}, got {got}")
+            raise EmulatorError(f"{what} must be an array of {DTYPES[element]} for {c_type}, got {got}")
         if not c_type.startswith("const ") and not buffer.array.flags.writeable:
             raise EmulatorError(f"{what} is read-only and the kernel takes it as {c_type}")
         if buffer.array.size:
-            first, end = _bounds(buffer.array)
+            first, end = bounds(buffer.array)
             written = None if buffer.written is None else buffer.written.ctypes.data
             regions.append(_Region(first, end, buffer.base or first, written, index))
         return ctypes.c_void_p(buffer.array.ctypes.data)
-    if c_type not in _DTYPES:
+    if c_type not in DTYPES:
         raise EmulatorError(f"{what}: parameters are pointers to numbers, or numbers, not {c_type}")
-    dtype = _DTYPES[c_type]
+    dtype = DTYPES[c_type]
     if isinstance(value, bool) or not isinstance(value, (int, float, np.generic)):
         raise EmulatorError(f"{what} must be a number for {c_type}, got {type(value).__name__}")
     # What CuPy makes of them: an int has 8 bytes, a float is a double, a NumPy scalar is what its dtype says.
@@ -361,7 +361,7 @@ def _argument(what: str, value: Any, c_type: str, index: int, regions: list[_Reg
     return np.ctypeslib.as_ctypes_type(dtype)(value)
 
 
-def _bounds(array: np.ndarray) -> tuple[int, int]:
+def bounds(array: np.ndarray) -> tuple[int, int]:
     """Addresses of the first byte of an array and behind its last."""
     spans = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
     address = array.ctypes.data

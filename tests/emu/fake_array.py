@@ -1,17 +1,32 @@
 """Arrays of the stand-in for CuPy: NumPy's, without the conversions that CuPy refuses or that would wait for the GPU."""
 
 import ctypes
-import types
 import weakref
 from typing import Any
 
 import numpy as np
 
-from .emulator import EmulatorError
+from .emulator import EmulatorError, bounds
 from .fake_device import Device, Memory, MemoryPointer, current, get_current_stream
 
 # The arrays whose addresses somebody knows; the last one that begins there.
 asked_for: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def array_at(address: int, dtype: np.dtype) -> Any:
+    """The array that begins there; or numbers of this dtype from there to the end of one whose address is known."""
+    found = asked_for.get(address)
+    if found is not None and found.dtype != np.uint8:
+        return found
+    for array in list(asked_for.values()):
+        first, stop = bounds(array._array)
+        if first <= address < stop and array.dtype in (dtype, np.uint8):
+            buffer = (ctypes.c_ubyte * (stop - address)).from_address(address)
+            part = object.__new__(ndarray)
+            part._array = np.frombuffer(buffer, dtype, (stop - address) // dtype.itemsize)
+            part._memory = array._memory
+            return part
+    raise EmulatorError(f"there is no array of {dtype} at the address {address}")
 
 
 class ndarray:  # noqa: N801
@@ -57,7 +72,7 @@ class ndarray:  # noqa: N801
         """Where the numbers are. Whoever asks may hand the address to a kernel, in a struct."""
         address = self._array.ctypes.data
         asked_for[address] = self
-        return types.SimpleNamespace(ptr=address)
+        return MemoryPointer(self._memory, address - self._memory.address)
 
     def _read(self) -> np.ndarray:
         """The numbers, which somebody must have written, as the current stream sees them."""

@@ -8,6 +8,7 @@ among streams (`fake_device.py`), and arrays read before anything was written to
 each number that is written.
 """
 
+import contextlib
 import functools
 import sys
 import types
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import emulator
-from .fake_array import asked_for, from_host, ndarray, plain, wrap
+from .fake_array import array_at, from_host, ndarray, plain, wrap
 from .fake_device import (
     MOST_SHARED,
     N_DEVICES,
@@ -128,7 +129,21 @@ class RawKernel:
         self.shared_size_bytes = emulator.build(code, names, MODE).static_shared
         self.max_dynamic_shared_size_bytes = USUAL_SHARED - self.shared_size_bytes
 
-    def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0) -> None:
+    kernel = property(lambda self: self)
+
+    def __call__(
+        self,
+        grid: Sequence[int],
+        block: Sequence[int],
+        args: Sequence[Any],
+        *,
+        shared_mem: int = 0,
+        stream: Stream | None = None,
+    ) -> None:
+        with stream or contextlib.nullcontext():
+            self._launch(grid, block, args, shared_mem)
+
+    def _launch(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int) -> None:
         for what, sizes, limits in (("grid", grid, _MOST_BLOCKS), ("block", block, _MOST_THREADS)):
             if not isinstance(sizes, tuple) or not all(type(n) is int for n in sizes):
                 raise TypeError(f"{what} must be a tuple of int, got {sizes!r}")
@@ -147,23 +162,32 @@ class RawKernel:
         LOG.append(Launch(self._name, tuple(grid), tuple(block), shared_mem, current.device, current.stream))
         library = emulator.build(self._code, self._names, MODE)
         one = (1, 1, 1)
-        arguments = list(map(_argument, args))
+        types = library.types[self._name]
+        if len(args) == len(types):
+            args = list(map(_pointed, args, types))
+        arguments = [_argument(arg, types[min(i, len(types) - 1)]) for i, arg in enumerate(args)]
         library.launch(self._name, (*grid, *one)[:3], (*block, *one)[:3], arguments, shared_mem, FALLING)
-        for arg, c_type in zip(args, library.types[self._name], strict=True):
+        for arg, c_type in zip(args, types, strict=True):
             if isinstance(arg, ndarray) and not c_type.startswith("const "):
                 arg._memory.write()
                 if MODE != "check":
                     arg._memory.marks(arg._array)[...] = 1
 
 
-def _argument(value: Any) -> Any:
+def _pointed(value: Any, c_type: str) -> Any:
+    """The array at an address, for a pointer."""
+    if not c_type.endswith("*") or type(value) is not int or value == 0:
+        return value
+    return array_at(value, emulator.DTYPES[c_type.removesuffix("*").removeprefix("const ")])
+
+
+def _argument(value: Any, c_type: str) -> Any:
     if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
     if isinstance(value, np.void):
-        pointers = {
-            name: asked_for.get(value[name].item()) for name in value.dtype.names if value.dtype[name] == np.uintp
-        }
-        arrays = {name: _argument(array) for name, array in pointers.items() if array is not None}
+        pointers = [name for name in value.dtype.names or () if value.dtype[name] == np.uintp and value[name]]
+        of = emulator.DTYPES[c_type.partition("<")[2].rstrip(">")]
+        arrays = {name: _argument(array_at(value[name].item(), of), "") for name in pointers}
         return emulator.Struct(value, arrays)
     if not isinstance(value, ndarray):
         return value

@@ -98,6 +98,13 @@ class MemoryPointer(NamedTuple):
     def ptr(self) -> int:
         return self.mem.address + self.offset
 
+    @property
+    def device_id(self) -> int:
+        return self.mem.device
+
+    def __add__(self, offset: Any) -> Any:
+        return MemoryPointer(self.mem, self.offset + offset)
+
 
 class Device:
     def __init__(self, number: int | None = None) -> None:
