@@ -23,7 +23,7 @@ from .tangent_scales import TINY
 # at all nodes should fill the lanes.
 _AT_ONCE = 2**15
 _THREADS = 8
-_LANES = 16
+_BYTES_OF_LANES = 64
 
 Array = Any
 
@@ -138,8 +138,10 @@ def derivatives(
         derivs = derivs.reshape(n_paths, *derivs.shape[len(batch) :])
         per_path += q * math.prod(derivs.shape[1:])
     at_once = _AT_ONCE * _THREADS if polynomial.parallel else _AT_ONCE
-    multiple = _LANES // math.gcd(_LANES, q or len(plan.nodes))
-    size = max(at_once // per_path // multiple, 1) * multiple
+    lanes = _BYTES_OF_LANES // path.dtype.itemsize
+    multiple = lanes // math.gcd(lanes, q or len(plan.nodes))
+    n_groups = -(-n_paths // (max(at_once // per_path // multiple, 1) * multiple))
+    size = -(-n_paths // (n_groups * multiple)) * multiple
     paths, directions = (np.ascontiguousarray(a).reshape(n_paths, length, dimension) for a in (path, direction))
     known = None if known is None else np.ascontiguousarray(known).reshape(n_paths, *known.shape[len(batch) :])
     values: Array = None
