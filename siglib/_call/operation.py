@@ -292,7 +292,7 @@ class Operation:
         if polynomial is None:
             raise RuntimeError(f"derivatives of siglib.{self.name} along directions are not implemented")
         missing = self.n_shared - len(polynomial.arrays)
-        together, parallel = self.stacked(o, 1) is not o, o.n_jobs != 1
+        together, parallel = polynomial.together or self.stacked(o, 1) is not o, o.n_jobs != 1
         if missing or together or parallel:
             grades = polynomial.arrays + (Grade("fixed"),) * missing
             return polynomial._replace(arrays=grades, together=together, parallel=parallel)

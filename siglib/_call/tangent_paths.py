@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _cpu
 from .._tables.grades import PATH, Polynomial
+from .backend import numpy_backend
 from .tangent_nodes import Node, beside_zero, nodes, nodes_of_both
 from .tangent_scales import TINY
 
@@ -123,7 +123,7 @@ def derivatives(
 
     Either of them may be None. `known` is `call(path)`, or None.
     """
-    loops = _cpu.loops[path.dtype.name].lines
+    loops = numpy_backend(path.dtype).loops.lines
     (*batch, length, dimension), n, degree = path.shape, polynomial.n_linear, polynomial.degree
     n_paths = math.prod(batch)
     is_homogeneous = polynomial.duration == 0 and n > 0

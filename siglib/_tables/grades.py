@@ -30,8 +30,8 @@ class Polynomial(NamedTuple):
     Level n of the result is a polynomial of weight n, where an entry of level k of an array has weight k. `weight` is
     that of the top level, `degree` the degree in all arrays together. The first `n_linear` entries of the result are of
     degree 1. `duration` is what time scales like, if a path has some. `n_top`: how many entries of the
-    result, the last ones, are its top level; 0 if that is not known. `together`: options have an axis for paths.
-    `parallel`: calls may take several threads.
+    result, the last ones, are its top level; 0 if that is not known. `together`: options are those of all paths
+    together. `parallel`: calls may take several threads.
     """
 
     weight: int
