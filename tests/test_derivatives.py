@@ -340,6 +340,63 @@ def test_accuracy_of_both_gradients_of_a_gradient(degree: int) -> None:
         assert abs(summed.sum() - expected) <= 1e-12 * (np.abs(summed).sum() + abs(expected))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("degree", range(1, 7))
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (siglib.sig, {}),
+        (siglib.sig, {"time_aug": True, "end_time": 0.5}),
+        (siglib.sig, {"lead_lag": True, "scalar_term": True, "n_jobs": 2}),
+        (siglib.log_sig, {}),
+        (siglib.sig_windows, {"window": 30, "stride": 12}),
+        (siglib.sig_windows, {"starts": [[0, 5], [3, 3], [0, 0]], "ends": [[60, 20], [4, 9], [1, 2]]}),
+    ],
+)
+def test_gradients_of_gradients_of_many_paths(function: Any, options: dict[str, Any], degree: int, dtype: str) -> None:
+    """Loops for paths, in groups, and torch's arithmetic for whatever moves find the same; for each path alone, too."""
+    rng = np.random.default_rng(degree)
+    shape = (3, 2) if "starts" in options else (2, 37)
+    if "starts" in options:
+        options = {name: np.stack([value, value], 1) for name, value in options.items()}
+    numbers, direction = rng.standard_normal((2, *shape, 60, 2)).cumsum(-2)
+    direction[0, 1] = 7.0
+    # Channels first in memory.
+    path = torch.tensor(numbers.swapaxes(-1, -2), dtype=getattr(torch, dtype)).transpose(-1, -2).requires_grad_()
+    u = torch.tensor(direction, dtype=path.dtype)
+
+    def second(path: Any, derivs: Any, u: Any, create_graph: bool) -> Any:
+        leaf = derivs.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(function(path, degree, **options), path, leaf, create_graph=True)
+        if not gradient.requires_grad:
+            return torch.zeros_like(path), torch.zeros_like(leaf)
+        found = torch.autograd.grad(gradient, (path, leaf), u, create_graph=create_graph, materialize_grads=True)
+        return [part.detach() for part in found]
+
+    derivs = torch.tensor(rng.standard_normal(function(path, degree, **options).shape), dtype=path.dtype)
+    found, expected = second(path, derivs, u, False), second(path, derivs, u, True)
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    for i in range(2):
+        close(found[i], expected[i], tolerance)
+        assert not found[i][0, 1].any() and found[i].any() == expected[i].any()
+    if "starts" not in options:
+        for k in ((0, 0), (1, 36)):
+            alone = second(path[k].detach().requires_grad_(), derivs[k], u[k], False)
+            for i in range(2):
+                close(found[i][k], alone[i], tolerance)
+
+
+def test_what_is_not_finite_stays_in_its_path() -> None:
+    path, u = np.random.default_rng(0).standard_normal((2, 5, 30, 2))
+    expected = siglib.sig_jvp(path, u, 3)
+    for array in (path, u):
+        array[2, 7, 1] = np.inf
+        found = siglib.sig_jvp(path, u, 3)
+        assert not np.isfinite(found[2]).all()
+        np.testing.assert_array_equal(np.delete(found, 2, 0), np.delete(expected, 2, 0))
+        array[2, 7, 1] = 0.0
+
+
 def test_translations_and_scales_take_no_digits() -> None:
     path, u = path_of("brownian", 100), path_of("smooth", 100)
     expected = siglib.sig_jvp(path, u, 4)

@@ -19,6 +19,8 @@ CPU_ONLY |= {("log_signature", name) for name in ("put_singles", "sig_to_log_sig
 CPU_ONLY |= {("signature", "ragged_sig"), ("signature", "ragged_sig_backprop")}
 # Loops that `branched.py` calls, on the CPU as on a GPU.
 CPU_ONLY |= {(topic, name) for topic in ("branched_product", "branched_flow") for name in vars(TOPICS[topic])}
+# Arithmetic around calls, which arrays on a GPU have functions of their libraries for.
+CPU_ONLY |= {("lines", name) for name in vars(TOPICS["lines"])}
 FUNCTIONS = sorted({(topic, name) for topic, functions in TOPICS.items() for name in vars(functions)} - CPU_ONLY)
 
 

@@ -272,10 +272,12 @@ class Operation:
         wanted: tuple[bool, ...],
         called: Callable[..., Any],
         pulled: Callable[..., Any],
+        known: Array = None,
     ) -> tuple[Any, ...]:
         """`tangent`, and behind it `backprop_tangent`, of `pulled(o, needs, derivs, arrays, result)`.
 
         It takes less time than one after the other. The result may be None where the gradient does not read it.
+        `known` is the result for these arrays, or None.
         """
         polynomial = self._found_polynomial(o, arrays)
 
@@ -285,14 +287,18 @@ class Operation:
         def backprop(g: Any, out: Any, stacks: Any) -> Any:
             return pulled(self.stacked(o, len(g)), wanted, g, stacks, out)
 
-        return tangents.both_tangents(xp, polynomial, call, backprop, derivs, arrays, directions, wanted)
+        return tangents.both_tangents(xp, polynomial, call, backprop, derivs, arrays, directions, wanted, known)
 
     def _found_polynomial(self, o: Any, arrays: Any) -> Polynomial:
         polynomial = self.polynomial(o, *self.shapes_of(arrays))
         if polynomial is None:
             raise RuntimeError(f"derivatives of siglib.{self.name} along directions are not implemented")
         missing = self.n_shared - len(polynomial.arrays)
-        return polynomial._replace(arrays=polynomial.arrays + (Grade("fixed"),) * missing) if missing else polynomial
+        together, parallel = polynomial.together or self.stacked(o, 1) is not o, o.n_jobs != 1
+        if missing or together or parallel:
+            grades = polynomial.arrays + (Grade("fixed"),) * missing
+            return polynomial._replace(arrays=grades, together=together, parallel=parallel)
+        return polynomial
 
     def along(self, arrays: Any, directions: Any, *numbers: Any, **options: Any) -> Array:
         """The derivative along directions, in the library of the arrays, as public functions give it.

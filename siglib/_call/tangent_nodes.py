@@ -34,6 +34,12 @@ def nodes_of_both(degree: int) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
     )
 
 
+def beside_zero(e: list[float]) -> list[float]:
+    """The weights of derivatives at 0 of polynomials, from their values at `e`; and of that at 0, behind them."""
+    weights = [math.prod(y / (y - x) for y in e if y != x) / x for x in e]
+    return [*weights, -sum(1 / x for x in e)]
+
+
 def _chebyshev(degree: int) -> list[float]:
     m = max((degree + 1) // 2, 1)
     return [math.cos((2 * k + 1) * math.pi / (4 * m)) for k in range(m)] if m > 1 else [1.0]

@@ -9,7 +9,7 @@ from .tracing import constant
 
 # How large directions are where there is nothing to compare with and only linear parts count. Powers of it, as high
 # as degrees may reach, are numbers of float32.
-_TINY = 2.0**-24
+TINY = 2.0**-24
 _LARGEST_EXPONENT = 100
 
 
@@ -32,7 +32,7 @@ def scale_of(
     size = zero + polynomial.duration
     for k, s in own:
         size = xp.maximum(size, s ** (1.0 / k))
-    fallback = _TINY if homogeneous and not polynomial.duration else 1.0
+    fallback = TINY if homogeneous and not polynomial.duration else 1.0
     logarithm = xp.log2(xp.where(size > 0, size, zero + fallback))
     # What may be squared must not be larger than what is there; of the rest it does no harm.
     exponent = rest = zero + math.inf

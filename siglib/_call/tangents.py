@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._tables.grades import Grade, Polynomial
+from . import tangent_paths
 from .tangent_nodes import Node, nodes, nodes_of_both
 from .tangent_scales import scale_of
 
@@ -36,6 +37,9 @@ def tangent(xp: Any, polynomial: Polynomial, call: Call, arrays: list[Array], di
 
     `call` computes many at once: the arrays that it is given have one more axis in front, but those that are no batch.
     """
+    if xp is np and tangent_paths.is_alone(polynomial, arrays, directions):
+        rest = [None] * (len(arrays) - 1)
+        return tangent_paths.derivatives(polynomial, arrays[0], directions[0], lambda stack: call([stack, *rest])[0])[0]
     degree, weight = polynomial.degree, polynomial.weight
     line = _line(xp, polynomial, weight, True, arrays, directions, linear=degree == 1)
     return _over_scale(xp, line, _sums(xp, line, nodes(degree), call))[0]
@@ -53,6 +57,13 @@ def backprop_tangent(
     """Derivatives of the gradients `call(derivs, arrays)` along directions of the arrays; `derivs` stay."""
     if polynomial.degree < 2:
         return _no_gradients(xp, arrays, wanted)
+    if xp is np and wanted[0] and tangent_paths.is_alone(polynomial, arrays, directions):
+        rest = [None] * (len(arrays) - 1)
+
+        def pull(seeds: Array, _: Array | None, stack: Array) -> Array:
+            return call(seeds, [stack, *rest])[0]
+
+        return tangent_paths.derivatives(polynomial, arrays[0], directions[0], None, pull, derivs)[1], *rest
     degree, weight, homogeneous = polynomial.degree - 1, polynomial.weight - 1, polynomial.n_linear > 0
     whole, values, moves = _with_derivs(xp, polynomial, derivs, arrays, directions, wanted)
     line = _line(xp, whole, weight, homogeneous, values, moves, linear=degree == 1)
@@ -72,14 +83,25 @@ def both_tangents(
     arrays: list[Array],
     directions: list[Array],
     wanted: tuple[bool, ...],
+    known: Array | None = None,
 ) -> tuple[Array | None, ...]:
     """`tangent` of `call(arrays)`, and behind it `backprop_tangent` of `backprop(derivs, result, arrays)`.
 
-    Gradients are computed where results are, which they may read.
+    Gradients are computed where results are, which they may read. `known` is `call(arrays)`, if that is known.
     """
     if polynomial.degree < 2:
         first = tangent(xp, polynomial, lambda stacks: (call(stacks),), arrays, directions)
         return first, *_no_gradients(xp, arrays, wanted)
+    if xp is np and wanted[0] and tangent_paths.is_alone(polynomial, arrays, directions):
+        rest = [None] * (len(arrays) - 1)
+
+        def run(stack: Array) -> Array:
+            return call([stack, *rest])
+
+        def pull(seeds: Array, out: Array, stack: Array) -> Array:
+            return backprop(seeds, out, [stack, *rest])[0]
+
+        return *tangent_paths.derivatives(polynomial, arrays[0], directions[0], run, pull, derivs, known), *rest
     weight, homogeneous = polynomial.weight, polynomial.n_linear > 0
     whole, values, moves = _with_derivs(xp, polynomial, derivs, arrays, directions, wanted)
     line = _line(xp, whole, weight, homogeneous, values, moves)

@@ -98,14 +98,15 @@ def both_tangents(
 
 
 def both_tangents_of_numbers(
-    operation: Any, o: Any, derivs: Any, tensors: Any, directions: Any, wanted: tuple[bool, ...]
+    operation: Any, o: Any, derivs: Any, out: Any, tensors: Any, directions: Any, wanted: tuple[bool, ...]
 ) -> tuple[Any, ...]:
-    """What `both_tangents` gives, without a graph; gradients are wanted.
+    """What `both_tangents` gives, without a graph; gradients are wanted. `out` is the result, if it is kept.
 
     In main memory it is arithmetic of NumPy's, which takes a third of the time on arrays as small as most are.
     """
-    names = ("derivs", *operation.shared_names, *operation.direction_names)
-    on, (derivs, *arrays) = backend_of_tensors(names, (derivs, *tensors, *directions), derivs.dtype)
+    known = out if operation.keeps(o) else None
+    names = ("derivs", "out", *operation.shared_names, *operation.direction_names)
+    on, (derivs, known, *arrays) = backend_of_tensors(names, (derivs, known, *tensors, *directions), derivs.dtype)
     n, xp = len(tensors), namespace_of(derivs)
 
     def called(o: Any, arrays: Any) -> Any:
@@ -120,7 +121,7 @@ def both_tangents_of_numbers(
     what = (xp, o, derivs, arrays[:n], arrays[n:], wanted[1:])
     with np.errstate(all="ignore"):
         found = (
-            operation.both_tangents(*what, called, pulled)
+            operation.both_tangents(*what, called, pulled, known)
             if wanted[0]
             else (None, *operation.backprop_tangent(*what, pulled))
         )

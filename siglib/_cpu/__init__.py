@@ -28,6 +28,7 @@ _MODULES = (
     "exponential",
     "log_join",
     "signature_kernel",
+    "lines",
     "sparse",
     "branched_product",
     "branched_flow",

@@ -29,7 +29,9 @@ class Polynomial(NamedTuple):
 
     Level n of the result is a polynomial of weight n, where an entry of level k of an array has weight k. `weight` is
     that of the top level, `degree` the degree in all arrays together. The first `n_linear` entries of the result are of
-    degree 1. `duration` is what time scales like, if a path has some.
+    degree 1. `duration` is what time scales like, if a path has some. `n_top`: how many entries of the
+    result, the last ones, are its top level; 0 if that is not known. `together`: options are those of all paths
+    together. `parallel`: calls may take several threads.
     """
 
     weight: int
@@ -37,14 +39,17 @@ class Polynomial(NamedTuple):
     degree: int
     n_linear: int = 0
     duration: float = 0.0
+    n_top: int = 0
+    together: bool = False
+    parallel: bool = False
 
 
 PATH = Grade("path")
 
 
-def of_path(weight: int, o: Any, n_linear: int = 0, *more: Grade) -> Polynomial:
+def of_path(weight: int, o: Any, n_linear: int = 0, *more: Grade, n_top: int = 0) -> Polynomial:
     """An operation on a path with the options of a transform."""
-    return Polynomial(weight, (PATH, *more), weight, n_linear, abs(o.end_time) if o.time_aug else 0.0)
+    return Polynomial(weight, (PATH, *more), weight, n_linear, abs(o.end_time) if o.time_aug else 0.0, n_top)
 
 
 def of_vectors(weight: int, *arrays: Grade, degree: int | None = None) -> Polynomial:

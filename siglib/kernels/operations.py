@@ -466,6 +466,7 @@ class KernelOperation(Operation):
         wanted: tuple[bool, ...],
         called: Callable[..., Any],
         pulled: Callable[..., Any],
+        known: Array = None,
     ) -> tuple[Any, ...]:
         derivs = as_double(derivs)
 

@@ -61,7 +61,8 @@ class _RaggedSig(Operation):
     # Derivatives along directions: nodes are more paths, behind those there are
 
     def polynomial(self, o: Any, points: Any) -> Polynomial:
-        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(points[-1]))
+        polynomial = grades.of_path(o.degree, o, o.scalar_term + o.transform.width(points[-1]))
+        return polynomial._replace(together=True)
 
     def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
         def call(o: Any, stacks: Any) -> Array:
@@ -92,6 +93,7 @@ class _RaggedSig(Operation):
         wanted: tuple[bool, ...],
         called: Callable[..., Any],
         pulled: Callable[..., Any],
+        known: Array = None,
     ) -> tuple[Any, ...]:
         def call(o: Any, stacks: Any) -> Array:
             return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))

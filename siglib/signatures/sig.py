@@ -99,7 +99,8 @@ class _Sig(Operation):
 
     def polynomial(self, o: Any, path: Any, correction: Any) -> Polynomial:
         more = () if correction is None else (correction_grade(path[-1], correction[-1]),)
-        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]), *more)
+        d = o.transform.width(path[-1])
+        return grades.of_path(o.degree, o, o.scalar_term + d, *more, n_top=d**o.degree)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array, correction: Array) -> None:
         if correction is not None:

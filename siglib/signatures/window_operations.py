@@ -38,7 +38,8 @@ class WindowOperation(Operation):
         return ((*batch, n, checked_tensor_length(o.transform.width(dimension), o.degree) + o.scalar_term),)
 
     def polynomial(self, o: Any, path: Any) -> Polynomial:
-        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(path[-1]))
+        d = o.transform.width(path[-1])
+        return grades.of_path(o.degree, o, o.scalar_term + d, n_top=d**o.degree)
 
     def forward(self, on: Any, out: Array, o: Any, sizes: Any, path: Array) -> None:
         if 0 in sizes[0][:-1]:
