@@ -234,7 +234,8 @@ def _check_shape(times: TimesOfPaths, batch: tuple[int, ...], length: int) -> No
 
 def _cut(times: TimesOfPaths, ragged: RaggedPaths) -> TimesOfPaths:
     """Times of paths of unequal lengths, without padding."""
-    n, lengths, padded = len(ragged), ragged.lengths, ragged.padded_length
+    # Lengths of Dask are asked for here.
+    n, lengths, padded = len(ragged), np.asarray(ragged.lengths, np.int64), ragged.padded_length
     if padded is not None and times.batch in ((), (n,)) and (times.lengths == padded).all():
         rows = np.broadcast_to(times.moments.reshape(-1, padded), (n, padded))
         return TimesOfPaths(rows[np.arange(padded) < lengths[:, None]], lengths, (n,))
