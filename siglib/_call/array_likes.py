@@ -19,6 +19,24 @@ class UnequalLengthsError(TypeError, ValueError):
 class Ragged:
     """What every class of paths of unequal lengths is, for those who need not know more."""
 
+    points: Any
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def with_points(self, points: Any) -> "Ragged":
+        """The same with other points."""
+        raise NotImplementedError
+
+
+class LazyPaths(Ragged):
+    """What series are that become paths in the call that takes them: `series_calls.py` says how."""
+
+    batch: tuple[int, ...] | None
+    ragged: Any
+    is_plain: Any
+    paths: Any
+
 
 # How many lengths a message lists.
 _MAX_LISTED = 6

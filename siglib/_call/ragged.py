@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .array_likes import Ragged, as_counts, packed_paths
+from .array_likes import LazyPaths, Ragged, as_counts, packed_paths
 from .backend import (
     Array,
     backend_of,
@@ -83,6 +83,15 @@ class RaggedPaths(Ragged):
         """The same for an argument of another name."""
         found = cls.__new__(cls)
         found._fill(path, lengths, name, lengths_name)
+        return found
+
+    @classmethod
+    def through(
+        cls, points: Array, starts: np.ndarray, lengths: np.ndarray, padded_length: int | None
+    ) -> "RaggedPaths":
+        """Paths through points in one array; results are as for paths that are padded to a length if one is given."""
+        found = cls.__new__(cls)
+        found.points, found.starts, found.lengths, found.padded_length = points, starts, lengths, padded_length
         return found
 
     def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
@@ -189,6 +198,12 @@ def indices_like(at: np.ndarray, like: Array) -> Array:
     return xp.asarray(at, device=like.device) if library_of(like) == "torch" else xp.asarray(at)
 
 
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros in the library, dtype and device of an array."""
+    with device_of(like):
+        return like.new_zeros(shape) if library_of(like) == "torch" else namespace_of(like).zeros(shape, like.dtype)
+
+
 def is_ragged(value: Any) -> bool:
     """Whether dispatch may have taken a value for paths that are no one array."""
     # First: a nested tensor has no shape, and says so by an error.
@@ -208,8 +223,10 @@ def as_ragged(name: str, value: Any) -> RaggedPaths:
     return RaggedPaths.named(name, list(value))
 
 
-def side_of(name: str, paths: Any) -> RaggedPaths:
+def side_of(name: str, paths: Any) -> Any:
     """One side of kernels, paths of one length included, whose other side has paths of unequal lengths."""
+    if isinstance(paths, LazyPaths):
+        return paths
     if is_ragged(paths):
         return as_ragged(name, paths)
     batch, length, _ = path_shape(name, tuple(paths.shape))

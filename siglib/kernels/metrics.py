@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._call.array_likes import UnequalLengthsError
+from .._call.array_likes import Ragged, UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
-from .._call.ragged import RaggedPaths, side_of, sides_of
+from .._call.ragged import side_of, sides_of
 from .._call.shapes import path_shape
 from .options import as_gram_options
 from .sig_kernel import sig_kernel_gram
@@ -35,7 +35,7 @@ def samples_of(lengths1: Any, lengths2: Any, **samples: Array) -> tuple[Any, ...
 
 def sample_of(name: str, paths: Any, minimum: int) -> Any:
     """The paths of a sample with one batch axis."""
-    if isinstance(paths, RaggedPaths):
+    if isinstance(paths, Ragged):
         if len(paths) < minimum:
             raise ValueError(f"{name} must hold at least {minimum} paths, got {len(paths)}")
         return paths
@@ -137,7 +137,7 @@ def sig_score(
     finish, sample, y = samples_of(lengths1, lengths2, sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = sample_of("sample", sample, 2)
-    batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
+    batch = (len(y),) if isinstance(y, Ragged) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,
