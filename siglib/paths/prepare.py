@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.backend import Array, is_on_gpu
 from .._call.operation import Operation
 from .._call.options import FLAG, Meaning, as_n_threads
 from .._call.tracing import loaded_torch
@@ -19,7 +19,7 @@ _NOTHING = {(n, dtype): np.empty((0,) * n, dtype) for n, dtype in ((1, "float64"
 
 def _clean(name: str, value: Any) -> Any:
     """Arrays of our own; what operators of torch have made tensors comes back."""
-    if type(value) is np.ndarray or value is None or not hasattr(value, "detach") or value.is_cuda:
+    if type(value) is np.ndarray or value is None or not hasattr(value, "detach") or is_on_gpu(value):
         return value
     return value.detach().numpy()
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, library_of, namespace_of, on_host
+from .._call.backend import Array, is_on_gpu, library_of, namespace_of, on_host
 from .._call.ragged import indices_like, zeros
 from .._call.tracing import holds_numbers, is_traced_by_jax
 from .prepare import EXTEND_PATHS, FILL_GAPS, starts_of
@@ -78,7 +78,10 @@ def filled(series: Any, state: Points, n_jobs: int) -> Points:
 
 
 def _missing(gaps: str, points: Array) -> Any:
-    """Where gaps are, as one byte for each number; None if there are none, where that is known."""
+    """Where gaps are, 1 there and 0 elsewhere; None if there are none, where that is known.
+
+    Bytes in main memory, and 32 bits on a GPU.
+    """
     if library_of(points) == "jax":
         if is_traced_by_jax(points):
             raise TypeError(f'gaps="{gaps}" looks at numbers, which traced arrays of JAX do not have')
@@ -87,11 +90,11 @@ def _missing(gaps: str, points: Array) -> Any:
         raise TypeError(f'gaps="{gaps}" looks at numbers, which tensors do not have where torch transforms calls')
     elif library_of(points) == "torch":
         missing = namespace_of(points).isnan(points.detach())
-        if points.is_cuda:
-            return missing.to(namespace_of(points).uint8).contiguous()
+        if is_on_gpu(points):
+            return missing.to(namespace_of(points).int32).contiguous()
         missing = missing.numpy()
     elif library_of(points) == "cupy":
-        return namespace_of(points).ascontiguousarray(namespace_of(points).isnan(points).astype("uint8"))
+        return namespace_of(points).ascontiguousarray(namespace_of(points).isnan(points).astype("int32"))
     else:
         missing = np.isnan(points)
     return np.ascontiguousarray(missing).view(np.uint8) if missing.any() else None
