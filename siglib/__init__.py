@@ -1,5 +1,6 @@
-"""Path signatures, log-signatures and signature kernels for NumPy, PyTorch and CuPy arrays."""
+"""Path signatures, log-signatures and signature kernels for NumPy, PyTorch, CuPy and Dask arrays."""
 
+from ._call.progress import progress as progress
 from ._call.ragged import RaggedPaths as RaggedPaths
 from ._config import __version__ as __version__
 from ._config import show_config as show_config
@@ -42,6 +43,7 @@ from .kernels.branched import branched_sig_kernel as branched_sig_kernel
 from .kernels.branched import branched_sig_kernel_backprop as branched_sig_kernel_backprop
 from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
 from .kernels.branched import branched_sig_kernel_gram_backprop as branched_sig_kernel_gram_backprop
+from .kernels.gram_file import gram_to_file as gram_to_file
 from .kernels.jvp import sig_kernel_gram_jvp as sig_kernel_gram_jvp
 from .kernels.jvp import sig_kernel_jvp as sig_kernel_jvp
 from .kernels.metrics import expected_sig_score as expected_sig_score

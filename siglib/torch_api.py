@@ -4,6 +4,7 @@ There is one implementation: a tensor that requires grad makes the result of any
 from here or from `siglib` itself.
 """
 
+from ._call.progress import progress as progress
 from ._call.ragged import RaggedPaths as RaggedPaths
 from .branched.coefficients import branched_sig_coef as branched_sig_coef
 from .branched.coefficients import extract_branched_sig_coef as extract_branched_sig_coef
@@ -32,6 +33,7 @@ from .branched.windows import branched_sig_prefixes as branched_sig_prefixes
 from .branched.windows import branched_sig_windows as branched_sig_windows
 from .kernels.branched import branched_sig_kernel as branched_sig_kernel
 from .kernels.branched import branched_sig_kernel_gram as branched_sig_kernel_gram
+from .kernels.gram_file import gram_to_file as gram_to_file
 from .kernels.metrics import expected_sig_score as expected_sig_score
 from .kernels.metrics import sig_mmd as sig_mmd
 from .kernels.metrics import sig_score as sig_score

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="fail if this optional package (torch, cupy, nvrtc, pandas, polars, sklearn) is missing instead of skipping; may be repeated",
+        help="fail if this optional package (torch, dask, cupy, nvrtc, pandas, polars, sklearn) is missing instead of skipping; may be repeated",
     )
 
 
@@ -56,6 +56,7 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """`n_jobs` up to 8 gets that many threads, whatever the machine has."""
     monkeypatch.setattr(_checks, "hardware_threads", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 @pytest.fixture(params=_cpu.usable_instruction_sets())

@@ -422,7 +422,7 @@ APART: dict[Use, str] = {
     use_static_kernel: " ".join(cls.__name__ for cls in STATIC_KERNELS if cls is not Given),
 }
 # Nothing to give them; `main` sets the folder of the cache.
-NOTHING_TO_TRY = {"show_config", "set_cache_dir", "Context", "StaticKernel"}
+NOTHING_TO_TRY = {"show_config", "set_cache_dir", "Context", "StaticKernel", "progress", "gram_to_file"}
 
 
 def all_calls() -> dict[str, Use]:

@@ -42,7 +42,7 @@ def test_import_loads_no_framework() -> None:
         """
         import sys, siglib, siglib.torch_api
         siglib.sig([[0, 0], [1, 2]], 2)
-        guests = {"torch", "cupy", "scipy", "sklearn", "pandas", "polars", "jax"}
+        guests = {"torch", "cupy", "scipy", "sklearn", "pandas", "polars", "jax", "dask", "tqdm"}
         print({name.partition(".")[0] for name in sys.modules} & guests)
         """
     )
@@ -198,6 +198,7 @@ ORDER = [
 # Frameworks are looked for here only.
 GUESTS = {
     "backend",
+    "dask",
     "indices",
     "torch",
     "torch_autograd",

@@ -443,8 +443,9 @@ def test_numbers_of_numpy_are_options_too() -> None:
     assert_same_bits(result, siglib.sig(path, 2, time_aug=True, end_time=2))
 
 
-def test_n_jobs_below_zero_counts_from_all_processors() -> None:
+def test_n_jobs_below_zero_counts_from_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Zero or fewer threads are an error, also for a single path."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     siglib.sig([[0, 1]], 1, n_jobs=-processors)
     with pytest.raises(ValueError, match=f"n_jobs={-processors - 1} leaves no thread.* {processors} processors"):
@@ -453,6 +454,7 @@ def test_n_jobs_below_zero_counts_from_all_processors() -> None:
 
 def test_n_jobs_never_exceeds_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_checks, "hardware_threads", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     threads = {n_jobs: _checks.as_n_threads(n_jobs) for n_jobs in (1, 2, 3, 4, 1024, 2**40, -1, -2, -3, np.int64(5))}
     assert threads == {1: 1, 2: 2, 3: 3, 4: 3, 1024: 3, 2**40: 3, -1: 3, -2: 2, -3: 1, 5: 3}
 

@@ -278,6 +278,7 @@ def test_all_functions_are_there():
     tested = {name.split(",")[0] for kind in KINDS for name in kind()}
     made_of_others = {
         "log_sig_prefixes",
+        "gram_to_file",
         "linear_log_sig",
         "linear_log_sig_backprop",
         "linear_branched_log_sig",

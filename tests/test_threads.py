@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from checking import assert_close, assert_same_bits
 from gpu import Gpu
 
 import siglib
+from siglib._call.options import as_n_threads
 from siglib.streams.interval_table import Intervals
 
 # The points of a stream are k * STEP: the signature between two of them follows from their numbers, without rounding.
@@ -374,3 +376,57 @@ def test_one_warning_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.array([[[0.0], [1.0]]])
     run(*[lambda: kernel(siglib.Context(), x, -x)] * 8)
     assert len(messages) == 1
+
+
+LONG = np.random.default_rng(0).standard_normal((2000, 100, 3))
+DERIVS = np.ones((2000, 363))
+LONG_CALLS: dict[str, Callable[[], Any]] = {
+    "sig": lambda: siglib.sig(LONG, 5),
+    "sig_backprop": lambda: siglib.sig_backprop(LONG, DERIVS, DERIVS, 5),
+    "log_sig": lambda: siglib.log_sig(LONG, 5),
+    "sig_windows": lambda: siglib.sig_windows(LONG[:200], 4, 10),
+    "branched_sig": lambda: siglib.branched_sig(LONG[:500], 4),
+    "sig_kernel_gram": lambda: siglib.sig_kernel_gram(LONG[:60], LONG[60:130], dyadic_order=0),
+    "branched_sig_kernel": lambda: siglib.branched_sig_kernel(LONG, 0.1 * LONG, 2, 0),
+}
+
+
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_another_thread_runs_while_kernels_do(name: str) -> None:
+    """Python never takes its lock from a thread here: another one runs only where the lock is given back."""
+    main, seen = threading.get_ident(), set()
+    LONG_CALLS[name]()  # tables are made
+    for _ in range(50):
+        begin = threading.Event()
+
+        def look(begin: threading.Event = begin) -> None:
+            begin.wait()
+            frame = sys._current_frames()[main]
+            seen.add(Path(frame.f_code.co_filename).parent.parent.name + " " + frame.f_code.co_name)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        sys.setswitchinterval(1000)
+        try:
+            begin.set()
+            LONG_CALLS[name]()
+        finally:
+            sys.setswitchinterval(1e-6)
+        thread.join()
+        # The function that calls the compiled one.
+        if seen & {"siglib forward", "siglib backward", "siglib solve", "siglib sig_windows"}:
+            return
+    raise AssertionError(f"the other thread saw {seen}")
+
+
+@pytest.mark.usefixtures("eight_processors")
+def test_all_processors_are_those_that_openmp_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, expected in (("3", 3), (" 2,4", 2), ("20", 8), ("0", 8), ("many", 8), ("", 8), ("-2", 8)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert as_n_threads(-1) == expected
+        assert as_n_threads(-2) == expected - 1
+        # Who says how many gets them.
+        assert as_n_threads(5) == 5
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(ValueError, match="n_jobs=-2 leaves no thread: this process may use 1 processors"):
+        siglib.sig(np.eye(2), 2, n_jobs=-2)

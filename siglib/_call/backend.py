@@ -47,7 +47,7 @@ _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 def library_of(array: Array) -> str:
     """The library that an array belongs to: "torch", "cupy", or "numpy", which judges everything unknown.
 
-    "jax" has its own way (`jax.py`), and "torch.fx" is recognised for its error.
+    "jax" and "dask" have their own ways (`jax.py`, `dask.py`), and "torch.fx" is recognised for its error.
     """
     torch = loaded_torch()
     # First, and not through the cache, of which torch.compile warns.
@@ -66,6 +66,8 @@ def _library_of_class(cls: type) -> str:
     modules = [f"{base.__module__}." for base in cls.__mro__]
     if any(module.startswith(("jax.", "jaxlib.")) for module in modules):
         return "jax"
+    if any(module.startswith("dask.") for module in modules):
+        return "dask"
     return "torch.fx" if any(module.startswith("torch.fx.") for module in modules) else "numpy"
 
 
@@ -102,6 +104,10 @@ def backend_of(names: Iterable[str], arrays: Sequence[Array]) -> tuple[Any, Sequ
     raise refusal(named)
 
 
+class DaskArraysError(TypeError):
+    """Some arrays of a call are Dask's: for `dask.py`, which does not go through here, and an error for all others."""
+
+
 class JaxArraysError(TypeError):
     """Some arrays of a call are JAX's: for `jax.py`, which does not go through here, and an error for all others."""
 
@@ -126,9 +132,17 @@ def _refuse_unequal(arrays: dict[str, Array]) -> None:
             )
 
 
+def refuse_dask(**arrays: Array) -> None:
+    """DaskArraysError for arrays of Dask, by functions that have no blocks."""
+    if any(library_of(array) == "dask" for array in arrays.values()):
+        raise refusal(arrays)
+
+
 def refusal(arrays: dict[str, Array]) -> TypeError:
     """The error for arrays of several libraries, or of one that is not supported."""
     for name, value in arrays.items():
+        if library_of(value) == "dask":
+            return DaskArraysError(f"{name} is an array of Dask, which is not taken here: pass {name}.compute()")
         if library_of(value) == "jax":
             return JaxArraysError(f"{name} is an array of JAX, which is not taken here: pass numpy.asarray({name})")
         if library_of(value) == "torch.fx":
@@ -137,6 +151,10 @@ def refusal(arrays: dict[str, Array]) -> TypeError:
                 "make_fx, which trace operators, or torch.fx.wrap"
             )
     return TypeError(f"arrays of one call must come from one library, got {_describe(arrays)}")
+
+
+# What guests, which import this module, do in place of `widened`.
+WIDENED: dict[str, Callable[..., Any]] = {}
 
 
 def widened(**arrays: Array) -> tuple[Any, ...]:
@@ -152,6 +170,8 @@ def widened(**arrays: Array) -> tuple[Any, ...]:
     except JaxArraysError:
         found, wanted = jax_arrays(arrays)
         return (lambda result: in_dtype(result, wanted), *found)
+    except DaskArraysError:
+        return WIDENED["dask"](**arrays)
 
     def back(result: Array) -> Array:
         with on.current(), np.errstate(over="ignore"):
@@ -185,9 +205,9 @@ def has_own_dtype(array: Array) -> bool:
 
 
 def namespace_of(array: Array) -> Any:
-    """The module with the functions for this array: numpy, cupy, torch or jax.numpy."""
+    """The module with the functions for this array: numpy, cupy, torch, jax.numpy or dask.array."""
     library = library_of(array)
-    return sys.modules["jax.numpy" if library == "jax" else library]
+    return sys.modules[{"jax": "jax.numpy", "dask": "dask.array"}.get(library, library)]
 
 
 def as_tensor(array: Array) -> Any:
@@ -240,6 +260,9 @@ def hold_equal_numbers(array1: Array, array2: Array) -> bool:
         return False
     if array1.shape != array2.shape or array1.dtype != array2.dtype:
         return False
+    if library == "dask":
+        # Names stand for what is computed.
+        return array1.name == array2.name
     if library == "torch":
         if array1.layout is not array2.layout or array1.device != array2.device or array1.is_nested:
             return False

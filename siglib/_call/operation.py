@@ -19,10 +19,11 @@ are computed from arrays of loops. Every library that may call reads it: `torch.
         return SIG_COMBINE(sig1, sig2, dimension=dimension, degree=degree, ...)
 """
 
+import math
 import threading
 from collections import namedtuple
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,20 +31,38 @@ import numpy as np
 from .._tables.grades import Grade, Polynomial
 from .._tables.sizes import SizeError
 from .._tables.transform import Transform
+from . import blocks, dask, ragged_calls, tangents
 from . import jax as jax_guest
-from . import ragged_calls, tangents
 from . import torch as guest
 from .array_likes import UnequalLengthsError
-from .backend import Array, JaxArraysError, backend_of, device_of, namespace_of, widened
-from .options import MEANINGS, Meaning
+from .backend import (
+    Array,
+    DaskArraysError,
+    JaxArraysError,
+    backend_of,
+    device_of,
+    library_of,
+    namespace_of,
+    refuse_dask,
+    widened,
+)
+from .block_sizes import items_per_step, vector_seconds
+from .options import MEANINGS, Meaning, as_n_threads
+from .progress import is_watched, told, watchers
 from .shapes import size_error
 from .tracing import is_compiling, loaded_torch
 
 # All operations by name; torch and tests go through them.
 OPERATIONS: dict[str, "Operation"] = {}
+# A product of signatures, or a logarithm, goes through them about so often.
+_ROWS_OF_VECTOR = 8
 
 
 _PLAIN = frozenset((int, bool, float, str, type(None)))
+
+
+def _named(name: str) -> "Operation":
+    return OPERATIONS[name]
 
 
 class _NotPlainError(Exception):
@@ -133,6 +152,10 @@ class Operation:
         # The mark of torch.compiler.assume_constant_result: the compiler calls this function instead of tracing it.
         operator_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
         self.operator_name = operator_name
+
+    def __reduce__(self) -> Any:
+        # Other processes have made their own.
+        return _named, (self.name,)
 
     # What a declaration says
 
@@ -278,6 +301,7 @@ class Operation:
         given = dict(zip(names, (*arrays, *directions), strict=True))
         needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
         there = {name: array for name, array in given.items() if array is not None or name in needed}
+        refuse_dask(**there)
         back, *found = widened(**there)
         clean = dict(zip(there, found, strict=True))
         o, n = self.clean(options), self.n_shared
@@ -321,16 +345,31 @@ class Operation:
             on, found = self.dispatch(arrays, self.shared_names)
         except JaxArraysError:
             return self.in_jax(jax_guest.call, arrays, self.clean(options))
+        except DaskArraysError:
+            is_dask = True
         except UnequalLengthsError:
+            is_dask = False
             if not ragged_calls.takes(self, arrays):
                 raise
         else:
             return on.result(self.run(on, found, o)[0])
+        if is_dask:
+            return self.in_dask(arrays, self.clean(options))
         return ragged_calls.call(self, arrays, options)
 
     def in_jax(self, call: Callable[..., Any], arrays: tuple[Any, ...], o: Any) -> Any:
         """The operation on arrays of JAX; `call` computes it as the declaration says."""
         return call(self, arrays, o)
+
+    def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
+        """The operation on arrays of Dask."""
+        return dask.call(self, arrays, o)
+
+    def backprop_in_dask(
+        self, derivs: Array, out: Array, arrays: tuple[Any, ...], needs: Any, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The public gradient for arrays of Dask."""
+        return dask.backprop(self, derivs, out, arrays, needs, options)
 
     def clean(self, options: dict[str, Any]) -> Any:
         """The clean options of a call, each read once."""
@@ -381,7 +420,12 @@ class Operation:
 
     def compute(self, arrays: Any, o: Any) -> Any:
         """The result of a call that nobody watches."""
-        on, found = self.dispatch(arrays, self.shared_names)
+        try:
+            on, found = self.dispatch(arrays, self.shared_names)
+        except DaskArraysError:
+            on = None
+        if on is None:
+            return self.in_dask(arrays, o)
         out, _ = self.run(on, found, o)
         return on.result(out)
 
@@ -393,11 +437,52 @@ class Operation:
             out = on.empty(sizes[0])
         except (SizeError, MemoryError) as error:
             raise (size_error(error, arrays[0].shape) if self.names[0] == "path" else error) from None
-        if on.device is None:
-            self.forward(on, out, o, sizes, *arrays)
-        else:
+        if on.device is not None:
             on.call(self.forward, on, out, o, sizes, *arrays)
+        elif watchers and is_watched():
+            self.run_in_blocks(on, out, o, sizes, arrays)
+        else:
+            self.forward(on, out, o, sizes, *arrays)
         return out, sizes
+
+    def into(self, out: Any) -> Callable[..., Any]:
+        """A function as `__call__` that writes the result to `out`, a NumPy array of its shape and dtype."""
+        return partial(self._written, out)
+
+    def _written(self, out: Any, *arrays: Array, **options: Any) -> Any:
+        o, given = self.clean(options), dict(zip(self.shared_names, arrays[: self.n_shared], strict=True))
+        for name, array in given.items():
+            if array is not None and library_of(array) != "numpy":
+                raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
+        on, found = self.dispatch(arrays, self.shared_names)
+        sizes = self.known_sizes(o, *self.shapes_of(found))
+        blocks.check_out(out, sizes[0], on.result_dtype, given)
+        self.run_in_blocks(on, out, o, sizes, found)
+        return out
+
+    def run_in_blocks(self, on: Any, out: Any, o: Any, sizes: tuple[Any, ...], arrays: Any) -> None:
+        """The result to `out`, a NumPy array of any layout, a block at a time; whoever wants to know is told."""
+        shape = sizes[0]
+        if arrays[0].ndim == blocks.n_core_axes(self) or 0 in shape:
+            blocks.put(self, on, out, o, arrays)
+            return
+        per_entry = math.prod(arrays[0].shape[1 : arrays[0].ndim - blocks.n_core_axes(self)])
+        step = max(1, self._step(o, shape, arrays) // per_entry)
+        with told(self.name, len(out) * per_entry, len(out) > step) as done:
+            blocks.run(self, on, out, o, arrays, step, lambda n: done(n * per_entry))
+
+    def _step(self, o: Any, shape: Any, arrays: Any) -> int:
+        """How many paths are computed between two reports."""
+        numbers = math.prod(shape[arrays[0].ndim - blocks.n_core_axes(self) :])
+        seconds = self.seconds(o, shape, *self.shapes_of(arrays))
+        return items_per_step(seconds, numbers, as_n_threads(getattr(o, "n_jobs", 1)))
+
+    def seconds(self, o: Any, shape: Any, *shapes: Any) -> float:
+        """About how long one entry of a batch takes, whose result has this shape."""
+        n = len(shapes[0]) - blocks.n_core_axes(self)
+        first, result = shapes[0][n:], shape[n:]
+        rows = first[0] if len(first) == 2 else _ROWS_OF_VECTOR
+        return vector_seconds(rows + (result[0] if len(result) == 2 else 0), result[-1])
 
     def backprop(self, derivs: Array, out: Array, *arrays: Array, needs: Any = None, **options: Any) -> tuple[Any, ...]:
         """The public gradient; `out` is None unless it takes the result."""
@@ -409,12 +494,14 @@ class Operation:
             else:
                 given = (derivs, out, *arrays)
                 on, (derivs, out, *found) = self.dispatch(given, (self.derivs_name, self.out_name, *names))
+        except DaskArraysError:
+            on, call = None, self.backprop_in_dask
         except UnequalLengthsError:
             if not ragged_calls.takes(self, arrays):
                 raise
-            on = None
+            on, call = None, partial(ragged_calls.backprop, self)
         if on is None:
-            return ragged_calls.backprop(self, derivs, out, arrays, needs or self._all_needed, options)
+            return call(derivs, out, arrays, needs or self._all_needed, options)
         shape = None if out is None else tuple(out.shape)
         o, sizes, extra = self._known_backprop(o, tuple(derivs.shape), shape, *self.shapes_of(found))
         if extra:

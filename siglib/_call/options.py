@@ -77,23 +77,30 @@ def hardware_threads() -> int:
     return os.cpu_count() or 1
 
 
+def _share() -> int:
+    """Number of processors that `OMP_NUM_THREADS` leaves to this process: pools of workers set it in each of them."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    n = int(given) if given.isascii() and given.isdigit() else 0
+    return min(n, hardware_threads()) if n > 0 else hardware_threads()
+
+
 def as_n_threads(n_jobs: Any) -> int:
     """Number of threads that `n_jobs` asks for: k > 0 is k threads, -1 all processors, -k all but k - 1.
 
-    Never more than there are processors: more would gain nothing, and where the system refuses a thread the OpenMP
-    run-time ends the process.
+    "All" are those that `OMP_NUM_THREADS` allows. Never more than there are processors: more would gain nothing, and
+    where the system refuses a thread the OpenMP run-time ends the process.
     """
     if type(n_jobs) is int and n_jobs == 1:
         return 1
     n_jobs = as_int("n_jobs", n_jobs, -(2**31))
     if n_jobs == 0:
         raise ValueError("n_jobs must not be 0: give a number of threads, or -1 for all processors")
-    available = hardware_threads()
     if n_jobs < 0:
+        available = _share()
         if available + 1 + n_jobs < 1:
             raise ValueError(f"n_jobs={n_jobs} leaves no thread: this process may use {available} processors")
         n_jobs = available + 1 + n_jobs
-    return 1 if _forked else min(n_jobs, available)
+    return 1 if _forked else min(n_jobs, hardware_threads())
 
 
 def as_n_jobs(n_jobs: Any) -> int:

@@ -20,6 +20,7 @@ from .backend import (
     library_of,
     namespace_of,
     numpy_array,
+    refuse_dask,
     torch_tensors,
 )
 from .shapes import path_shape
@@ -96,6 +97,7 @@ class RaggedPaths(Ragged):
 
     def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
         self.padded_length: int | None = None
+        refuse_dask(**{name: path})
         if lengths is None:
             self._of_list(name, list(path))
             return

@@ -152,6 +152,9 @@ class _BranchedOperation(KernelOperation):
     meanings = KernelOperation.meanings | {"depth": KernelOperation.meanings["order"]}
     problems = BranchedProblem, GivenBranchedProblem
 
+    def times(self, o: Any) -> int:
+        return o.depth
+
     def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
         _write(problem, view, normalize, log)
 

@@ -11,8 +11,8 @@ from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
 from .._call.ragged import side_of, sides_of
 from .._call.shapes import path_shape
+from .means import mean_of_all, mean_of_pairs, means_over_first
 from .options import as_gram_options
-from .sig_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
 
@@ -47,20 +47,11 @@ def sample_of(name: str, paths: Any, minimum: int) -> Any:
         return paths.reshape(size, length, dimension)
 
 
-def _mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
-    """Mean of k(x_i, x_j) over i != j."""
-    m = len(sample)
-    gram = sig_kernel_gram(sample, sample, **options)
-    with device_of(gram):
-        # Off the diagonal: rows of m + 1 entries, each starting behind an entry of the diagonal.
-        return gram.reshape(m * m)[1:].reshape(m - 1, m + 1)[:, :-1].sum() / (m * (m - 1))
-
-
 def _score(sample: Array, y: Array, lam: float, options: dict[str, Any]) -> Array:
     """The score of every path of `y`, which has one batch axis."""
-    own = _mean_of_pairs(sample, options)
+    own = mean_of_pairs(sample, options)
     with device_of(own), _quiet(own):
-        return lam * own - 2.0 * sig_kernel_gram(sample, y, **options).mean(0)
+        return lam * own - 2.0 * means_over_first(sample, y, options)
 
 
 def sig_score(
@@ -311,5 +302,5 @@ def sig_mmd(
         normalize=normalize,
     )
     with device_of(sample1), _quiet(sample1):
-        own = _mean_of_pairs(sample1, options) + _mean_of_pairs(sample2, options)
-        return finish(own - 2.0 * sig_kernel_gram(sample1, sample2, **options).mean())
+        own = mean_of_pairs(sample1, options) + mean_of_pairs(sample2, options)
+        return finish(own - 2.0 * mean_of_all(sample1, sample2, options))

@@ -16,15 +16,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._call import dask_pairs
 from .._call.backend import Array, as_double, as_dtype_of
+from .._call.block_sizes import side_of_step
 from .._call.indices import INDICES
 from .._call.operation import OPERATIONS, Operation
-from .._call.options import FLAG, INTEGER, Meaning
+from .._call.options import FLAG, INTEGER, Meaning, as_n_threads
+from .._call.progress import told
 from .._call.tracing import without_compiler
 from . import tangents
 from .functions import FunctionKernel, in_jax
 from .given import GivenProblem
-from .options import kernel_shape
+from .gram_blocks import GramBlocks
+from .options import kernel_shape, seconds_of_pair
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 
 
@@ -356,6 +360,43 @@ class KernelOperation(Operation):
     def write(self, problem: Any, view: Any, normalize: bool, log: bool) -> None:
         """Kernels to `view`, of one axis; normalised, or their logarithms, if asked for."""
         _write(problem, view, normalize, log)
+
+    def times(self, o: Any) -> int:
+        """How many times over each node of a grid is computed."""
+        return o.order
+
+    def seconds(self, o: Any, shape: Any, *shapes: Any) -> float:
+        return seconds_of_pair(shapes[0], shapes[1], (o.order1, o.order2), o.lead_lag, self.times(o))
+
+    def run_in_blocks(self, on: Any, out: Any, o: Any, sizes: Any, arrays: Any) -> None:
+        if not self.gram or 0 in sizes[0]:
+            super().run_in_blocks(on, out, o, sizes, arrays)
+            return
+        seconds = self.seconds(o, sizes[0], *self.shapes_of(arrays))
+        batch_axes = arrays[0].ndim + arrays[1].ndim - 4
+        found = GramBlocks(
+            self, on, o, arrays, side_of_step(seconds, math.prod(sizes[0][batch_axes:]), as_n_threads(o.n_jobs))
+        )
+        rows = found.as_matrix(out)
+
+        def put(where: Any, part: Any) -> None:
+            with np.errstate(over="ignore"):
+                rows[where] = part
+
+        with told(self.name, len(found.x) * len(found.y), len(found) > 1) as done:
+            found.write(put, done)
+
+    def in_dask(self, arrays: tuple[Any, ...], o: Any) -> Any:
+        if not self.gram:
+            return super().in_dask(arrays, o)
+        return dask_pairs.gram(self, arrays, o, o.equal and o.order1 == o.order2)
+
+    def backprop_in_dask(
+        self, derivs: Array, out: Array, arrays: tuple[Any, ...], needs: Any, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        if not self.gram:
+            return super().backprop_in_dask(derivs, out, arrays, needs, options)
+        return dask_pairs.gram_backprop(self, derivs, arrays, needs, options)
 
     def has_extra_term(self, derivs: Any, o: Any, sizes: Any) -> bool:
         if not fits(derivs, sizes[0], 2 * o.return_grid):

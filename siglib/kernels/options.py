@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._call.block_sizes import pair_seconds
 from .._call.options import as_bool, as_int, as_n_jobs, as_transform
 from .._call.shapes import check_batch, path_shape
 from .functions import FunctionKernel, is_function
@@ -125,6 +126,17 @@ def grid_length(name: str, length: int, dyadic_order: int) -> int:
     if steps >= _MAX_STEPS:
         raise ValueError(f"dyadic_order={dyadic_order} makes {steps} steps of {name}, of length {length}: too many")
     return steps + 1
+
+
+def seconds_of_pair(
+    path1: tuple[int, ...], path2: tuple[int, ...], orders: tuple[int, int], lead_lag: bool, times: int | None
+) -> float:
+    """About how long a pair of paths of these shapes takes; `times` is how often each node of the grid is computed."""
+    nodes = [
+        grid_length(name, transformed_length(shape[-2], lead_lag), order)
+        for name, shape, order in (("path1", path1, orders[0]), ("path2", path2, orders[1]))
+    ]
+    return pair_seconds(nodes[0], nodes[1], times or 1)
 
 
 def kernel_shape(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, on_host
+from .._call.backend import Array, on_host, refuse_dask
 from .._call.options import as_positive
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of
@@ -117,6 +117,7 @@ def two_sample_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
+    refuse_dask(sample1=sample1, sample2=sample2)
     _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = _symmetric_options(
@@ -220,6 +221,7 @@ def independence_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
+    refuse_dask(sample1=sample1, sample2=sample2)
     _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 4), sample_of("sample2", sample2, 4)
     if len(sample1) != len(sample2):

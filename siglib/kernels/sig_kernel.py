@@ -179,6 +179,7 @@ def sig_kernel_gram(
     return_grid: bool = False,
     normalize: bool = False,
     log: bool = False,
+    out: Array = None,
 ) -> Array:
     """Gram matrix of signature kernels: those of every path of one batch with every path of another.
 
@@ -200,6 +201,10 @@ def sig_kernel_gram(
         Without effect otherwise: memory is bounded in any case.
     return_grid, normalize, log
         As in `sig_kernel`.
+
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays. See also `gram_to_file`.
 
     Returns
     -------
@@ -257,9 +262,11 @@ def sig_kernel_gram(
     )
     scaling = scaling_options(options["return_grid"], normalize, log)
     call = operations.SIG_KERNEL_GRAM if options["given"] is None else operations.given_sig_kernel_gram
-    out = call(path1, path2, parameters, total=True, **scaling, **options)
+    if out is not None:
+        call = operations.SIG_KERNEL_GRAM.into(out)
+    found = call(path1, path2, parameters, total=True, **scaling, **options)
     warn_of_notes(static_kernel)
-    return out
+    return found
 
 
 @without_compiler

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, as_double, backend_for, widened
+from .._call.backend import Array, DaskArraysError, as_double, backend_for, widened
 from .._call.operation import Operation
 from .._call.options import (
     as_bool,
@@ -221,6 +221,7 @@ def log_sig(
     correction: Array = None,
     lengths: Any = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Truncated log-signature of piecewise linear paths.
 
@@ -257,6 +258,9 @@ def log_sig(
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays. Not with `stream` or a `correction`.
 
     Returns
     -------
@@ -302,7 +306,10 @@ def log_sig(
     if lengths is not None:
         path = RaggedPaths(path, lengths)
     correction = as_correction(correction)
-    if as_bool("stream", stream):
+    stream = as_bool("stream", stream)
+    if out is not None and (stream or correction is not None):
+        raise ValueError("log_sig takes no out with stream or a correction")
+    if stream:
         refuse_correction(correction)
         return log_sig_prefixes(
             path,
@@ -316,7 +323,7 @@ def log_sig(
         )
     if correction is not None:
         return _corrected(path, correction, degree, time_aug, lead_lag, end_time, method, scalar_term, n_jobs)
-    return LOG_SIG(
+    return (LOG_SIG if out is None else LOG_SIG.into(out))(
         path,
         degree=degree,
         time_aug=time_aug,
@@ -364,15 +371,21 @@ def _corrected(path: Array, correction: Array, *options: Any) -> Array:
 def _corrected_backprop(
     path: Array, derivs: Array, correction: Array, correction_deriv: bool, *options: Any
 ) -> tuple[Any, ...]:
-    on, path, derivs, correction = backend_for(path=path, log_sig_derivs=derivs, correction=correction)
+    arrays = {"path": path, "log_sig_derivs": derivs, "correction": correction}
+    try:
+        on, path, derivs, correction = backend_for(**arrays)
+    except DaskArraysError:
+        on = None
+        back, path, derivs, correction = widened(**arrays)
     found = _corrected_options(path, *options)
     if found.double:
-        on = on.double()
         path, correction, derivs = map(as_double, (path, correction, derivs))
+    if on is not None:
+        back = (on.double() if found.double else on).result
     sig = SIG.compute((path, correction), SIG.clean(found.sig))
     (sig_derivs,) = SIG_TO_LOG_SIG.backprop(derivs, None, sig, **found.log)
     gradients = SIG.backprop(sig_derivs, sig, path, correction, needs=(True, correction_deriv), **found.sig)
-    return tuple(None if gradient is None else on.result(gradient) for gradient in gradients)
+    return tuple(None if gradient is None else back(gradient) for gradient in gradients)
 
 
 def write_segment(on: Any, paths: Any, rows: Any, start: int, transform: Transform) -> None:

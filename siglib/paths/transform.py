@@ -1,8 +1,10 @@
 """Path transforms: lead-lag and time augmentation, and their gradient."""
 
+from functools import partial
 from typing import Any
 
-from .._call.backend import Array, backend_for
+from .._call import dask
+from .._call.backend import Array, DaskArraysError, backend_for
 from .._call.operation import Operation
 from .._call.options import as_n_threads, as_transform
 from .._call.ragged import RaggedPaths
@@ -181,7 +183,11 @@ def transform_path_backprop(
     """
     time_aug, lead_lag, _ = as_transform(time_aug, lead_lag, end_time)
     n_threads = as_n_threads(n_jobs)
-    on, derivs = backend_for(derivs=derivs)
+    try:
+        on, derivs = backend_for(derivs=derivs)
+    except DaskArraysError:
+        call = partial(transform_path_backprop, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
+        return dask.applied("derivs", call, derivs, 2)
     if derivs.ndim < 2:
         raise ValueError(f"derivs must have shape (..., length, dimension), got {tuple(derivs.shape)}")
     *batch, length, width = derivs.shape

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+from .._call import dask
 from .._call.backend import Array, library_of, namespace_of, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_int, as_n_threads
@@ -348,6 +349,8 @@ def picked(sig: Array, places: list[int]) -> Array:
     """The entries at these places of the last axis."""
     if library_of(sig) == "torch":
         return sig[..., places].contiguous()
+    if library_of(sig) == "dask":
+        return dask.picked(sig, places)
     xp = namespace_of(sig)
     return xp.take(sig, xp.asarray(places, "int64"), axis=-1)
 

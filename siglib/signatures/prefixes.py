@@ -40,6 +40,7 @@ def sig_prefixes(
     scalar_term: bool = False,
     lengths: Any = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Signatures of all prefixes of a path: of ``path[:1]``, ``path[:2]``, ..., and the whole path, in one call.
 
@@ -62,6 +63,9 @@ def sig_prefixes(
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def sig_prefixes(
     """
     if lengths is not None:
         path = RaggedPaths(path, lengths)
-    return SIG_PREFIXES(
+    return (SIG_PREFIXES if out is None else SIG_PREFIXES.into(out))(
         path,
         degree=degree,
         time_aug=time_aug,

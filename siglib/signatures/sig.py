@@ -147,6 +147,7 @@ def sig(
     correction: Array = None,
     lengths: Any = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Truncated signature of piecewise linear paths.
 
@@ -188,6 +189,9 @@ def sig(
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays.
 
     Returns
     -------
@@ -250,7 +254,7 @@ def sig(
     correction = as_correction(correction)
     if as_bool("stream", stream):
         refuse_correction(correction)
-        return SIG_PREFIXES(
+        return (SIG_PREFIXES if out is None else SIG_PREFIXES.into(out))(
             path,
             degree=degree,
             time_aug=time_aug,
@@ -259,7 +263,7 @@ def sig(
             scalar_term=scalar_term,
             n_jobs=n_jobs,
         )
-    return SIG(
+    return (SIG if out is None else SIG.into(out))(
         path,
         correction,
         degree=degree,

@@ -65,6 +65,7 @@ def sig_windows(
     scalar_term: bool = False,
     lengths: Any = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Signatures of many windows of a path, sliding ones or any others, in one call.
 
@@ -98,6 +99,9 @@ def sig_windows(
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
+    out : numpy.ndarray, optional
+        Where to write the result, a block at a time: an array of its shape and dtype, such as a `numpy.memmap`. Only
+        for NumPy arrays.
 
     Returns
     -------
@@ -156,7 +160,7 @@ def sig_windows(
     """
     if lengths is not None:
         path = RaggedPaths(path, lengths)
-    return SIG_WINDOWS(
+    return (SIG_WINDOWS if out is None else SIG_WINDOWS.into(out))(
         path,
         degree=degree,
         window=window,

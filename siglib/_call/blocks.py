@@ -1,0 +1,67 @@
+"""Calls on batches, a block at a time: what a block is, and running one after the other in this process."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .backend import Array
+
+
+def n_core_axes(operation: Any) -> int:
+    """How many axes of the first array are not of the batch: those of paths or of vectors."""
+    return 2 if operation.names[0].startswith("path") else 1
+
+
+def is_batched(name: str, array: Array, first: Array) -> bool:
+    """Whether an array has the batch axes of the first one: those that are optional, as a correction, need not."""
+    return not name.endswith("?") or array.ndim == first.ndim
+
+
+def options_of_block(operation: Any, o: Any, where: tuple[slice, ...]) -> Any:
+    """Options, of which those that are arrays may have batch axes, too."""
+    for name, _ in operation._array_options:
+        value = getattr(o, name)
+        if isinstance(value, np.ndarray) and value.ndim > 1:
+            o = operation.replaced(o, name, value[where])
+    return o
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any, arrays: dict[str, Any]) -> None:
+    """TypeError or ValueError unless a result of this shape and dtype can be written to `out`."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, got a {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have dtype {dtype}, that of the result, got {out.dtype}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, that of the result, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable: open a numpy.memmap with mode 'r+' or 'w+'")
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+            raise ValueError(f"out and {name} must not share memory")
+
+
+def put(operation: Any, on: Any, out: Any, o: Any, arrays: Any) -> None:
+    """The result of a call to `out`, NumPy's, which is of its shape and any layout."""
+    sizes = operation.known_sizes(o, *operation.shapes_of(arrays))
+    if out.dtype == on.view_dtype and out.flags.c_contiguous and out.flags.aligned:
+        operation.forward(on, out, o, sizes, *arrays)
+        return
+    part = on.empty(sizes[0])
+    operation.forward(on, part, o, sizes, *arrays)
+    with np.errstate(over="ignore"):
+        out[...] = part
+
+
+def run(operation: Any, on: Any, out: Any, o: Any, arrays: Any, step: int, done: Callable[[int], None]) -> None:
+    """The same, `step` entries of the first batch axis at a time, which there must be."""
+    n = len(out)
+    for start in range(0, n, step):
+        where = slice(start, start + step)
+        parts = list(arrays)
+        for i, name in enumerate(operation.arrays[: operation.n_shared]):
+            if parts[i] is not None and is_batched(name, parts[i], arrays[0]):
+                parts[i] = parts[i][where]
+        put(operation, on, out[where], options_of_block(operation, o, (where,)), parts)
+        done(min(step, n - start))
