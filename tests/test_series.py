@@ -1,5 +1,6 @@
 """Series with times, gaps and augmentations: what each path becomes by definition, and functions of what it becomes."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from checking import optional
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
 from reference_series import prepared
 
 import siglib
@@ -268,6 +270,44 @@ def test_half_precision_comes_back_as_it_came() -> None:
     np.testing.assert_array_equal(found, expected.astype(np.float16))
 
 
+def takes_times(name: str) -> bool:
+    return "times" in inspect.signature(getattr(siglib, name)).parameters
+
+
+WITH_TIMES = sorted(filter(takes_times, {operation.name for operation in OPERATIONS}))
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_TIMES if not name.endswith("_backprop")])
+def test_times_of_every_function(name: str) -> None:
+    """As those of a series; gradients, too."""
+    what: dict[str, tuple[Any, ...]] = {"sig_coef": ([(0, 1)],), "branched_sig_coef": ([((0,), 1)],), "transform_path": ()}  # fmt: skip
+    args = what.get(name, (2, 2) if "windows" in name else (2,))
+    function, backprop = getattr(siglib, name), getattr(siglib, f"{name}_backprop", None)
+    more = {"prefixes": True} if name == "sig_coef" else {}
+    for lead_lag in (False, "windows" not in name):
+        options = {"time_aug": True, "lead_lag": lead_lag}
+        calls = [({"times": TIMES}, PATHS), ({}, siglib.Series(PATHS, times=TIMES))]
+        values = [function(path, *args, **more, **options, **clock) for clock, path in calls]
+        for mine, same in zip(*values, strict=True):
+            np.testing.assert_array_equal(mine, same)
+        if name == "transform_path" or backprop is None:
+            continue
+        derivs = [RNG.standard_normal(value.shape) for value in values[0]]
+        together = derivs if isinstance(values[0], list) else np.stack(derivs)
+        given = (together, *args)
+        if name in ("sig", "branched_sig"):
+            given = (values[0], together, *args)
+        elif name.endswith("_coef"):
+            given = (*args, values[0], together)
+        gradients = [backprop(path, *given, **options, **clock) for clock, path in calls]
+        for mine, same, path in zip(*gradients, PATHS, strict=True):
+            assert mine.shape == path.shape
+            np.testing.assert_array_equal(mine, same)
+    if name != "transform_path":
+        with pytest.raises(ValueError, match="times are for time_aug=True"):
+            function(PATHS, *args, times=TIMES)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -307,6 +347,15 @@ def test_refused_options(options: dict[str, Any], error: Any, message: str) -> N
         siglib.Series(np.zeros((3, 4, 2)), **options)
 
 
+def test_transform_path_has_the_options_of_a_series() -> None:
+    for options, transform in CASES:
+        found = siglib.transform_path(points_for(options), **options, **transform)
+        for mine, expected in zip(found, by_definition(options, transform), strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="a series has its options already"):
+        siglib.transform_path(siglib.Series(PATHS), gaps="forward")
+
+
 def test_refused_calls() -> None:
     series = siglib.Series(np.zeros((3, 4, 2)), times=[0.0, 1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"times say when a path ends: leave out end_time, got 2.0"):
@@ -322,6 +371,12 @@ def test_refused_calls() -> None:
         siglib.Series(PATHS, times=TIMES[:4])
     with pytest.raises(ValueError, match=r"times\[1\] must have shape \(1,\), as path 1 has, got \(0,\)"):
         siglib.Series(PATHS, times=[TIMES[0], [], *TIMES[2:]])
+    with pytest.raises(ValueError, match="a correction leaves time out, and does not go together with times"):
+        siglib.sig(PATHS[0], 2, times=TIMES[0], time_aug=True, correction=np.zeros(4))
+    with pytest.raises(ValueError, match="windows count points, and times together with lead_lag makes two rows"):
+        siglib.sig_windows(PATHS[0], 2, 2, times=TIMES[0], time_aug=True, lead_lag=True)
+    with pytest.raises(ValueError, match="times belong to the series"):
+        siglib.sig(series, 2, times=[0.0], time_aug=True)
     clock = np.array([1.7e9, 1.7e9 + 1.0])
     siglib.Series(np.zeros((2, 1)), times=clock)
     with pytest.raises(ValueError, match="are one number in float32, which the points have"):

@@ -150,9 +150,7 @@ def one_length_at_a_time(function: Any) -> Any:
     """
 
     @wraps(function)
-    def call(path: Any, *args: Any, lengths: Any = None, **options: Any) -> Any:
-        if lengths is not None:
-            path = RaggedPaths(path, lengths)
+    def call(path: Any, *args: Any, **options: Any) -> Any:
         try:
             return function(path, *args, **options)
         except UnequalLengthsError:

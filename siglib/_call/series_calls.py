@@ -110,6 +110,8 @@ def _of_one(operation: Any, series: Any, rest: Any, options: dict[str, Any]) -> 
     if series.is_plain and not takes:
         return operation(series.paths(), *rest, **options)
     path, _ = _ready(series, takes, options)
+    if takes and any(array is not None for array in rest):
+        raise ValueError("a correction leaves time out, and does not go together with times or rectilinear paths")
     halves = _follows(operation, options) and _halves(operation.name, series, takes, options)
     result = operation(path, *rest, **options | (_TRANSFORM if takes else {}))
     result = _half(result) if halves else result

@@ -4,18 +4,18 @@ from typing import Any
 
 from .._call.backend import Array, as_double, widened
 from .._call.options import as_bool, as_int, as_n_jobs
-from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
+from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
 from ..signatures.windows import sig_windows
 from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
 
 
-@one_length_at_a_time
+@of_series
 def branched_sig_windows(
     path: Array,
     degree: int,
@@ -30,13 +30,14 @@ def branched_sig_windows(
     planar: bool = False,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of many windows of a path, sliding ones or any others, in one call.
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -91,7 +92,7 @@ def branched_sig_windows(
     return options.branched(sig)
 
 
-@one_length_at_a_time
+@of_series
 def branched_sig_prefixes(
     path: Array,
     degree: int,
@@ -102,13 +103,14 @@ def branched_sig_prefixes(
     planar: bool = False,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of all prefixes of a path: of ``path[:1]``, ``path[:2]``, ..., and the whole path.
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -157,7 +159,7 @@ def branched_sig_prefixes(
     return options.branched(sig)
 
 
-@one_length_at_a_time
+@of_series
 def branched_log_sig_windows(
     path: Array,
     degree: int,
@@ -173,6 +175,7 @@ def branched_log_sig_windows(
     scalar_term: bool = False,
     method: int | None = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -181,7 +184,7 @@ def branched_log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Logarithms of planar forests, in place of those of trees.
@@ -231,7 +234,7 @@ def branched_log_sig_windows(
     return options.branched(log_sig)
 
 
-@one_length_at_a_time
+@of_series
 def branched_log_sig_prefixes(
     path: Array,
     degree: int,
@@ -243,6 +246,7 @@ def branched_log_sig_prefixes(
     scalar_term: bool = False,
     method: int | None = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of all prefixes of a path, in one call.
@@ -251,7 +255,7 @@ def branched_log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     planar, scalar_term, method
         As in `branched_log_sig_windows`.

@@ -5,17 +5,17 @@ from typing import Any
 from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs
-from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension
+from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
 from ..signatures.windows import sig_windows
 from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
-@one_length_at_a_time
+@of_series
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -30,6 +30,7 @@ def log_sig_windows(
     method: int = 1,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -38,7 +39,7 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
@@ -98,7 +99,7 @@ def log_sig_windows(
     return back(log_sig)
 
 
-@one_length_at_a_time
+@of_series
 def log_sig_prefixes(
     path: Array,
     degree: int,
@@ -109,6 +110,7 @@ def log_sig_prefixes(
     method: int = 1,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -117,7 +119,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .._call.backend import (
 )
 from .._call.options import as_bool
 from .._call.ragged import RaggedPaths, as_ragged, is_ragged
+from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.torch import is_watched
 from .._call.tracing import loaded_torch
@@ -329,6 +331,22 @@ def with_clock(path: Any, lengths: Any, times: Any, time_aug: Any) -> Any:
     if not as_bool("time_aug", time_aug):
         raise ValueError("times are for time_aug=True, which adds them to the path as a channel")
     return Series(path, times=times, lengths=lengths)
+
+
+def of_series(function: Any) -> Any:
+    """A function of a path, made of several operations, with an axis along the path, that takes series, too.
+
+    It has parameters `lengths` and `times`, which it need not look at.
+    """
+    of_paths = one_length_at_a_time(function)
+
+    @wraps(function)
+    def call(path: Any, *args: Any, lengths: Any = None, times: Any = None, **options: Any) -> Any:
+        if lengths is not None or times is not None:
+            path = with_clock(path, lengths, times, options.get("time_aug", False))
+        return of_paths(path, *args, **options)
+
+    return call
 
 
 def _one_of(name: str, value: Any, values: tuple[str, ...]) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from .._call.backend import Array, namespace_of
 from .._call.indices import INDICES
-from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
+from ..paths.series import with_clock
 from .window_operations import WindowOperation, n_windows, windows_of
 
 
@@ -64,6 +64,7 @@ def sig_windows(
     end_time: float = 1.0,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -97,6 +98,8 @@ def sig_windows(
         Put the coefficient of the empty word, always 1, in front.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -158,8 +161,8 @@ def sig_windows(
     >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
     [2.0, 4.0]
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return (SIG_WINDOWS if out is None else SIG_WINDOWS.into(out))(
         path,
         degree=degree,
@@ -189,6 +192,7 @@ def sig_windows_backprop(
     lead_lag: bool = False,
     end_time: float = 1.0,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_windows` with respect to the path.
@@ -200,7 +204,7 @@ def sig_windows_backprop(
     sig_derivs : array of the shape of its result
         Derivatives of a function F with respect to the signatures. The entry of the scalar term has no effect; it may
         be there or not.
-    degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
+    degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As they were given to `sig_windows`.
 
     Returns
@@ -222,8 +226,8 @@ def sig_windows_backprop(
     >>> siglib.sig_windows_backprop(path, np.array([[1.0], [10.0]]), 1, window=3).ravel()
     array([ -1., -10.,   1.,  10.])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return SIG_WINDOWS.backprop(
         sig_derivs,
         None,
