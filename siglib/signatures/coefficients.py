@@ -74,7 +74,6 @@ class _SigCoef(Operation):
     """Coefficients of encoded words."""
 
     name = "sig_coef"
-    follows_points = "prefixes"
     arrays = ("path",)
     options = ("words", "time_aug", "lead_lag", "end_time", "prefixes", "n_jobs")
     keeps_out = "prefixes"
