@@ -476,3 +476,32 @@ def test_the_compiler_says_what_to_do(torch: Any) -> None:
     )
     with pytest.raises((TypeError, torch._dynamo.exc.TorchDynamoException)):
         compiled(torch.zeros(3, 2))
+
+
+# JAX
+
+
+@pytest.mark.parametrize(
+    ("options", "transform"), [({"times": [0.0, 1.0, 1.5, 4.0], "base_point": [1.0, 2.0]}, {"time_aug": True, "lead_lag": True}), ({"interpolation": "rectilinear", "scale": 2.0}, {"time_aug": True})], ids=str
+)  # fmt: skip
+def test_arrays_of_jax(options: dict[str, Any], transform: dict[str, Any]) -> None:
+    jax = optional("jax")
+    points = RNG.standard_normal((3, 4, 2)).astype(np.float32)
+
+    def function(points: Any) -> Any:
+        return siglib.sig(siglib.Series(points, **options), 2, **transform)
+
+    expected = function(points)
+    given = jax.numpy.asarray(points)
+    np.testing.assert_allclose(function(given), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(function)(given), expected, rtol=1e-6, atol=1e-6)
+    gradient = jax.jit(jax.grad(lambda points: function(points).sum()))(given)
+    series = siglib.Series(points, **options)
+    of_numpy = siglib.sig_backprop(series, expected, np.ones_like(expected), 2, **transform)
+    np.testing.assert_allclose(gradient, of_numpy, rtol=1e-4, atol=1e-5)
+    with_gaps = given.at[1, 2, 0].set(np.nan)
+    filled = siglib.sig(siglib.Series(with_gaps, gaps="linear"), 2)
+    of_numpy = siglib.sig(siglib.Series(np.asarray(with_gaps), gaps="linear"), 2)
+    np.testing.assert_allclose(filled, of_numpy, rtol=1e-6, atol=1e-6)
+    with pytest.raises(TypeError, match="looks at numbers, which traced arrays of JAX do not have"):
+        jax.jit(lambda points: siglib.sig(siglib.Series(points, gaps="forward"), 2))(given)

@@ -14,7 +14,7 @@ from .backend import Array, device_of, is_on_gpu, library_of, namespace_of, wide
 from .ragged import RaggedPaths, is_ragged, zeros
 
 # Bytes of paths that are prepared at a time, in main memory and on a GPU; and how many paths a call should have.
-_BYTES, _GPU_BYTES = 2**21, 2**27
+_BYTES, _GPU_BYTES = 2**22, 2**27
 _FEWEST = 64
 
 _TRANSFORM = {"time_aug": False, "lead_lag": False, "end_time": 1.0}
@@ -67,7 +67,9 @@ def _takes(series: Any, options: dict[str, Any]) -> bool:
 def _n_together(series: Any, lead_lag: bool) -> int:
     """How many paths are prepared at a time."""
     size = _GPU_BYTES if is_on_gpu(series.points) else _BYTES
-    return max(_FEWEST, int(size // max(1, series.bytes_each(lead_lag))))
+    most = max(_FEWEST, int(size // max(1, series.bytes_each(lead_lag))))
+    n_parts = -(-len(series) // most)
+    return -(-len(series) // max(1, n_parts))
 
 
 def _halves(name: str, series: Any, takes: bool, options: dict[str, Any]) -> bool:
