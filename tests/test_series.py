@@ -262,6 +262,32 @@ def test_the_plain_series_is_what_it_was_before() -> None:
     np.testing.assert_array_equal(siglib.sig(siglib.Series(PATHS), 3), siglib.sig(PATHS, 3))
 
 
+def test_samples_of_any_batch_axes_and_none() -> None:
+    points, times = RNG.standard_normal((4, 5, 2)), np.arange(5.0)
+    options = {"dyadic_order": 0, "time_aug": True}
+    paths = np.stack([prepared(path, times=times, time_aug=True) for path in points])
+    expected = siglib.sig_score(paths, paths[:1], dyadic_order=0)
+    series = siglib.Series(points, times=times)
+    for y, shape in ((points[0], (1,)), (points[:1, None], (1, 1))):
+        found = siglib.sig_score(series, siglib.Series(y, times=times), **options)
+        np.testing.assert_allclose(found, expected.reshape(shape), rtol=1e-10)
+    for none in ({"times": np.zeros((0, 5))}, {"times": times}, {"gaps": "drop", "lengths": []}):
+        empty = siglib.sig(siglib.Series(np.zeros((0, 5, 2)), base_point=True, **none), 2, time_aug=True)
+        assert empty.shape == (0, 12)
+
+
+def test_functions_that_take_no_series_say_so() -> None:
+    series = siglib.Series(PATHS[0], base_point=True)
+    for call in (
+        lambda: siglib.SigStream(2, 2).push(series),
+        lambda: siglib.IntervalSignature(series, 2),
+        lambda: siglib.sig_jvp(series, PATHS[0], 2),
+        lambda: siglib.sig(series, 2, out=np.zeros(6)),
+    ):
+        with pytest.raises(TypeError, match="is a series, which this function does not take"):
+            call()
+
+
 def test_half_precision_comes_back_as_it_came() -> None:
     points = np.arange(8, dtype=np.float16).reshape(2, 2, 2) / 4
     found = siglib.sig(siglib.Series(points, base_point=True, scale=0.5), 2)
@@ -471,11 +497,19 @@ def test_what_torch_has_for_paths_of_unequal_lengths(torch: Any) -> None:
 
 
 def test_the_compiler_says_what_to_do(torch: Any) -> None:
-    compiled = torch.compile(
-        lambda x: siglib.sig(siglib.Series(x, base_point=True), 2), backend="eager", fullgraph=True
-    )
-    with pytest.raises((TypeError, torch._dynamo.exc.TorchDynamoException)):
-        compiled(torch.zeros(3, 2))
+    def function(points: Any) -> Any:
+        return siglib.sig(siglib.Series(points, base_point=True), 2)
+
+    points = torch.zeros(3, 2)
+    compiled = torch.compile(function, backend="eager", fullgraph=True)
+    with pytest.raises((TypeError, torch._dynamo.exc.TorchDynamoException), match="torch.compile does not see"):
+        compiled(points)
+    series = siglib.Series(points, base_point=True)
+    compiled = torch.compile(lambda: siglib.sig(series, 2), backend="eager", fullgraph=True)
+    with pytest.raises(
+        (TypeError, torch._dynamo.exc.TorchDynamoException), match="a series, which torch.compile cannot"
+    ):
+        compiled()
 
 
 # JAX

@@ -36,6 +36,7 @@ class LazyPaths(Ragged):
     ragged: Any
     is_plain: Any
     paths: Any
+    flattened: Any
 
 
 # How many lengths a message lists.

@@ -26,6 +26,7 @@ import numpy as np
 
 from .. import _cpu
 from .array_likes import (
+    LazyPaths,
     Ragged,
     UnequalLengthsError,
     is_table,
@@ -115,6 +116,10 @@ class JaxArraysError(TypeError):
 def _refuse_unequal(arrays: dict[str, Array]) -> None:
     """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
     for name, value in arrays.items():
+        if isinstance(value, LazyPaths):
+            raise UnequalLengthsError(
+                f"{name} is a series, which this function does not take: siglib.transform_path makes a path of it"
+            )
         if isinstance(value, Ragged):
             raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
         if not isinstance(value, (list, tuple)) or not value:

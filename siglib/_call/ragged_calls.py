@@ -106,8 +106,8 @@ def takes(operation: Any, arrays: tuple[Any, ...]) -> bool:
 
 def refusal_to_compile(operation: Any) -> TypeError:
     return TypeError(
-        f"siglib.{operation.name} got paths of unequal lengths, which torch.compile cannot trace: leave the call out "
-        "by torch.compiler.disable"
+        f"siglib.{operation.name} got paths of unequal lengths, or a series, which torch.compile cannot trace: leave "
+        "the call out by torch.compiler.disable"
     )
 
 

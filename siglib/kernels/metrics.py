@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.array_likes import Ragged, UnequalLengthsError
+from .._call.array_likes import LazyPaths, Ragged, UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
 from .._call.ragged import side_of, sides_of
@@ -38,7 +38,7 @@ def sample_of(name: str, paths: Any, minimum: int) -> Any:
     if isinstance(paths, Ragged):
         if len(paths) < minimum:
             raise ValueError(f"{name} must hold at least {minimum} paths, got {len(paths)}")
-        return paths
+        return paths.flattened() if isinstance(paths, LazyPaths) else paths
     batch, length, dimension = path_shape(name, tuple(paths.shape))
     size = math.prod(batch)
     if size < minimum:
@@ -128,7 +128,9 @@ def sig_score(
     finish, sample, y = samples_of(lengths1, lengths2, sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = sample_of("sample", sample, 2)
-    batch = (len(y),) if isinstance(y, Ragged) else path_shape("y", tuple(y.shape))[0]
+    batch = getattr(y, "batch", None)
+    if batch is None:
+        batch = (len(y),) if isinstance(y, Ragged) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,

@@ -16,10 +16,13 @@ class Clocks(NamedTuple):
 
     @classmethod
     def of(
-        cls, times: Any, like: Array, batch: tuple[int, ...] | None, lengths: np.ndarray, increments: bool
+        cls, times: Any, like: Array, batch: tuple[int, ...] | None, lengths: np.ndarray, longest: int, more: bool
     ) -> "Clocks":
-        """Checked times for paths of these lengths, in an array of these batch axes if there is one."""
-        n, n_times = len(lengths), lengths + increments
+        """Checked times for paths of these lengths, in an array of these batch axes if there is one.
+
+        `longest` is the length of the array, or of the longest path; `more`: there is one time more than points.
+        """
+        n, n_times = len(lengths), lengths + more
         listed = isinstance(times, (list, tuple)) and any(np.ndim(part) for part in map(_plain, times))
         if listed:
             if len(times) != n:
@@ -33,7 +36,7 @@ class Clocks(NamedTuple):
             flat, starts = np.concatenate(parts) if parts else np.empty(0), starts_of(n_times)
         else:
             array = _checked_dtype("times", times)
-            flat, starts = _of_one_array(array, batch, n, n_times)
+            flat, starts = _of_one_array(array, batch, n, longest + more)
         found = cls(flat, starts)
         if isinstance(flat, np.ndarray):
             found._check(n_times, like)
@@ -48,6 +51,8 @@ class Clocks(NamedTuple):
 
     def _is_fine(self, n_times: np.ndarray, shared: bool, like: Array) -> bool:
         """Whether a quick look finds nothing wrong: times of paths of one length that grow, in the dtype of points."""
+        if not len(n_times):
+            return True
         n = len(self.times) if shared else int(n_times[0])
         if len(self.times) < 2 or self.times.size != (n if shared else n * len(n_times)) or n_times.min() < n:
             return False
@@ -91,9 +96,9 @@ class Clocks(NamedTuple):
                 )
 
 
-def _of_one_array(array: Array, batch: tuple[int, ...] | None, n: int, n_times: np.ndarray) -> tuple[Array, np.ndarray]:
+def _of_one_array(array: Array, batch: tuple[int, ...] | None, n: int, longest: int) -> tuple[Array, np.ndarray]:
     """One clock for all paths, or one for each in an array with the batch axes of the points."""
-    shape, longest = tuple(array.shape), int(n_times.max(initial=0))
+    shape = tuple(array.shape)
     wanted = (n,) if batch is None else batch
     fits = len(shape) > 0 and (shape[-1] == longest if batch is not None else shape[-1] >= longest)
     if not fits or shape[:-1] not in ((), wanted):

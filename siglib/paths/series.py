@@ -25,7 +25,7 @@ from .._call.ragged import RaggedPaths, as_ragged, is_ragged
 from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.torch import is_watched
-from .._call.tracing import loaded_torch
+from .._call.tracing import left_to_python, loaded_torch
 from .clocks import Clocks
 from .steps import begin, extended, filled
 
@@ -111,6 +111,7 @@ class Series(LazyPaths):
     array([2. , 6.5, 4. ])
     """
 
+    @left_to_python
     def __init__(
         self,
         points: Any,
@@ -138,7 +139,10 @@ class Series(LazyPaths):
         self.scale = None if scale is None else self._channels("scale", scale)
         self.has_base = base_point is not None and base_point is not False
         self.base_point = self._base(base_point) if self.has_base and base_point is not True else None
-        self.clocks = None if times is None else Clocks.of(times, self.like, self.batch, self.lengths, self.increments)
+        self.clocks: Clocks | None = None
+        if times is not None:
+            longest = int(self.lengths.max(initial=0)) if self.batch is None else self.array.shape[-2]
+            self.clocks = Clocks.of(times, self.like, self.batch, self.lengths, longest, self.increments)
 
     def _take_points(self, points: Any, lengths: Any) -> None:
         """Points as a whole array, with its batch axes, or as those of paths of unequal lengths."""
@@ -192,6 +196,10 @@ class Series(LazyPaths):
             if given is not None and given.dtype != points.dtype:
                 setattr(other, name, as_dtype_of(given, points))
         return other
+
+    def flattened(self) -> "Series":
+        """The same with one batch axis."""
+        return self.part(0, len(self))
 
     def _channels(self, name: str, numbers: Any) -> Array:
         """A number for each channel, or one for all, in the library of the points."""
