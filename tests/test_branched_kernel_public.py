@@ -386,6 +386,7 @@ def test_kernel_operators(name: str, requires_grad: bool, scaling: str | None, r
     options: dict[str, Any] = {
         "static_kernel": 0, "same": False, "equal": False, "order1": 1, "order2": 0, "depth": 2, "time_aug": True, "lead_lag": False,
         "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1, "given": None,
+        "padded": False,
         "total": True,
     }  # fmt: skip
     options |= {scaling: True} if scaling else {}

@@ -59,7 +59,7 @@ def gradients_of(arrays: Any, a: Any, b: Any, derivs: Any, scheme: dict[str, Any
     options: dict[str, Any] = {
         "static_kernel": 0, "order1": order1, "order2": order2, "order": scheme.get("order", 0), "time_aug": False,
         "lead_lag": False, "end_time": 1.0, "n_jobs": 1, "return_grid": False, "normalize": False, "log": False,
-        "max_batch": -1, "given": None, "same": False, "equal": False, "total": False,
+        "max_batch": -1, "given": None, "padded": False, "same": False, "equal": False, "total": False,
     }  # fmt: skip
     given = (arrays(derivs[None]), None, arrays(a[None]), arrays(b[None]), (1.0, 0.0, 0.0))
     found = on_cpu(SIG_KERNEL.backprop, *given, needs=(True, True, False), **options | how)[:2]

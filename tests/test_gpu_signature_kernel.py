@@ -155,7 +155,7 @@ def test_bounded_memory(
 
 _OPTIONS: dict[str, Any] = {
     "static_kernel": 0, "order1": 0, "order2": 0, "order": 0, "time_aug": False, "lead_lag": False, "end_time": 1.0,
-    "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1, "given": None, "total": True,
+    "n_jobs": 1, "return_grid": False, "normalize": False, "log": False, "max_batch": -1, "given": None, "padded": False, "total": True,
 }  # fmt: skip
 
 

@@ -295,8 +295,6 @@ def test_refused_calls() -> None:
         siglib.sig_kernel(PATHS, OTHERS[1:], dyadic_order=0)
     with pytest.raises(ValueError, match=r"path2 must have shape \(n, length, dimension\) beside"):
         siglib.sig_kernel_gram(PATHS, OTHERS[0], dyadic_order=0)
-    with pytest.raises(ValueError, match="gradients of corrected signatures take paths of one length"):
-        siglib.sig_backprop(PATHS, np.zeros((7, 12)), np.zeros((7, 12)), 2, correction=np.zeros(9))
     with pytest.raises(ValueError, match=r"correction must have shape \(C,\), or be one array .* for each of 7 paths"):
         siglib.sig(PATHS, 2, correction=np.zeros((3, 9)))
     with pytest.raises(ValueError, match="path holds paths of lengths 4, 1, 6"):
@@ -410,3 +408,148 @@ def test_the_compiler_says_what_to_do(torch: Any) -> None:
     compiled = torch.compile(lambda paths: siglib.sig(paths, 2), backend="eager", fullgraph=True)
     with pytest.raises((TypeError, torch._dynamo.exc.TorchDynamoException), match="unequal lengths"):
         compiled(tensors)
+
+
+KERNELS = [
+    siglib.LinearKernel(), siglib.RBFKernel(0.8), siglib.PolynomialKernel(3, 0.5), siglib.Matern32Kernel(1.2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: type(kernel).__name__)
+@pytest.mark.parametrize("dyadic_order", [0, (1, 2), 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_repeats_of_last_points_are_left_out(kernel: Any, dyadic_order: Any, dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 40, 37)
+    paths = [rng.standard_normal((length, 2)).cumsum(0).astype(dtype) / 8 for length in lengths]
+    padded = np.stack([path[np.minimum(np.arange(40), len(path) - 1)] for path in paths])
+    options = {"static_kernel": kernel, "dyadic_order": dyadic_order}
+    # Sixteen copies of a pair fill the lanes, and have no padding.
+    expected = np.array(
+        [[siglib.sig_kernel(np.stack([x] * 16), np.stack([y] * 16), **options)[0] for y in paths] for x in paths[:9]]
+    )
+    for n_jobs in (1, 2):
+        assert_same_bits(siglib.sig_kernel_gram(padded[:9], padded, n_jobs=n_jobs, **options), expected)
+        if isinstance(dyadic_order, int):
+            assert_same_bits(siglib.sig_kernel_gram(padded, padded, n_jobs=n_jobs, **options)[:9, 9:], expected[:, 9:])
+    assert_same_bits(siglib.sig_kernel(padded[:9], padded[9:18], **options), np.diag(expected[:, 9:18]).copy())
+
+
+def test_repeats_of_last_points_have_gradients_of_their_own() -> None:
+    x, y = RNG.standard_normal((2, 5, 4, 2))
+    x, y = (np.concatenate([path, path[:, -1:], path[:, -1:]], 1) for path in (x, y))
+    direction, derivs = RNG.standard_normal(x.shape), RNG.standard_normal((5, 5))
+    left, _ = siglib.sig_kernel_gram_backprop(derivs, x, y, dyadic_order=1)
+    step = 1e-5
+    high, low = (siglib.sig_kernel_gram(x + h * direction, y, dyadic_order=1) for h in (step, -step))
+    assert np.sum(left * direction) == pytest.approx(np.sum(derivs * (high - low)) / (2 * step), rel=1e-8)
+    assert np.abs(left[:, -1]).min() > 1e-6
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: type(kernel).__name__)
+@pytest.mark.parametrize("same", [False, True])
+def test_gradients_of_many_lengths(kernel: Any, same: bool) -> None:
+    rng = np.random.default_rng(4)
+    paths, others = (
+        [rng.standard_normal((length, 2)).cumsum(0) / 8 for length in rng.integers(1, 30, n)] for n in (21, 19)
+    )
+    others = paths if same else others
+    derivs = rng.standard_normal((len(paths), len(others)))
+    options = {"static_kernel": kernel, "dyadic_order": 1, "left_deriv": True, "right_deriv": True}
+    left, right = siglib.sig_kernel_gram_backprop(derivs, paths, others, **options)
+    for i, path in enumerate(paths):
+        alone = sum(siglib.sig_kernel_backprop(derivs[i, j], path, y, **options)[0] for j, y in enumerate(others))
+        assert left[i] == pytest.approx(alone, rel=1e-10, abs=1e-12)
+    for j, path in enumerate(others):
+        alone = sum(siglib.sig_kernel_backprop(derivs[i, j], x, path, **options)[1] for i, x in enumerate(paths))
+        assert right[j] == pytest.approx(alone, rel=1e-10, abs=1e-12)
+
+
+def test_infinity_at_the_end_is_no_padding() -> None:
+    path = np.array([[0.0], [1.0], [np.inf], [np.inf], [np.inf]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isnan(siglib.sig_kernel_gram(path[None], np.ones((3, 5, 1)).cumsum(1), dyadic_order=0)).all()
+
+
+def test_equal_lists_have_a_symmetric_gram_matrix() -> None:
+    copies = [path.copy() for path in PATHS]
+    for others in (list(PATHS), copies):
+        gram = siglib.sig_kernel_gram(PATHS, others, dyadic_order=0)
+        assert_same_bits(gram, gram.T)
+    # Each side has a gradient of its own all the same.
+    derivs = RNG.standard_normal((7, 7))
+    both = siglib.sig_kernel_gram_backprop(derivs, PATHS, copies, dyadic_order=0, left_deriv=True, right_deriv=True)
+    back = siglib.sig_kernel_gram_backprop(derivs.T, PATHS, copies, dyadic_order=0, left_deriv=True, right_deriv=True)
+    for mine, theirs in zip(both[0], back[1], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"time_aug": True}, {"lead_lag": True, "scalar_term": True}])
+def test_second_derivatives(options: dict[str, Any]) -> None:
+    torch = optional("torch")
+    # Paths that are far apart, and small beside that.
+    leaves = [
+        (torch.from_numpy(RNG.standard_normal((length, 2))) + 100.0 * length).requires_grad_() for length in (4, 1, 6)
+    ]
+    assert torch.autograd.gradgradcheck(lambda *paths: siglib.sig(list(paths), 3, **options), leaves, fast_mode=True)
+
+    def curvature(sig: Any) -> Any:
+        (gradient,) = torch.autograd.grad(sig.square().sum(), leaves[0], create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), leaves[0])[0]
+
+    alone = curvature(siglib.sig(leaves[0], 3, **options))
+    torch.testing.assert_close(curvature(siglib.sig(leaves, 3, **options)), alone, rtol=1e-10, atol=1e-10)
+
+
+def test_derivatives_along_directions() -> None:
+    moves, more = ([RNG.standard_normal(path.shape) for path in paths] for paths in (PATHS, OTHERS))
+    for function, numbers in ((siglib.sig_jvp, (3,)), (siglib.log_sig_jvp, (3,)), (siglib.sig_coef_jvp, ([(0, 1)],))):
+        alone = [function(path, move, *numbers, time_aug=True) for path, move in zip(PATHS, moves, strict=True)]
+        np.testing.assert_allclose(function(PATHS, moves, *numbers, time_aug=True), alone, rtol=1e-11, atol=1e-13)
+    rows = siglib.sig_jvp(PATHS, moves, 2, stream=True)
+    for row, path, move in zip(rows, PATHS, moves, strict=True):
+        np.testing.assert_allclose(row, siglib.sig_jvp(path, move, 2, stream=True), rtol=1e-11, atol=1e-13)
+    alone = [
+        [siglib.sig_kernel_jvp(x, y, u, None, dyadic_order=1) for y in OTHERS]
+        for x, u in zip(PATHS, moves, strict=True)
+    ]
+    found = siglib.sig_kernel_gram_jvp(PATHS, OTHERS, moves, None, dyadic_order=1)
+    np.testing.assert_allclose(found, alone, rtol=1e-8, atol=1e-8)
+    both = [siglib.sig_kernel_jvp(*pair, dyadic_order=1) for pair in zip(PATHS, OTHERS, moves, more, strict=True)]
+    np.testing.assert_allclose(
+        siglib.sig_kernel_jvp(PATHS, OTHERS, moves, more, dyadic_order=1), both, rtol=1e-8, atol=1e-8
+    )
+    with pytest.raises(ValueError, match="direction must have the lengths of path"):
+        siglib.sig_jvp(PATHS, moves[::-1], 2)
+    with pytest.raises(ValueError, match="corrected signatures take paths of one length"):
+        siglib.sig_jvp(PATHS, moves, 2, correction=np.ones((7, 9)))
+
+
+def test_gradients_of_corrected_signatures() -> None:
+    paths = [path for path in PATHS if len(path) > 1]
+    corrections = [RNG.standard_normal((len(path) - 1, 9)) for path in paths]
+    derivs = RNG.standard_normal((len(paths), 39))
+    both = {"correction_deriv": True, "time_aug": False}
+
+    def alone(i: int, correction: Any) -> Any:
+        sig = siglib.sig(paths[i], 3, correction=correction)
+        return siglib.sig_backprop(paths[i], sig, derivs[i], 3, correction=correction, **both)
+
+    expected = [alone(i, corrections[i]) for i in range(len(paths))]
+    sig = siglib.sig(paths, 3, correction=corrections)
+    found = siglib.sig_backprop(paths, sig, derivs, 3, correction=corrections, **both)
+    for i, (of_path, of_correction) in enumerate(expected):
+        np.testing.assert_allclose(found[0][i], of_path, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(found[1][i], of_correction, rtol=1e-12, atol=1e-14)
+    lengths = [len(path) for path in paths]
+    wide = np.stack([np.concatenate([c, np.full((6 - len(c), 9), np.nan)]) for c in corrections])
+    in_one = siglib.sig_backprop(padded(paths), sig, derivs, 3, correction=wide, lengths=lengths, **both)
+    for i, (of_path, of_correction) in enumerate(expected):
+        np.testing.assert_allclose(in_one[0][i, : lengths[i]], of_path, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(in_one[1][i, : lengths[i] - 1], of_correction, rtol=1e-12, atol=1e-14)
+        assert not in_one[0][i, lengths[i] :].any() and not in_one[1][i, lengths[i] - 1 :].any()
+    shared = corrections[0][0]
+    sig = siglib.sig(paths, 3, correction=shared)
+    found = siglib.sig_backprop(paths, sig, derivs, 3, correction=shared, **both)[1]
+    np.testing.assert_allclose(found, sum(alone(i, shared)[1] for i in range(len(paths))), rtol=1e-12)

@@ -39,6 +39,13 @@ class LazyPaths(Ragged):
     flattened: Any
 
 
+def refusal_of_series(name: str) -> UnequalLengthsError:
+    """The error for a series where only paths are taken."""
+    return UnequalLengthsError(
+        f"{name} is a series, which this function does not take: siglib.transform_path makes a path of it"
+    )
+
+
 # How many lengths a message lists.
 _MAX_LISTED = 6
 
@@ -82,15 +89,19 @@ def refusal_of_list(name: str, parts: Iterable[Any]) -> Exception | None:
         shapes = _shapes(parts)
     except (TypeError, ValueError):
         return None
-    if not shapes or () in shapes:
+    return refusal_of_shapes(name, shapes, set(shapes))
+
+
+def refusal_of_shapes(name: str, shapes: list[tuple[int, ...]], kinds: set[tuple[int, ...]]) -> Exception | None:
+    """The same for arrays of these shapes, each of which is one of `kinds`."""
+    if not shapes or () in kinds:
         return None
-    if len(set(shapes)) == 1:
+    if len(kinds) == 1:
         return UnequalLengthsError(f"{name} is a list of arrays: stack them into one first")
-    if min(map(len, shapes)) < 2:
+    if min(map(len, kinds)) < 2:
         lengths = _listed([shape[0] for shape in shapes])
         return ValueError(f"{name} cannot be turned into an array: its rows have lengths {lengths}, and must have one")
-    channels = sorted({shape[-1] for shape in shapes})
-    if len(channels) > 1:
+    if len({shape[-1] for shape in kinds}) > 1:
         return ValueError(f"{name} holds paths of shapes {_listed(shapes)}: all must have the same number of channels")
     return refusal_of_lengths(f"{name} holds paths", [shape[-2] for shape in shapes])
 

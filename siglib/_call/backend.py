@@ -34,6 +34,8 @@ from .array_likes import (
     packed_lengths,
     refusal_of_lengths,
     refusal_of_list,
+    refusal_of_series,
+    refusal_of_shapes,
 )
 from .tracing import loaded_jax, loaded_torch, refuse_traced
 
@@ -117,9 +119,7 @@ def _refuse_unequal(arrays: dict[str, Array]) -> None:
     """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
     for name, value in arrays.items():
         if isinstance(value, LazyPaths):
-            raise UnequalLengthsError(
-                f"{name} is a series, which this function does not take: siglib.transform_path makes a path of it"
-            )
+            raise refusal_of_series(name)
         if isinstance(value, Ragged):
             raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
         if not isinstance(value, (list, tuple)) or not value:
@@ -127,7 +127,9 @@ def _refuse_unequal(arrays: dict[str, Array]) -> None:
         kinds = set(map(type, value))
         if kinds == {np.ndarray}:
             # NumPy would find out, too, but a hundred times slower.
-            if len({item.shape for item in value}) > 1 and (reason := refusal_of_list(name, value)):
+            shapes = [item.shape for item in value]
+            different = set(shapes)
+            if len(different) > 1 and (reason := refusal_of_shapes(name, shapes, different)):
                 raise reason
         elif any(library_of(item) != "numpy" for item in value):
             if hasattr(value, "batch_sizes"):

@@ -197,6 +197,10 @@ class Operation:
         """
         return None
 
+    def skips_padding(self, o: Any) -> bool:
+        """Whether loops leave out the repeats of a last point; such an operation has an option `padded`."""
+        return False
+
     def polynomial(self, o: Any, *shapes: Any) -> Polynomial | None:
         """In which arrays it is a polynomial of which degree, if it is one: `tangents.py` makes derivatives of that."""
         return None
@@ -302,7 +306,14 @@ class Operation:
         needed = (*self.shared_names[:n_needed], *self.direction_names[: n_needed == 1])
         there = {name: array for name, array in given.items() if array is not None or name in needed}
         refuse_dask(**there)
-        back, *found = widened(**there)
+        try:
+            back, *found = widened(**there)
+        except UnequalLengthsError:
+            if not ragged_calls.takes(self, arrays):
+                raise
+            found = []
+        if not found:
+            return ragged_calls.along(self, arrays, directions, numbers, options)
         clean = dict(zip(there, found, strict=True))
         o, n = self.clean(options), self.n_shared
         values = [clean.get(name) for name in names]

@@ -123,16 +123,17 @@ class RaggedPaths(Ragged):
         if not parts:
             raise ValueError(f"{name} is an empty list: an array tells how many channels there are")
         arrays = _arrays(name, parts)
-        channels = set()
-        for i, array in enumerate(arrays):
-            if array.ndim != 2 or array.shape[1] == 0:
-                raise ValueError(f"{name}[{i}] must have shape (length, dimension), got {tuple(array.shape)}")
-            channels.add(array.shape[1])
+        shapes = [array.shape for array in arrays]
+        for shape in set(shapes):
+            if len(shape) != 2 or shape[1] == 0:
+                i = shapes.index(shape)
+                raise ValueError(f"{name}[{i}] must have shape (length, dimension), got {tuple(shape)}")
+        channels = {shape[1] for shape in shapes}
         if len(channels) > 1:
             raise ValueError(
                 f"{name} holds paths of {min(channels)} and {max(channels)} channels: all must have as many"
             )
-        self.lengths = np.array([array.shape[0] for array in arrays], np.int64)
+        self.lengths = np.array([shape[0] for shape in shapes], np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         with device_of(arrays[0]):
             self.points = namespace_of(arrays[0]).concatenate(arrays, 0)

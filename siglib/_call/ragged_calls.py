@@ -5,16 +5,17 @@ An operation needs no kernels for them, whatever the library: which of its array
 corrections, and nothing is padded. Where time is added, each path has its own clock, which stands still behind its end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._tables.time import time_grid
 from . import series_calls
-from .array_likes import LazyPaths, UnequalLengthsError
-from .backend import Array, device_of, is_on_gpu, library_of, namespace_of
+from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
+from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of
 from .ragged import RaggedPaths, as_ragged, indices_like, is_ragged, runs_of, side_of, zeros
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
@@ -22,6 +23,8 @@ _POINTS = 1500
 _CELLS = 20_000
 # Padding of one side of a Gram matrix, as a share of its points.
 _SHARE = 0.1
+# Where loops leave padding out, it takes memory alone: another share, or so many points.
+_FREE_SHARE, _FREE_POINTS = 1.0, 2**14
 
 
 class _Clock(NamedTuple):
@@ -61,18 +64,19 @@ class _Clock(NamedTuple):
 class _Call:
     """What all these calls have in common."""
 
-    def __init__(self, operation: Any, options: dict[str, Any], *, padded: bool = True) -> None:
+    def __init__(self, operation: Any, options: dict[str, Any], *, padded: bool = True, on_gpu: bool = False) -> None:
         self.operation = operation
         self.o = operation.clean(options)
         follows = operation.follows_points
         self.follows = getattr(self.o, follows) if isinstance(follows, str) else follows
         # The polynomial method is not exact where increments are zero: orders are cut there, too.
         self.padded = padded and not self.follows and not getattr(self.o, "order", 0)
-        self.options = options
+        self.skips_padding = self.padded and not on_gpu and operation.skips_padding(self.o)
+        self.options = options | {"padded": True} if self.skips_padding else options
         self.clock: _Clock | None = None
         if self.padded and self.o.time_aug:
             self.clock = _Clock(self.o.lead_lag, self.o.end_time)
-            self.options = options | {"time_aug": False, "lead_lag": False}
+            self.options = self.options | {"time_aug": False, "lead_lag": False}
 
     def path(self, ragged: RaggedPaths, run: np.ndarray) -> Array:
         """A run as the operation takes it."""
@@ -233,14 +237,24 @@ def _correction(correction: Any, ragged: RaggedPaths, run: np.ndarray) -> Any:
 
 
 def _both(path1: Any, path2: Any) -> tuple[RaggedPaths, RaggedPaths]:
+    """Both sides; one object if they are the same paths, whose matrix is then mirrored."""
     first = side_of("path1", path1)
-    return first, first if path2 is path1 else side_of("path2", path2)
+    if path2 is path1 or _hold_the_same(path1, path2):
+        return first, first
+    second = side_of("path2", path2)
+    plain = type(first.points) is np.ndarray and np.array_equal(first.lengths, second.lengths)
+    return first, first if plain and hold_equal_numbers(first.points, second.points) else second
+
+
+def _hold_the_same(path1: Any, path2: Any) -> bool:
+    """Whether these are two lists of the same arrays."""
+    lists = isinstance(path1, (list, tuple)) and type(path1) is type(path2) and not hasattr(path1, "batch_sizes")
+    return lists and len(path1) == len(path2) and all(map(is_, path1, path2))
 
 
 def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     call, first, second = _kernel_call(operation, arrays, options)
-    if len(first) != len(second):
-        raise ValueError(f"path1 and path2 must hold as many paths, got {len(first)} and {len(second)}")
+    _check_pairs(first, second)
     runs = _pairs(call, first.lengths, second.lengths)
     if not runs:
         return operation(first.points[None, :0][:0], second.points[None, :0][:0], *arrays[2:], **call.options)
@@ -249,6 +263,11 @@ def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
         x = call.path(first, run)
         results.append(operation(x, x if first is second else call.path(second, run), *arrays[2:], **call.options))
     return _in_order(results, runs)
+
+
+def _check_pairs(first: RaggedPaths, second: RaggedPaths) -> None:
+    if len(first) != len(second):
+        raise ValueError(f"path1 and path2 must hold as many paths, got {len(first)} and {len(second)}")
 
 
 def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -272,10 +291,10 @@ def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, An
 def _kernel_call(
     operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[_Call, RaggedPaths, RaggedPaths]:
-    call = _Call(operation, options)
+    first, second = _both(*arrays[:2])
+    call = _Call(operation, options, on_gpu=is_on_gpu(first.points))
     if call.follows:
         raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
-    first, second = _both(*arrays[:2])
     if first.dimension != second.dimension:
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got {first.dimension} and {second.dimension}"
@@ -295,8 +314,50 @@ def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.n
 
 def _cut(call: _Call, lengths: np.ndarray) -> list[np.ndarray]:
     """Runs of one side of a Gram matrix."""
+    if call.skips_padding:
+        return runs_of(lengths, max(_FREE_SHARE * float(lengths.sum()), _FREE_POINTS))
     share = _SHARE if call.padded else 0.0
     return runs_of(lengths, share * float(lengths.sum()) / max(1.0, len(lengths) ** 0.5))
+
+
+# Derivatives along directions
+
+
+def along(
+    operation: Any, arrays: Sequence[Any], directions: Sequence[Any], numbers: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Along directions that have the lengths of their paths, one length at a time."""
+    for name, array in zip(operation.names, arrays, strict=False):
+        if isinstance(array, LazyPaths):
+            raise refusal_of_series(name)
+    call, n = _Call(operation, options), 1 if operation.names[0] == "path" else 2
+    if any(array is not None for array in (*arrays[n:], *directions[n:])):
+        raise ValueError("derivatives of corrected signatures take paths of one length: take them one by one")
+    if n > 1 and call.follows:
+        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    sides, moves = [], []
+    for name, array, direction in zip(operation.names[:n], arrays, directions, strict=False):
+        sides.append(side_of(name, array))
+        moves.append(None if direction is None else side_of(name.replace("path", "direction"), direction))
+        if moves[-1] is not None and not np.array_equal(moves[-1].lengths, sides[-1].lengths):
+            raise ValueError(f"{name.replace('path', 'direction')} must have the lengths of {name}")
+
+    def part(*runs: np.ndarray) -> Any:
+        there = [side.padded(run) for side, run in zip(sides, runs, strict=True)]
+        moved = [None if move is None else move.padded(run) for move, run in zip(moves, runs, strict=True)]
+        rest = [None] * (len(arrays) - n)
+        return operation.along([*there, *rest], [*moved, *rest], *numbers, **options)
+
+    runs = [side.runs(0) for side in sides]
+    if n == 1:
+        results = [part(run) for run in runs[0]]
+        return _listed(results, runs[0]) if call.follows else _in_order(results, runs[0])
+    if operation.gram:
+        rows = [_in_order([part(run1, run2) for run2 in runs[1]], runs[1], axis=1) for run1 in runs[0]]
+        return _in_order(rows, runs[0])
+    _check_pairs(*sides)
+    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)]
+    return _in_order([part(run, run) for run in pairs], pairs)
 
 
 # Gradients that are public
@@ -324,21 +385,36 @@ def gradients(
     if operation.names[0] != "path":
         return _backprop_of_kernels(operation, derivs, arrays, needs, options, parts)
     path, *rest = arrays
-    if any(array is not None for array in rest):
-        raise ValueError("gradients of corrected signatures take paths of one length: take them one by one")
     ragged = as_ragged("path", path)
-    call = _Call(operation, options)
+    call = _Call(operation, options, padded=all(array is None for array in rest))
     whole = _whole(call, ragged)
     if hasattr(whole, "backprop"):
         (total,) = whole.backprop(derivs, out, ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
         return parts(ragged, total), *[None for _ in rest]
     total = zeros(tuple(ragged.points.shape), ragged.points)
+    of_rest: list[tuple[np.ndarray, list[Any]]] = []
     for run in ragged.runs(_POINTS if call.padded else 0):
         n_rows = _n_rows(call, ragged, int(ragged.lengths[run[0]])) if call.follows else None
         given = [None if array is None else _rows(array, run, n_rows) for array in (derivs, out)]
-        gradient, *_ = operation.backprop(*given, call.path(ragged, run), *rest, needs=needs, **call.options)
+        corrections = [_correction(array, ragged, run) for array in rest]
+        gradient, *more = operation.backprop(*given, call.path(ragged, run), *corrections, needs=needs, **call.options)
         call.pull(ragged, run, gradient, total)
-    return parts(ragged, total), *[None for _ in rest]
+        of_rest.append((run, more))
+    of_corrections = [
+        None if array is None or not need else _of_corrections(array, ragged, [(run, more[i]) for run, more in of_rest])
+        for i, (array, need) in enumerate(zip(rest, needs[1:], strict=False))
+    ]
+    return parts(ragged, total), *of_corrections
+
+
+def _of_corrections(correction: Any, ragged: RaggedPaths, found: list[tuple[np.ndarray, Array]]) -> Any:
+    """Gradients with respect to what `_correction` takes, in the same form."""
+    if not found:
+        return correction
+    if found[0][1].ndim == 1:
+        return sum((part for _, part in found[1:]), found[0][1])
+    parts = _listed([part for _, part in found], [run for run, _ in found])
+    return parts if ragged.padded_length is None else _stacked(parts, max(ragged.padded_length - 1, 0))
 
 
 def _rows(array: Any, run: np.ndarray, n_rows: int | None) -> Array:

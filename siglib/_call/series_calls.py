@@ -98,6 +98,11 @@ def _spread(derivs: Any) -> Any:
         return out
 
 
+def _check_correction(takes: bool, rest: Any) -> None:
+    if takes and any(array is not None for array in rest):
+        raise ValueError("a correction leaves time out, and does not go together with times or rectilinear paths")
+
+
 def _ready(series: Any, takes: bool, options: dict[str, Any]) -> tuple[Any, Callable[[Any], Any]]:
     """The paths of a series, and what takes derivatives of them back; those that are no series are one array."""
     n_jobs = options.get("n_jobs", 1)
@@ -112,8 +117,7 @@ def _of_one(operation: Any, series: Any, rest: Any, options: dict[str, Any]) -> 
     if series.is_plain and not takes:
         return operation(series.paths(), *rest, **options)
     path, _ = _ready(series, takes, options)
-    if takes and any(array is not None for array in rest):
-        raise ValueError("a correction leaves time out, and does not go together with times or rectilinear paths")
+    _check_correction(takes, rest)
     halves = _follows(operation, options) and _halves(operation.name, series, takes, options)
     result = operation(path, *rest, **options | (_TRANSFORM if takes else {}))
     result = _half(result) if halves else result
@@ -201,6 +205,7 @@ def backprop(
     n_sides = 1 if operation.names[0] == "path" else 2
     if n_sides == 1:
         takes = _takes(arrays[0], options)
+        _check_correction(takes, arrays[1:])
         path, pull = _ready(arrays[0], takes, options)
         paths, pulls, after = [path], [pull], options | (_TRANSFORM if takes else {})
         if _follows(operation, options) and _halves(operation.name, arrays[0], takes, options):

@@ -17,11 +17,12 @@ Gradients of a Gram matrix add up many pairs for every path. The matrix is cut i
 its own, which are added in a fixed order: the bits are the same for any number of threads.
 """
 
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from ._interruption cimport Watch, begin_watch, due, end_watch
 from .lanes cimport real
-from .signature_kernel_plan cimport BY_TILE, SYMMETRIC, Pairs, Problem, cell_factor, make_pairs, make_problem
+from .signature_kernel_plan cimport BY_TILE, PAIRWISE, SYMMETRIC, Pairs, Problem, cell_factor, make_pairs, make_problem
 from .static_kernels cimport GIVEN, StaticKernel, make_static_kernel
 
 include "signature_kernel_parts.pxi"
@@ -49,6 +50,52 @@ cdef inline Arrays make_arrays(const real[:, ::1] path1, const real[:, ::1] path
     return arrays
 
 
+cdef Py_ssize_t* count_cells(const Problem* p, const Pairs* pairs, Arrays* arrays, const real* tag) noexcept nogil:
+    """Lets `arrays` know of paths that repeat their last points, as paths of unequal lengths do that are padded.
+
+    Returns memory to be freed, NULL if there is no such path (or too little memory to care).
+    """
+    cdef Py_ssize_t i, n, n1 = pairs.batch1, n2 = pairs.batch1 if pairs.layout == PAIRWISE else pairs.batch2
+    cdef bint symmetric = pairs.layout == SYMMETRIC, some = False
+    cdef Py_ssize_t* cells
+    # The polynomial method cuts orders where increments are zero, too.
+    if p.order > 0 or p.kind == GIVEN:
+        return NULL
+    if symmetric:
+        n2 = 0
+    cells = <Py_ssize_t*>malloc((n1 + n2) * sizeof(Py_ssize_t))
+    if cells == NULL:
+        return NULL
+    for i in range(n1):
+        cells[i] = n = cells_of(<const real*>(arrays.path1 + i * arrays.row_bytes1), p.n1, p.d)
+        some = some or n < p.n1
+    for i in range(n2):
+        cells[n1 + i] = n = cells_of(<const real*>(arrays.path2 + i * arrays.row_bytes2), p.n2, p.d)
+        some = some or n < p.n2
+    if not some:
+        free(cells)
+        return NULL
+    arrays.cells1 = cells
+    arrays.cells2 = cells if symmetric else cells + n1
+    return cells
+
+
+cdef Py_ssize_t cells_of(const real* path, Py_ssize_t n, Py_ssize_t d) noexcept nogil:
+    """How many of a path's n increments come before the zeros at its end; all count where it ends with NaN or
+    infinity."""
+    cdef const real* last = path + n * d
+    cdef Py_ssize_t i
+    for i in range(d):
+        if not is_finite(last[i]):
+            return n
+    while n > 0:
+        for i in range(d):
+            if path[(n - 1) * d + i] != last[i]:
+                return n
+        n -= 1
+    return n
+
+
 def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out, real[::1] exponent,
                const double[::1] parameters, Py_ssize_t length1, Py_ssize_t length2, Py_ssize_t dimension,
                int static_kernel, int layout, int order1, int order2, int order, bint wavefront, int n_threads):
@@ -66,6 +113,7 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
     cdef Arrays arrays
     cdef Watch watch
     cdef int found
+    cdef Py_ssize_t* cells
     if pairs.n == 0:
         return 0
     arrays = make_arrays(path1, path2)
@@ -75,7 +123,10 @@ def sig_kernel(const real[:, ::1] path1, const real[:, ::1] path2, real[::1] out
         if wavefront and can_wave(&p):
             found = forward_wave(&p, &s, &arrays, &pairs, &out[0], &exponent[0], n_threads)
         else:
+            cells = count_cells(&p, &pairs, &arrays, <real*>NULL)
+            pairs.snake = cells != NULL
             found = forward(&p, &s, &arrays, &pairs, &out[0], &exponent[0], <real*>NULL, n_threads)
+            free(cells)
     end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel")
@@ -126,10 +177,11 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
                         real[:, ::1] d_path1, real[:, ::1] d_path2, double[::1] d_parameters,
                         const double[::1] parameters, Py_ssize_t length1, Py_ssize_t length2, Py_ssize_t dimension,
                         int static_kernel, int layout, int order1, int order2, int order, bint log_derivs,
-                        bint left_deriv, bint right_deriv, bint wavefront, int n_threads):
+                        bint left_deriv, bint right_deriv, bint padded, bint wavefront, int n_threads):
     """derivs (pairs, 1) or (pairs, nodes of the refined grid); d_path1, d_path2 as path1, path2; d_parameters (3).
 
-    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters. Returns what `sig_kernel` does.
+    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters. padded: whether derivatives by
+    repeats of a last point may all go to the first of them. Returns what `sig_kernel` does.
     """
     cdef Problem p = make_problem(length1 - 1, length2 - 1, dimension, order1, order2, order, static_kernel,
                                   &parameters[0], BY_TILE)
@@ -139,6 +191,7 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
     cdef Arrays arrays
     cdef Watch watch
     cdef int found
+    cdef Py_ssize_t* cells = NULL
     cdef real* to_path1
     cdef real* to_path2
     cdef double* for_parameters = &d_parameters[0] if d_parameters.shape[0] > 0 else NULL
@@ -159,10 +212,14 @@ def sig_kernel_backprop(const real[:, ::1] derivs, const real[:, ::1] path1, con
         arrays.finite = (static_kernel != GIVEN and all_finite(&path1[0, 0], path1.shape[0] * path1.shape[1])
                          and all_finite(&path2[0, 0], path2.shape[0] * path2.shape[1])
                          and all_finite(&derivs[0, 0], derivs.shape[0] * derivs.shape[1]))
+        wavefront = wavefront and can_wave(&p) and arrays.row_length == 1
+        if padded and arrays.row_length == 1 and not wavefront:
+            cells = count_cells(&p, &pairs, &arrays, <real*>NULL)
+            pairs.snake = cells != NULL
         to_path1 = &d_path1[0, 0] if left_deriv else NULL
         to_path2 = &d_path2[0, 0] if right_deriv and layout != SYMMETRIC else NULL
-        found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs,
-                         wavefront and can_wave(&p) and arrays.row_length == 1, n_threads)
+        found = backward(&p, &s, &arrays, &pairs, to_path1, to_path2, for_parameters, log_derivs, wavefront, n_threads)
+        free(cells)
     end_watch(&watch)
     if found & NO_MEMORY:
         raise MemoryError("not enough memory for the scratch space of sig_kernel_backprop")

@@ -7,7 +7,7 @@ from .lane_exponents cimport any_differ
 from .lane_windows cimport copies_of
 from .lanes cimport n_lanes, real, vd, vec, vf
 from .signature_kernel_groups cimport add_lanes
-from .signature_kernel_plan cimport PAIRWISE, SYMMETRIC, Pairs, Problem, next_pair, pair_of
+from .signature_kernel_plan cimport PAIRWISE, SYMMETRIC, Pairs, Problem, next_pair, pair_of, shortened
 from .static_kernels cimport GIVEN, StaticKernel
 
 
@@ -22,6 +22,9 @@ cdef struct Arrays:
     char* sums2
     double* parameters
     bint finite                  # whether paths and derivatives are known to be finite; for gradients
+    # How many cells each path has before the repeats of its last point, which change no kernel; NULL if all count.
+    const Py_ssize_t* cells1
+    const Py_ssize_t* cells2
 
 
 cdef enum Found:
@@ -58,6 +61,22 @@ cdef inline void load_pairs(const Arrays* arrays, const Pairs* pairs, Py_ssize_t
         g.a[lane], g.b[lane] = a, b
         g.paths1[lane] = arrays.path1 + g.a[lane] * arrays.row_bytes1
         g.paths2[lane] = arrays.path2 + g.b[lane] * arrays.row_bytes2
+
+
+cdef inline bint is_shorter(const Problem* p, const Arrays* arrays, const PairGroup* g, int width,
+                            Problem* own) noexcept nogil:
+    """Whether the paths of a group have fewer cells than those of the call; `own` is then the group's problem."""
+    cdef int lane
+    cdef Py_ssize_t n1 = 1, n2 = 1
+    if arrays.cells1 == NULL:
+        return False
+    for lane in range(width):
+        n1 = max(n1, arrays.cells1[g.a[lane]])
+        n2 = max(n2, arrays.cells2[g.b[lane]])
+    if n1 == p.n1 and n2 == p.n2:
+        return False
+    own[0] = shortened(p, n1, n2)
+    return True
 
 
 cdef inline void copy_lane(PairGroup* g, int lane, int to) noexcept nogil:

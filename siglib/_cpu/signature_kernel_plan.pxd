@@ -34,6 +34,7 @@ cdef struct Pairs:
     int layout
     Py_ssize_t batch1, batch2, first1, first2
     Py_ssize_t n
+    bint snake                   # whether every other row goes back, so that neighbours are of nearly one length
 
 
 cdef struct Problem:
@@ -97,6 +98,11 @@ cdef inline Problem scaled_as(const Problem* p, Scaling scaling) noexcept nogil:
     return make_problem(p.n1, p.n2, p.d, p.order1, p.order2, p.order, p.kind, p.parameters, scaling)
 
 
+cdef inline Problem shortened(const Problem* p, Py_ssize_t n1, Py_ssize_t n2) noexcept nogil:
+    """The same problem for paths of fewer cells."""
+    return make_problem(n1, n2, p.d, p.order1, p.order2, p.order, p.kind, p.parameters, BY_TILE)
+
+
 cdef inline double cell_factor(const Problem* p) noexcept nogil:
     """What double increments are multiplied by: see `signature_kernel_sweep.pxd`."""
     if p.order > 0:
@@ -109,6 +115,7 @@ cdef inline Pairs make_pairs(int layout, Py_ssize_t first1, Py_ssize_t batch1, P
     cdef Pairs p
     p.layout = layout
     p.first1, p.batch1, p.first2, p.batch2 = first1, batch1, first2, batch2
+    p.snake = False
     if layout == PAIRWISE:
         p.n = batch1
     elif layout == GRAM:
@@ -143,16 +150,37 @@ cdef inline void pair_of(const Pairs* p, Py_ssize_t pair, Py_ssize_t* a, Py_ssiz
         row = triangle_row(rest)
         a[0] = p.first1 + p.batch1 - 1 - row
         b[0] = p.first2 + p.batch1 - 1 - (rest - row * (row + 1) // 2)
+    if goes_back(p, a[0]):
+        b[0] = first_of_row(p, a[0]) + end_of_row(p) - 1 - b[0]
+
+
+cdef inline Py_ssize_t first_of_row(const Pairs* p, Py_ssize_t a) noexcept nogil:
+    return p.first2 if p.layout == GRAM else p.first2 + a - p.first1
+
+
+cdef inline Py_ssize_t end_of_row(const Pairs* p) noexcept nogil:
+    return p.first2 + (p.batch2 if p.layout == GRAM else p.batch1)
+
+
+cdef inline bint goes_back(const Pairs* p, Py_ssize_t a) noexcept nogil:
+    return p.snake and p.layout != PAIRWISE and (a - p.first1) % 2 == 1
 
 
 cdef inline void next_pair(const Pairs* p, Py_ssize_t* a, Py_ssize_t* b) noexcept nogil:
     """From the paths of a pair to those of the next one, without a division."""
+    if goes_back(p, a[0]):
+        if b[0] > first_of_row(p, a[0]):
+            b[0] -= 1
+        else:
+            a[0] += 1
+            b[0] = first_of_row(p, a[0])
+        return
     b[0] += 1
     if p.layout == PAIRWISE:
         a[0] += 1
-    elif b[0] == p.first2 + (p.batch2 if p.layout == GRAM else p.batch1):
+    elif b[0] == end_of_row(p):
         a[0] += 1
-        b[0] = p.first2 if p.layout == GRAM else p.first2 + a[0] - p.first1
+        b[0] = b[0] - 1 if p.snake else first_of_row(p, a[0])
 
 
 cdef struct Units:
@@ -214,4 +242,5 @@ cdef inline Pairs unit_pairs(const Units* u, Py_ssize_t unit, Py_ssize_t* block1
         p = make_pairs(SYMMETRIC, block1[0] * u.size1, size1, block1[0] * u.size1, size1)
     else:
         p = make_pairs(GRAM, block1[0] * u.size1, size1, block2[0] * u.size2, size2)
+    p.snake = u.pairs.snake
     return p

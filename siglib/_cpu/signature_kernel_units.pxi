@@ -29,7 +29,12 @@ cdef int forward_unit(const Problem* p, const StaticKernel* s, const Arrays* arr
     """Kernels of one lane group, to out and exponent, or to the rows of grids."""
     cdef int lane, width = n_lanes(memory)
     cdef PairGroup g
+    cdef Problem own
+    cdef KernelScratch own_at
     load_pairs(arrays, pairs, group * width, width, &g)
+    if is_shorter(p, arrays, &g, width, &own):
+        own_at = make_scratch(&own, False, False, False, width)
+        p, at = &own, &own_at
     if grids != NULL:
         for lane in range(g.n):
             g.grids[lane] = grids + out_index(pairs, g.a[lane], g.b[lane]) * grid_size
@@ -164,13 +169,21 @@ cdef int backward_groups(const Problem* p, const StaticKernel* s, const Arrays* 
     cdef Py_ssize_t first
     cdef int width = n_lanes(memory), found = 0
     cdef PairGroup g
+    cdef Problem own
+    cdef KernelScratch own_at
+    cdef const Problem* q
+    cdef const KernelScratch* its
     for first in range(ceil_div(pairs.n, width)):
         load_unit(arrays, units, pairs, first * width, block1, block2, width, <const real*>arrays.derivs, &g)
-        found |= backward_lanes(p, s, arrays, &g, at, memory, log_derivs, parameters, judged)
+        q, its = p, at
+        if is_shorter(p, arrays, &g, width, &own):
+            own_at = make_scratch(&own, False, True, False, width)
+            q, its = &own, &own_at
+        found |= backward_lanes(q, s, arrays, &g, its, memory, log_derivs, parameters, judged)
         if found and not judged:
             return found
         if g.n > 0:
-            found |= backward_again(p, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
+            found |= backward_again(q, s, arrays, &g, BY_TILE, log_derivs, parameters, memory)
     return found
 
 

@@ -36,12 +36,14 @@ def sig_kernel_backprop(
     log_derivs: bool,
     left_deriv: bool,
     right_deriv: bool,
+    padded: bool,
     wavefront: bool,
     n_threads: int,
 ) -> None:
     """derivs (pairs, 1) or (pairs, nodes of the refined grid); d_path1, d_path2 as path1, path2; d_parameters (3).
 
-    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters.
+    What is not wanted is not read: left_deriv, right_deriv, an empty d_parameters. Repeats of last points (`padded`)
+    are no special case here.
     """
     cells = cells_of(path1, length1, length2, dimension, static_kernel, order1, order2, order)
     outs = wanted_gradients(d_path1, d_path2, left_deriv, right_deriv, layout)

@@ -40,6 +40,7 @@ def common_options(
         "return_grid": as_bool("return_grid", return_grid),
         "max_batch": as_max_batch(max_batch),
         "given": kernel if code == GIVEN else None,
+        "padded": False,
     }
 
 

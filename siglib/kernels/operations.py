@@ -298,7 +298,8 @@ def fits(shape: tuple[int, ...], expected: tuple[int, ...], n_axes: int) -> bool
 class KernelOperation(Operation):
     """Kernels with the static kernel's code and parameters.
 
-    `same`: path2 is path1; `equal`: both hold the same numbers; `total`: the gradients with respect to the same paths
+    `same`: path2 is path1; `equal`: both hold the same numbers; `padded`: last points are repeated, and derivatives by
+    the repeats may all go to the first of them, which is faster; `total`: the gradients with respect to the same paths
     are one, with respect to both arguments.
     """
 
@@ -320,11 +321,12 @@ class KernelOperation(Operation):
         "log",
         "max_batch",
         "given",
+        "padded",
         "total",
     )
     meanings = {
         **dict.fromkeys(("static_kernel", "order1", "order2", "order", "max_batch"), INTEGER),
-        **dict.fromkeys(("same", "equal", "return_grid", "normalize", "log", "total"), FLAG),
+        **dict.fromkeys(("same", "equal", "return_grid", "normalize", "log", "padded", "total"), FLAG),
         "given": Meaning(lambda name, value: value, INDICES.plain, "Tensor?"),
     }
     keeps_out = "normalize"
@@ -491,12 +493,19 @@ class KernelOperation(Operation):
         return None
 
 
-class _SigKernel(KernelOperation):
+class _PlainKernelOperation(KernelOperation):
+    """Without trees."""
+
+    def skips_padding(self, o: Any) -> bool:
+        return o.given is None and o.order == 0
+
+
+class _SigKernel(_PlainKernelOperation):
     name = "sig_kernel"
     gram = False
 
 
-class _SigKernelGram(KernelOperation):
+class _SigKernelGram(_PlainKernelOperation):
     name = "sig_kernel_gram"
     gram = True
 

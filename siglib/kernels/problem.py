@@ -69,6 +69,7 @@ def _plan(kind: type, gram: bool, o: Any, shape1: tuple[int, ...], shape2: tuple
         "static_kernel": o.static_kernel,
         "given": o.given,
         "max_batch": o.max_batch,
+        "padded": o.padded,
         "wavefront": _use_wavefront(n_pairs, *grid_shape),
     }
 
@@ -96,6 +97,7 @@ class Problem:
     static_kernel: int
     given: Any
     max_batch: int
+    padded: bool
     wavefront: bool
 
     # For warnings: what is computed, and what may overflow on the way.
@@ -283,6 +285,7 @@ class Problem:
             log,
             left,
             right,
+            self.padded,
             self.wavefront,
             self.n_threads,
         )

@@ -4,6 +4,7 @@ For `sig`, of arrays in main memory. The other operations take such paths one ru
 (`_call/ragged_calls.py`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from .._call.backend import Array
 from .._call.indices import INDICES
 from .._call.operation import Operation
 from .._call.options import as_n_threads
+from .._call.ragged import indices_like
+from .._tables import grades
+from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 
 # Fewer channels are faster through trees than as products of matrices: as in `_cpu/two_levels.pxd`.
@@ -53,6 +57,79 @@ class _RaggedSig(Operation):
             as_n_threads(o.n_jobs),
         )
         return (gradient,)
+
+    # Derivatives along directions: nodes are more paths, behind those there are
+
+    def polynomial(self, o: Any, points: Any) -> Polynomial:
+        return grades.of_path(o.degree, o, o.scalar_term + o.transform.width(points[-1]))
+
+    def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
+        def call(o: Any, stacks: Any) -> Array:
+            return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))
+
+        return super().tangent(xp, o, *_from_first_points(xp, o, arrays, directions), call)
+
+    def backprop_tangent(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        arrays, directions = _from_first_points(xp, o, arrays, directions)
+        return super().backprop_tangent(xp, o, derivs, arrays, directions, wanted, self._pulled(pulled))
+
+    def both_tangents(
+        self,
+        xp: Any,
+        o: Any,
+        derivs: Array,
+        arrays: Any,
+        directions: Any,
+        wanted: tuple[bool, ...],
+        called: Callable[..., Any],
+        pulled: Callable[..., Any],
+    ) -> tuple[Any, ...]:
+        def call(o: Any, stacks: Any) -> Array:
+            return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))
+
+        arrays, directions = _from_first_points(xp, o, arrays, directions)
+        return super().both_tangents(xp, o, derivs, arrays, directions, wanted, call, self._pulled(pulled))
+
+    def _of_all(self, o: Any, stack: Array) -> Any:
+        """Options for many calls in one, whose points stand one behind the other."""
+        n, n_points = stack.shape[:2]
+        starts = (np.arange(n)[:, None] * n_points + o.starts).ravel()
+        return self.replaced(self.replaced(o, "starts", starts), "lengths", np.tile(o.lengths, n))
+
+    def _pulled(self, pulled: Callable[..., Any]) -> Callable[..., Any]:
+        def call(o: Any, wanted: Any, derivs: Array, stacks: Any, *out: Array) -> tuple[Any, ...]:
+            o, points = self._of_all(o, stacks[0]), [_together(stacks[0])]
+            (gradient,) = pulled(o, wanted, _together(derivs), points, *map(_together, out))
+            return (_apart(gradient, len(stacks[0])),)
+
+        return call
+
+
+def _together(stack: Array) -> Array:
+    """What belongs to many calls, as what belongs to one."""
+    return stack.reshape(stack.shape[0] * stack.shape[1], stack.shape[2])
+
+
+def _apart(result: Array, n: int) -> Array:
+    return result.reshape(n, result.shape[0] // n, result.shape[1])
+
+
+def _from_first_points(xp: Any, o: Any, arrays: Any, directions: Any) -> tuple[list[Array], list[Array]]:
+    """Points and directions from the first of each path, so that paths that are far apart are not taken for large."""
+    first = np.arange(arrays[0].shape[0])
+    for start, length in zip(o.starts.tolist(), o.lengths.tolist(), strict=True):
+        first[start : start + length] = start
+    at = indices_like(first, arrays[0])
+    return [a - a[at] for a in arrays], [None if d is None else d - d[at] for d in directions]
 
 
 def _in_order(o: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
