@@ -28,7 +28,7 @@ def main() -> None:
 
     cluster = None
     if options.scheduler is None:
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with Client(options.scheduler or cluster) as client:
         rng = np.random.default_rng(0)
         series = rng.standard_normal((options.series, options.points, 3)).cumsum(1) / options.points**0.5

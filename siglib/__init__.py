@@ -105,6 +105,7 @@ from .signatures.sig import sig_length as sig_length
 from .signatures.sig import signature as signature
 from .signatures.tangents import sig_coef_jvp as sig_coef_jvp
 from .signatures.tangents import sig_jvp as sig_jvp
+from .signatures.window_bounds import window_bounds as window_bounds
 from .signatures.windows import sig_windows as sig_windows
 from .signatures.windows import sig_windows_backprop as sig_windows_backprop
 from .signatures.words import idx_to_word as idx_to_word

@@ -74,6 +74,7 @@ from .signatures.prefixes import sig_prefixes as sig_prefixes
 from .signatures.sig import sig as sig
 from .signatures.sig import sig_length as sig_length
 from .signatures.sig import signature as signature
+from .signatures.window_bounds import window_bounds as window_bounds
 from .signatures.windows import sig_windows as sig_windows
 from .signatures.words import idx_to_word as idx_to_word
 from .signatures.words import is_lyndon as is_lyndon

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="fail if this optional package (torch, dask, cupy, nvrtc, pandas, polars, sklearn) is missing instead of skipping; may be repeated",
+        help="fail if this optional package (torch, dask, distributed, cupy, nvrtc, pandas, polars, sklearn) is missing instead of skipping; may be repeated",
     )
 
 

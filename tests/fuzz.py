@@ -229,8 +229,11 @@ class Inputs:
             return self.d if parameter == "dimension" else self.degree
         if parameter in ("starts", "ends") and self.bounds is not None:
             return self.bounds[parameter == "ends"]
-        if parameter in ("window", "stride") and self.bounds is None:
+        needed = default is inspect.Parameter.empty
+        if parameter in ("window", "stride") and (needed or self.bounds is None):
             return int(rng.integers(1, 20))
+        if parameter == "times" and (needed or (self.bounds is None and self.chance(0.4))):
+            return np.sort(rng.uniform(0, 30, (*self.pick([(), self.batch]), self.n_points)))
         if parameter == "correction" and self.chance(0.15):
             m = int(rng.integers(2, 4))
             row = sum(self.d**k for k in range(2, m + 1))

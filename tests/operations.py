@@ -310,6 +310,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("prepare_log_sig", {"dimension": 2, "degree": 3, "method": 2}),
     *[(name, {"dimension": 2, "degree": 2}) for name in ("SigStream", "LogSigStream")],
     *[(name, {"dimension": 2, "degree": 2, "window_size": 2}) for name in ("SigWindowStream", "LogSigWindowStream")],
+    ("window_bounds", {"times": np.array([0.0, 1.0, 2.5]), "window": 1.5, "stride": 0.5, "span": None}),
     ("IntervalSignature", {"path": np.eye(2), "degree": 2}),
     *[
         (name, {"sample1": _SAMPLE, "sample2": -_SAMPLE, "permutations": 9, "dyadic_order": 0})
@@ -320,6 +321,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("ScaledLinearKernel", {"scale": 0.5}),
     ("PolynomialKernel", {"degree": 2.0, "gamma": 1.0, "scale": 1.0}),
 ]
+# Three windows of real time, of the five points of a path.
+_BY_TIME = {"window": 2.0, "stride": 0.75, "times": np.array([0.0, 0.5, 0.5, 2.0, 3.5])}
 WITH_OPTIONS = [
     Operation("sig", [(2, 5, 3)], (2,), {"stream": True}),
     Operation("log_sig", [(2, 5, 3)], (2,), {"stream": True}),
@@ -329,8 +332,13 @@ WITH_OPTIONS = [
     Operation("sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("sig_windows_backprop", [(2, 5, 3), (2, 2, 12)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
+    Operation("sig_windows", [(2, 5, 3)], (2,), _BY_TIME),
+    Operation("sig_windows_backprop", [(2, 5, 3), (2, 3, 12)], (2,), _BY_TIME),
+    Operation("log_sig_windows", [(2, 5, 3)], (2,), {**_BY_TIME, "time_aug": True}),
     Operation("sig_coef", [(2, 5, 3)], ((0, 1),)),
     Operation("branched_sig_coef", [(2, 5, 3)], ((0,),), {"correction": np.full(9, 0.5)}),
+    Operation("branched_sig_windows", [(2, 5, 3)], (2,), _BY_TIME),
+    Operation("branched_log_sig_windows", [(2, 5, 3)], (2,), _BY_TIME),
     Operation("branched_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("branched_log_sig_windows", [(2, 5, 3)], (2,), {"starts": np.array([0, 3]), "ends": np.array([2, 5])}),
     Operation("sig_score", [(2, 5, 3), (3, 4, 3)], (), {"method": "polynomial", "order": 2}),

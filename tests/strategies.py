@@ -61,6 +61,10 @@ chosen_words = st.one_of(
 points = st.one_of(
     st.none(), st.lists(st.integers(0, 3), max_size=3), st.lists(small, max_size=3), arbitrary_arrays().map(np.shape), arbitrary_arrays()
 )  # fmt: skip
+# Mostly none: the rest of the options is for windows in points then.
+moments = st.one_of(
+    st.none(), st.none(), st.lists(st.floats(), max_size=3), st.lists(st.floats(0, 9), min_size=3, max_size=3).map(sorted), arbitrary_arrays()
+)  # fmt: skip
 
 # Trees: leaves, nested tuples and lists, forests, junk.
 leaves = st.one_of(small.map(lambda label: (label,)), small.map(lambda label: [label]), junk)
@@ -79,7 +83,8 @@ STRATEGIES: dict[str, st.SearchStrategy] = {
     "order": st.one_of(st.none(), st.integers(0, 6), junk), "static_kernel": kernels, "lam": times, "max_batch": threads,
     "return_grid": flags, "prefixes": flags, "normalize": flags, "log": flags, "left_deriv": flags, "right_deriv": flags,
     "permutations": small, "rng": st.one_of(st.just(0), junk.filter(lambda seed: seed is not None)),
-    "window": small, "stride": small, "starts": points, "ends": points,
+    "window": st.one_of(small, st.floats()), "stride": st.one_of(small, st.floats()), "starts": points, "ends": points,
+    "times": moments, "span": st.one_of(st.none(), st.tuples(times | st.none(), times | st.none()), junk),
     "k_grid": st.one_of(st.none(), arbitrary_arrays()), "k_stack": st.one_of(st.none(), arbitrary_arrays()),
     "prepend": flags, "planar": flags, "tree": forms, "trees": st.one_of(st.none(), forms, st.lists(st.none() | forms, max_size=3)), "correction_deriv": flags,
     "device": st.one_of(st.sampled_from(["cpu", "cuda", "both"]), junk),

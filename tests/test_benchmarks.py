@@ -38,3 +38,14 @@ def test_every_operation_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         results = operation.ready(siglib, small, 1, *arrays)()
         for result in results if isinstance(results, tuple) else (results,):
             assert result is None or np.isfinite(result).all(), name
+
+
+def test_long_work_is_measured(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    scale = loaded(monkeypatch, "scale")
+    program = [str(FOLDER / "scale.py"), "progress", "file", "--batch", "400", "--series", "100", "--points", "400"]
+    monkeypatch.setattr(sys, "argv", program)
+    scale.main()
+    shown = capfd.readouterr().out
+    assert "progress: sig_kernel_gram: " in shown
+    assert "file: killed after " in shown
+    assert "; the numbers of one call" in shown

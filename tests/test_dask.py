@@ -213,10 +213,6 @@ def test_what_cannot_be_computed_is_refused(rng: np.random.Generator) -> None:
         siglib.sig_mmd(x[:1], x, dyadic_order=0)
     # What has no blocks.
     for call in (
-        lambda: siglib.two_sample_test(x, x, dyadic_order=0),
-        lambda: siglib.independence_test(x, x, dyadic_order=0),
-        lambda: siglib.sig(x, 2, lengths=[5, 4, 3, 5]),
-        lambda: siglib.sig_kernel_gram(x, x, dyadic_order=0, lengths1=[5, 4, 3, 5]),
         lambda: siglib.sig([x[0], x[1, :3]], 2),
         lambda: siglib.gram_to_file(x, x, "gram.npy", dyadic_order=0),
     ):

@@ -198,7 +198,7 @@ ORDER = [
 # Frameworks are looked for here only.
 GUESTS = {
     "backend",
-    "dask",
+    "dask_arrays",
     "indices",
     "torch",
     "torch_autograd",

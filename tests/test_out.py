@@ -37,6 +37,8 @@ def calls(x: np.ndarray) -> list[Callable[..., Any]]:
         lambda **o: siglib.sig(x, 2, correction=[0.5] * x.shape[-1] ** 2, **o),
         lambda **o: siglib.log_sig(x, 3, **o),
         lambda **o: siglib.sig_windows(x, 2, 3, **o),
+        lambda **o: siglib.log_sig_windows(x, 2, 3, **o),
+        lambda **o: siglib.log_sig_windows(x, 2, starts=[0, 3], ends=[2, 6], **o),
         lambda **o: siglib.sig_prefixes(x, 2, **o),
         lambda **o: siglib.sig_kernel_gram(x, x, dyadic_order=1, normalize=True, **o),
         lambda **o: siglib.sig_kernel_gram(x, x[..., :4, :], dyadic_order=1, return_grid=True, **o),
@@ -70,6 +72,25 @@ def test_results_are_written_to_out(
             assert np.fromfile(tmp_path / f"{i}", expected.dtype).tobytes() == expected.tobytes()
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_windows_of_each_path_are_written_to_out(rng: np.random.Generator) -> None:
+    x = paths(rng, 11, 6, 2)
+    starts = rng.integers(0, 3, (11, 2))
+    options: dict[str, Any] = {"starts": starts, "ends": starts + 2, "method": 0, "scalar_term": True}
+    expected = siglib.log_sig_windows(x, 3, **options)
+    shown: list[tuple[Any, ...]] = []
+    with siglib.progress(lambda *told: shown.append(told)):
+        out = siglib.log_sig_windows(x, 3, **options, out=np.zeros_like(expected))
+    assert np.array_equal(out, expected)
+    assert shown[-1] == ("log_sig_windows", 11, 11)
+    assert len(shown) > 1
+    for path in (siglib.RaggedPaths(x, [6] * 11), [x[0], x[1, :4]]):
+        with pytest.raises(ValueError, match="out is for results of paths of one length"):
+            siglib.log_sig_windows(path, 2, 3, out=out)
+    listed = siglib.log_sig_windows(x.tolist(), 2, 3, out=np.zeros((11, 4, 3)))
+    assert np.array_equal(listed, siglib.log_sig_windows(x, 2, 3))
+
+
 def test_what_is_no_place_for_a_result(rng: np.random.Generator) -> None:
     x = paths(rng, 4, 6, 2)
     for call in calls(x):
@@ -99,6 +120,8 @@ def test_out_is_for_numpy(rng: np.random.Generator) -> None:
     x = da.from_array(paths(rng, 4, 6, 2))
     with pytest.raises(TypeError, match="out is for results of NumPy arrays, and path is of dask"):
         siglib.sig(x, 2, out=np.zeros((4, 6)))
+    with pytest.raises(TypeError, match="out is for results of NumPy arrays, and path is of dask"):
+        siglib.log_sig_windows(x, 2, 6, out=np.zeros((4, 1, 3)))
 
 
 # A Gram matrix in a file

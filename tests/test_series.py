@@ -297,7 +297,8 @@ def test_half_precision_comes_back_as_it_came() -> None:
 
 
 def takes_times(name: str) -> bool:
-    return "times" in inspect.signature(getattr(siglib, name)).parameters
+    """As a clock: those of windows say where windows are."""
+    return "times" in inspect.signature(getattr(siglib, name)).parameters and "windows" not in name
 
 
 WITH_TIMES = sorted(filter(takes_times, {operation.name for operation in OPERATIONS}))
@@ -307,10 +308,10 @@ WITH_TIMES = sorted(filter(takes_times, {operation.name for operation in OPERATI
 def test_times_of_every_function(name: str) -> None:
     """As those of a series; gradients, too."""
     what: dict[str, tuple[Any, ...]] = {"sig_coef": ([(0, 1)],), "branched_sig_coef": ([((0,), 1)],), "transform_path": ()}  # fmt: skip
-    args = what.get(name, (2, 2) if "windows" in name else (2,))
+    args = what.get(name, (2,))
     function, backprop = getattr(siglib, name), getattr(siglib, f"{name}_backprop", None)
     more = {"prefixes": True} if name == "sig_coef" else {}
-    for lead_lag in (False, "windows" not in name):
+    for lead_lag in (False, True):
         options = {"time_aug": True, "lead_lag": lead_lag}
         calls = [({"times": TIMES}, PATHS), ({}, siglib.Series(PATHS, times=TIMES))]
         values = [function(path, *args, **more, **options, **clock) for clock, path in calls]
@@ -400,7 +401,9 @@ def test_refused_calls() -> None:
     with pytest.raises(ValueError, match="a correction leaves time out, and does not go together with times"):
         siglib.sig(PATHS[0], 2, times=TIMES[0], time_aug=True, correction=np.zeros(4))
     with pytest.raises(ValueError, match="windows count points, and times together with lead_lag makes two rows"):
-        siglib.sig_windows(PATHS[0], 2, 2, times=TIMES[0], time_aug=True, lead_lag=True)
+        siglib.sig_windows(siglib.Series(PATHS[0], times=TIMES[0]), 2, 2, time_aug=True, lead_lag=True)
+    with pytest.raises(ValueError, match="path is a series, which this function does not take"):
+        siglib.sig_windows(siglib.Series(PATHS[0]), 2, 2.0, times=TIMES[0])
     with pytest.raises(ValueError, match="times belong to the series"):
         siglib.sig(series, 2, times=[0.0], time_aug=True)
     clock = np.array([1.7e9, 1.7e9 + 1.0])

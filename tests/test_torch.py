@@ -326,6 +326,22 @@ def test_changed_tensors_are_noticed() -> None:
             loss.backward()
 
 
+@each_function
+def test_tensors_that_have_left_a_transform(operation: Differentiable) -> None:
+    """What a transform of torch.func calls its tensors can be used behind it, too, and leads to the same gradients."""
+    tensors, kept = [tensor.requires_grad_() for tensor in operation.tensors()], []
+
+    def keep(*inner: Any) -> Any:
+        kept.extend(inner)
+        return inner[0].sum()
+
+    torch.func.grad(keep, argnums=tuple(range(len(tensors))))(*tensors)
+    out, expected = operation(*kept), operation(*tensors)
+    assert torch.equal(out, expected)
+    found = torch.autograd.grad(out.sum(), tensors)
+    assert all(map(torch.equal, found, torch.autograd.grad(expected.sum(), tensors)))
+
+
 def test_results_may_be_overwritten_if_their_gradient_does_not_need_them() -> None:
     tensors = [torch.rand(6, requires_grad=True) for _ in range(2)]
     siglib.sig_combine(*tensors, 2, 2).mul_(2).sum().backward()

@@ -377,7 +377,7 @@ class _CpuBackend:
 
         The same memory if it was C-contiguous.
         """
-        view = np.ascontiguousarray(self.view(array))
+        view = np.ascontiguousarray(array)
         if n_axes == 1 and 0 < view.ndim <= 2:
             return view if view.ndim == 2 else view[None]
         shape = view.shape
@@ -387,11 +387,10 @@ class _CpuBackend:
 
     def paths(self, array: Array) -> Any:
         """`array` of shape (..., length, dimension) for loops, its batch axes made one; of any strides."""
-        view = self.view(array)
-        if view.ndim <= 3:
-            return view if view.ndim == 3 else view[None]
-        shape = view.shape
-        return view.reshape(math.prod(shape[:-2]), shape[-2], shape[-1])
+        if array.ndim <= 3:
+            return array if array.ndim == 3 else array[None]
+        shape = array.shape
+        return array.reshape(math.prod(shape[:-2]), shape[-2], shape[-1])
 
 
 class NumpyBackend(_CpuBackend):
@@ -467,15 +466,19 @@ def numpy_array(name: str, value: Any) -> np.ndarray:
 class TorchCpuBackend(_CpuBackend):
     changes_results = True
 
+    def __init__(self, dtype: Any, result_dtype: Any) -> None:
+        super().__init__(dtype, result_dtype)
+        self._from_numpy = sys.modules["torch"].from_numpy
+
     def double(self) -> Any:
         return _torch_cpu_backend(sys.modules["torch"].float64, self.result_dtype)
 
     def given(self, array: Any) -> Array:
-        return sys.modules["torch"].from_numpy(array) if type(array) is np.ndarray else array
+        return self._from_numpy(array) if type(array) is np.ndarray else array
 
     def result(self, array: Any) -> Array:
         """A tensor of the dtype that the caller's tensors had."""
-        tensor = self.given(array)
+        tensor = self._from_numpy(array) if type(array) is np.ndarray else array
         return tensor if tensor.dtype is self.result_dtype else tensor.to(self.result_dtype)
 
 
@@ -497,7 +500,16 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
     """
     first = tensors[0]
     if not _is_on_gpu(first):
-        return _torch_cpu_backend(first.dtype, result_dtype), [_view_of(tensor) for tensor in tensors]
+        views = []
+        for tensor in tensors:
+            view = None
+            if tensor is not None:
+                # Also without its graph, and without the mark of numbers that are the negative of those in memory.
+                view = tensor.numpy(force=True)
+                if not view.flags.aligned:
+                    view = view.copy()
+            views.append(view)
+        return _torch_cpu_backend(first.dtype, result_dtype), views
 
     def describe() -> str:
         return _describe({name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None})
@@ -505,15 +517,6 @@ def backend_of_tensors(names: Iterable[str], tensors: Sequence[Any], result_dtyp
     gpu = gpu_package()
     on = gpu.torch_backend(gpu.require_cupy(describe), first.device, first.dtype, result_dtype)
     return on, [None if tensor is None else _readable(tensor.detach()) for tensor in tensors]
-
-
-def _view_of(tensor: Any) -> Any:
-    """The memory of a tensor as a NumPy array, or a copy if it does not hold its values as loops read them."""
-    if tensor is None:
-        return None
-    # Also without its graph, and without the mark of numbers that are the negative of those in memory.
-    view = tensor.numpy(force=True)
-    return view if view.flags.aligned else view.copy()
 
 
 def _is_on_gpu(tensor: Any) -> bool:

@@ -1,11 +1,14 @@
 """Calls on batches, a block at a time: what a block is, and running one after the other in this process."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .backend import Array
+from .backend import Array, library_of, numpy_array
+from .block_sizes import items_per_step, vector_seconds
+from .progress import muted, told
 
 
 def n_core_axes(operation: Any) -> int:
@@ -65,3 +68,38 @@ def run(operation: Any, on: Any, out: Any, o: Any, arrays: Any, step: int, done:
                 parts[i] = parts[i][where]
         put(operation, on, out[where], options_of_block(operation, o, (where,)), parts)
         done(min(step, n - start))
+
+
+def fill(
+    name: str, out: Any, call: Callable[..., Array], path: Any, indices: tuple[Any, ...], numbers: int, n_threads: int
+) -> Any:
+    """`call(paths, *indices)`, made of several operations, of all paths to `out`, a block at a time.
+
+    Results have two axes behind those of the batch, with so many numbers to a row on the way; `indices` may have batch
+    axes.
+    """
+    if library_of(path) != "numpy":
+        raise TypeError(f"out is for results of NumPy arrays, and path is of {library_of(path)}")
+    path = numpy_array("path", path)
+    given, has_batch = path, path.ndim > 2
+    if not has_batch:
+        path = path[None]
+
+    def part(where: slice) -> Array:
+        return call(path[where], *[at[where] if at is not None and at.ndim > 1 else at for at in indices])
+
+    # Of no paths it tells what the result is, and raises what it raises for all.
+    none = part(slice(0, 0))
+    shape = *path.shape[:-2], *none.shape[-2:]
+    check_out(out, shape if has_batch else shape[1:], none.dtype, {"path": given})
+    per_entry, (n_rows, _) = math.prod(path.shape[1:-2]), shape[-2:]
+    seconds = vector_seconds(path.shape[-2] + n_rows, numbers)
+    step = max(1, items_per_step(seconds, n_rows * numbers, n_threads) // max(per_entry, 1))
+    rows = out if has_batch else out[None]
+    with told(name, len(path) * per_entry, len(path) > step) as done:
+        for start in range(0, len(path), step):
+            where = slice(start, start + step)
+            with muted():
+                rows[where] = part(where)
+            done(len(rows[where]) * per_entry)
+    return out

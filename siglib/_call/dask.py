@@ -4,11 +4,11 @@ Dispatch raises `DaskArraysError` where it meets an array of Dask, and whoever c
 gets blocks, which are NumPy arrays, and computes what a call of its own would; nothing else has to be told about Dask.
 siglib never imports Dask: an array of it can only exist if Dask is there.
 
-Batch axes may be in chunks, all others are made one. `dask_pairs.py` has what is of all pairs of two batches.
+Batch axes may be in chunks, all others are made one. `dask_arrays.py` has what arrays are taken, and `dask_pairs.py`
+what is of all pairs of two batches.
 """
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -17,67 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from .backend import WIDENED, Array, backend_of, has_own_dtype, library_of
+from .array_likes import Ragged
+from .backend import Array
 from .block_sizes import items_per_task
 from .blocks import is_batched, n_core_axes, options_of_block
+from .dask_arrays import Chunks, arrays_of_dask, chunked
 from .progress import muted
 
-Chunks = tuple[tuple[int, ...], ...]
 # How many times over a gradient takes what its function does, about.
 _BACKPROP = 3
-
-
-# Arrays
-
-
-def arrays_of_dask(arrays: dict[str, Array]) -> tuple[list[Any], np.dtype]:
-    """All arrays as those of Dask, and the dtype of the result; or the errors that NumPy arrays would raise."""
-    da: Any = sys.modules["dask.array"]
-    samples = []
-    for name, value in arrays.items():
-        library = library_of(value)
-        if library not in ("dask", "numpy"):
-            raise TypeError(f"{name} is of {library}: beside arrays of Dask only those of NumPy are taken")
-        if library == "dask":
-            _check(name, value)
-            value = np.empty((0,) * value.ndim, value.dtype)
-        samples.append(value)
-    on, found = backend_of(tuple(arrays), samples)
-    dtype = np.dtype(on.result_dtype)
-    result = []
-    for given, value in zip(arrays.values(), found, strict=True):
-        if library_of(given) == "numpy":
-            value = np.asarray(given) if has_own_dtype(given) else value.astype(dtype)
-            given = da.from_array(value, chunks=-1)
-        result.append(given)
-    return result, dtype
-
-
-def _check(name: str, value: Any) -> None:
-    """TypeError or ValueError for what is of Dask and no array of NumPy blocks of known shapes."""
-    if not isinstance(value, sys.modules["dask.array"].Array):
-        raise TypeError(
-            f"{name} must be an array, got a {type(value).__name__} of Dask: make it one, such as by "
-            "to_dask_array(lengths=True)"
-        )
-    if library_of(value._meta) != "numpy" or not isinstance(value._meta, np.ndarray):
-        raise TypeError(f"{name} must be an array of Dask with blocks of NumPy, got {type(value._meta).__name__}")
-    if any(math.isnan(n) for n in value.shape):
-        raise ValueError(f"{name} has blocks of unknown shapes: call compute_chunk_sizes() on it first")
-
-
-def widened(**arrays: Array) -> tuple[Any, ...]:
-    """As `backend.widened`."""
-    found, dtype = arrays_of_dask(arrays)
-    kernel_dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float32)
-    return (partial(_astype, dtype=dtype), *[_astype(array, kernel_dtype) for array in found])
-
-
-WIDENED["dask"] = widened
-
-
-def _astype(array: Array, dtype: np.dtype) -> Array:
-    return array if array.dtype == dtype else array.astype(dtype)
 
 
 # Tasks, which are sent to workers
@@ -100,8 +48,11 @@ class Task:
         return tuple(arguments)
 
     def __call__(self, o: tuple[Any, ...], *blocks: Any) -> Any:
+        options, arguments = self.operation.Options._make(o), self.filled(blocks)
         with muted():
-            return self.operation.compute(self.filled(blocks), self.operation.Options._make(o))
+            if any(isinstance(block, Ragged) for block in blocks):
+                return self.operation(*arguments, **options._asdict())
+            return self.operation.compute(arguments, options)
 
 
 class BackpropTask(Task):
@@ -232,14 +183,6 @@ def _mapped(
     return name, graph, chunks
 
 
-def chunked(name: str, graph: Any, dependencies: list[Any], chunks: Chunks, dtype: np.dtype) -> Any:
-    from dask.highlevelgraph import HighLevelGraph
-
-    da: Any = sys.modules["dask.array"]
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
-    return da.Array(layers, name, chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
-
-
 def picked(array: Any, places: list[int]) -> Any:
     """The entries at these places of the last axis."""
     array = array.rechunk({array.ndim - 1: -1})
@@ -249,10 +192,16 @@ def picked(array: Any, places: list[int]) -> Any:
 
 def applied(name: str, function: Callable[[Any], Any], array: Any, n_axes: int) -> Any:
     """`function` on blocks of one array, all of whose axes but the last `n_axes` are batch axes."""
+    from dask.base import tokenize
+
     (array,), dtype = arrays_of_dask({name: array})
     n = max(array.ndim - n_axes, 0)
     # On no items it tells what shape a result has, and raises what it raises for all.
     shape = function(np.zeros((*(0,) * n, *array.shape[n:]), dtype)).shape[n:]
     array = array.rechunk(dict.fromkeys(range(n, array.ndim), -1))
-    chunks = (*array.chunks[:n], *((size,) for size in shape))
-    return array.map_blocks(function, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    own = f"siglib-{name}-{tokenize(function, array.name)}"
+    graph = {
+        (own, *block, *(0,) * len(shape)): (function, (array.name, *block, *(0,) * (array.ndim - n)))
+        for block in product(*[range(len(sizes)) for sizes in array.chunks[:n]])
+    }
+    return chunked(own, graph, [array], (*array.chunks[:n], *((size,) for size in shape)), dtype)

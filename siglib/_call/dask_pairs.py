@@ -1,7 +1,7 @@
 """Dask: all pairs of two batches, a task for each pair of blocks; of what is symmetric those from the diagonal on."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from operator import getitem
@@ -9,7 +9,11 @@ from typing import Any
 
 from .backend import Array
 from .block_sizes import side_of_task
-from .dask import BackpropTask, Chunks, Task, arrays_of_dask, chunked, cut, under, widened
+from .dask import BackpropTask, Task, cut, under
+from .dask_arrays import Chunks, arrays_of_dask, chunked, widened
+
+# How many results one task adds up.
+_ADDED = 16
 
 
 def gram(operation: Any, arrays: tuple[Array, ...], o: Any, symmetric: bool) -> Array:
@@ -88,6 +92,26 @@ def pairs(
             graph[(name, i, j, *zeros)] = (pair, (x.name, i, 0, 0), (y.name, j, 0, 0))
     chunks = (x.chunks[0], y.chunks[0]) if sizes is None else sizes(x.chunks, y.chunks)
     return chunked(name, graph, [x, y], (*chunks, *((size,) for size in rest)), dtype)
+
+
+def blocks_of_pairs(n1: int, n2: int | None = None) -> Iterator[tuple[int, int]]:
+    """All pairs of `n1` blocks with `n2` others; without `n2`, of `n1` blocks with each other, each pair once."""
+    return ((i, j) for i in range(n1) for j in (range(i, n1) if n2 is None else range(n2)))
+
+
+def summed(name: str, graph: dict[Any, Any], add: Callable[[list[Any]], Any], dependencies: list[Any]) -> Any:
+    """A Delayed of Dask: what the tasks of a graph return, added by `add`, some of them at a time."""
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    keys, level = list(graph), 0
+    while len(keys) > 1 or level == 0:
+        level += 1
+        parts = [keys[k : k + _ADDED] for k in range(0, len(keys), _ADDED)]
+        found = {(f"{name}-sum", level, k): (add, part) for k, part in enumerate(parts)}
+        keys, graph = list(found), {**graph, **found}
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
+    return Delayed(keys[0], layers, layer=name)
 
 
 def gram_backprop(

@@ -126,6 +126,7 @@ class Operation:
         self.has_optional = any(name.endswith("?") for name in self.arrays)
         self._all_needed = (True,) * self.n_arrays
         self.shared_names = self.names[: self.n_shared]
+        self.saved_names = ("derivs", "out", *self.shared_names)
         # What public functions call directions: after the number of an array, or its name if it is optional.
         self.direction_names = tuple(
             f"{name.rstrip('?')}_direction"
@@ -349,8 +350,9 @@ class Operation:
                     return guest.call_operator(torch, operator, dtypes, inputs)
                 if ragged_calls.takes(self, arrays):
                     raise ragged_calls.refusal_to_compile(self)
+                torch = None
         try:
-            if torch is not None and not is_compiling() and guest.is_watched(torch, arrays):
+            if torch is not None and guest.is_watched(torch, arrays):
                 return guest.watched(self, torch, arrays, options)
             o = self.clean(options)
             on, found = self.dispatch(arrays, self.shared_names)
@@ -533,13 +535,15 @@ class Operation:
             found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
         else:
             found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays)
+        if needs is self._all_needed and not on.changes_results:
+            return found
+        wanted, n = list(found), self.n_shared if on.changes_results else 0
         for i, need in enumerate(needs):
-            if not need and found[i] is not None:
-                found = (*found[:i], None, *found[i + 1 :])
-        if on.changes_results:
-            n = self.n_shared
-            found = (*[None if gradient is None else on.result(gradient) for gradient in found[:n]], *found[n:])
-        return found
+            if not need:
+                wanted[i] = None
+            elif i < n and wanted[i] is not None:
+                wanted[i] = on.result(wanted[i])
+        return tuple(wanted)
 
     def dispatch(self, arrays: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
         """The backend of a call, and the arrays as it computes with them.

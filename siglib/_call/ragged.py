@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .array_likes import LazyPaths, Ragged, as_counts, packed_paths
+from .array_likes import LazyPaths, Ragged, as_counts, packed_paths, refusal_of_series
 from .backend import (
+    WIDENED,
     Array,
     backend_of,
     device_of,
@@ -55,7 +56,7 @@ class RaggedPaths(Ragged):
     Parameters
     ----------
     path : array of shape (n, length, dimension), or sequence of n arrays of shape (length, dimension)
-        The paths; those in a sequence may have any lengths.
+        The paths; those in a sequence may have any lengths. An array of Dask is taken beside `lengths`.
     lengths : sequence of n int, optional
         How many points each path has, from 0 to `length`. What stands behind them is never looked at, and gets
         gradients of zero.
@@ -97,24 +98,41 @@ class RaggedPaths(Ragged):
 
     def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
         self.padded_length: int | None = None
-        refuse_dask(**{name: path})
         if lengths is None:
+            refuse_dask(**{name: path})
             self._of_list(name, list(path))
             return
-        if library_of(path) == "numpy":
+        library = library_of(path)
+        if library == "numpy":
             path = numpy_array(name, path)
+        elif library == "dask":
+            # Raises what other functions raise for arrays of Dask.
+            WIDENED["dask"](**{name: path})
         batch, length, dimension = path_shape(name, tuple(path.shape))
         if len(batch) != 1:
             raise ValueError(
                 f"{name} must have shape (n, length, dimension) beside {lengths_name}, got {tuple(path.shape)}"
             )
-        n_points = as_counts(lengths_name, lengths)
-        if n_points.shape != batch:
-            raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {n_points.shape}")
-        if n_points.size and (n_points.min() < 0 or n_points.max() > length):
-            raise ValueError(f"{lengths_name} must be from 0 to {length}, got {n_points.min()} to {n_points.max()}")
+        # Those of Dask are looked at by workers.
+        are_numbers = library_of(lengths) != "dask"
+        if are_numbers:
+            lengths = as_counts(lengths_name, lengths)
+        elif library == "dask":
+            WIDENED["dask"](**{lengths_name: lengths})
+            if lengths.dtype.kind not in "iu":
+                raise TypeError(f"{lengths_name} must be integers, got dtype {lengths.dtype}")
+        else:
+            refuse_dask(**{lengths_name: lengths})
+        if lengths.shape != batch:
+            raise ValueError(f"{lengths_name} must have shape {batch}, one for each path, got {lengths.shape}")
+        if are_numbers and lengths.size and (lengths.min() < 0 or lengths.max() > length):
+            raise ValueError(f"{lengths_name} must be from 0 to {length}, got {lengths.min()} to {lengths.max()}")
         self.padded_length = length
-        self.lengths = n_points
+        self.lengths = lengths
+        if library == "dask":
+            # Each block will be paths of unequal lengths of its own.
+            self.points = path
+            return
         self.starts = np.arange(batch[0], dtype=np.int64) * length
         with device_of(path):
             self.points = path.reshape(batch[0] * length, dimension)
@@ -150,7 +168,7 @@ class RaggedPaths(Ragged):
     @property
     def dimension(self) -> int:
         """Number of channels."""
-        return int(self.points.shape[1])
+        return int(self.points.shape[-1])
 
     def runs(self, padding: float) -> list[np.ndarray]:
         """Indices of the paths that go together, as `runs_of` cuts them."""
@@ -207,6 +225,11 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
         return like.new_zeros(shape) if library_of(like) == "torch" else namespace_of(like).zeros(shape, like.dtype)
 
 
+def is_chunked(value: Any) -> bool:
+    """Whether these are paths in chunks of Dask, of one length or not."""
+    return library_of(value.points if isinstance(value, RaggedPaths) else value) == "dask"
+
+
 def is_ragged(value: Any) -> bool:
     """Whether dispatch may have taken a value for paths that are no one array."""
     # First: a nested tensor has no shape, and says so by an error.
@@ -219,6 +242,8 @@ def as_ragged(name: str, value: Any) -> RaggedPaths:
     """Paths of unequal lengths from what dispatch has found to be some."""
     if isinstance(value, RaggedPaths):
         return value
+    if isinstance(value, LazyPaths):
+        raise refusal_of_series(name)
     if hasattr(value, "batch_sizes"):
         return RaggedPaths(*packed_paths(value))
     if getattr(value, "is_nested", False):
@@ -246,8 +271,15 @@ def sides_of(lengths1: Any, lengths2: Any, **paths: Any) -> list[Any]:
     first, second = path1, path2
     if lengths1 is not None:
         first = RaggedPaths.named(name1, path1, lengths1, "lengths1")
-    if path2 is path1 and (lengths2 is lengths1 or np.array_equal(lengths1, lengths2)):
+    if path2 is path1 and _are_equal(lengths1, lengths2):
         second = first
     elif lengths2 is not None:
         second = RaggedPaths.named(name2, path2, lengths2, "lengths2")
     return [first, second]
+
+
+def _are_equal(lengths1: Any, lengths2: Any) -> bool:
+    """Of lengths of Dask nobody looks at the numbers."""
+    if lengths1 is lengths2:
+        return True
+    return not (is_chunked(lengths1) or is_chunked(lengths2)) and np.array_equal(lengths1, lengths2)

@@ -6,7 +6,7 @@ corrections, and nothing is padded. Where time is added, each path has its own c
 """
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ import numpy as np
 from .._tables.time import time_grid
 from . import series_calls
 from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
-from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of
-from .ragged import RaggedPaths, as_ragged, indices_like, is_ragged, runs_of, side_of, zeros
+from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
+from .dask import applied
+from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
 _POINTS = 1500
@@ -119,6 +120,10 @@ def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> An
     """An operation on paths of unequal lengths, or on series that become paths."""
     if any(isinstance(array, LazyPaths) for array in arrays):
         return series_calls.call(operation, arrays, options)
+    if any(map(is_chunked, arrays[: operation.n_shared])):
+        if operation.names[0] != "path":
+            _refuse_grids(_Call(operation, options))
+        return operation.in_dask(arrays, operation.clean(options))
     if operation.names[0] == "path":
         return _of_paths(operation, arrays, options)
     return (_of_all_pairs if operation.gram else _of_pairs)(operation, arrays, options)
@@ -163,6 +168,8 @@ def one_length_at_a_time(function: Any) -> Any:
         if isinstance(path, LazyPaths):
             return series_calls.of_function(call, path, args, options)
         ragged = as_ragged("path", path)
+        if is_chunked(ragged):
+            return applied("path", partial(_of_block, call, args, options), ragged, 2)
         runs = ragged.runs(0)
         if not runs:
             return function(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *args, **options)
@@ -177,6 +184,10 @@ def one_length_at_a_time(function: Any) -> Any:
         return _stacked(rows, longest)
 
     return call
+
+
+def _of_block(function: Any, args: tuple[Any, ...], options: dict[str, Any], path: Any) -> Any:
+    return function(path, *args, **options)
 
 
 def _listed(results: list[Array], runs: list[np.ndarray]) -> list[Array]:
@@ -293,13 +304,17 @@ def _kernel_call(
 ) -> tuple[_Call, RaggedPaths, RaggedPaths]:
     first, second = _both(*arrays[:2])
     call = _Call(operation, options, on_gpu=is_on_gpu(first.points))
-    if call.follows:
-        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    _refuse_grids(call)
     if first.dimension != second.dimension:
         raise ValueError(
             f"path1 and path2 must have the same number of channels, got {first.dimension} and {second.dimension}"
         )
     return call, first, second
+
+
+def _refuse_grids(call: _Call) -> None:
+    if call.follows:
+        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
 
 
 def _pairs(call: _Call, lengths1: np.ndarray, lengths2: np.ndarray) -> list[np.ndarray]:
@@ -333,10 +348,11 @@ def along(
     call, n = _Call(operation, options), 1 if operation.names[0] == "path" else 2
     if any(array is not None for array in (*arrays[n:], *directions[n:])):
         raise ValueError("derivatives of corrected signatures take paths of one length: take them one by one")
-    if n > 1 and call.follows:
-        raise ValueError("return_grid does not go together with paths of unequal lengths: their grids differ in shape")
+    if n > 1:
+        _refuse_grids(call)
     sides, moves = [], []
     for name, array, direction in zip(operation.names[:n], arrays, directions, strict=False):
+        refuse_dask(**{name: array.points if isinstance(array, RaggedPaths) else array})
         sides.append(side_of(name, array))
         moves.append(None if direction is None else side_of(name.replace("path", "direction"), direction))
         if moves[-1] is not None and not np.array_equal(moves[-1].lengths, sides[-1].lengths):
@@ -369,6 +385,8 @@ def backprop(
     """The public gradient of an operation on paths of unequal lengths: like the paths, a list or a padded array."""
     if any(isinstance(array, LazyPaths) for array in arrays):
         return series_calls.backprop(gradients, operation, derivs, out, arrays, needs, options)
+    if any(map(is_chunked, arrays[: operation.n_shared])):
+        return operation.backprop_in_dask(derivs, out, arrays, needs, options)
     return gradients(operation, derivs, out, arrays, needs, options, RaggedPaths.parts)
 
 

@@ -64,31 +64,35 @@ def call_operator(torch: Any, operator: Any, dtypes: set[Any], inputs: list[Any]
 
 def is_watched(torch: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether torch wants more than values from these arrays."""
-    tensors = [array for array in arrays if isinstance(array, torch.Tensor)]
-    if not tensors:
-        return False
-    if torch.is_grad_enabled():
-        for tensor in tensors:
-            if tensor.requires_grad:
+    tensor_class, has_graphs, tensors = torch.Tensor, torch.is_grad_enabled(), []
+    for array in arrays:
+        if isinstance(array, tensor_class):
+            if has_graphs and array.requires_grad:
                 return True
-    return is_transformed(torch) or is_traced(torch, *tensors)
+            tensors.append(array)
+    return bool(tensors) and (is_transformed(torch) or is_traced(torch, *tensors))
 
 
 def watched(operation: Any, torch: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """The operation, watched by torch."""
-    n = operation.n_shared
-    inputs, numbers = list(arrays[:n]), arrays[n:]
+    inputs: Any = arrays
+    numbers: tuple[Any, ...] = ()
+    if operation.n_numbers:
+        n = operation.n_shared
+        inputs, numbers = arrays[:n], arrays[n:]
     result_dtype = kernel_dtype(torch, inputs)
     if result_dtype is None:
         inputs, result_dtype = torch_tensors(dict(zip(operation.shared_names, inputs, strict=True)))
     transformed = is_transformed(torch)
-    if not (transformed or is_traced(torch, *inputs, *[value for value in numbers if type(value) is not tuple])):
-        # A tensor of the memory of an array takes a third of the time, and no tracer sees it.
-        for value in numbers:
-            inputs.append(torch.from_numpy(np.array(value, np.float64)) if type(value) is tuple else value)
-        out = operation.made(_functions).eager.apply(operation.clean(options), *inputs)
+    given = (*inputs, *[value for value in numbers if type(value) is not tuple]) if numbers else inputs
+    if not (transformed or is_traced(torch, *given)):
+        if numbers:
+            # A tensor of the memory of an array takes a third of the time, and no tracer sees it.
+            more = [torch.from_numpy(np.array(v, np.float64)) if type(v) is tuple else v for v in numbers]
+            inputs = (*inputs, *more)
+        out = operation.made(_functions).apply_eager(operation.clean(options), *inputs)
     else:
-        inputs.extend(as_numbers(torch, value) for value in numbers)
+        inputs = (*inputs, *[as_numbers(torch, value) for value in numbers])
         o = operation.clean_but_arrays(options)
         if transformed and not is_functionalized(torch, operation.name):
             out = operation.made(_functions).transformable.apply(o, *inputs)
@@ -139,12 +143,11 @@ def _forward(operation: Any, o: Any, tensors: Any) -> tuple[Any, Any]:
     return on.result(out), sizes
 
 
-def _backward(operation: Any, o: Any, sizes: Any, needs: Any, derivs: Any, out: Any, tensors: Any) -> tuple[Any, ...]:
-    """Gradients of all tensors, None where none is needed."""
-    n = operation.n_shared
-    names, given = ("derivs", "out", *operation.shared_names), (derivs, out, *tensors[:n])
-    on, (derivs, out, *arrays) = backend_of_tensors(names, given, tensors[0].dtype)
-    arrays.extend(tensors[n:])
+def _backward(operation: Any, o: Any, sizes: Any, needs: Any, derivs: Any, saved: Any) -> tuple[Any, ...]:
+    """Gradients of all tensors, None where none is needed; `saved` are the result or None, and the tensors."""
+    n = 1 + operation.n_shared
+    on, (derivs, out, *arrays) = backend_of_tensors(operation.saved_names, (derivs, *saved[:n]), saved[1].dtype)
+    arrays.extend(saved[n:])
     if sizes is None:
         sizes = operation.known_sizes(o, *operation.shapes_of(arrays))
     return operation.pulled(on, needs, derivs, out, o, sizes, arrays)
@@ -175,17 +178,18 @@ class _Functions(NamedTuple):
     """Two kinds of `torch.autograd.Function`: for eager gradients, and, 15 microseconds slower, for torch.func."""
 
     eager: Any
+    apply_eager: Any  # `eager.apply` outside of all transforms
     transformable: Any
 
 
 def _functions(operation: Any) -> _Functions:
     torch: Any = sys.modules["torch"]
-    n = operation.n_arrays
 
-    def save(ctx: Any, o: Any, tensors: Any, out: Any) -> None:
-        ctx.o = o
-        # Every reading of saved tensors calls their hooks, and those of checkpoints allow one.
-        ctx.save_for_backward(out if operation.keeps(o) else None, *tensors)
+    may_keep = bool(operation.keeps_out)
+
+    def apply_eager(o: Any, *tensors: Any) -> Any:
+        # Without what `Function.apply` asks for torch.func, but for tensors that have left one of its transforms.
+        return apply(o, *[None if tensor is None else unwrapped(tensor) for tensor in tensors])
 
     # Inside of all transforms the call may be traced: make_fx(torch.func.grad(...)).
     class TransformableBackprop(torch.autograd.Function):
@@ -194,7 +198,7 @@ def _functions(operation: Any) -> _Functions:
             if any(is_traced(torch, tensor) for tensor in (derivs, *tensors) if tensor is not None):
                 results = _backprop_operator(operation, o, needs, derivs, out, tensors)
             else:
-                results = _backward(operation, operation.clean_arrays(o), None, needs, derivs, out, tensors)
+                results = _backward(operation, operation.clean_arrays(o), None, needs, derivs, (out, *tensors))
             # The results of a function are tensors; an empty one stands for no gradient.
             return tuple(derivs.new_empty(0) if result is None else result for result in results)
 
@@ -247,8 +251,9 @@ def _functions(operation: Any) -> _Functions:
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            save(ctx, inputs[0], inputs[1:], output)
-            ctx.save_for_forward(*inputs[1:])
+            ctx.o, *tensors = inputs
+            ctx.save_for_backward(output if may_keep and operation.keeps(ctx.o) else None, *tensors)
+            ctx.save_for_forward(*tensors)
 
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
@@ -268,20 +273,24 @@ def _functions(operation: Any) -> _Functions:
     class Eager(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, o: Any, *tensors: Any) -> Any:
-            out, ctx.sizes = _forward(operation, o, tensors)
-            save(ctx, o, tensors, out)
+            out, sizes = _forward(operation, o, tensors)
+            ctx.call = o, sizes
+            ctx.save_for_backward(out if may_keep and operation.keeps(o) else None, *tensors)
             return out
 
         @staticmethod
         def backward(ctx: Any, derivs: Any) -> Any:
-            out, *tensors = saved = ctx.saved_tensors
-            needs = ctx.needs_input_grad[1:]
-            if not is_watched(torch, (derivs, *saved)):
-                return None, *_backward(operation, ctx.o, ctx.sizes, needs, derivs, out, tensors)
+            # Every reading of saved tensors calls their hooks, and those of checkpoints allow one.
+            (o, sizes), saved, needs = ctx.call, ctx.saved_tensors, ctx.needs_input_grad[1:]
+            # What nobody watched when it was saved is watched now only together with what comes in, or by gradients.
+            asked = torch.is_grad_enabled() or is_transformed(torch) or is_traced(torch, derivs)
+            if not (asked and is_watched(torch, (derivs, *saved))):
+                return None, *_backward(operation, o, sizes, needs, derivs, saved)
+            out, *tensors = saved
             if is_traced(torch, derivs):
-                return None, *_backprop_operator(operation, ctx.o, needs, derivs, out, tensors)
-            return None, *chosen(TransformableBackprop.apply(ctx.o, needs, derivs, help_of(out), *tensors), needs)
+                return None, *_backprop_operator(operation, o, needs, derivs, out, tensors)
+            return None, *chosen(TransformableBackprop.apply(o, needs, derivs, help_of(out), *tensors), needs)
 
     Eager.__name__ = Transformable.__name__ = operation.name
-    assert n >= 1
-    return _Functions(Eager, Transformable)
+    apply, unwrapped = super(torch.autograd.Function, Eager).apply, torch._C._functorch.unwrap_if_dead
+    return _Functions(Eager, apply_eager, Transformable)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .._tables.cache import TABLES
 from .._tables.transform import Transform
 from .._tables.word_trie import NO_PIECES, pieces, tables
 
 _NO_COLUMNS = np.zeros(0, np.int32)
-_NO_PIECES = (*NO_PIECES.trie, NO_PIECES.joins)
 
 
 def sig_coef(
@@ -25,10 +25,7 @@ def sig_coef(
     n_threads: int,
 ) -> None:
     """path (batch, length, dimension); out (batch, m): coefficients of encoded words, or of all their prefixes."""
-    found = tables(words)
-    columns = found.prefix_columns if prefixes else found.columns
-    trie = _trie(path, words)
-    loops.coefficients.sig_coef(path, columns, *found.trie, *trie, out, transform, n_threads)
+    loops.coefficients.sig_coef(path, *_tables(words, prefixes, _is_cut(path)), out, transform, n_threads)
 
 
 def sig_coef_backprop(
@@ -44,25 +41,27 @@ def sig_coef_backprop(
 ) -> None:
     """path, out (batch, length, dimension); coefs (batch, m'): the coefficients of all prefixes, or None: they are
     computed; derivs (batch, m): derivatives, of the words or, if `prefixes`, of all prefixes."""
-    found = tables(words)
     loops.coefficients.sig_coef_backprop(
         path,
         derivs[:, :0] if coefs is None else coefs,
-        _NO_COLUMNS if coefs is None else found.prefix_columns,
+        _NO_COLUMNS if coefs is None else tables(words).prefix_columns,
         derivs,
-        found.prefix_columns if prefixes else found.columns,
-        *found.trie,
-        *_trie(path, words),
+        *_tables(words, prefixes, _is_cut(path)),
         out,
         transform,
         n_threads,
     )
 
 
-def _trie(path: np.ndarray, words: str) -> tuple[Any, ...]:
-    """Three tables of the pieces of words: empty for short paths and for batches that fill the lanes of every
-    instruction set."""
-    if len(path) >= 16 or path.shape[1] <= 16:
-        return _NO_PIECES
-    trie, joins = pieces(words)
-    return *trie, joins
+def _is_cut(path: np.ndarray) -> bool:
+    """Whether loops may cut these paths in time: not short ones, nor batches that fill the lanes of every instruction
+    set."""
+    return len(path) < 16 < path.shape[1]
+
+
+@TABLES.keep
+def _tables(words: str, prefixes: bool, is_cut: bool) -> tuple[np.ndarray, ...]:
+    """All tables of a call, found at once: the columns, those of the trie, and three of the pieces."""
+    found = tables(words)
+    trie, joins = pieces(words) if is_cut else NO_PIECES
+    return found.prefix_columns if prefixes else found.columns, *found.trie, *trie, joins

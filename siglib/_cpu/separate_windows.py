@@ -52,6 +52,6 @@ def separate_windows(first: np.ndarray, last: np.ndarray, n_words: int, backward
     most = 1 if backward else points // 2
     if points < _MIN_POINTS[n_words <= _SMALL_SIG and not backward] or points - stride > most:
         return None
-    if (last - first != points - 1).any() or (np.diff(first) != stride).any():
+    if (last - first != points - 1).any() or (first[:, 1:] - first[:, :-1] != stride).any():
         return None
     return SlidingWindows(int(first[0, 0]), points, stride, first.shape[1])

@@ -10,18 +10,22 @@ from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
 from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from .shapes import as_path_method, checked_length
 
 
+@in_time
 @of_series
 def branched_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -30,14 +34,13 @@ def branched_sig_windows(
     planar: bool = False,
     scalar_term: bool = False,
     lengths: Any = None,
-    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of many windows of a path, sliding ones or any others, in one call.
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -159,13 +162,16 @@ def branched_sig_prefixes(
     return options.branched(sig)
 
 
+@in_time
 @of_series
 def branched_log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -175,7 +181,6 @@ def branched_log_sig_windows(
     scalar_term: bool = False,
     method: int | None = None,
     lengths: Any = None,
-    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of many windows of a path, sliding ones or any others, in one call.
@@ -184,7 +189,7 @@ def branched_log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     planar : bool, default False
         Logarithms of planar forests, in place of those of trees.

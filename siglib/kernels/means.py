@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._call import dask_pairs
-from .._call.backend import Array, device_of, library_of
+from .._call.backend import Array, device_of
+from .._call.dask_arrays import is_in_chunks
 from .._call.progress import muted
 from .options import seconds_of_pair
 from .sig_kernel import sig_kernel_gram
@@ -18,7 +19,7 @@ def mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
     """Mean of k(x_i, x_j) over i != j."""
     m = len(sample)
     n_pairs = m * (m - 1)
-    if library_of(sample) == "dask":
+    if is_in_chunks(sample):
         orders = options["dyadic_order"]
         is_symmetric = orders is None or orders[0] == orders[1]
         on_diagonal = partial(_sum_apart, options)
@@ -30,7 +31,7 @@ def mean_of_pairs(sample: Array, options: dict[str, Any]) -> Array:
 
 def mean_of_all(x: Array, y: Array, options: dict[str, Any]) -> Array:
     """Mean of all k(x_i, y_j)."""
-    if library_of(x) == "dask":
+    if is_in_chunks(x):
         n_pairs = x.shape[0] * y.shape[0]
         return _sums(partial(_sum, options), None, x, y, options, False).sum() / n_pairs
     return sig_kernel_gram(x, y, **options).mean()
@@ -38,7 +39,7 @@ def mean_of_all(x: Array, y: Array, options: dict[str, Any]) -> Array:
 
 def means_over_first(x: Array, y: Array, options: dict[str, Any]) -> Array:
     """Mean of k(x_i, y_j) over i, for each j."""
-    if library_of(x) == "dask":
+    if is_in_chunks(x):
         return _sums(partial(_column_sums, options), None, x, y, options, False, keep=True).sum(0) / x.shape[0]
     return sig_kernel_gram(x, y, **options).mean(0)
 
@@ -78,21 +79,22 @@ def _sums(
 # What workers compute
 
 
-def _gram(x: Any, y: Any, options: dict[str, Any]) -> Any:
+def gram_of_blocks(x: Any, y: Any, options: dict[str, Any]) -> Any:
+    """The Gram matrix of two blocks, in a task."""
     with muted():
         return sig_kernel_gram(x, y, **options)
 
 
 def _sum(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(_gram(x, y, options))
+    return _quiet_sum(gram_of_blocks(x, y, options))
 
 
 def _sum_apart(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(apart(_gram(x, x, options)))
+    return _quiet_sum(apart(gram_of_blocks(x, x, options)))
 
 
 def _column_sums(options: dict[str, Any], x: Any, y: Any) -> Any:
-    return _quiet_sum(_gram(x, y, options), axis=0)
+    return _quiet_sum(gram_of_blocks(x, y, options), axis=0)
 
 
 def _quiet_sum(gram: Any, axis: int | None = None) -> Any:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .._call import dask_arrays
 from .._call.array_likes import LazyPaths, Ragged, UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
-from .._call.ragged import side_of, sides_of
+from .._call.ragged import is_chunked, side_of, sides_of
 from .._call.shapes import path_shape
 from .means import mean_of_all, mean_of_pairs, means_over_first
 from .options import as_gram_options
@@ -29,6 +30,8 @@ def samples_of(lengths1: Any, lengths2: Any, **samples: Array) -> tuple[Any, ...
         return widened(**samples)
     except UnequalLengthsError:
         sides = {name: side_of(name, paths) for name, paths in samples.items()}
+    if any(is_chunked(side) for side in sides.values()):
+        return dask_arrays.widened(**sides)
     finish, *points = widened(**{name: side.points for name, side in sides.items()})
     return finish, *[side.with_points(p) for side, p in zip(sides.values(), points, strict=True)]
 

@@ -5,16 +5,18 @@ data. Kernels are computed once: every permutation reads the same Gram matrices,
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, on_host, refuse_dask
+from .._call.backend import Array, on_host
+from .._call.dask_arrays import is_in_chunks
 from .._call.options import as_positive
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of
 from .options import as_gram_options, as_static_kernel
+from .permutation_blocks import hsic_of_partners, sums_of_labels
 from .sig_kernel import sig_kernel_gram
 from .static_kernels import StaticKernel
 
@@ -97,6 +99,10 @@ def two_sample_test(
     sig_mmd : the statistic alone, differentiable.
     independence_test : for pairs of paths.
 
+    Notes
+    -----
+    For arrays of Dask the test is computed at once, from blocks of kernels that nobody keeps, with the same labels.
+
     References
     ----------
     A. Gretton, K. Borgwardt, M. Rasch, B. Schölkopf and A. Smola, "A kernel two-sample test", Journal of Machine
@@ -117,7 +123,6 @@ def two_sample_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    refuse_dask(sample1=sample1, sample2=sample2)
     _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 2), sample_of("sample2", sample2, 2)
     options = _symmetric_options(
@@ -132,14 +137,15 @@ def two_sample_test(
         max_batch=max_batch,
         normalize=normalize,
     )
+    if is_in_chunks(sample1):
+        return _two_sample_test_of_blocks(sample1, sample2, permutations, rng, options)
     between = _gram(sample1, sample2, options)
     gram = np.block([[_gram(sample1, sample1, options), between], [between.T, _gram(sample2, sample2, options)]])
     in_first = np.arange(len(gram)) < len(between)
     off_diagonal = gram - np.diag(np.diag(gram))
 
     def statistics(size: int) -> np.ndarray:
-        labels = in_first[None] if size == 0 else rng.permuted(np.tile(in_first, (size, 1)), axis=1)
-        return _mmd_of_labels(off_diagonal, labels.astype(np.float64))
+        return _mmd_of_labels(off_diagonal, _dealt_out(in_first, size, rng).astype(np.float64))
 
     return _tested(statistics, permutations, len(gram), gram)
 
@@ -200,7 +206,13 @@ def independence_test(
     TypeError
         If the arrays are not of one library, device and dtype, or an option has the wrong type.
     ValueError
-        If there are fewer than four pairs, samples of different sizes, or shapes or options do not go together.
+        If there are fewer than four pairs, samples of different sizes, or shapes or options do not go together; for
+        arrays of Dask, if chunks hold fewer than 20 pairs on average.
+
+    Notes
+    -----
+    For arrays of Dask the test is computed at once, from blocks of kernels that nobody keeps. Partners are dealt out
+    within the chunks of `sample1`, which changes nothing about how often the test is wrong.
 
     References
     ----------
@@ -221,7 +233,6 @@ def independence_test(
     0.001
     """
     permutations, rng = as_positive("permutations", permutations), _as_generator(rng)
-    refuse_dask(sample1=sample1, sample2=sample2)
     _, sample1, sample2 = samples_of(lengths1, lengths2, sample1=sample1, sample2=sample2)
     sample1, sample2 = sample_of("sample1", sample1, 4), sample_of("sample2", sample2, 4)
     if len(sample1) != len(sample2):
@@ -241,16 +252,17 @@ def independence_test(
         max_batch=max_batch,
         normalize=normalize,
     )
-    grams = [
-        _gram(sample, sample, options | {"static_kernel": as_static_kernel(kernel)})
-        for sample, kernel in zip((sample1, sample2), kernels, strict=True)
-    ]
+    both = [options | {"static_kernel": as_static_kernel(kernel)} for kernel in kernels]
+    if is_in_chunks(sample1):
+        found, largest = hsic_of_partners(sample1, sample2, permutations, rng, both)
+        return _judged(found[0], found[1:], largest)
+    grams = [_gram(sample, sample, own) for sample, own in zip((sample1, sample2), both, strict=True)]
     first, second = _centred(grams[0]).ravel(), _centred(grams[1]).ravel()
     n = len(sample1)
     rows = np.arange(n)
 
     def statistics(size: int) -> np.ndarray:
-        order = rows[None] if size == 0 else rng.permuted(np.tile(rows, (size, 1)), axis=1)
+        order = _dealt_out(rows, size, rng)
         exchanged = second.take(order[:, :, None] * n + order[:, None, :])
         return exchanged.reshape(len(order), n * n) @ first / (n * (n - 3))
 
@@ -286,6 +298,29 @@ def _gram(paths1: Array, paths2: Array, options: dict[str, Any]) -> np.ndarray:
     return on_host(sig_kernel_gram(paths1, paths2, **options)).astype(np.float64)
 
 
+def _two_sample_test_of_blocks(
+    sample1: Array, sample2: Array, permutations: int, rng: np.random.Generator, options: dict[str, Any]
+) -> PermutationTest:
+    """The test for samples in chunks, of the same random labels."""
+    in_first = np.arange(len(sample1) + len(sample2)) < len(sample1)
+
+    def labels() -> Iterator[np.ndarray]:
+        yield np.ones_like(in_first)
+        yield in_first
+        for _ in range(permutations):
+            yield _dealt_out(in_first, 1, rng)[0]
+
+    within, of_first, largest = sums_of_labels(sample1, sample2, labels(), permutations + 2, options)
+    # Those of the first labelling, which is 1 for all paths, are sums of all kernels.
+    found = _mmd_of_sums(within[1:], of_first[1:], of_first[0], len(sample1), len(sample2))
+    return _judged(found[0], found[1:], np.array([largest]))
+
+
+def _dealt_out(entries: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """So many random permutations of labels or partners; for 0, what they are in the data."""
+    return entries[None] if size == 0 else rng.permuted(np.tile(entries, (size, 1)), axis=1)
+
+
 def _mmd_of_labels(off_diagonal: np.ndarray, in_first: np.ndarray) -> np.ndarray:
     """The unbiased squared MMD for many labellings: `in_first` (labellings, paths) is 1 for paths of the first sample.
 
@@ -294,13 +329,20 @@ def _mmd_of_labels(off_diagonal: np.ndarray, in_first: np.ndarray) -> np.ndarray
     """
     n, m = in_first.shape[1], in_first[0].sum()
     all_rows = off_diagonal.sum(axis=0)
-    sums = in_first @ off_diagonal
-    within_first = np.sum(sums * in_first, axis=1)
-    of_first = in_first @ all_rows
+    within_first = np.sum((in_first @ off_diagonal) * in_first, axis=1)
+    return _mmd_of_sums(within_first, in_first @ all_rows, all_rows.sum(), m, n - m)
+
+
+def _mmd_of_sums(
+    within_first: np.ndarray, of_first: np.ndarray, total: float, n_first: float, n_second: float
+) -> np.ndarray:
+    """The same from sums of kernels off the diagonal: of two paths of the first sample, of such a path with any other,
+    and of all.
+    """
     between = of_first - within_first
-    within_second = all_rows.sum() - of_first - between
-    own = within_first / (m * (m - 1)) + within_second / ((n - m) * (n - m - 1))
-    return own - 2 * between / (m * (n - m))
+    within_second = total - of_first - between
+    own = within_first / (n_first * (n_first - 1)) + within_second / (n_second * (n_second - 1))
+    return own - 2 * between / (n_first * n_second)
 
 
 def _centred(gram: np.ndarray) -> np.ndarray:
@@ -318,13 +360,20 @@ def _tested(
 ) -> PermutationTest:
     """`statistics(k)` are those of k random permutations, of the data themselves for 0."""
     permuted = np.full(permutations, math.nan)
-    if not all(np.isfinite(gram).all() for gram in grams):
-        return PermutationTest(math.nan, math.nan, permuted)
+    largest = np.array([np.abs(gram).max() for gram in grams])
+    if not np.isfinite(largest).all():
+        return _judged(math.nan, permuted, largest)
     size = max(1, _BLOCK_SIZE // numbers_each)
     found = float(statistics(0)[0])
     for start in range(0, permutations, size):
         permuted[start : start + size] = statistics(min(size, permutations - start))
-    scale = math.prod(float(np.abs(gram).max()) for gram in grams)
+    return _judged(found, permuted, largest)
+
+
+def _judged(found: float, permuted: np.ndarray, largest: np.ndarray) -> PermutationTest:
+    """The statistic of the data beside those of permutations; `largest` are the largest kernels of both samples."""
+    if not np.isfinite(largest).all():
+        return PermutationTest(math.nan, math.nan, np.full(len(permuted), math.nan))
     # The data's own labels are a permutation like any other, so the p-value is never 0.
-    as_large = int(np.count_nonzero(permuted >= found - _ROUNDING * scale))
-    return PermutationTest(found, (1 + as_large) / (1 + permutations), permuted)
+    as_large = int(np.count_nonzero(permuted >= found - _ROUNDING * math.prod(largest.tolist())))
+    return PermutationTest(float(found), (1 + as_large) / (1 + len(permuted)), permuted)

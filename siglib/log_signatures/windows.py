@@ -2,26 +2,33 @@
 
 from typing import Any
 
-from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
+from .._call.array_likes import UnequalLengthsError
+from .._call.backend import Array, as_double, backend_for, device_of, library_of, namespace_of, widened
+from .._call.blocks import fill
 from .._call.indices import host_indices
-from .._call.options import as_bool, as_int, as_n_jobs
+from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
+from .._call.ragged import is_ragged
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
-from .._tables.sizes import augmented_dimension
+from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
+from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
 from .logarithm import sig_to_log_sig
 from .parts import as_path_method, needs_double, straight
 
 
+@in_time
 @of_series
 def log_sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -30,8 +37,8 @@ def log_sig_windows(
     method: int = 1,
     scalar_term: bool = False,
     lengths: Any = None,
-    times: Any = None,
     n_jobs: int = 1,
+    out: Array = None,
 ) -> Array:
     """Log-signatures of many windows of a path, sliding ones or any others, in one call.
 
@@ -39,12 +46,15 @@ def log_sig_windows(
 
     Parameters
     ----------
-    path, degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
+    path, degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As in `sig_windows`.
     method : int, default 1
         In which coordinates, see `log_sig`.
     scalar_term : bool, default False
         For method 0, put the coefficient of the empty word, always 0, in front. Without effect for the other methods.
+    out : numpy.ndarray, optional
+        Where to write the result, a block of paths at a time: an array of its shape and dtype, such as a
+        `numpy.memmap`. Only for NumPy arrays, of paths of one length.
 
     Returns
     -------
@@ -73,6 +83,10 @@ def log_sig_windows(
     degree, window, n_jobs = as_int("degree", degree, 0), as_int("window", window, 0), as_n_jobs(n_jobs)
     time_aug, lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
     scalar_term = as_bool("scalar_term", scalar_term)
+    if out is not None:
+        options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time, "method": method}
+        options |= {"scalar_term": scalar_term, "n_jobs": n_jobs}
+        return _filled(out, path, degree, window, stride, starts, ends, options)
     back, path, method = _prepared(path, degree, time_aug, lead_lag, method)
     if not is_compiling():
         starts, ends = _read_once("starts", starts), _read_once("ends", ends)
@@ -177,6 +191,28 @@ def _prepared(path: Array, degree: int, time_aug: bool, lead_lag: bool, method: 
     back, path = widened(path=path)
     dimension = augmented_dimension(path_shape("path", tuple(path.shape))[2], time_aug, lead_lag)
     return back, as_double(path) if needs_double(dimension, degree, method) else path, basis
+
+
+def _filled(
+    out: Any, path: Any, degree: int, window: int, stride: Any, starts: Any, ends: Any, options: dict[str, Any]
+) -> Any:
+    """`log_sig_windows` to `out`."""
+    if is_ragged(path):
+        try:
+            _, path = backend_for(path=path)
+        except UnequalLengthsError:
+            raise ValueError("out is for results of paths of one length, and path holds others") from None
+
+    def call(paths: Array, starts: Any, ends: Any) -> Array:
+        return log_sig_windows(paths, degree, window, stride, starts=starts, ends=ends, **options)
+
+    numbers = 1
+    if library_of(path) == "numpy":
+        dimension = path_shape("path", tuple(path.shape))[2]
+        dimension = augmented_dimension(dimension, options["time_aug"], options["lead_lag"])
+        numbers = checked_tensor_length(dimension, degree)
+    indices = _read_once("starts", starts), _read_once("ends", ends)
+    return fill("log_sig_windows", out, call, path, indices, numbers, as_n_threads(options["n_jobs"]))
 
 
 def _read_once(name: str, indices: Any) -> Any:

@@ -95,7 +95,9 @@ class WindowOperation(Operation):
         if (last[:, 1:] < last[:, :-1]).any():
             order = np.argsort(last, axis=-1, kind="stable")
         else:
-            order = np.broadcast_to(np.arange(last.shape[1]), last.shape)
+            order = np.arange(last.shape[1], dtype=np.int64)[None]
+            if len(last) != 1:
+                order = np.broadcast_to(order, last.shape)
         return first, last, np.ascontiguousarray(order, dtype=np.int64)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from .._call.backend import Array, namespace_of
 from .._call.indices import INDICES
+from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
-from ..paths.series import with_clock
+from .time_windows import TimeWindows, by_time
 from .window_operations import WindowOperation, n_windows, windows_of
 
 
@@ -54,9 +55,11 @@ SIG_WINDOWS = _SigWindows()
 def sig_windows(
     path: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
@@ -64,7 +67,6 @@ def sig_windows(
     end_time: float = 1.0,
     scalar_term: bool = False,
     lengths: Any = None,
-    times: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -80,26 +82,32 @@ def sig_windows(
         One path or a batch of them. Lists and integers are taken as float64.
     degree : int
         Truncation level, at least 0.
-    window : int
-        Number of points of a window, at least 1. Leave it out if `starts` and `ends` are given.
-    stride : int, default 1
-        Number of points from the start of one window to the start of the next, at least 1. Windows share a point, and
-        no segment between them is left out, if it is less than `window`.
+    window : int, or float if there are `times`
+        Number of points of a window, at least 1, or how long it is. Leave it out if `starts` and `ends` are given.
+    stride : int, or float if there are `times`, default None
+        Number of points from the start of one window to the start of the next, at least 1, or the time between the two.
+        None is one point, or `window`. Windows of points share one, and no segment between them is left out, if it is
+        less than `window`.
+    times : array of shape (length,) or (..., length), default None
+        When the points are, for all paths or for each: then windows are those of some duration, see the notes. Real
+        numbers or datetimes, none less than the one before. For a list of paths, a list of arrays.
+    span : (start, stop), default None
+        Moments where the first window starts, and where the last one must have ended; None in place of one is the first
+        or the last of the times.
     starts, ends : arrays of integers of shape (n_windows,) or (..., n_windows), default None
         Slices: window k has the points ``starts[k]``, ``starts[k] + 1``, ..., ``ends[k] - 1``. Either the same for all
         paths, or with the batch axes of `path`. They must satisfy ``0 <= start <= end <= length``. They are looked at
         in main memory: if they are on a GPU the call waits for them.
     time_aug, lead_lag : bool, default False
         Take windows of the transformed path, see `transform_path`: time runs over the whole path, and with `lead_lag` a
-        window is the lead-lag path of its points. All of the above count points of `path` itself, also then.
+        window is the lead-lag path of its points. All of the above count points of `path` itself, also then. With
+        `times` these are what is added, and half-way between two points with `lead_lag` what is half-way between them.
     end_time : float, default 1.0
-        Where time ends, if `time_aug`.
+        Where time ends, if `time_aug`. Not with `times`, which say it.
     scalar_term : bool, default False
         Put the coefficient of the empty word, always 1, in front.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
-    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
-        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -111,19 +119,22 @@ def sig_windows(
     array of shape (..., n_windows, sig_length(dimension, degree, ...))
         Of the library, dtype and device of `path`. There are ``(length - window) // stride + 1`` sliding windows, none
         if the path is shorter than one. A window of no or one point has the signature of a constant path, zero. NaN and
-        infinity in the path reach the windows that see them, and no others.
+        infinity in the path reach the windows that see them, and no others. For a list of paths, a list; in an array,
+        paths with fewer windows than others have rows of windows without points behind their own.
 
     Raises
     ------
     TypeError
         For what is no array of real numbers, or an option of the wrong type.
     ValueError
-        For a path without channels or of fewer than two axes, windows that are not in the path, or sizes out of reach.
+        For a path without channels or of fewer than two axes, windows that are not in the path, times that decrease or
+        are not finite, or sizes out of reach.
     MemoryError
         If the result does not fit into memory.
 
     See Also
     --------
+    window_bounds : which points lie in windows of some duration.
     sig_prefixes : windows that all start at the first point.
     log_sig_windows : their log-signatures.
     IntervalSignature : for a path that grows, or intervals that are asked for one by one.
@@ -136,6 +147,11 @@ def sig_windows(
     Windows with a point m in common are products ``S(start, m) (x) S(m, end)`` of two scans that start there (Chen's
     identity), the way van Herk (1992) takes running maxima. Only increments of a window enter its signature, and no
     inverse is taken: short windows of a long path are as exact as the signatures of copied slices.
+
+    With `times`, window k has the points with ``start + k * stride <= time < start + k * stride + window``, where
+    `start` is the first of the times, or that of `span`. There are as many windows as end by the last of the times, or
+    of `span`: so the last point is in a window only if `span` goes beyond it. Segments between the points of two
+    windows are in neither. For more of how bounds are compared see `window_bounds`.
 
     References
     ----------
@@ -160,14 +176,38 @@ def sig_windows(
     >>> path = np.array([[0.0], [1.0], [2.0], [3.0], [4.0]])
     >>> [float(siglib.sig_windows(path, 1, window=window, stride=2).sum()) for window in (2, 3)]
     [2.0, 4.0]
+
+    In time, where the second window has no points:
+
+    >>> times = [0.0, 0.3, 0.7, 2.1, 2.8]
+    >>> siglib.sig_windows(path, 1, window=1.0, times=times, span=(0.0, 3.0)).ravel()
+    array([2., 0., 1.])
     """
-    if lengths is not None or times is not None:
-        path = with_clock(path, lengths, times, time_aug)
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
+    if times is not None or span is not None:
+        return by_time(
+            sig_windows,
+            path,
+            degree,
+            window,
+            stride,
+            times,
+            span,
+            starts,
+            ends,
+            time_aug,
+            lead_lag,
+            end_time,
+            out,
+            scalar_term=scalar_term,
+            n_jobs=n_jobs,
+        )
     return (SIG_WINDOWS if out is None else SIG_WINDOWS.into(out))(
         path,
         degree=degree,
         window=window,
-        stride=stride,
+        stride=1 if stride is None else stride,
         starts=starts,
         ends=ends,
         time_aug=time_aug,
@@ -183,16 +223,17 @@ def sig_windows_backprop(
     path: Array,
     sig_derivs: Array,
     degree: int,
-    window: int = 0,
-    stride: int = 1,
+    window: Any = 0,
+    stride: Any = None,
     *,
+    times: Any = None,
+    span: Any = None,
     starts: Array = None,
     ends: Array = None,
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
     lengths: Any = None,
-    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_windows` with respect to the path.
@@ -204,7 +245,7 @@ def sig_windows_backprop(
     sig_derivs : array of the shape of its result
         Derivatives of a function F with respect to the signatures. The entry of the scalar term has no effect; it may
         be there or not.
-    degree, window, stride, starts, ends, time_aug, lead_lag, end_time, lengths, times, n_jobs
+    degree, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, lengths, n_jobs
         As they were given to `sig_windows`.
 
     Returns
@@ -226,15 +267,20 @@ def sig_windows_backprop(
     >>> siglib.sig_windows_backprop(path, np.array([[1.0], [10.0]]), 1, window=3).ravel()
     array([ -1., -10.,   1.,  10.])
     """
-    if lengths is not None or times is not None:
-        path = with_clock(path, lengths, times, time_aug)
+    if lengths is not None:
+        path = RaggedPaths(path, lengths)
+    if times is not None or span is not None:
+        call = TimeWindows(
+            path, window, stride, times, span, starts, ends, time_aug, lead_lag, end_time, derivs=sig_derivs
+        )
+        return call.gradient(call.call(sig_windows_backprop, call.derivs, degree, n_jobs=n_jobs))
     return SIG_WINDOWS.backprop(
         sig_derivs,
         None,
         path,
         degree=degree,
         window=window,
-        stride=stride,
+        stride=1 if stride is None else stride,
         starts=starts,
         ends=ends,
         time_aug=time_aug,

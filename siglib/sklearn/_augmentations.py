@@ -36,6 +36,11 @@ class Augmentations(NamedTuple):
             paths = np.concatenate([np.concatenate([paths, ends], axis=1), visible], axis=2)
         return paths
 
+    @property
+    def more_points(self) -> tuple[int, int]:
+        """How many points a path gets in front and behind."""
+        return int(self.base_point is not None), 2 * int(self.invisibility_reset)
+
     def channels(self, names: list[str]) -> list[str]:
         """Names of the channels behind it."""
         return [*names, "visible"] if self.invisibility_reset else names

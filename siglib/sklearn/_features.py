@@ -15,6 +15,7 @@ from ..signatures.words import lyndon_words
 from ._base import SeriesTransformer
 from ._names import log_signature_names, signature_names
 from ._paths import Paths
+from ._series import Series
 from ._windows import as_windows
 
 
@@ -41,12 +42,20 @@ class _SignatureFeatures(SeriesTransformer):
         -------
         self
         """
-        paths, _ = self._learn(X)
+        paths, found = self._learn(X)
         self._windows = as_windows(self.windows, self.window, self.stride, self.depth)
         rows, first = paths.groups[0]
+        self._weights = self._level_weights(first.shape[2])
+        if self._windows.kind == "time":
+            *_, n = self._windows.in_time(self._moments(found), self.augmentations_.more_points)
+            if n == 0:
+                raise ValueError(f"no training series is as long as a window of {self.window}")
+            self._window_names = self._windows.names_in_time(n)
+            none = np.zeros((1, n), np.int64)
+            self._n_features_out = self._features(first[:1], none, none).shape[1]
+            return self
         # One path tells how many features there are, and whether the options go together.
         self._window_names = self._windows.names(first.shape[1])
-        self._weights = self._level_weights(first.shape[2])
         self._n_features_out = Paths([(rows[:1] * 0, first[:1])], 1).vectors(self._features).shape[1]
         return self
 
@@ -63,6 +72,8 @@ class _SignatureFeatures(SeriesTransformer):
         array of shape (series, features)
         """
         paths, found = self._paths(X)
+        if self._windows.kind == "time":
+            return self._rows(self._features_in_time(paths, found), X, found)
         out = paths.vectors(self._features)
         if out.shape[1] != self._n_features_out:
             raise ValueError(
@@ -86,15 +97,33 @@ class _SignatureFeatures(SeriesTransformer):
         words = self._words(self._channel_names(input_features))
         return np.array([window + word for window in self._window_names for word in words], dtype=object)
 
-    def _features(self, paths: np.ndarray) -> np.ndarray:
-        """Of paths of one length, of shape (paths, features)."""
+    def _features_in_time(self, paths: Paths, found: Series) -> np.ndarray:
+        """Of windows of real time, as many as there were in the training series."""
+        starts, ends, _ = self._windows.in_time(self._moments(found), self.augmentations_.more_points)
+        n, out = len(self._window_names), np.empty((paths.n, self._n_features_out), paths.dtype)
+        for rows, group in paths.groups:
+            first, stop = np.full((2, len(rows), n), group.shape[1])
+            first[:, : starts.shape[1]], stop[:, : ends.shape[1]] = starts[rows, :n], ends[rows, :n]
+            out[rows] = self._features(group, first, stop)
+        return out
+
+    def _moments(self, found: Series) -> list[np.ndarray]:
+        if found.moments is None:
+            raise ValueError('windows="time" needs a long data frame with a column of times: name it, time=...')
+        return found.moments
+
+    def _features(
+        self, paths: np.ndarray, starts: np.ndarray | None = None, ends: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Of paths of one length, of shape (paths, features); of given windows, or of those that fit the length."""
         options = {**self._transform(), **self._coordinates(), "n_jobs": self._threads()}
         if self._windows.kind == "global":
             out = self._of_paths(paths, self.degree, **options)[:, None]
         else:
-            starts, ends = self._windows.slices(paths.shape[1])
-            if not len(starts):
-                raise ValueError(f"a series of length {paths.shape[1]} has no window of {self.window} points")
+            if starts is None:
+                starts, ends = self._windows.slices(paths.shape[1])
+                if not len(starts):
+                    raise ValueError(f"a series of length {paths.shape[1]} has no window of {self.window} points")
             out = self._of_windows(paths, self.degree, starts=starts, ends=ends, **options)
         if self._weights is not None:
             out = out * self._weights.astype(out.dtype)
@@ -142,13 +171,16 @@ class SignatureTransformer(_SignatureFeatures):
     ----------
     degree : int, default 3
         Truncation level, at least 1.
-    windows : {"global", "sliding", "expanding", "dyadic"}, default "global"
+    windows : {"global", "sliding", "expanding", "dyadic", "time"}, default "global"
         Features of the whole series, or of windows of it, one after another: windows of one width, windows that all
-        begin at the start, or the series, its halves, its quarters and so on, `depth` times.
-    window, stride : int or float, default None
+        begin at the start, or the series, its halves, its quarters and so on, `depth` times; or windows of real time,
+        see `siglib.sig_windows`, from the first moment of each series on, of a data frame with a column of times.
+    window, stride : int, float or timedelta, default None
         Width of sliding windows, or of the first expanding one, and how far one is from the next, `window` by default:
         as numbers of points, or as shares of the series, above 0 and at most 1, if they are floats. Windows in shares
-        fit series of any lengths, and share their end points where they meet.
+        fit series of any lengths, and share their end points where they meet. Of windows of real time, durations; there
+        are as many as the longest training series has: those that a series does not reach have features of no points,
+        zero, and what comes later is left out.
     depth : int, default 3
         How many times dyadic windows are halved, at least 1.
     rescaling : {"pre", "post"}, default None

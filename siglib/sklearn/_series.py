@@ -26,7 +26,7 @@ class Series(NamedTuple):
     ids: np.ndarray | None = None
     """What the series of a data frame are called there."""
     moments: list[np.ndarray] | None = None
-    """The times of the rows of a data frame, if they are numbers or datetimes."""
+    """When the points of each are, where a data frame says it."""
 
 
 class OneSeries:
@@ -125,12 +125,8 @@ def series_of_frame(X: Any, series: Any, time: Any, channels: Any, gaps: Any = N
     order = np.argsort(codes, kind="stable") if moments is None else _order_in_time(codes, moments, ids)
     points = np.column_stack([_numbers(X, label) for label in channels])[order]
     counts = np.bincount(codes, minlength=len(ids)).tolist()
-    names = [str(label) for label in channels]
-    clock = None if moments is None or moments.dtype.kind not in "iufM" else moments[order]
-    if clock is not None and clock.dtype.kind == "M":
-        clock = (clock - clock.min()) / np.timedelta64(1, "s") if len(clock) else clock.astype(float)
-    times = None if clock is None else np.split(clock.astype(np.float64), np.cumsum(counts)[:-1])
-    return Series(_split(points, counts, gaps), names, ids, times)
+    of_series = None if moments is None else np.split(moments[order], np.cumsum(counts)[:-1])
+    return Series(_split(points, counts, gaps), [str(label) for label in channels], ids, of_series)
 
 
 def as_series(
@@ -212,8 +208,8 @@ def without_gaps(found: Series, gaps: Any) -> Series:
         return found
     if gaps not in GAPS[1:]:
         raise ValueError(f"gaps must be None, 'forward', 'linear' or 'drop', got {gaps!r}")
-    points = found.points
-    filled = transform_path(points, gaps=gaps, times=found.moments if gaps == "linear" else None)
+    points, moments = found.points, found.moments
+    filled = transform_path(points, gaps=gaps, times=_numbers_of_moments(moments) if gaps == "linear" else None)
     if gaps == "drop":
         # Arrays are padded behind: what is left of each series tells how much.
         counts = [int((~np.isnan(one).any(axis=1)).sum()) for one in points]
@@ -221,10 +217,22 @@ def without_gaps(found: Series, gaps: Any) -> Series:
             raise ValueError(f"gaps='drop' leaves no moment of series {counts.index(0)}")
         filled = [one[:count] for one, count in zip(filled, counts, strict=True)]
         filled = np.stack(filled) if len(set(counts)) == 1 else filled
+        if moments is not None:
+            moments = [m[~np.isnan(one).any(axis=1)] for m, one in zip(moments, points, strict=True)]
     for i, one in enumerate(filled):
         if np.isnan(one).any():
             raise ValueError(f"series {i} of X has a channel without any number: no gap of it can be filled")
-    return found._replace(points=filled, moments=None)
+    return found._replace(points=filled, moments=moments)
+
+
+def _numbers_of_moments(moments: list[np.ndarray] | None) -> list[np.ndarray] | None:
+    """Times of rows as numbers, if they are numbers or datetimes."""
+    if not moments or any(m.dtype.kind not in "iufM" for m in moments):
+        return None
+    if moments[0].dtype.kind == "M":
+        first = min(m[0] for m in moments)
+        moments = [(m - first) / np.timedelta64(1, "s") for m in moments]
+    return [m.astype(np.float64) for m in moments]
 
 
 def finite(gaps: Any) -> dict[str, Any]:

@@ -5,16 +5,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._call.options import as_positive
+from .._call.times import check_order, times_of_paths
+from ..signatures.window_bounds import time_slices
 
-KINDS = ("global", "sliding", "expanding", "dyadic")
+KINDS = ("global", "sliding", "expanding", "dyadic", "time")
 
 
 class Windows(NamedTuple):
     """Checked settings. Windows in shares of the path fit paths of all lengths."""
 
     kind: str
-    window: int | float
-    stride: int | float
+    window: Any
+    stride: Any
     depth: int
 
     def slices(self, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +37,29 @@ class Windows(NamedTuple):
             ends = np.floor(np.minimum(shares + self.window, 1.0) * last + 1e-9).astype(np.intp) + 1
         return (np.zeros_like(starts) if self.kind == "expanding" else starts), ends
 
+    def in_time(self, moments: list[np.ndarray], extra: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+        """(first points, ends, number of windows that the longest series has) of windows of real time.
+
+        Both are arrays (series, windows), with windows without points behind those of shorter series. So many points
+        that were put in front of each series and behind it are of its first and of its last moment.
+        """
+        found = times_of_paths("time", moments)
+        ends = np.cumsum(found.lengths)
+        copies = np.ones(len(found.moments), np.intp)
+        copies[ends - found.lengths] += extra[0]
+        copies[ends - 1] += extra[1]
+        times, lengths = np.repeat(found.moments, copies), found.lengths + sum(extra)
+        check_order("time", times, lengths)
+        slices = time_slices(times, lengths, self.window, self.stride, None)
+        return slices.first, slices.stop, slices.first.shape[1]
+
+    def names_in_time(self, n: int) -> list[str]:
+        """What is written in front of the features of each of `n` windows of real time."""
+        bounds = [(k * self.stride, k * self.stride + self.window) for k in range(n)]
+        if isinstance(self.window, (int, float)):
+            return [f"{start:g}:{end:g} " for start, end in bounds]
+        return [f"{start}:{end} " for start, end in bounds]
+
     def names(self, length: int) -> list[str]:
         """What is written in front of the features of each window; `length` is that of a training series."""
         if self.kind == "global":
@@ -52,13 +77,17 @@ class Windows(NamedTuple):
 def as_windows(kind: Any, window: Any, stride: Any, depth: Any) -> Windows:
     if kind not in KINDS:
         raise ValueError(f"windows must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
-    if kind not in ("sliding", "expanding"):
+    if kind not in ("sliding", "expanding", "time"):
         if window is not None or stride is not None:
             raise ValueError(f"window and stride belong to sliding and expanding windows, not to windows={kind!r}")
         return Windows(kind, 0, 0, as_positive("depth", depth) if kind == "dyadic" else 0)
     if window is None:
-        raise ValueError(f"windows={kind!r} needs a window: a number of points, or a share of the path as a float")
+        what = "a duration" if kind == "time" else "a number of points, or a share of the path as a float"
+        raise ValueError(f"windows={kind!r} needs a window: {what}")
     stride = window if stride is None else stride
+    if kind == "time":
+        # Checked with the times, whose kind they have.
+        return Windows(kind, window, stride, 0)
     if isinstance(window, float) != isinstance(stride, float):
         raise TypeError(
             f"window and stride must both be numbers of points or both shares, got {window!r} and {stride!r}"

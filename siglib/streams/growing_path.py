@@ -70,10 +70,12 @@ class Points:
         self._extend("point", on, array[..., None, :], point if library_of(point) == "torch" else None)
         return self.n - 1
 
-    def extend(self, points: Array, name: str = "points") -> None:
-        """Any number of points, of shape (*batch, n, dimension)."""
+    def extend(self, points: Array, name: str = "points", n_times: int | None = None) -> None:
+        """Any number of points, of shape (*batch, n, dimension); exactly `n_times` if there are times."""
         on, array = self._converted(name, points)
-        path_shape(name, array.shape)
+        _, n, _ = path_shape(name, array.shape)
+        if n_times not in (None, n):
+            raise ValueError(f"times must have shape ({n},), a time for each point of {name}, got ({n_times},)")
         self._extend(name, on, array, points if library_of(points) == "torch" else None)
 
     def _converted(self, name: str, points: Array) -> tuple[Any, Any]:
@@ -210,6 +212,8 @@ class OfPoints:
             for name, value in state.items():
                 if type(value) is list:
                     state[name] = value.copy()
+            if "_times" in state:
+                state["_times"] = state["_times"].twin()
         state["_points"] = points
         if "_intervals" in state:
             state["_intervals"] = state["_intervals"].twin(points)
