@@ -85,6 +85,7 @@ from .log_signatures.tangents import log_sig_jvp as log_sig_jvp
 from .log_signatures.tangents import sig_to_log_sig_jvp as sig_to_log_sig_jvp
 from .log_signatures.windows import log_sig_prefixes as log_sig_prefixes
 from .log_signatures.windows import log_sig_windows as log_sig_windows
+from .paths.series import Series as Series
 from .paths.transform import transform_path as transform_path
 from .paths.transform import transform_path_backprop as transform_path_backprop
 from .signatures.coefficients import extract_sig_coef as extract_sig_coef

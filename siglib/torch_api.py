@@ -63,6 +63,7 @@ from .log_signatures.preparation import prepare_log_sig as prepare_log_sig
 from .log_signatures.preparation import set_cache_dir as set_cache_dir
 from .log_signatures.windows import log_sig_prefixes as log_sig_prefixes
 from .log_signatures.windows import log_sig_windows as log_sig_windows
+from .paths.series import Series as Series
 from .paths.transform import transform_path as transform_path
 from .signatures.coefficients import extract_sig_coef as extract_sig_coef
 from .signatures.coefficients import sig_coef as sig_coef

@@ -163,6 +163,16 @@ def test_few_long_paths_are_cut_in_time() -> None:
             np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max(initial=1))
 
 
+def test_coefficients_of_prefixes_of_words_are_one_array() -> None:
+    """They have no axis along the path."""
+    words = [(0, 1), (2,)]
+    together = siglib.sig_coef(PATHS, words, prefixes=True)
+    np.testing.assert_allclose(together, [siglib.sig_coef(path, words, prefixes=True) for path in PATHS], rtol=1e-12)
+    assert isinstance(together, np.ndarray)
+    from_padded = siglib.sig_coef(padded(PATHS), words, prefixes=True, lengths=LENGTHS)
+    np.testing.assert_array_equal(from_padded, together)
+
+
 def test_one_nan_stays_with_its_path() -> None:
     paths = [path.copy() for path in PATHS]
     paths[2][3, 1] = np.nan

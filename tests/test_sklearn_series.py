@@ -252,6 +252,43 @@ def test_refusals_of_polars() -> None:
         SignatureTransformer(series="id", time="t", channels=["x"]).fit(polars.DataFrame({**FRAME, "x": [1, None, 2]}))
 
 
+@pytest.mark.parametrize("gaps", ["forward", "linear", "drop"])
+def test_gaps(rng: np.random.Generator, gaps: str) -> None:
+    points = rng.standard_normal((4, 6, 2))
+    points[0, 2, 1] = points[1, 0, 0] = points[3, 3:, 1] = np.nan
+    expected = siglib.sig(siglib.Series(points, gaps=gaps), 2)
+    transformer = SignatureTransformer(2, gaps=gaps)
+    np.testing.assert_allclose(transformer.fit_transform(points), expected, atol=1e-12)
+    ragged = [points[0], points[1, :4], points[2], points[3, :5]]
+    expected = siglib.sig(siglib.Series(ragged, gaps=gaps), 2)
+    np.testing.assert_allclose(transformer.fit_transform(ragged), expected, atol=1e-12)
+    table = points[:3, :, 1]
+    expected = siglib.sig(siglib.Series(table[..., None], gaps=gaps), 2)
+    np.testing.assert_allclose(transformer.fit_transform(table), expected, atol=1e-12)
+    with pytest.raises(ValueError, match="NaN"):
+        SignatureTransformer(2).fit(points)
+    points[2, :, 0] = np.nan
+    message = "leaves no moment of series 2" if gaps == "drop" else "series 2 of X has a channel without any number"
+    with pytest.raises(ValueError, match=message):
+        transformer.fit(points)
+    with pytest.raises(ValueError, match="gaps must be None, 'forward', 'linear' or 'drop', got 'nearest'"):
+        SignatureTransformer(2, gaps="nearest").fit(points)
+
+
+@pytest.mark.parametrize("unit", [1.0, np.timedelta64(1, "h")])
+def test_gaps_of_frames_are_filled_in_time(unit: Any) -> None:
+    pandas = optional("pandas")
+    moments = np.array([0, 3, 4, 0, 1, 5])
+    times = moments * unit if isinstance(unit, float) else np.datetime64("2024-01-01") + moments * unit
+    values = [1.0, np.nan, 2.0, 0.0, np.nan, 5.0]
+    frame = pandas.DataFrame({"who": list("aaabbb"), "when": times, "x": values}).sample(frac=1, random_state=0)
+    paths = [[[1.0], [1.75], [2.0]], [[0.0], [1.0], [5.0]]]
+    transformer = SignatureTransformer(2, lead_lag=True, series="who", time="when", gaps="linear")
+    found = dict(zip(frame["who"].drop_duplicates(), transformer.fit_transform(frame), strict=True))
+    for who, path in zip("ab", paths, strict=True):
+        np.testing.assert_allclose(found[who], siglib.sig(path, 2, lead_lag=True), atol=1e-12)
+
+
 def test_other_series_than_those_of_the_training(ragged: list[np.ndarray]) -> None:
     pandas = optional("pandas")
     transformer = SignatureTransformer().fit(ragged)

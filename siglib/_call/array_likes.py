@@ -19,6 +19,32 @@ class UnequalLengthsError(TypeError, ValueError):
 class Ragged:
     """What every class of paths of unequal lengths is, for those who need not know more."""
 
+    points: Any
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def with_points(self, points: Any) -> "Ragged":
+        """The same with other points."""
+        raise NotImplementedError
+
+
+class LazyPaths(Ragged):
+    """What series are that become paths in the call that takes them: `series_calls.py` says how."""
+
+    batch: tuple[int, ...] | None
+    ragged: Any
+    is_plain: Any
+    paths: Any
+    flattened: Any
+
+
+def refusal_of_series(name: str) -> UnequalLengthsError:
+    """The error for a series where only paths are taken."""
+    return UnequalLengthsError(
+        f"{name} is a series, which this function does not take: siglib.transform_path makes a path of it"
+    )
+
 
 # How many lengths a message lists.
 _MAX_LISTED = 6

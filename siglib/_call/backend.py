@@ -26,6 +26,7 @@ import numpy as np
 
 from .. import _cpu
 from .array_likes import (
+    LazyPaths,
     Ragged,
     UnequalLengthsError,
     is_table,
@@ -33,6 +34,7 @@ from .array_likes import (
     packed_lengths,
     refusal_of_lengths,
     refusal_of_list,
+    refusal_of_series,
     refusal_of_shapes,
 )
 from .tracing import loaded_jax, loaded_torch, refuse_traced
@@ -119,6 +121,8 @@ class JaxArraysError(TypeError):
 def _refuse_unequal(arrays: dict[str, Array]) -> None:
     """UnequalLengthsError for paths that are no array; for lists of numbers the attempt to make one will tell."""
     for name, value in arrays.items():
+        if isinstance(value, LazyPaths):
+            raise refusal_of_series(name)
         if isinstance(value, Ragged):
             raise UnequalLengthsError(f"{name} holds paths of unequal lengths, which this function does not take")
         if not isinstance(value, (list, tuple)) or not value:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .array_likes import Ragged, as_counts, packed_paths
+from .array_likes import LazyPaths, Ragged, as_counts, packed_paths, refusal_of_series
 from .backend import (
     WIDENED,
     Array,
@@ -85,6 +85,15 @@ class RaggedPaths(Ragged):
         """The same for an argument of another name."""
         found = cls.__new__(cls)
         found._fill(path, lengths, name, lengths_name)
+        return found
+
+    @classmethod
+    def through(
+        cls, points: Array, starts: np.ndarray, lengths: np.ndarray, padded_length: int | None
+    ) -> "RaggedPaths":
+        """Paths through points in one array; results are as for paths that are padded to a length if one is given."""
+        found = cls.__new__(cls)
+        found.points, found.starts, found.lengths, found.padded_length = points, starts, lengths, padded_length
         return found
 
     def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
@@ -210,6 +219,12 @@ def indices_like(at: np.ndarray, like: Array) -> Array:
     return xp.asarray(at, device=like.device) if library_of(like) == "torch" else xp.asarray(at)
 
 
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros in the library, dtype and device of an array."""
+    with device_of(like):
+        return like.new_zeros(shape) if library_of(like) == "torch" else namespace_of(like).zeros(shape, like.dtype)
+
+
 def is_chunked(value: Any) -> bool:
     """Whether these are paths in chunks of Dask, of one length or not."""
     return library_of(value.points if isinstance(value, RaggedPaths) else value) == "dask"
@@ -227,6 +242,8 @@ def as_ragged(name: str, value: Any) -> RaggedPaths:
     """Paths of unequal lengths from what dispatch has found to be some."""
     if isinstance(value, RaggedPaths):
         return value
+    if isinstance(value, LazyPaths):
+        raise refusal_of_series(name)
     if hasattr(value, "batch_sizes"):
         return RaggedPaths(*packed_paths(value))
     if getattr(value, "is_nested", False):
@@ -234,8 +251,10 @@ def as_ragged(name: str, value: Any) -> RaggedPaths:
     return RaggedPaths.named(name, list(value))
 
 
-def side_of(name: str, paths: Any) -> RaggedPaths:
+def side_of(name: str, paths: Any) -> Any:
     """One side of kernels, paths of one length included, whose other side has paths of unequal lengths."""
+    if isinstance(paths, LazyPaths):
+        return paths
     if is_ragged(paths):
         return as_ragged(name, paths)
     batch, length, _ = path_shape(name, tuple(paths.shape))

@@ -5,7 +5,7 @@ An operation needs no kernels for them, whatever the library: which of its array
 corrections, and nothing is padded. Where time is added, each path has its own clock, which stands still behind its end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from operator import is_
 from typing import Any, NamedTuple
@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._tables.time import time_grid
-from .array_likes import UnequalLengthsError
+from . import series_calls
+from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
 from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
 from .dask import applied
-from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of
+from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
 _POINTS = 1500
@@ -102,11 +103,6 @@ def _in_order(results: list[Array], runs: list[np.ndarray], axis: int = 0) -> Ar
         return together[at] if axis == 0 else together[:, at]
 
 
-def _zeros(shape: tuple[int, ...], like: Array) -> Array:
-    with device_of(like):
-        return like.new_zeros(shape) if library_of(like) == "torch" else namespace_of(like).zeros(shape, like.dtype)
-
-
 def takes(operation: Any, arrays: tuple[Any, ...]) -> bool:
     """Whether these are paths of unequal lengths, and not some other list of arrays."""
     names = ("path", "path1", "path2")
@@ -115,13 +111,15 @@ def takes(operation: Any, arrays: tuple[Any, ...]) -> bool:
 
 def refusal_to_compile(operation: Any) -> TypeError:
     return TypeError(
-        f"siglib.{operation.name} got paths of unequal lengths, which torch.compile cannot trace: leave the call out "
-        "by torch.compiler.disable"
+        f"siglib.{operation.name} got paths of unequal lengths, or a series, which torch.compile cannot trace: leave "
+        "the call out by torch.compiler.disable"
     )
 
 
 def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """An operation on paths of unequal lengths."""
+    """An operation on paths of unequal lengths, or on series that become paths."""
+    if any(isinstance(array, LazyPaths) for array in arrays):
+        return series_calls.call(operation, arrays, options)
     if any(map(is_chunked, arrays[: operation.n_shared])):
         if operation.names[0] != "path":
             _refuse_grids(_Call(operation, options))
@@ -161,14 +159,14 @@ def one_length_at_a_time(function: Any) -> Any:
     """
 
     @wraps(function)
-    def call(path: Any, *args: Any, lengths: Any = None, **options: Any) -> Any:
-        if lengths is not None:
-            path = RaggedPaths(path, lengths)
+    def call(path: Any, *args: Any, **options: Any) -> Any:
         try:
             return function(path, *args, **options)
         except UnequalLengthsError:
             if not is_ragged(path):
                 raise
+        if isinstance(path, LazyPaths):
+            return series_calls.of_function(call, path, args, options)
         ragged = as_ragged("path", path)
         if is_chunked(ragged):
             return applied("path", partial(_of_block, call, args, options), ragged, 2)
@@ -180,7 +178,7 @@ def one_length_at_a_time(function: Any) -> Any:
             return rows
         longest = rows[int(ragged.lengths.argmax())].shape[0]
         if ragged.lengths.max() < ragged.padded_length:
-            longest = function(_zeros((ragged.padded_length, ragged.dimension), ragged.points), *args, **options).shape[
+            longest = function(zeros((ragged.padded_length, ragged.dimension), ragged.points), *args, **options).shape[
                 0
             ]
         return _stacked(rows, longest)
@@ -223,7 +221,7 @@ def _stacked(rows: list[Array], length: int) -> Array:
         xp = namespace_of(rows[0])
         for row in rows:
             missing = length - row.shape[0]
-            padded.append(xp.concatenate([row, _zeros((missing, *row.shape[1:]), row)], 0) if missing else row)
+            padded.append(xp.concatenate([row, zeros((missing, *row.shape[1:]), row)], 0) if missing else row)
         return xp.stack(padded)
 
 
@@ -287,7 +285,7 @@ def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, An
     call, first, second = _kernel_call(operation, arrays, options)
     runs1, runs2 = _cut(call, first.lengths), _cut(call, second.lengths)
     if not (runs1 and runs2):
-        return _zeros((len(first), len(second)), first.points)
+        return zeros((len(first), len(second)), first.points)
     symmetric = first is second and call.o.order1 == call.o.order2
     paths1 = [call.path(first, run) for run in runs1]
     paths2 = paths1 if first is second else [call.path(second, run) for run in runs2]
@@ -344,6 +342,9 @@ def along(
     operation: Any, arrays: Sequence[Any], directions: Sequence[Any], numbers: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     """Along directions that have the lengths of their paths, one length at a time."""
+    for name, array in zip(operation.names, arrays, strict=False):
+        if isinstance(array, LazyPaths):
+            raise refusal_of_series(name)
     call, n = _Call(operation, options), 1 if operation.names[0] == "path" else 2
     if any(array is not None for array in (*arrays[n:], *directions[n:])):
         raise ValueError("derivatives of corrected signatures take paths of one length: take them one by one")
@@ -382,18 +383,33 @@ def backprop(
     operation: Any, derivs: Any, out: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
 ) -> tuple[Any, ...]:
     """The public gradient of an operation on paths of unequal lengths: like the paths, a list or a padded array."""
+    if any(isinstance(array, LazyPaths) for array in arrays):
+        return series_calls.backprop(gradients, operation, derivs, out, arrays, needs, options)
     if any(map(is_chunked, arrays[: operation.n_shared])):
         return operation.backprop_in_dask(derivs, out, arrays, needs, options)
+    return gradients(operation, derivs, out, arrays, needs, options, RaggedPaths.parts)
+
+
+def gradients(
+    operation: Any,
+    derivs: Any,
+    out: Any,
+    arrays: tuple[Any, ...],
+    needs: tuple[bool, ...],
+    options: dict[str, Any],
+    parts: Callable[[RaggedPaths, Array], Any],
+) -> tuple[Any, ...]:
+    """The same in the form that `parts(paths, gradients of all points)` gives them."""
     if operation.names[0] != "path":
-        return _backprop_of_kernels(operation, derivs, arrays, needs, options)
+        return _backprop_of_kernels(operation, derivs, arrays, needs, options, parts)
     path, *rest = arrays
     ragged = as_ragged("path", path)
     call = _Call(operation, options, padded=all(array is None for array in rest))
     whole = _whole(call, ragged)
     if hasattr(whole, "backprop"):
         (total,) = whole.backprop(derivs, out, ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
-        return ragged.parts(total), *[None for _ in rest]
-    total = _zeros(tuple(ragged.points.shape), ragged.points)
+        return parts(ragged, total), *[None for _ in rest]
+    total = zeros(tuple(ragged.points.shape), ragged.points)
     of_rest: list[tuple[np.ndarray, list[Any]]] = []
     for run in ragged.runs(_POINTS if call.padded else 0):
         n_rows = _n_rows(call, ragged, int(ragged.lengths[run[0]])) if call.follows else None
@@ -402,11 +418,11 @@ def backprop(
         gradient, *more = operation.backprop(*given, call.path(ragged, run), *corrections, needs=needs, **call.options)
         call.pull(ragged, run, gradient, total)
         of_rest.append((run, more))
-    gradients = [
+    of_corrections = [
         None if array is None or not need else _of_corrections(array, ragged, [(run, more[i]) for run, more in of_rest])
         for i, (array, need) in enumerate(zip(rest, needs[1:], strict=False))
     ]
-    return ragged.parts(total), *gradients
+    return parts(ragged, total), *of_corrections
 
 
 def _of_corrections(correction: Any, ragged: RaggedPaths, found: list[tuple[np.ndarray, Array]]) -> Any:
@@ -429,18 +445,23 @@ def _rows(array: Any, run: np.ndarray, n_rows: int | None) -> Array:
 
 
 def _backprop_of_kernels(
-    operation: Any, derivs: Any, arrays: tuple[Any, ...], needs: tuple[bool, ...], options: dict[str, Any]
+    operation: Any,
+    derivs: Any,
+    arrays: tuple[Any, ...],
+    needs: tuple[bool, ...],
+    options: dict[str, Any],
+    parts: Callable[[RaggedPaths, Array], Any],
 ) -> tuple[Any, ...]:
     call, *sides = _kernel_call(operation, arrays, options)
-    totals = [_zeros(tuple(side.points.shape), side.points) for side in sides]
+    totals = [zeros(tuple(side.points.shape), side.points) for side in sides]
     if operation.gram:
-        parts = [(run1, run2) for run1 in _cut(call, sides[0].lengths) for run2 in _cut(call, sides[1].lengths)]
+        pairs = [(run1, run2) for run1 in _cut(call, sides[0].lengths) for run2 in _cut(call, sides[1].lengths)]
     else:
-        parts = [(run, run) for run in _pairs(call, sides[0].lengths, sides[1].lengths)]
+        pairs = [(run, run) for run in _pairs(call, sides[0].lengths, sides[1].lengths)]
     shape = (len(sides[0]), len(sides[1])) if operation.gram else (len(sides[0]),)
     if tuple(derivs.shape) != shape:
         raise ValueError(f"derivs must have shape {shape}, that of the kernels, got {tuple(derivs.shape)}")
-    for runs in parts:
+    for runs in pairs:
         given = derivs[indices_like(runs[0], derivs)]
         if operation.gram:
             given = given[:, indices_like(runs[1], derivs)]
@@ -450,4 +471,6 @@ def _backprop_of_kernels(
         for side, run, gradient, total in zip(sides, runs, found, totals, strict=False):
             if gradient is not None:
                 call.pull(side, run, gradient, total)
-    return *[side.parts(total) if need else None for side, total, need in zip(sides, totals, needs, strict=False)], None
+    return *[
+        parts(side, total) if need else None for side, total, need in zip(sides, totals, needs, strict=False)
+    ], None

@@ -121,6 +121,12 @@ def holds_numbers(*arrays: Any) -> bool:
     return not (tensors and is_traced(torch, *tensors))
 
 
+def is_traced_by_jax(array: Any) -> bool:
+    """Whether JAX traces a call with this array, which has no numbers then."""
+    jax = loaded_jax()
+    return jax is not None and isinstance(array, jax.core.Tracer)
+
+
 def is_functionalized(torch: Any, name: str) -> bool:
     """Whether one of the transforms around this call of siglib.<name> is torch.func.functionalize.
 

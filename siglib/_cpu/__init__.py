@@ -18,6 +18,7 @@ from . import _cpuid
 
 _MODULES = (
     "path",
+    "series",
     "signature",
     "corrected_signature",
     "join",

@@ -8,7 +8,6 @@ from typing import Any
 from .._call.backend import Array, namespace_of, widened
 from .._call.operation import Operation
 from .._call.options import TEXT, as_bool, as_int, as_n_threads
-from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
 from .._tables import grades, tree_tables
@@ -18,6 +17,7 @@ from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.tree_words import MAX_NODES
 from .._tables.word_trie import decode, encode, tables
+from ..paths.series import with_clock
 from ..signatures.coefficients import picked, put_coefficients
 from ..signatures.corrections import as_correction
 from .sig import BRANCHED_SIG, blocks_of_sigs
@@ -218,6 +218,7 @@ def branched_sig_coef(
     planar: bool = False,
     correction: Array = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Coefficients of the branched signature at chosen trees, without computing the others.
@@ -239,6 +240,8 @@ def branched_sig_coef(
         As in `branched_sig`, of which all coefficients are computed then.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -276,8 +279,8 @@ def branched_sig_coef(
     >>> siglib.branched_sig_coef(path, [((0,), (0,), 1), ((1,), (1,), 0), None])
     array([1., 0., 1.])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     if correction is None:
         return BRANCHED_SIG_COEF(
@@ -309,6 +312,7 @@ def branched_sig_coef_backprop(
     correction: Array = None,
     correction_deriv: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `branched_sig_coef` with respect to the path and, if asked for, the correction.
@@ -323,7 +327,7 @@ def branched_sig_coef_backprop(
         What it gave. Only its shape is looked at.
     derivs : array of the shape of `coefs`
         Derivatives of a function F with respect to the coefficients.
-    time_aug, lead_lag, end_time, planar, correction, lengths, n_jobs
+    time_aug, lead_lag, end_time, planar, correction, lengths, times, n_jobs
         As they were given to `branched_sig_coef`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -350,8 +354,8 @@ def branched_sig_coef_backprop(
     array([[-2.],
            [ 2.]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     if as_bool("correction_deriv", correction_deriv) and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

@@ -9,13 +9,13 @@ from typing import Any
 from .._call.backend import Array, as_double, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads, as_valid_n_jobs
-from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._tables import grades
 from .._tables.grades import Polynomial
 from .._tables.sizes import checked_tensor_length
 from ..log_signatures.log_sig import write_segment, write_segment_derivs
 from ..log_signatures.parts import blocks_of, needs_double, put, tables_for, taken
+from ..paths.series import with_clock
 from ..signatures.corrections import as_correction
 from .logarithm import BRANCHED_SIG_TO_LOG_SIG
 from .shapes import METHOD, check_method, checked_log_length, default_method
@@ -106,6 +106,7 @@ def branched_log_sig(
     method: int | None = None,
     correction: Array = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signature of piecewise linear paths: the logarithm of `branched_sig`.
@@ -130,6 +131,8 @@ def branched_log_sig(
         As in `branched_sig`; not with method 3.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1.
 
@@ -163,8 +166,8 @@ def branched_log_sig(
     >>> siglib.branched_log_sig(path, 2, planar=True)
     array([ 1. ,  1. ,  0.5,  0. ,  0.5, -0.5,  0. ])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     planar, correction = as_bool("planar", planar), as_correction(correction)
     method = default_method(method, planar)
     if correction is None:

@@ -9,13 +9,13 @@ from typing import Any
 from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
-from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, path_shape, vector_shape
 from .._call.tracing import without_compiler
 from .._tables import grades
 from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from ..log_signatures.parts import blocks_of
+from ..paths.series import with_clock
 from ..signatures.corrections import CorrectedSizes, as_correction, correction_grade, refuse_lead_lag
 from ..signatures.ragged import RAGGED_SIG
 from ..signatures.ragged import takes as takes_ragged
@@ -176,6 +176,7 @@ def branched_sig(
     scalar_term: bool = False,
     correction: Array = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signature of piecewise linear paths: iterated integrals indexed by trees instead of words.
@@ -211,6 +212,8 @@ def branched_sig(
         word ``i1 ... ik`` belongs to the chain with i1 at its root and ik at its leaf. Not together with `lead_lag`.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -260,8 +263,8 @@ def branched_sig(
     >>> siglib.branched_sig(np.array([[0.0], [2.0]]), 2, correction=np.array([-0.5]))
     array([2. , 1.5])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return BRANCHED_SIG(
         path,
         as_correction(correction),
@@ -289,6 +292,7 @@ def branched_sig_backprop(
     correction: Array = None,
     correction_deriv: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `branched_sig` with respect to the path and, if asked for, the correction.
@@ -302,7 +306,7 @@ def branched_sig_backprop(
     bsig_derivs : array of the shape of `bsig`
         Derivatives of a function F with respect to the coefficients. The entry of the scalar term has no effect; it may
         be there even if `bsig` has none.
-    degree, time_aug, lead_lag, end_time, planar, correction, lengths, n_jobs
+    degree, time_aug, lead_lag, end_time, planar, correction, lengths, times, n_jobs
         As they were given to `branched_sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -328,8 +332,8 @@ def branched_sig_backprop(
     array([[-2.],
            [ 2.]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

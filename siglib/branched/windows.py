@@ -4,11 +4,11 @@ from typing import Any
 
 from .._call.backend import Array, as_double, widened
 from .._call.options import as_bool, as_int, as_n_jobs
-from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._tables.sizes import augmented_dimension
 from ..log_signatures.parts import needs_double
 from ..log_signatures.windows import log_sig_prefixes, log_sig_windows
+from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
 from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
@@ -17,7 +17,7 @@ from .shapes import as_path_method, checked_length
 
 
 @in_time
-@one_length_at_a_time
+@of_series
 def branched_sig_windows(
     path: Array,
     degree: int,
@@ -95,7 +95,7 @@ def branched_sig_windows(
     return options.branched(sig)
 
 
-@one_length_at_a_time
+@of_series
 def branched_sig_prefixes(
     path: Array,
     degree: int,
@@ -106,13 +106,14 @@ def branched_sig_prefixes(
     planar: bool = False,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched signatures of all prefixes of a path: of ``path[:1]``, ``path[:2]``, ..., and the whole path.
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     planar : bool, default False
         Coefficients of planar forests, in place of those of trees.
@@ -162,7 +163,7 @@ def branched_sig_prefixes(
 
 
 @in_time
-@one_length_at_a_time
+@of_series
 def branched_log_sig_windows(
     path: Array,
     degree: int,
@@ -238,7 +239,7 @@ def branched_log_sig_windows(
     return options.branched(log_sig)
 
 
-@one_length_at_a_time
+@of_series
 def branched_log_sig_prefixes(
     path: Array,
     degree: int,
@@ -250,6 +251,7 @@ def branched_log_sig_prefixes(
     scalar_term: bool = False,
     method: int | None = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Branched log-signatures of all prefixes of a path, in one call.
@@ -258,7 +260,7 @@ def branched_log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     planar, scalar_term, method
         As in `branched_log_sig_windows`.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .._call import dask_arrays
-from .._call.array_likes import UnequalLengthsError
+from .._call.array_likes import LazyPaths, Ragged, UnequalLengthsError
 from .._call.backend import Array, device_of, library_of, widened
 from .._call.options import as_float
-from .._call.ragged import RaggedPaths, is_chunked, side_of, sides_of
+from .._call.ragged import is_chunked, side_of, sides_of
 from .._call.shapes import path_shape
 from .means import mean_of_all, mean_of_pairs, means_over_first
 from .options import as_gram_options
@@ -38,10 +38,10 @@ def samples_of(lengths1: Any, lengths2: Any, **samples: Array) -> tuple[Any, ...
 
 def sample_of(name: str, paths: Any, minimum: int) -> Any:
     """The paths of a sample with one batch axis."""
-    if isinstance(paths, RaggedPaths):
+    if isinstance(paths, Ragged):
         if len(paths) < minimum:
             raise ValueError(f"{name} must hold at least {minimum} paths, got {len(paths)}")
-        return paths
+        return paths.flattened() if isinstance(paths, LazyPaths) else paths
     batch, length, dimension = path_shape(name, tuple(paths.shape))
     size = math.prod(batch)
     if size < minimum:
@@ -131,7 +131,9 @@ def sig_score(
     finish, sample, y = samples_of(lengths1, lengths2, sample=sample, y=y)
     lam = as_float("lam", lam)
     sample = sample_of("sample", sample, 2)
-    batch = (len(y),) if isinstance(y, RaggedPaths) else path_shape("y", tuple(y.shape))[0]
+    batch = getattr(y, "batch", None)
+    if batch is None:
+        batch = (len(y),) if isinstance(y, Ragged) else path_shape("y", tuple(y.shape))[0]
     options = as_gram_options(
         method=method,
         dyadic_order=dyadic_order,

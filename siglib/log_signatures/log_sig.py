@@ -20,13 +20,13 @@ from .._call.options import (
     as_transform,
     as_valid_n_jobs,
 )
-from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
 from .._tables import grades, lyndon
 from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
 from .._tables.transform import Transform
+from ..paths.series import with_clock
 from ..signatures.corrections import as_correction, refuse_correction, refuse_lead_lag
 from ..signatures.ragged import RAGGED_SIG
 from ..signatures.ragged import takes as takes_ragged
@@ -220,6 +220,7 @@ def log_sig(
     stream: bool = False,
     correction: Array = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -256,6 +257,8 @@ def log_sig(
         the whole batch are stored then.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -303,8 +306,8 @@ def log_sig(
     >>> siglib.log_sig([[0, 0], [1, 0], [1, 1]], 2)
     array([1. , 1. , 0.5])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     correction = as_correction(correction)
     stream = as_bool("stream", stream)
     if out is not None and (stream or correction is not None):
@@ -421,6 +424,7 @@ def log_sig_backprop(
     correction: Array = None,
     correction_deriv: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `log_sig` with respect to the path and, if asked for, the correction.
@@ -436,7 +440,7 @@ def log_sig_backprop(
     log_sig_derivs : array of the shape of ``log_sig(path, ...)``
         Derivatives of a function F with respect to the log-signatures. For method 0 the entry of the scalar term has no
         effect; it may be there even if `scalar_term` is False.
-    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, lengths, n_jobs
+    degree, time_aug, lead_lag, end_time, method, scalar_term, correction, lengths, times, n_jobs
         As they were given to `log_sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -467,8 +471,8 @@ def log_sig_backprop(
            [ 0.5, -0.5],
            [ 0. ,  0.5]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction is not None:
         gradients = _corrected_backprop(

@@ -8,10 +8,10 @@ from .._call.blocks import fill
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.ragged import is_ragged
-from .._call.ragged_calls import one_length_at_a_time
 from .._call.shapes import path_shape
 from .._call.tracing import is_compiling
 from .._tables.sizes import augmented_dimension, checked_tensor_length
+from ..paths.series import of_series
 from ..signatures.prefixes import sig_prefixes
 from ..signatures.time_windows import in_time
 from ..signatures.windows import sig_windows
@@ -20,7 +20,7 @@ from .parts import as_path_method, needs_double, straight
 
 
 @in_time
-@one_length_at_a_time
+@of_series
 def log_sig_windows(
     path: Array,
     degree: int,
@@ -113,7 +113,7 @@ def log_sig_windows(
     return back(log_sig)
 
 
-@one_length_at_a_time
+@of_series
 def log_sig_prefixes(
     path: Array,
     degree: int,
@@ -124,6 +124,7 @@ def log_sig_prefixes(
     method: int = 1,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Log-signatures of all prefixes of a path, in one call.
@@ -132,7 +133,7 @@ def log_sig_prefixes(
 
     Parameters
     ----------
-    path, degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    path, degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As in `sig_prefixes`.
     method : int, default 1
         In which coordinates, see `log_sig`.

@@ -4,16 +4,20 @@ from functools import partial
 from typing import Any
 
 from .._call import dask
+from .._call.array_likes import LazyPaths
 from .._call.backend import Array, DaskArraysError, backend_for
 from .._call.operation import Operation
 from .._call.options import as_n_threads, as_transform
-from .._call.ragged import RaggedPaths
 from .._call.shapes import path_shape
 from .._call.tracing import without_compiler
 from .._tables import grades
 from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension
 from .._tables.transform import Transform
+from .series import Series
+
+# The very texts that stand for nothing to do: looking whether an option is one of them takes no time.
+_PROPAGATE, _LINEAR = "propagate", "linear"
 
 
 class _TransformPath(Operation):
@@ -66,9 +70,17 @@ def transform_path(
     lead_lag: bool = False,
     end_time: float = 1.0,
     lengths: Any = None,
+    times: Any = None,
+    gaps: str = "propagate",
+    scale: Any = None,
+    cumulative_sum: bool = False,
+    base_point: Any = None,
+    invisibility_reset: bool = False,
+    interpolation: str = "linear",
+    increments: bool = False,
     n_jobs: int = 1,
 ) -> Array:
-    """Add time to a path as a channel, or make it its lead-lag path, or both.
+    """Add time to a path as a channel, or make it its lead-lag path, or both; and all that `Series` does before that.
 
     Row r of the lead-lag path of x_0, ..., x_{L-1} is ``(x[r // 2], x[(r + 1) // 2])`` for r = 0, ..., 2L - 2: the lag
     channels first, then the lead channels; the lead moves first. Time is one more, last channel; it goes from 0 to
@@ -89,6 +101,8 @@ def transform_path(
         Time of the last row. A path of one row has time 0.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times, gaps, scale, cumulative_sum, base_point, invisibility_reset, interpolation, increments
+        What is done before, as in `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -2 for all but one, and so on. The result does not depend on it.
 
@@ -124,9 +138,45 @@ def transform_path(
            [3., 4., 3., 4., 2.],
            [3., 4., 5., 6., 3.],
            [5., 6., 5., 6., 4.]])
+
+    What two channels do that are measured in turn, in the order in which one learns of it:
+
+    >>> nan = np.nan
+    >>> path = np.array([[1.0, 2.0], [nan, 4.0], [5.0, nan]])
+    >>> siglib.transform_path(
+    ...     path, gaps="forward", times=[0.0, 0.5, 2.0], interpolation="rectilinear", time_aug=True
+    ... )
+    array([[1. , 2. , 0. ],
+           [1. , 2. , 0.5],
+           [1. , 4. , 0.5],
+           [1. , 4. , 2. ],
+           [5. , 4. , 2. ]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if (
+        lengths is not None
+        or times is not None
+        or gaps is not _PROPAGATE
+        or scale is not None
+        or cumulative_sum is not False
+        or base_point is not None
+        or invisibility_reset is not False
+        or interpolation is not _LINEAR
+        or increments is not False
+    ):
+        if isinstance(path, LazyPaths):
+            raise ValueError("a series has its options already: give them all to siglib.Series")
+        path = Series(
+            path,
+            times=times,
+            lengths=lengths,
+            gaps=gaps,
+            scale=scale,
+            cumulative_sum=cumulative_sum,
+            base_point=base_point,
+            invisibility_reset=invisibility_reset,
+            interpolation=interpolation,
+            increments=increments,
+        )
     return TRANSFORM_PATH(path, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time, n_jobs=n_jobs)
 
 

@@ -9,7 +9,6 @@ from .._call import dask
 from .._call.backend import Array, library_of, namespace_of, widened
 from .._call.operation import Operation
 from .._call.options import as_bool, as_int, as_n_threads
-from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, path_shape, vector_shape
 from .._call.tracing import is_compiling, settled, without_compiler
 from .._tables import grades
@@ -19,6 +18,7 @@ from .._tables.sizes import augmented_dimension, tensor_length
 from .._tables.time import sets_time_words, time_powers
 from .._tables.transform import Transform
 from .._tables.word_trie import Word, decode, encode, powers, tables
+from ..paths.series import with_clock
 from .words import _as_word, word_to_idx
 
 # The types of plain words, and of their letters.
@@ -74,7 +74,6 @@ class _SigCoef(Operation):
     """Coefficients of encoded words."""
 
     name = "sig_coef"
-    follows_points = "prefixes"
     arrays = ("path",)
     options = ("words", "time_aug", "lead_lag", "end_time", "prefixes", "n_jobs")
     keeps_out = "prefixes"
@@ -133,6 +132,7 @@ def sig_coef(
     end_time: float = 1.0,
     prefixes: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Coefficients of the signature at chosen words, without computing the others.
@@ -158,6 +158,8 @@ def sig_coef(
         on to the word itself. The empty word has itself as its only prefix.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
 
@@ -194,8 +196,8 @@ def sig_coef(
     >>> siglib.sig_coef(path, (0, 1, 1), prefixes=True)
     array([1. , 1. , 0.5])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     text = _text_of_constant(words) if is_compiling() else _as_text(words)
     return SIG_COEF(
         path,
@@ -219,6 +221,7 @@ def sig_coef_backprop(
     lead_lag: bool = False,
     end_time: float = 1.0,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_coef` with respect to the path.
@@ -236,7 +239,7 @@ def sig_coef_backprop(
         What ``sig_coef(path, words, prefixes=True)`` gave. The gradient may be wrong if this is something else.
     derivs : array of the shape of `coefs`
         Derivatives of a function F with respect to the entries of `coefs`.
-    time_aug, lead_lag, end_time, lengths, n_jobs
+    time_aug, lead_lag, end_time, lengths, times, n_jobs
         As they were given to `sig_coef`.
 
     Returns
@@ -263,8 +266,8 @@ def sig_coef_backprop(
            [ 0.,  0.],
            [ 1.,  0.]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return SIG_COEF.backprop(
         derivs,
         coefs,

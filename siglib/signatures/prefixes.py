@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array
-from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
+from ..paths.series import with_clock
 from .window_operations import WindowOperation
 
 
@@ -39,6 +39,7 @@ def sig_prefixes(
     end_time: float = 1.0,
     scalar_term: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -61,6 +62,8 @@ def sig_prefixes(
         Put the coefficient of the empty word, always 1, in front.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -99,8 +102,8 @@ def sig_prefixes(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return (SIG_PREFIXES if out is None else SIG_PREFIXES.into(out))(
         path,
         degree=degree,
@@ -122,6 +125,7 @@ def sig_prefixes_backprop(
     lead_lag: bool = False,
     end_time: float = 1.0,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Array:
     """Gradient of `sig_prefixes` with respect to the path.
@@ -133,7 +137,7 @@ def sig_prefixes_backprop(
     sig_derivs : array of the shape of its result
         Derivatives of a function F with respect to the signatures. The entry of the scalar term has no effect; it may
         be there or not.
-    degree, time_aug, lead_lag, end_time, lengths, n_jobs
+    degree, time_aug, lead_lag, end_time, lengths, times, n_jobs
         As they were given to `sig_prefixes`.
 
     Returns
@@ -155,8 +159,8 @@ def sig_prefixes_backprop(
     >>> siglib.sig_prefixes_backprop(path, np.array([[1.0], [10.0], [100.0]]), 1).ravel()
     array([-110.,   10.,  100.])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     return SIG_PREFIXES.backprop(
         sig_derivs,
         None,

@@ -6,12 +6,12 @@ from typing import Any
 from .._call.backend import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads
-from .._call.ragged import RaggedPaths
 from .._call.shapes import check_batch, check_like, has_scalar_term, path_shape, vector_shape
 from .._call.tracing import without_compiler
 from .._tables import grades
 from .._tables.grades import Polynomial
 from .._tables.sizes import augmented_dimension, checked_tensor_length
+from ..paths.series import with_clock
 from .corrections import (
     CorrectedSizes,
     as_correction,
@@ -147,6 +147,7 @@ def sig(
     stream: bool = False,
     correction: Array = None,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
     out: Array = None,
 ) -> Array:
@@ -188,6 +189,8 @@ def sig(
         not together with `lead_lag`. Arrays without numbers count as None.
     lengths : sequence of n int, default None
         How many points each path has, if `path` is padded to one length: see `RaggedPaths`.
+    times : array of shape (length,) or (..., length), or sequence of n arrays, default None
+        When the points were measured, taken for the time that `time_aug` adds instead of an even clock: see `Series`.
     n_jobs : int, default 1
         Number of threads; -1 for all processors, -k for all but k - 1. The result does not depend on it.
     out : numpy.ndarray, optional
@@ -249,8 +252,8 @@ def sig(
            [1. , 0. , 0.5, 0. , 0. , 0. ],
            [1. , 1. , 0.5, 1. , 0. , 0.5]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     as_bool("horner", horner)
     correction = as_correction(correction)
     if as_bool("stream", stream):
@@ -292,6 +295,7 @@ def sig_backprop(
     correction: Array = None,
     correction_deriv: bool = False,
     lengths: Any = None,
+    times: Any = None,
     n_jobs: int = 1,
 ) -> Any:
     """Gradient of `sig` with respect to the path and, if asked for, the correction.
@@ -308,7 +312,7 @@ def sig_backprop(
     sig_derivs : array of the shape of `sig`
         Derivatives of a function F with respect to the coefficients of `sig`. The entry of the scalar term has no
         effect; it may be there even if `sig` has none.
-    degree, time_aug, lead_lag, end_time, correction, lengths, n_jobs
+    degree, time_aug, lead_lag, end_time, correction, lengths, times, n_jobs
         As they were given to `sig`.
     correction_deriv : bool, default False
         Whether the gradient with respect to `correction` is wanted, too.
@@ -337,8 +341,8 @@ def sig_backprop(
            [ 0.,  0.],
            [ 1.,  2.]])
     """
-    if lengths is not None:
-        path = RaggedPaths(path, lengths)
+    if lengths is not None or times is not None:
+        path = with_clock(path, lengths, times, time_aug)
     correction, correction_deriv = as_correction(correction), as_bool("correction_deriv", correction_deriv)
     if correction_deriv and correction is None:
         raise ValueError("correction_deriv is True, but there is no correction")

@@ -16,12 +16,14 @@ from ._series import (
     DTYPES,
     Series,
     check_layout,
+    finite,
     is_listed,
     is_long,
     refuse_columns,
     series_of_array,
     series_of_frame,
     series_of_list,
+    without_gaps,
 )
 
 
@@ -32,6 +34,7 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
     series: Any
     time: Any
     channels: Any
+    gaps: Any
     scale: Any
     cumulative_sum: Any
     base_point: Any
@@ -45,20 +48,25 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
     _is_table: bool
 
     def _read(self, X: Any, reset: bool) -> Series:
-        """X as series; `reset` learns how many channels or columns there are, and their names."""
+        """X as series without gaps; `reset` learns how many channels or columns there are, and their names."""
+        return without_gaps(self._read_as_it_is(X, reset), self.gaps)
+
+    def _read_as_it_is(self, X: Any, reset: bool) -> Series:
         check_layout(self.layout)
         if is_long(X, self.series):
-            return self._checked(series_of_frame(X, self.series, self.time, self.channels), reset)
+            return self._checked(series_of_frame(X, self.series, self.time, self.channels, self.gaps), reset)
         refuse_columns(self.time, self.channels)
         if is_listed(X):
-            return self._checked(series_of_list(X, self.layout), reset)
+            return self._checked(series_of_list(X, self.layout, self.gaps), reset)
         is_table = (len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim) == 2
         if is_table and (reset or self._is_table):
             # A row for each series: columns and their names are scikit-learn's business.
-            found = series_of_array(validate_data(self, X, dtype=DTYPES, reset=reset), self.layout)
+            found = series_of_array(validate_data(self, X, dtype=DTYPES, reset=reset, **finite(self.gaps)), self.layout)
             self._is_table, self.n_channels_ = True, 1
             return found
-        return self._checked(series_of_array(check_array(X, dtype=DTYPES, allow_nd=True), self.layout), reset)
+        return self._checked(
+            series_of_array(check_array(X, dtype=DTYPES, allow_nd=True, **finite(self.gaps)), self.layout), reset
+        )
 
     def _checked(self, found: Series, reset: bool) -> Series:
         n = found.points[0].shape[1]
@@ -139,5 +147,6 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.gaps is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

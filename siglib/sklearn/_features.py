@@ -206,6 +206,9 @@ class SignatureTransformer(_SignatureFeatures):
         Columns of a long data frame: which series a row belongs to, and by what its moments are sorted.
     channels : list of str, default None
         Its columns that are channels; None takes all others.
+    gaps : {"forward", "linear", "drop"}, default None
+        What happens to NaN, as in `siglib.Series`; None refuses it. Linear in the `time` of a data frame if that holds
+        numbers or datetimes, else by the number of moments.
     n_jobs : int, default None
         Number of threads: None is 1, -1 all processors. The result does not depend on it.
 
@@ -222,8 +225,9 @@ class SignatureTransformer(_SignatureFeatures):
 
     Notes
     -----
-    A path of length L is a point for each moment: its features are those of the straight lines between them. NaN and
-    infinity are refused. Series of different lengths are computed in groups of equal length, without padding.
+    A path of length L is a point for each moment: its features are those of the straight lines between them. NaN, but
+    for `gaps`, and infinity are refused. Series of different lengths are computed in groups of equal length, without
+    padding.
 
     References
     ----------
@@ -266,6 +270,7 @@ class SignatureTransformer(_SignatureFeatures):
         series: Any = None,
         time: Any = None,
         channels: Any = None,
+        gaps: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.degree = degree
@@ -285,6 +290,7 @@ class SignatureTransformer(_SignatureFeatures):
         self.series = series
         self.time = time
         self.channels = channels
+        self.gaps = gaps
         self.n_jobs = n_jobs
 
     def _words(self, channels: list[str]) -> list[str]:
@@ -308,7 +314,7 @@ class LogSignatureTransformer(_SignatureFeatures):
         As for `SignatureTransformer`.
     time_aug, lead_lag, end_time, scale, cumulative_sum, base_point, invisibility_reset
         As for `SignatureTransformer`.
-    layout, series, time, channels, n_jobs
+    layout, series, time, channels, gaps, n_jobs
         As for `SignatureTransformer`.
 
     Examples
@@ -348,6 +354,7 @@ class LogSignatureTransformer(_SignatureFeatures):
         series: Any = None,
         time: Any = None,
         channels: Any = None,
+        gaps: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.degree = degree
@@ -368,6 +375,7 @@ class LogSignatureTransformer(_SignatureFeatures):
         self.series = series
         self.time = time
         self.channels = channels
+        self.gaps = gaps
         self.n_jobs = n_jobs
 
     def _coordinates(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class SignatureKernelTransformer(_KernelFeatures):
         Divide by ``sqrt(k(x, x) k(y, y))``.
     time_aug, lead_lag, end_time, scale, cumulative_sum, base_point, invisibility_reset
         As for `SignatureTransformer`.
-    layout, series, time, channels, n_jobs
+    layout, series, time, channels, gaps, n_jobs
         As for `SignatureTransformer`.
 
     Attributes
@@ -111,6 +111,7 @@ class SignatureKernelTransformer(_KernelFeatures):
         series: Any = None,
         time: Any = None,
         channels: Any = None,
+        gaps: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.static_kernel = static_kernel
@@ -130,6 +131,7 @@ class SignatureKernelTransformer(_KernelFeatures):
         self.series = series
         self.time = time
         self.channels = channels
+        self.gaps = gaps
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> Any:
@@ -202,7 +204,7 @@ class SignatureNystroem(_KernelFeatures):
         As for `SignatureKernelTransformer`.
     time_aug, lead_lag, end_time, scale, cumulative_sum, base_point, invisibility_reset
         As for `SignatureTransformer`.
-    layout, series, time, channels, n_jobs
+    layout, series, time, channels, gaps, n_jobs
         As for `SignatureTransformer`.
 
     Attributes
@@ -251,6 +253,7 @@ class SignatureNystroem(_KernelFeatures):
         series: Any = None,
         time: Any = None,
         channels: Any = None,
+        gaps: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -272,6 +275,7 @@ class SignatureNystroem(_KernelFeatures):
         self.series = series
         self.time = time
         self.channels = channels
+        self.gaps = gaps
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> Any:

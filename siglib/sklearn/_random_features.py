@@ -42,7 +42,7 @@ class RandomSignatureFeatures(SeriesTransformer):
         Divide by the norm: the limit is the normalised kernel.
     time_aug, lead_lag, end_time, scale, cumulative_sum, base_point, invisibility_reset
         As for `SignatureTransformer`.
-    layout, series, time, channels, n_jobs
+    layout, series, time, channels, gaps, n_jobs
         As for `SignatureTransformer`.
 
     Attributes
@@ -93,6 +93,7 @@ class RandomSignatureFeatures(SeriesTransformer):
         series: Any = None,
         time: Any = None,
         channels: Any = None,
+        gaps: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -113,6 +114,7 @@ class RandomSignatureFeatures(SeriesTransformer):
         self.series = series
         self.time = time
         self.channels = channels
+        self.gaps = gaps
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> Any:

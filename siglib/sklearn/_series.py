@@ -7,8 +7,10 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from .._call.array_likes import is_table, numbers_of_table
+from ..paths.transform import transform_path
 
 LAYOUTS = ("channels_last", "channels_first")
+GAPS = (None, "forward", "linear", "drop")
 DTYPES = [np.float64, np.float32]
 # How many names a message lists.
 _MAX_LISTED = 8
@@ -74,7 +76,7 @@ def series_of_array(X: np.ndarray, layout: str) -> Series:
     return Series(X)
 
 
-def series_of_list(X: Sequence[Any], layout: str) -> Series:
+def series_of_list(X: Sequence[Any], layout: str, gaps: Any = None) -> Series:
     """Series one by one, of any lengths."""
     arrays = [_array(item) for item in X]
     if all(array.ndim == 1 for array in arrays):
@@ -88,7 +90,7 @@ def series_of_list(X: Sequence[Any], layout: str) -> Series:
     widths = sorted({array.shape[1] for array in arrays})
     if len(widths) > 1:
         raise ValueError(f"all series of X must have the same number of channels, got {widths[0]} and {widths[-1]}")
-    return Series(_split(np.concatenate(arrays), [len(array) for array in arrays]), _common_names(X))
+    return Series(_split(np.concatenate(arrays), [len(array) for array in arrays], gaps), _common_names(X))
 
 
 def _common_names(X: Sequence[Any]) -> list[str] | None:
@@ -104,7 +106,7 @@ def _common_names(X: Sequence[Any]) -> list[str] | None:
     return list(different[0]) if different else None
 
 
-def series_of_frame(X: Any, series: Any, time: Any, channels: Any) -> Series:
+def series_of_frame(X: Any, series: Any, time: Any, channels: Any, gaps: Any = None) -> Series:
     """A long data frame: the series in the order in which they appear, the moments in that of their time."""
     labels = _labels_of(X)
     if series is None:
@@ -124,7 +126,7 @@ def series_of_frame(X: Any, series: Any, time: Any, channels: Any) -> Series:
     points = np.column_stack([_numbers(X, label) for label in channels])[order]
     counts = np.bincount(codes, minlength=len(ids)).tolist()
     of_series = None if moments is None else np.split(moments[order], np.cumsum(counts)[:-1])
-    return Series(_split(points, counts), [str(label) for label in channels], ids, of_series)
+    return Series(_split(points, counts, gaps), [str(label) for label in channels], ids, of_series)
 
 
 def as_series(
@@ -200,11 +202,49 @@ def _array(item: Any) -> np.ndarray:
     return numbers_of_table("X", item) if array.dtype == object and is_table(item) else array
 
 
-def _split(points: np.ndarray, lengths: list[int]) -> np.ndarray | list[np.ndarray]:
+def without_gaps(found: Series, gaps: Any) -> Series:
+    """The series with numbers where gaps were, or without these moments."""
+    if gaps is None:
+        return found
+    if gaps not in GAPS[1:]:
+        raise ValueError(f"gaps must be None, 'forward', 'linear' or 'drop', got {gaps!r}")
+    points, moments = found.points, found.moments
+    filled = transform_path(points, gaps=gaps, times=_numbers_of_moments(moments) if gaps == "linear" else None)
+    if gaps == "drop":
+        # Arrays are padded behind: what is left of each series tells how much.
+        counts = [int((~np.isnan(one).any(axis=1)).sum()) for one in points]
+        if min(counts, default=1) == 0:
+            raise ValueError(f"gaps='drop' leaves no moment of series {counts.index(0)}")
+        filled = [one[:count] for one, count in zip(filled, counts, strict=True)]
+        filled = np.stack(filled) if len(set(counts)) == 1 else filled
+        if moments is not None:
+            moments = [m[~np.isnan(one).any(axis=1)] for m, one in zip(moments, points, strict=True)]
+    for i, one in enumerate(filled):
+        if np.isnan(one).any():
+            raise ValueError(f"series {i} of X has a channel without any number: no gap of it can be filled")
+    return found._replace(points=filled, moments=moments)
+
+
+def _numbers_of_moments(moments: list[np.ndarray] | None) -> list[np.ndarray] | None:
+    """Times of rows as numbers, if they are numbers or datetimes."""
+    if not moments or any(m.dtype.kind not in "iufM" for m in moments):
+        return None
+    if moments[0].dtype.kind == "M":
+        first = min(m[0] for m in moments)
+        moments = [(m - first) / np.timedelta64(1, "s") for m in moments]
+    return [m.astype(np.float64) for m in moments]
+
+
+def finite(gaps: Any) -> dict[str, Any]:
+    """What scikit-learn is told of NaN."""
+    return {} if gaps is None else {"ensure_all_finite": "allow-nan"}
+
+
+def _split(points: np.ndarray, lengths: list[int], gaps: Any = None) -> np.ndarray | list[np.ndarray]:
     """Checked points of all series, one after another, as series."""
     if min(lengths, default=1) == 0:
         raise ValueError(f"every series of X must have at least one moment, got none in number {lengths.index(0)}")
-    points = check_array(points, dtype=DTYPES)
+    points = check_array(points, dtype=DTYPES, **finite(gaps))
     if len(set(lengths)) == 1:
         return points.reshape(len(lengths), lengths[0], -1)
     return np.split(points, np.cumsum(lengths)[:-1])
