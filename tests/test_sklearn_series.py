@@ -45,6 +45,7 @@ def expected(ragged: list[np.ndarray]) -> np.ndarray:
     return np.stack([siglib.sig(one, 3, time_aug=True) for one in ragged])
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=8), seed=st.integers(0, 2**32 - 1))
 def test_series_of_any_lengths_get_what_they_get_alone(lengths: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
