@@ -542,3 +542,24 @@ def test_arrays_of_jax(options: dict[str, Any], transform: dict[str, Any]) -> No
     np.testing.assert_allclose(filled, of_numpy, rtol=1e-6, atol=1e-6)
     with pytest.raises(TypeError, match="looks at numbers, which traced arrays of JAX do not have"):
         jax.jit(lambda points: siglib.sig(siglib.Series(points, gaps="forward"), 2))(given)
+
+
+def test_each_path_ends_at_a_time_of_its_own() -> None:
+    rng = np.random.default_rng(8)
+    paths, ends = [rng.standard_normal((length, 2)) for length in (5, 1, 9)], [0.5, 3.0, 20.0]
+    found = siglib.sig(siglib.Series(paths, end_times=ends), 3, time_aug=True)
+    for one, path, end in zip(found, paths, ends, strict=True):
+        np.testing.assert_allclose(one, siglib.sig(path, 3, time_aug=True, end_time=end), rtol=1e-12, atol=1e-14)
+    both = np.stack([paths[0], paths[2][:5]])
+    found = siglib.sig(siglib.Series(both, end_times=np.array([2.0, 0.0])), 3, time_aug=True, lead_lag=True)
+    for one, path, end in zip(found, both, (2.0, 0.0), strict=True):
+        expected = siglib.sig(path, 3, time_aug=True, lead_lag=True, end_time=end)
+        np.testing.assert_allclose(one, expected, rtol=1e-12, atol=1e-14)
+    rows = siglib.transform_path(siglib.Series(both[0], end_times=4.0, increments=True), time_aug=True)
+    np.testing.assert_allclose(rows[:, 2], np.linspace(0, 4, 6))
+    with pytest.raises(ValueError, match=r"end_times must have shape \(3,\), a number for each path, got \(2,\)"):
+        siglib.Series(paths, end_times=[1.0, 2.0])
+    with pytest.raises(ValueError, match="end_times must hold finite numbers of at least 0"):
+        siglib.Series(paths, end_times=[1.0, -2.0, 1.0])
+    with pytest.raises(ValueError, match="give either times or end_times"):
+        siglib.Series(both, times=np.arange(5.0), end_times=[1.0, 2.0])

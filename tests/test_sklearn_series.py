@@ -301,3 +301,47 @@ def test_other_series_than_those_of_the_training(ragged: list[np.ndarray]) -> No
     transformer = SignatureTransformer(series="id").fit(frame)
     with pytest.raises(ValueError, match="must have the channels"):
         transformer.transform(frame[["id", "y", "x"]])
+
+
+@pytest.mark.parametrize("lead_lag", [False, True])
+def test_the_clock_of_a_data_frame(rng: np.random.Generator, ragged: list[np.ndarray], lead_lag: bool) -> None:
+    pandas = optional("pandas")
+    times = [np.cumsum(rng.uniform(0.1, 2.0, len(one))) for one in ragged]
+    draw = iter(times)
+    frame = pandas.DataFrame(long_columns(rng, ragged, list("abcdef"), lambda n: next(draw)))
+    options = {"series": "id", "time": "t", "time_aug": "time", "lead_lag": lead_lag}
+    found = SignatureTransformer(3, rescaling="post", **options).fit_transform(frame)
+    plain = SignatureTransformer(3, rescaling="post", time_aug=True, lead_lag=lead_lag).fit(ragged)
+    weights = plain.transform(ragged)[0] / siglib.sig(ragged[0], 3, time_aug=True, lead_lag=lead_lag)
+    for row, one, t in zip(found, ragged, times, strict=True):
+        alone = siglib.sig(one, 3, time_aug=True, times=t, lead_lag=lead_lag) * weights.round()
+        np.testing.assert_allclose(row, alone, rtol=1e-10, atol=1e-12)
+    names = SignatureTransformer(2, **options).fit(frame).get_feature_names_out()
+    assert "time" in names
+    # A point in front is of the first moment.
+    found = LogSignatureTransformer(2, base_point="zero", **options).fit_transform(frame)
+    series = siglib.Series(ragged, times=times, base_point=True)
+    np.testing.assert_allclose(
+        found, siglib.log_sig(series, 2, time_aug=True, lead_lag=lead_lag), rtol=1e-10, atol=1e-12
+    )
+    gram = SignatureKernelTransformer(sigma=1.0, dyadic_order=1, **options).fit_transform(frame)
+    both = siglib.Series(ragged, times=times)
+    kernels = siglib.sig_kernel_gram(
+        both,
+        both,
+        dyadic_order=1,
+        static_kernel=siglib.RBFKernel(1.0),
+        time_aug=True,
+        lead_lag=lead_lag,
+        normalize=True,
+    )
+    np.testing.assert_allclose(gram, kernels, rtol=1e-9)
+    frame["t"] = pandas.Timestamp("2026-01-01") + pandas.to_timedelta(frame["t"], unit="s")
+    again = LogSignatureTransformer(2, base_point="zero", **options).fit_transform(frame)
+    np.testing.assert_allclose(again, found, rtol=1e-7, atol=1e-7)
+    with pytest.raises(ValueError, match='time_aug="time" needs a data frame with a column of times'):
+        SignatureTransformer(2, time_aug="time").fit(ragged)
+    with pytest.raises(ValueError, match='time_aug="time" says when series end'):
+        SignatureTransformer(2, end_time=2.0, **options).fit(frame)
+    with pytest.raises(TypeError, match="time_aug must be True or False"):
+        SignatureTransformer(2, time_aug="clock").fit(ragged)

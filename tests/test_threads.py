@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import random_paths
-from checking import assert_close, assert_same_bits
+from checking import assert_close, assert_same_bits, optional
 from gpu import Gpu
 
 import siglib
@@ -430,3 +430,13 @@ def test_all_processors_are_those_that_openmp_may_use(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with pytest.raises(ValueError, match="n_jobs=-2 leaves no thread: this process may use 1 processors"):
         siglib.sig(np.eye(2), 2, n_jobs=-2)
+
+
+@pytest.mark.usefixtures("eight_processors")
+def test_all_processors_are_those_that_threadpoolctl_leaves() -> None:
+    threadpoolctl = optional("threadpoolctl")
+    for limit in (1, 3):
+        with threadpoolctl.threadpool_limits(limits=limit, user_api="openmp"):
+            assert as_n_threads(-1) == limit
+            assert as_n_threads(5) == 5
+    assert as_n_threads(-1) == 8

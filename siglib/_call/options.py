@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._cpu._cpuid import max_threads
 from .._tables.transform import Transform
 from .tracing import settled
 
 _forked = False
+# Of OpenMP, before anybody has set a limit.
+_MAX_THREADS = max_threads()
 
 
 def _after_fork() -> None:
@@ -78,17 +81,25 @@ def hardware_threads() -> int:
 
 
 def _share() -> int:
-    """Number of processors that `OMP_NUM_THREADS` leaves to this process: pools of workers set it in each of them."""
+    """Number of processors that are left to this thread.
+
+    Pools of workers set `OMP_NUM_THREADS` in each of their processes, and `threadpoolctl.threadpool_limits` a number of
+    OpenMP's, for the thread that calls it.
+    """
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     n = int(given) if given.isascii() and given.isdigit() else 0
-    return min(n, hardware_threads()) if n > 0 else hardware_threads()
+    shares = [hardware_threads(), *([n] if n > 0 else [])]
+    limit = max_threads()
+    if limit != _MAX_THREADS:
+        shares.append(limit)
+    return min(shares)
 
 
 def as_n_threads(n_jobs: Any) -> int:
     """Number of threads that `n_jobs` asks for: k > 0 is k threads, -1 all processors, -k all but k - 1.
 
-    "All" are those that `OMP_NUM_THREADS` allows. Never more than there are processors: more would gain nothing, and
-    where the system refuses a thread the OpenMP run-time ends the process.
+    "All" are those that `OMP_NUM_THREADS` and `threadpoolctl` allow. Never more than there are processors: more would
+    gain nothing, and where the system refuses a thread the OpenMP run-time ends the process.
     """
     if type(n_jobs) is int and n_jobs == 1:
         return 1

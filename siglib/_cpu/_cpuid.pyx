@@ -1,4 +1,4 @@
-"""Which of the instruction sets that the loops are built for can this machine run?"""
+"""Which of the instruction sets that the loops are built for can this machine run, and on how many threads?"""
 
 cdef extern from *:
     """
@@ -9,9 +9,15 @@ cdef extern from *:
     #define SIGLIB_HAS_AVX2() 0
     #define SIGLIB_HAS_AVX512() 0
     #endif
+    #ifdef _OPENMP
+    #include <omp.h>
+    #else
+    #define omp_get_max_threads() 1
+    #endif
     """
     int SIGLIB_HAS_AVX2() nogil
     int SIGLIB_HAS_AVX512() nogil
+    int omp_get_max_threads() nogil
 
 
 def supported():
@@ -23,3 +29,8 @@ def supported():
         names.append("avx2")
     names.append("baseline")
     return names
+
+
+def max_threads():
+    """How many threads OpenMP would take for a loop of this thread that does not say: what others have set."""
+    return omp_get_max_threads()

@@ -52,6 +52,9 @@ class Series(LazyPaths):
         When points were measured: one clock for all, or one for each path. Times must not decrease. Where time is added
         (`time_aug=True`) these are taken as they are, instead of an even clock up to `end_time`. There is no gradient
         with respect to them. With `increments` there is one time more than increments: that of the first point.
+    end_times : array of shape (...,), or sequence of n float, default None
+        In place of `times`: each path has a clock that goes evenly from 0, at its first point, to a number of its own,
+        at least 0, at its last one.
     lengths : sequence of n int, default None
         How many points each path has, if `points` and `times` are padded to one length: see `RaggedPaths`.
     gaps : {"propagate", "forward", "linear", "drop"}, default "propagate"
@@ -117,6 +120,7 @@ class Series(LazyPaths):
         points: Any,
         *,
         times: Any = None,
+        end_times: Any = None,
         lengths: Any = None,
         gaps: str = "propagate",
         scale: Any = None,
@@ -140,9 +144,28 @@ class Series(LazyPaths):
         self.has_base = base_point is not None and base_point is not False
         self.base_point = self._base(base_point) if self.has_base and base_point is not True else None
         self.clocks: Clocks | None = None
+        if end_times is not None:
+            if times is not None:
+                raise ValueError("give either times or end_times")
+            times = self._even_times(end_times)
         if times is not None:
             longest = int(self.lengths.max(initial=0)) if self.batch is None else self.array.shape[-2]
             self.clocks = Clocks.of(times, self.like, self.batch, self.lengths, longest, self.increments)
+
+    def _even_times(self, end_times: Any) -> list[np.ndarray]:
+        """Times of the points of each path, from where they end."""
+        if getattr(end_times, "requires_grad", False):
+            raise TypeError("end_times requires a gradient, and there is none with respect to times")
+        if library_of(end_times) == "torch":
+            end_times = end_times.numpy(force=True)
+        ends = numpy_array("end_times", end_times)
+        shape = (len(self),) if self.batch is None else self.batch
+        if ends.shape != shape:
+            raise ValueError(f"end_times must have shape {shape}, a number for each path, got {ends.shape}")
+        if not (np.isfinite(ends).all() and (ends >= 0).all()):
+            raise ValueError("end_times must hold finite numbers of at least 0")
+        n_times = (self.lengths + self.increments).tolist()
+        return [np.linspace(0.0, end, n) for end, n in zip(ends.reshape(-1).tolist(), n_times, strict=True)]
 
     def _take_points(self, points: Any, lengths: Any) -> None:
         """Points as a whole array, with its batch axes, or as those of paths of unequal lengths."""

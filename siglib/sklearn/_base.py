@@ -19,6 +19,7 @@ from ._series import (
     finite,
     is_listed,
     is_long,
+    numbers_of_moments,
     refuse_columns,
     series_of_array,
     series_of_frame,
@@ -106,9 +107,26 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         return self._augmented(found), found
 
     def _augmented(self, found: Series) -> Paths:
-        return Paths.of(found.points).map(self.augmentations_.applied_to)
+        paths = Paths.of(found.points).map(self.augmentations_.applied_to)
+        if not self._has_clock():
+            return paths
+        times = numbers_of_moments(found.moments)
+        if times is None:
+            raise ValueError(
+                'time_aug="time" needs a data frame with a column of times, numbers or datetimes: time=...'
+            )
+        if self.end_time != 1.0:
+            raise ValueError(f'time_aug="time" says when series end: leave out end_time, got {self.end_time!r}')
+        return paths.with_times(times, self.augmentations_.more_points, self.lead_lag)
+
+    def _has_clock(self) -> bool:
+        """Whether time is that of the data frame, which is added to paths at once; `siglib` looks at other values."""
+        return isinstance(self.time_aug, str) and self.time_aug == "time"
 
     def _transform(self) -> dict[str, Any]:
+        """What is left to be done to paths."""
+        if self._has_clock():
+            return {"time_aug": False, "lead_lag": False, "end_time": 1.0}
         return {"time_aug": self.time_aug, "lead_lag": self.lead_lag, "end_time": self.end_time}
 
     def _threads(self) -> int:
@@ -126,7 +144,7 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         """Names of the channels of the paths behind augmentations and transforms."""
         check_is_fitted(self)
         names = self._input_names(input_features)
-        return path_channels(self.augmentations_.channels(names), time_aug=self.time_aug, lead_lag=self.lead_lag)
+        return path_channels(self.augmentations_.channels(names), time_aug=bool(self.time_aug), lead_lag=self.lead_lag)
 
     def _input_names(self, input_features: Any) -> list[str]:
         known = getattr(self, "feature_names_in_", None)

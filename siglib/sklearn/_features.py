@@ -45,6 +45,8 @@ class _SignatureFeatures(SeriesTransformer):
         paths, found = self._learn(X)
         self._windows = as_windows(self.windows, self.window, self.stride, self.depth)
         rows, first = paths.groups[0]
+        if self._windows.kind != "global" and self._has_clock() and self.lead_lag:
+            raise ValueError('windows count points, so they do not go together with lead_lag and time_aug="time"')
         self._weights = self._level_weights(first.shape[2])
         if self._windows.kind == "time":
             *_, n = self._windows.in_time(self._moments(found), self.augmentations_.more_points)
@@ -141,7 +143,8 @@ class _SignatureFeatures(SeriesTransformer):
             of_level = [size**level for level in range(1, degree + 1)]
         else:
             raise ValueError(f"rescaling must be None, 'pre' or 'post', got {self.rescaling!r}")
-        width = (2 * dimension if self.lead_lag else dimension) + bool(self.time_aug)
+        transform = self._transform()
+        width = (2 * dimension if transform["lead_lag"] else dimension) + bool(transform["time_aug"])
         return np.array([of_level[length - 1] for length in self._word_lengths(width)])
 
     # What differs between the two: functions of paths and of windows, their option of coordinates, their words.
@@ -186,8 +189,11 @@ class SignatureTransformer(_SignatureFeatures):
     rescaling : {"pre", "post"}, default None
         Factors for the levels, which fall like 1/k!: "post" multiplies level k by k!, "pre" is the signature of the
         path times ``(degree!) ** (1 / degree)``.
-    time_aug, lead_lag : bool, default False
-        Add time as a channel; take the lead-lag path. See `siglib.transform_path`.
+    time_aug : bool or "time", default False
+        Add time as a channel: an even clock, or with "time" the `time` of the data frame, as it is if it holds numbers,
+        in seconds if it holds datetimes. See `siglib.transform_path`.
+    lead_lag : bool, default False
+        Take the lead-lag path.
     end_time : float, default 1.0
         Where time ends, if `time_aug`.
     scale : {"std", "max_abs"} or sequence of float, default None
@@ -259,7 +265,7 @@ class SignatureTransformer(_SignatureFeatures):
         stride: int | float | None = None,
         depth: int = 3,
         rescaling: str | None = None,
-        time_aug: bool = False,
+        time_aug: bool | str = False,
         lead_lag: bool = False,
         end_time: float = 1.0,
         scale: Any = None,
@@ -343,7 +349,7 @@ class LogSignatureTransformer(_SignatureFeatures):
         stride: int | float | None = None,
         depth: int = 3,
         rescaling: str | None = None,
-        time_aug: bool = False,
+        time_aug: bool | str = False,
         lead_lag: bool = False,
         end_time: float = 1.0,
         scale: Any = None,

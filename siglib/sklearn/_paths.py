@@ -48,6 +48,17 @@ class Paths:
         """What `function` makes of the paths of each group."""
         return Paths([(rows, function(paths)) for rows, paths in self.groups], self.n)
 
+    def with_times(self, times: list[np.ndarray], more: tuple[int, int], lead_lag: bool) -> Paths:
+        """The paths with their times as the last channel, behind lead-lag.
+
+        So many points that were put in front of each path and behind it are of its first and of its last moment.
+        """
+        groups = []
+        for rows, paths in self.groups:
+            clocks = np.stack([np.pad(times[row], more, mode="edge") for row in rows])
+            groups.append((rows, transform_path(paths, times=clocks, time_aug=True, lead_lag=lead_lag)))
+        return Paths(groups, self.n)
+
     def chosen(self, rows: np.ndarray) -> Paths:
         """Some of the paths, in the order of `rows`."""
         place = np.full(self.n, -1)

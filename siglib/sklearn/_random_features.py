@@ -82,7 +82,7 @@ class RandomSignatureFeatures(SeriesTransformer):
         sigma: float | str = "median",
         width: float = 1.0,
         normalize: bool = True,
-        time_aug: bool = False,
+        time_aug: bool | str = False,
         lead_lag: bool = False,
         end_time: float = 1.0,
         scale: Any = None,

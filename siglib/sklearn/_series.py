@@ -209,7 +209,7 @@ def without_gaps(found: Series, gaps: Any) -> Series:
     if gaps not in GAPS[1:]:
         raise ValueError(f"gaps must be None, 'forward', 'linear' or 'drop', got {gaps!r}")
     points, moments = found.points, found.moments
-    filled = transform_path(points, gaps=gaps, times=_numbers_of_moments(moments) if gaps == "linear" else None)
+    filled = transform_path(points, gaps=gaps, times=numbers_of_moments(moments) if gaps == "linear" else None)
     if gaps == "drop":
         # Arrays are padded behind: what is left of each series tells how much.
         counts = [int((~np.isnan(one).any(axis=1)).sum()) for one in points]
@@ -225,7 +225,7 @@ def without_gaps(found: Series, gaps: Any) -> Series:
     return found._replace(points=filled, moments=moments)
 
 
-def _numbers_of_moments(moments: list[np.ndarray] | None) -> list[np.ndarray] | None:
+def numbers_of_moments(moments: list[np.ndarray] | None) -> list[np.ndarray] | None:
     """Times of rows as numbers, if they are numbers or datetimes."""
     if not moments or any(m.dtype.kind not in "iufM" for m in moments):
         return None
