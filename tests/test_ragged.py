@@ -173,6 +173,19 @@ def test_coefficients_of_prefixes_of_words_are_one_array() -> None:
     np.testing.assert_array_equal(from_padded, together)
 
 
+def test_a_point_without_a_number_is_a_constant_path_beside_others_too() -> None:
+    for n_channels, degree in ((1, 1), (1, 3), (2, 1), (3, 2)):
+        paths = [np.full((1, n_channels), np.nan), RNG.standard_normal((5, n_channels))]
+        for transform in ({}, {"lead_lag": True}, {"time_aug": True}):
+            for function in (siglib.sig, siglib.log_sig, siglib.branched_sig):
+                together = function(paths, degree, **transform)
+                np.testing.assert_array_equal(together[0], function(paths[0], degree, **transform))
+                assert not together[0].any()
+        gram = siglib.sig_kernel_gram(paths, paths[1:], dyadic_order=0)
+        assert gram[0, 0] == 1.0
+        assert np.isfinite(gram).all()
+
+
 def test_one_nan_stays_with_its_path() -> None:
     paths = [path.copy() for path in PATHS]
     paths[2][3, 1] = np.nan
