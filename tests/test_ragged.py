@@ -222,6 +222,42 @@ def test_public_gradients(name: str, options: dict[str, Any]) -> None:
         assert not mine[length:].any()
 
 
+def test_derivatives_that_do_not_fit_are_refused() -> None:
+    paths = [np.ones((3, 2)), np.ones((2, 2))]
+    for derivs, message in (
+        ([np.ones((3, 6))], r"sig_derivs must hold an array for each of 2 paths, got 1"),
+        ([np.ones((3, 6)), np.ones((2, 6)), np.ones((2, 6))], r"sig_derivs must hold .* for each of 2 paths, got 3"),
+        ([np.ones((4, 6)), np.ones((2, 6))], r"sig_derivs\[0\] must have 3 rows, as the result for path 0, got 4"),
+        ([np.ones((3, 6)), 1.0], r"sig_derivs\[1\] must have 2 rows, as the result for path 1, got 0"),
+        (1.0, r"sig_derivs must hold an array for each of 2 paths, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            siglib.sig_prefixes_backprop(paths, derivs, 2)
+        with pytest.raises(ValueError, match=message):
+            siglib.sig_windows_backprop(paths, derivs, 2, 1)
+    with pytest.raises(ValueError, match=r"sig_derivs\[0\] must have 3 rows, as the result for path 0, got 4"):
+        siglib.sig_prefixes_backprop(np.ones((2, 3, 2)), np.ones((2, 4, 6)), 2, lengths=[3, 2])
+    for n in (1, 3):
+        with pytest.raises(ValueError, match=f"log_sig_derivs must hold a row for each of 2 paths, got {n}"):
+            siglib.log_sig_backprop(paths, np.ones((n, 3)), 2)
+
+
+def test_derivatives_in_lists_of_numbers() -> None:
+    derivs = RNG.standard_normal((2, 3))
+    paths = [RNG.standard_normal((n, 2)).astype(np.float32) for n in (4, 3)]
+    for mine, same in zip(
+        *[siglib.log_sig_backprop(paths, d, 2) for d in (derivs.tolist(), derivs.astype("f4"))], strict=True
+    ):
+        assert mine.dtype == np.float32
+        np.testing.assert_array_equal(mine, same)
+    square = derivs[:, :2]
+    found = [
+        siglib.sig_kernel_gram_backprop(d, paths, paths, dyadic_order=0) for d in (square.tolist(), square.astype("f4"))
+    ]
+    for mine, same in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_array_equal(mine, same)
+
+
 @pytest.mark.parametrize("gram", [False, True])
 def test_public_gradients_of_kernels(gram: bool) -> None:
     name = "sig_kernel_gram_backprop" if gram else "sig_kernel_backprop"
