@@ -543,6 +543,9 @@ def test_what_torch_has_for_paths_of_unequal_lengths(torch: Any) -> None:
     np.testing.assert_allclose(out.detach(), expected, rtol=1e-12)
     out[:, 0].sum().backward()
     assert data.grad[:, 0].abs().sum() == len(PATHS)  # level 1: the last point minus zero
+    nested = [torch.nested.nested_tensor([torch.tensor(one) for one in ones]) for ones in (PATHS, TIMES)]
+    out = siglib.sig(siglib.Series(nested[0], times=nested[1], base_point=True), 2, time_aug=True)
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
     with pytest.raises(TypeError, match="times requires a gradient, and there is none"):
         siglib.Series(tensors[0], times=torch.arange(4.0, requires_grad=True))
 

@@ -31,6 +31,8 @@ class Clocks(NamedTuple):
         """
         n, n_times = len(lengths), lengths + more
         longest = int(lengths.max(initial=0)) if batch is None or padded_length is None else padded_length
+        if getattr(times, "is_nested", False):
+            times = list(times.unbind())
         listed = isinstance(times, (list, tuple)) and any(np.ndim(part) for part in map(_plain, times))
         if listed:
             if len(times) != n:
