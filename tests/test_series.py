@@ -530,6 +530,17 @@ def test_vmap_and_forward_mode(torch: Any) -> None:
     jacobian = torch.func.jacrev(function)(points[0])
     torch.testing.assert_close(torch.func.jacfwd(function)(points[0]), jacobian)
     torch.testing.assert_close(torch.autograd.functional.jacobian(function, points[0]), jacobian)
+    times = torch.tensor(options["times"])
+    constant = {"times": times, "time_aug": True}
+    found = torch.func.vmap(lambda path: siglib.sig(path, 2, **constant))(points)
+    torch.testing.assert_close(found, siglib.sig(points, 2, **constant))
+    slopes = torch.func.grad(lambda path: siglib.sig(path, 1, **constant)[0, 0])(points)
+    torch.testing.assert_close(slopes[0, :, 0], torch.tensor([-1.0, 0.0, 0.0, 1.0], dtype=torch.float64))
+    with pytest.raises(TypeError, match="times is transformed by torch, and there is no derivative"):
+        torch.func.vmap(lambda times: siglib.sig(points, 2, times=times, time_aug=True))(torch.stack([times, times]))
+    forward = torch.autograd.forward_ad
+    with forward.dual_level(), pytest.raises(TypeError, match="times is transformed by torch, and there is no"):
+        siglib.Series(points, times=forward.make_dual(times, times))
     with pytest.raises(TypeError, match='gaps="linear" looks at numbers, which tensors do not have where torch'):
         torch.func.vmap(lambda path: siglib.sig(siglib.Series(path, gaps="linear"), 2))(points)
 
@@ -543,7 +554,9 @@ def test_what_torch_has_for_paths_of_unequal_lengths(torch: Any) -> None:
     np.testing.assert_allclose(out.detach(), expected, rtol=1e-12)
     out[:, 0].sum().backward()
     assert data.grad[:, 0].abs().sum() == len(PATHS)  # level 1: the last point minus zero
-    nested = [torch.nested.nested_tensor([torch.tensor(one) for one in ones]) for ones in (PATHS, TIMES)]
+    nested = [
+        torch.nested.nested_tensor([torch.tensor(one) for one in ones], layout=torch.jagged) for ones in (PATHS, TIMES)
+    ]
     out = siglib.sig(siglib.Series(nested[0], times=nested[1], base_point=True), 2, time_aug=True)
     np.testing.assert_allclose(out, expected, rtol=1e-12)
     with pytest.raises(TypeError, match="times requires a gradient, and there is none"):
@@ -594,5 +607,11 @@ def test_arrays_of_jax(options: dict[str, Any], transform: dict[str, Any]) -> No
     np.testing.assert_allclose(of_scale(jax.numpy.ones(2)), moved[-1] - moved[0], rtol=1e-4, atol=1e-5)
     of_numpy = siglib.sig(siglib.Series(np.asarray(with_gaps), gaps="linear"), 2)
     np.testing.assert_allclose(filled, of_numpy, rtol=1e-6, atol=1e-6)
+    for function in (
+        lambda times: siglib.sig(given, 2, times=times, time_aug=True),
+        lambda times: siglib.sig_windows(given, 2, 2.0, times=times),
+    ):
+        with pytest.raises(TypeError, match="times must hold numbers, which traced arrays of JAX do not have"):
+            jax.jit(function)(jax.numpy.arange(4.0))
     with pytest.raises(TypeError, match="looks at numbers, which traced arrays of JAX do not have"):
         jax.jit(lambda points: siglib.sig(siglib.Series(points, gaps="forward"), 2))(given)

@@ -12,7 +12,7 @@ import numpy as np
 from .array_likes import is_table, numbers_of_table
 from .backend import library_of, refusal
 from .options import as_any_int, as_float
-from .tracing import refuse_traced
+from .tracing import refuse_traced, refuse_watched_times
 
 # Sums of three whole numbers up to here are exact in 64 bits.
 _LARGEST = 2**61
@@ -21,6 +21,8 @@ _LARGEST = 2**61
 def as_times(name: str, values: Any) -> np.ndarray:
     """Moments as an array of float64, int64 or datetime64 that nobody else can change."""
     library = library_of(values)
+    if library == "jax":
+        refuse_watched_times(name, values)
     if library == "torch":
         refuse_traced({name: values})
         if values.requires_grad:
@@ -88,7 +90,7 @@ def in_one_unit(**values: Any) -> list[Any]:
     for name, value in values.items():
         try:
             converted = value.astype(value.dtype.str[:3] + unit)
-            fits = np.all((converted.astype(value.dtype) == value) | np.isnat(value))
+            fits = bool(np.all((converted.astype(value.dtype) == value) | np.isnat(value)))
         except OverflowError:
             fits = False
         if not fits:

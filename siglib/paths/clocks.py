@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._call.backend import Array, device_of, is_on_gpu, library_of, namespace_of, numpy_array, on_host, refuse_dask
+from .._call.tracing import is_transformed, refuse_watched_times
 from .prepare import starts_of
 
 
@@ -135,8 +136,7 @@ def _plain(part: Any) -> Any:
 def _checked_dtype(name: str, times: Any, like: Array) -> Array:
     """Times in float64: an array of NumPy, or of the caller's library where times and points are on a GPU."""
     refuse_dask(**{name: times})
-    if getattr(times, "requires_grad", False):
-        raise TypeError(f"{name} requires a gradient, and there is none with respect to times: pass {name}.detach()")
+    refuse_watched_times(name, times)
     if getattr(getattr(times, "dtype", None), "kind", "f") in "mM":
         raise TypeError(f"{name} must hold real numbers, such as seconds from a first moment, got dtype {times.dtype}")
     if is_on_gpu(times) and not is_on_gpu(like):
@@ -146,7 +146,8 @@ def _checked_dtype(name: str, times: Any, like: Array) -> Array:
         contiguous = times.contiguous() if library_of(times) == "torch" else xp.ascontiguousarray(times)
         return contiguous.to(xp.float64) if library_of(times) == "torch" else contiguous.astype(xp.float64, copy=False)
     if library_of(times) == "torch":
-        times = times.numpy(force=True)
+        # Transforms of torch know no memory, but numbers.
+        times = times.tolist() if is_transformed(namespace_of(times)) else times.numpy(force=True)
     elif library_of(times) == "jax":
         times = np.asarray(times)
     return np.asarray(numpy_array(name, times), np.float64, order="C")
