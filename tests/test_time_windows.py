@@ -175,6 +175,13 @@ def test_datetimes_of_any_kind(times: Any) -> None:
         np.testing.assert_array_equal(both, [[0, 1, 2], [1, 2, 2]])
 
 
+def test_padded_paths_without_points() -> None:
+    for times in ([], np.zeros((2, 0))):
+        options = {"times": times, "lengths": [0, 0]}
+        assert siglib.sig_windows(np.zeros((2, 0, 3)), 1, 2.0, **options).shape == (2, 0, 3)
+        assert not siglib.sig_windows(np.zeros((2, 0, 3)), 1, 2.0, span=(0, 4), **options).any()
+
+
 def test_months_start_with_their_first_days() -> None:
     months = np.array(["2020-01", "2020-02", "2020-04"], "M8[M]")
     found = siglib.window_bounds(months, 31 * DAY, span=(np.datetime64("2020"), np.datetime64("2020-05")))

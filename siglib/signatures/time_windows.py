@@ -242,7 +242,7 @@ def _cut(times: TimesOfPaths, ragged: RaggedPaths) -> TimesOfPaths:
     # Lengths of Dask are asked for here.
     n, lengths, padded = len(ragged), np.asarray(ragged.lengths, np.int64), ragged.padded_length
     if padded is not None and times.batch in ((), (n,)) and (times.lengths == padded).all():
-        rows = np.broadcast_to(times.moments.reshape(-1, padded), (n, padded))
+        rows = np.broadcast_to(times.moments.reshape(*times.batch, padded), (n, padded))
         return TimesOfPaths(rows[np.arange(padded) < lengths[:, None]], lengths, (n,))
     if times.batch in (None, (n,)) and np.array_equal(times.lengths, lengths):
         return TimesOfPaths(times.moments, lengths, (n,))
