@@ -52,6 +52,21 @@ def test_padded_arrays_and_times_on_the_gpu(gpu: Gpu) -> None:
         np.testing.assert_allclose(gpu.numpy(found), expected, rtol=1e-12)
 
 
+def test_times_here_and_there(gpu: Gpu) -> None:
+    """Times on the GPU of points in main memory, and lists of both."""
+    times = [np.arange(float(length)) ** 2 for length in LENGTHS]
+    paths = points_for({})
+    expected = siglib.sig(paths, 2, times=times, time_aug=True)
+    on_gpu = list(map(gpu.array, times))
+    for clocks in (times, on_gpu, [*times[:2], *on_gpu[2:]]):
+        found = siglib.sig(list(map(gpu.array, paths)), 2, times=clocks, time_aug=True)
+        np.testing.assert_allclose(gpu.numpy(found), expected, rtol=1e-12)
+        np.testing.assert_array_equal(siglib.sig(paths, 2, times=clocks, time_aug=True), expected)
+    longest = int(np.argmax(LENGTHS))
+    found = siglib.sig(paths[longest], 2, times=on_gpu[longest], time_aug=True)
+    np.testing.assert_allclose(found, expected[longest], rtol=1e-12)
+
+
 @pytest.mark.parametrize("more", [{}, {"increments": True}])
 def test_gradients_of_the_base_point(tensors: Any, more: dict[str, Any]) -> None:
     """By a difference, which is exact for what is linear."""

@@ -173,6 +173,19 @@ def test_coefficients_of_prefixes_of_words_are_one_array() -> None:
     np.testing.assert_array_equal(from_padded, together)
 
 
+def test_a_point_without_a_number_is_a_constant_path_beside_others_too() -> None:
+    for n_channels, degree in ((1, 1), (1, 3), (2, 1), (3, 2)):
+        paths = [np.full((1, n_channels), np.nan), RNG.standard_normal((5, n_channels))]
+        for transform in ({}, {"lead_lag": True}, {"time_aug": True}):
+            for function in (siglib.sig, siglib.log_sig, siglib.branched_sig):
+                together = function(paths, degree, **transform)
+                np.testing.assert_array_equal(together[0], function(paths[0], degree, **transform))
+                assert not together[0].any()
+        gram = siglib.sig_kernel_gram(paths, paths[1:], dyadic_order=0)
+        assert gram[0, 0] == 1.0
+        assert np.isfinite(gram).all()
+
+
 def test_one_nan_stays_with_its_path() -> None:
     paths = [path.copy() for path in PATHS]
     paths[2][3, 1] = np.nan
@@ -207,6 +220,42 @@ def test_public_gradients(name: str, options: dict[str, Any]) -> None:
     for mine, alone, length in zip(from_padded, expected, LENGTHS, strict=True):
         np.testing.assert_allclose(mine[:length], alone, rtol=1e-11, atol=1e-12)
         assert not mine[length:].any()
+
+
+def test_derivatives_that_do_not_fit_are_refused() -> None:
+    paths = [np.ones((3, 2)), np.ones((2, 2))]
+    for derivs, message in (
+        ([np.ones((3, 6))], r"sig_derivs must hold an array for each of 2 paths, got 1"),
+        ([np.ones((3, 6)), np.ones((2, 6)), np.ones((2, 6))], r"sig_derivs must hold .* for each of 2 paths, got 3"),
+        ([np.ones((4, 6)), np.ones((2, 6))], r"sig_derivs\[0\] must have 3 rows, as the result for path 0, got 4"),
+        ([np.ones((3, 6)), 1.0], r"sig_derivs\[1\] must have 2 rows, as the result for path 1, got 0"),
+        (1.0, r"sig_derivs must hold an array for each of 2 paths, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            siglib.sig_prefixes_backprop(paths, derivs, 2)
+        with pytest.raises(ValueError, match=message):
+            siglib.sig_windows_backprop(paths, derivs, 2, 1)
+    with pytest.raises(ValueError, match=r"sig_derivs\[0\] must have 3 rows, as the result for path 0, got 4"):
+        siglib.sig_prefixes_backprop(np.ones((2, 3, 2)), np.ones((2, 4, 6)), 2, lengths=[3, 2])
+    for n in (1, 3):
+        with pytest.raises(ValueError, match=f"log_sig_derivs must hold a row for each of 2 paths, got {n}"):
+            siglib.log_sig_backprop(paths, np.ones((n, 3)), 2)
+
+
+def test_derivatives_in_lists_of_numbers() -> None:
+    derivs = RNG.standard_normal((2, 3))
+    paths = [RNG.standard_normal((n, 2)).astype(np.float32) for n in (4, 3)]
+    for mine, same in zip(
+        *[siglib.log_sig_backprop(paths, d, 2) for d in (derivs.tolist(), derivs.astype("f4"))], strict=True
+    ):
+        assert mine.dtype == np.float32
+        np.testing.assert_array_equal(mine, same)
+    square = derivs[:, :2]
+    found = [
+        siglib.sig_kernel_gram_backprop(d, paths, paths, dyadic_order=0) for d in (square.tolist(), square.astype("f4"))
+    ]
+    for mine, same in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_array_equal(mine, same)
 
 
 @pytest.mark.parametrize("gram", [False, True])

@@ -282,10 +282,12 @@ def test_functions_that_take_no_series_say_so() -> None:
         lambda: siglib.SigStream(2, 2).push(series),
         lambda: siglib.IntervalSignature(series, 2),
         lambda: siglib.sig_jvp(series, PATHS[0], 2),
-        lambda: siglib.sig(series, 2, out=np.zeros(6)),
     ):
         with pytest.raises(TypeError, match="is a series, which this function does not take"):
             call()
+    for path, more in ((series, {}), (PATHS[0], {"times": TIMES[0], "time_aug": True})):
+        with pytest.raises(TypeError, match="out does not go together with times, gaps and the like .* which path has"):
+            siglib.sig(path, 2, out=np.zeros(6), **more)
 
 
 def test_half_precision_comes_back_as_it_came() -> None:
@@ -294,6 +296,26 @@ def test_half_precision_comes_back_as_it_came() -> None:
     assert found.dtype == np.float16
     expected = siglib.sig(siglib.Series(points.astype(np.float32), base_point=True, scale=0.5), 2)
     np.testing.assert_array_equal(found, expected.astype(np.float16))
+    options = {"dyadic_order": 0, "time_aug": True}
+    for other in (points, list(points), [points[0], points[1, :1]]):
+        found = siglib.sig_kernel_gram(siglib.Series(points, base_point=True), other, **options)
+        single = [path.astype(np.float32) for path in other]
+        expected = siglib.sig_kernel_gram(siglib.Series(points.astype(np.float32), base_point=True), single, **options)
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(found, expected.astype(np.float16))
+
+
+@pytest.mark.parametrize("options", [{}, {"interpolation": "rectilinear"}, {"lead_lag": True}], ids=str)
+def test_points_added_to_paths_without_any_have_time_zero(options: dict[str, Any]) -> None:
+    """Whether other paths of the call have times or not."""
+    transform = {"time_aug": True, "lead_lag": options.get("lead_lag", False)}
+    more = {name: value for name, value in options.items() if name != "lead_lag"}
+    points, times = np.full((2, 3, 2), np.nan), np.array([1.0, 2.0, 4.0])
+    for gaps, lengths in (("drop", None), ("propagate", [0, 0])):
+        given = {"gaps": gaps, "base_point": [1.0, 2.0], "invisibility_reset": True, **more}
+        path = siglib.transform_path(siglib.Series(points, lengths=lengths, times=times, **given), **transform)
+        assert (path[..., -1] == 0).all()
+        assert path[..., 0].any()
 
 
 def takes_times(name: str) -> bool:
@@ -398,11 +420,22 @@ def test_refused_calls() -> None:
         siglib.Series(PATHS, times=TIMES[:4])
     with pytest.raises(ValueError, match=r"times\[1\] must have shape \(1,\), as path 1 has, got \(0,\)"):
         siglib.Series(PATHS, times=[TIMES[0], [], *TIMES[2:]])
+    with pytest.raises(ValueError, match=r"times\[1\] must have shape \(1,\), as path 1 has, got \(4,\)"):
+        siglib.Series(PATHS, times=[TIMES[0], TIMES[0], *TIMES[2:]])
+    with pytest.raises(ValueError, match="path is a series, which has its lengths already"):
+        siglib.sig(series, 2, lengths=[4, 4, 4])
+    with pytest.raises(ValueError, match="path2 is a series, which has its lengths2 already"):
+        siglib.sig_kernel_gram(PATHS, series, lengths2=[4, 4, 4], dyadic_order=0)
+    for call in (lambda path: siglib.sig(path, 2, times=[0.0], time_aug=True), siglib.transform_path):
+        with pytest.raises(TypeError, match="path must be an array of real numbers"):
+            call("path", **({"gaps": "drop"} if call is siglib.transform_path else {}))
+    with pytest.raises(ValueError, match=r"path2 must have shape \(..., length, dimension\), got \(4,\)"):
+        siglib.sig_kernel_gram(series, np.zeros(4), dyadic_order=0, time_aug=True)
     with pytest.raises(ValueError, match="a correction leaves time out, and does not go together with times"):
         siglib.sig(PATHS[0], 2, times=TIMES[0], time_aug=True, correction=np.zeros(4))
     with pytest.raises(ValueError, match="windows count points, and times together with lead_lag makes two rows"):
         siglib.sig_windows(siglib.Series(PATHS[0], times=TIMES[0]), 2, 2, time_aug=True, lead_lag=True)
-    with pytest.raises(ValueError, match="path is a series, which this function does not take"):
+    with pytest.raises(ValueError, match="path is a series, whose windows count points"):
         siglib.sig_windows(siglib.Series(PATHS[0]), 2, 2.0, times=TIMES[0])
     with pytest.raises(ValueError, match="times belong to the series"):
         siglib.sig(series, 2, times=[0.0], time_aug=True)
@@ -470,6 +503,21 @@ def test_gradients_of_scale_and_base_point(torch: Any) -> None:
             assert torch.autograd.gradcheck(function, (scale, base))
 
 
+@pytest.mark.parametrize("gaps", ["propagate", "forward", "linear", "drop"])
+def test_padding_has_no_part_in_the_gradient_of_the_scale(torch: Any, gaps: str) -> None:
+    points = RNG.standard_normal((3, 4, 2))
+    gradients = []
+    for padding in (np.nan, 0.0):
+        for row, length in zip(points, (4, 2, 0), strict=True):
+            row[length:] = padding
+        scale = torch.tensor([2.0, -1.0], dtype=torch.float64, requires_grad=True)
+        series = siglib.Series(torch.tensor(points), lengths=[4, 2, 0], scale=scale, gaps=gaps, base_point=True)
+        siglib.sig(series, 2).sum().backward()
+        gradients.append(scale.grad.numpy())
+    assert gradients[1].all()
+    np.testing.assert_array_equal(*gradients)
+
+
 def test_vmap_and_forward_mode(torch: Any) -> None:
     points = torch.tensor(RNG.standard_normal((3, 4, 2)))
     options = {"times": [0.0, 1.0, 1.5, 4.0], "base_point": True, "cumulative_sum": True}
@@ -482,6 +530,17 @@ def test_vmap_and_forward_mode(torch: Any) -> None:
     jacobian = torch.func.jacrev(function)(points[0])
     torch.testing.assert_close(torch.func.jacfwd(function)(points[0]), jacobian)
     torch.testing.assert_close(torch.autograd.functional.jacobian(function, points[0]), jacobian)
+    times = torch.tensor(options["times"])
+    constant = {"times": times, "time_aug": True}
+    found = torch.func.vmap(lambda path: siglib.sig(path, 2, **constant))(points)
+    torch.testing.assert_close(found, siglib.sig(points, 2, **constant))
+    slopes = torch.func.grad(lambda path: siglib.sig(path, 1, **constant)[0, 0])(points)
+    torch.testing.assert_close(slopes[0, :, 0], torch.tensor([-1.0, 0.0, 0.0, 1.0], dtype=torch.float64))
+    with pytest.raises(TypeError, match="times is transformed by torch, and there is no derivative"):
+        torch.func.vmap(lambda times: siglib.sig(points, 2, times=times, time_aug=True))(torch.stack([times, times]))
+    forward = torch.autograd.forward_ad
+    with forward.dual_level(), pytest.raises(TypeError, match="times is transformed by torch, and there is no"):
+        siglib.Series(points, times=forward.make_dual(times, times))
     with pytest.raises(TypeError, match='gaps="linear" looks at numbers, which tensors do not have where torch'):
         torch.func.vmap(lambda path: siglib.sig(siglib.Series(path, gaps="linear"), 2))(points)
 
@@ -495,6 +554,11 @@ def test_what_torch_has_for_paths_of_unequal_lengths(torch: Any) -> None:
     np.testing.assert_allclose(out.detach(), expected, rtol=1e-12)
     out[:, 0].sum().backward()
     assert data.grad[:, 0].abs().sum() == len(PATHS)  # level 1: the last point minus zero
+    nested = [
+        torch.nested.nested_tensor([torch.tensor(one) for one in ones], layout=torch.jagged) for ones in (PATHS, TIMES)
+    ]
+    out = siglib.sig(siglib.Series(nested[0], times=nested[1], base_point=True), 2, time_aug=True)
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
     with pytest.raises(TypeError, match="times requires a gradient, and there is none"):
         siglib.Series(tensors[0], times=torch.arange(4.0, requires_grad=True))
 
@@ -538,8 +602,17 @@ def test_arrays_of_jax(options: dict[str, Any], transform: dict[str, Any]) -> No
     np.testing.assert_allclose(gradient, of_numpy, rtol=1e-4, atol=1e-5)
     with_gaps = given.at[1, 2, 0].set(np.nan)
     filled = siglib.sig(siglib.Series(with_gaps, gaps="linear"), 2)
+    of_scale = jax.grad(lambda scale: siglib.sig(siglib.Series(with_gaps, gaps="linear", scale=scale), 1)[0].sum())
+    moved = np.asarray(with_gaps)[0]
+    np.testing.assert_allclose(of_scale(jax.numpy.ones(2)), moved[-1] - moved[0], rtol=1e-4, atol=1e-5)
     of_numpy = siglib.sig(siglib.Series(np.asarray(with_gaps), gaps="linear"), 2)
     np.testing.assert_allclose(filled, of_numpy, rtol=1e-6, atol=1e-6)
+    for function in (
+        lambda times: siglib.sig(given, 2, times=times, time_aug=True),
+        lambda times: siglib.sig_windows(given, 2, 2.0, times=times),
+    ):
+        with pytest.raises(TypeError, match="times must hold numbers, which traced arrays of JAX do not have"):
+            jax.jit(function)(jax.numpy.arange(4.0))
     with pytest.raises(TypeError, match="looks at numbers, which traced arrays of JAX do not have"):
         jax.jit(lambda points: siglib.sig(siglib.Series(points, gaps="forward"), 2))(given)
 

@@ -78,6 +78,27 @@ def test_datetimes(rng: np.random.Generator) -> None:
     assert out.columns[0] == "0 hours:96 hours x"
 
 
+@pytest.mark.parametrize("kind", ["time zone", "objects", "dates"])
+def test_datetimes_that_are_no_numpy_dtype(rng: np.random.Generator, kind: str) -> None:
+    """For windows, and for lines through gaps."""
+    frame = long_frame(rng)
+    frame["when"] = pandas.Timestamp("2020-02-27") + pandas.to_timedelta(frame.when.rank(), unit="D")
+    frame.loc[frame.index[4], "x"] = np.nan
+    options = {"window": pandas.Timedelta("4D"), "gaps": "linear", **OPTIONS}
+    expected = SignatureTransformer(2, **options).fit_transform(frame)
+    given = frame.assign(
+        when={
+            "time zone": frame.when.dt.tz_localize("Asia/Tokyo"),
+            "objects": frame.when.astype(object),
+            "dates": frame.when.dt.date,
+        }[kind]
+    )
+    assert_close(SignatureTransformer(2, **options).fit_transform(given), expected, 1e-12)
+    indexed = given.set_index(["who", "when"])
+    options |= {"series": None, "time": None}
+    assert_close(SignatureTransformer(2, **options).fit_transform(indexed), expected, 1e-12)
+
+
 def test_refusals(rng: np.random.Generator) -> None:
     frame = long_frame(rng)
     with pytest.raises(ValueError, match="needs a long data frame with a column of times: name it, time="):

@@ -1,6 +1,7 @@
 """Intervals of real time: signatures of the points in them, however the path has grown."""
 
 import copy
+import datetime
 import pickle
 from typing import Any
 
@@ -71,6 +72,38 @@ def test_whole_numbers_stay_exact(rng: np.random.Generator) -> None:
     found = siglib.IntervalSignature(path[:2], 2, times=dates)
     found.append(path[2:], times=np.array(["2001-01-02T00:00:00.000000001"], "M8[ns]"))
     assert_close(found.sig(dates[0], np.datetime64("2001-01-02T00:00:00.000000001")), siglib.sig(path[:2], 2))
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "s", "us", "ns"])
+@pytest.mark.parametrize("asked", ["D", "h", "s", "us", "ns"])
+def test_datetimes_of_other_units(unit: str, asked: str) -> None:
+    moments = [datetime.datetime(1969, 12, 31), datetime.datetime(1970, 1, 1), datetime.datetime(1970, 1, 3)]
+    path = np.array([[0.0], [1.0], [3.0]])
+    intervals = siglib.IntervalSignature(path, 1, times=np.array(moments, f"M8[{unit}]"))
+    step = datetime.timedelta(microseconds=1) if asked in ("us", "ns") else datetime.timedelta(days=1)
+    bounds = [moment + k * step for moment in moments for k in (-1, 0, 1)]
+    for start in bounds:
+        for end in bounds[bounds.index(start) :]:
+            inside = path[[start <= moment < end for moment in moments]]
+            found = intervals.sig(np.datetime64(start, asked), np.datetime64(end, asked))
+            np.testing.assert_array_equal(found, siglib.sig(inside, 1))
+
+
+def test_datetimes_beyond_64_bits() -> None:
+    times = np.array(["2020-01-01", "2020-01-02", "2020-01-04"], "M8[ns]")
+    path = np.array([[0.0], [1.0], [3.0]])
+    intervals = siglib.IntervalSignature(path, 1, times=times)
+    early, late = np.datetime64("0001-01-01"), np.datetime64("9999-01-01")
+    for start, end, expected in (
+        (early, late, 3.0),
+        (early, times[2], 1.0),
+        (times[1], late, 2.0),
+        (late, early, -3.0),
+    ):
+        assert intervals.sig(start, end) == expected
+    with pytest.raises(ValueError, match="times must fit into 64 bits in units of ns"):
+        intervals.append(path, times=[late] * 3)
+    assert len(intervals) == 3
 
 
 def test_copies_go_on_by_themselves(rng: np.random.Generator) -> None:

@@ -151,6 +151,66 @@ def test_whole_numbers_are_exact() -> None:
     assert first[0].tolist() == [0] and stop[1].tolist() == [1]
 
 
+DAY = np.timedelta64(1, "D")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2), datetime.date(2020, 1, 4)],
+        [datetime.datetime(2020, 1, day, 3) for day in (1, 2, 4)],
+        # Midnight in one zone, and an hour before that in another one.
+        [
+            datetime.datetime(2020, 1, day, hour, tzinfo=datetime.timezone(datetime.timedelta(hours=zone)))
+            for day, hour, zone in ((1, 0, 0), (2, 1, 1), (3, 23, -1))
+        ],
+        np.array(["2020-01-01", "2020-01-02", "2020-01-04"], "M8[25s]"),
+    ],
+    ids=["dates", "datetimes", "time zones", "odd unit"],
+)
+def test_datetimes_of_any_kind(times: Any) -> None:
+    for many in (times, [times, times], [times, times[:2]]):
+        first, stop = siglib.window_bounds(many, DAY)
+        both = (first, stop) if many is times else (first[0], stop[0])
+        np.testing.assert_array_equal(both, [[0, 1, 2], [1, 2, 2]])
+
+
+def test_padded_paths_without_points() -> None:
+    for times in ([], np.zeros((2, 0))):
+        options = {"times": times, "lengths": [0, 0]}
+        assert siglib.sig_windows(np.zeros((2, 0, 3)), 1, 2.0, **options).shape == (2, 0, 3)
+        assert not siglib.sig_windows(np.zeros((2, 0, 3)), 1, 2.0, span=(0, 4), **options).any()
+
+
+def test_months_start_with_their_first_days() -> None:
+    months = np.array(["2020-01", "2020-02", "2020-04"], "M8[M]")
+    found = siglib.window_bounds(months, 31 * DAY, span=(np.datetime64("2020"), np.datetime64("2020-05")))
+    # 1 January to 1 February, to 3 March, to 3 April
+    np.testing.assert_array_equal(found, [[0, 1, 2], [1, 2, 3]])
+    np.testing.assert_array_equal(siglib.window_bounds([months, []], 31 * DAY)[0][1], [])
+
+
+def test_datetimes_beyond_64_bits() -> None:
+    """Nanoseconds reach from 1677 to 2262."""
+    times = np.array(["2020-01-01", "2020-01-02", "2020-01-04"], "M8[ns]")
+    early, late = np.datetime64("0001-01-01"), np.datetime64("2262-01-01")
+    for options, name in (
+        ({"window": 146_000 * DAY}, "window"),
+        ({"window": DAY, "stride": 146_000 * DAY}, "stride"),
+        ({"window": DAY, "span": (early, None)}, "the start of span"),
+        ({"window": DAY, "span": (None, np.datetime64("3000-01-01"))}, "the stop of span"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must fit into 64 bits in units of ns"):
+            siglib.window_bounds(times, **options)
+        first, stop = siglib.window_bounds(times.astype("M8[s]"), **options)
+        assert (stop >= first).all()
+    assert siglib.window_bounds(times.astype("M8[s]"), 146_000 * DAY)[0].shape == (0,)
+    with pytest.raises(ValueError, match="do not fit into 64 bits: give times, window and stride in coarser units"):
+        siglib.window_bounds(times, 365 * DAY, span=(None, late))
+    with pytest.raises(ValueError, match=r"times\[1\] must fit into 64 bits in units of ns"):
+        siglib.window_bounds([times, [early]], DAY)
+
+
 def test_windows_of_no_and_one_point() -> None:
     """Signatures of constant paths."""
     path = np.array([[1.0, 2.0], [3.0, 5.0], [4.0, 4.0]])

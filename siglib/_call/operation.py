@@ -34,7 +34,7 @@ from .._tables.transform import Transform
 from . import blocks, dask, ragged_calls, tangents
 from . import jax as jax_guest
 from . import torch as guest
-from .array_likes import UnequalLengthsError
+from .array_likes import LazyPaths, UnequalLengthsError
 from .backend import (
     Array,
     DaskArraysError,
@@ -505,6 +505,8 @@ class Operation:
     def _written(self, out: Any, *arrays: Array, **options: Any) -> Any:
         o, given = self.clean(options), dict(zip(self.shared_names, arrays[: self.n_shared], strict=True))
         for name, array in given.items():
+            if isinstance(array, LazyPaths):
+                raise TypeError(f"out does not go together with times, gaps and the like of a series, which {name} has")
             if array is not None and library_of(array) != "numpy":
                 raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
         on, found = self.dispatch(arrays, self.shared_names)

@@ -33,7 +33,7 @@ def runs_of(lengths: np.ndarray, padding: float) -> list[np.ndarray]:
     """Indices of the lengths that go together, each run and all of them in falling order.
 
     Those of one length stay together. Others join longer ones as long as all padding of the run is at most so many
-    points.
+    points. Paths of one point do not: repeated, it would be a difference, which NaN has not.
     """
     order = np.argsort(-lengths, kind="stable")
     found, counts = np.unique(-lengths, return_counts=True)
@@ -41,7 +41,7 @@ def runs_of(lengths: np.ndarray, padding: float) -> list[np.ndarray]:
     for length, count in zip((-found).tolist(), counts.tolist(), strict=True):
         total += (longest - length) * count
         # A path without points has none to repeat.
-        if longest < 0 or total > padding or length == 0:
+        if longest < 0 or total > padding or length <= 1:
             borders.append(position)
             longest, total = length, 0
         position += count
@@ -98,6 +98,8 @@ class RaggedPaths(Ragged):
 
     def _fill(self, path: Any, lengths: Any, name: str, lengths_name: str) -> None:
         self.padded_length: int | None = None
+        if isinstance(path, LazyPaths):
+            raise ValueError(f"{name} is a series, which has its {lengths_name} already: give them to siglib.Series")
         if lengths is None:
             refuse_dask(**{name: path})
             self._of_list(name, list(path))

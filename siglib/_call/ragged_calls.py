@@ -15,7 +15,16 @@ import numpy as np
 from .._tables.time import time_grid
 from . import series_calls
 from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
-from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
+from .backend import (
+    Array,
+    device_of,
+    hold_equal_numbers,
+    is_on_gpu,
+    library_of,
+    namespace_of,
+    numpy_array,
+    refuse_dask,
+)
 from .dask import applied
 from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 
@@ -409,6 +418,8 @@ def gradients(
     if hasattr(whole, "backprop"):
         (total,) = whole.backprop(derivs, out, ragged.points, starts=ragged.starts, lengths=ragged.lengths, **options)
         return parts(ragged, total), *[None for _ in rest]
+    derivs = _checked_rows(operation.derivs_name, derivs, call, ragged)
+    out = None if out is None else _checked_rows(operation.out_name, out, call, ragged)
     total = zeros(tuple(ragged.points.shape), ragged.points)
     of_rest: list[tuple[np.ndarray, list[Any]]] = []
     for run in ragged.runs(_POINTS if call.padded else 0):
@@ -435,6 +446,35 @@ def _of_corrections(correction: Any, ragged: RaggedPaths, found: list[tuple[np.n
     return parts if ragged.padded_length is None else _stacked(parts, max(ragged.padded_length - 1, 0))
 
 
+def _checked_rows(name: str, array: Any, call: _Call, ragged: RaggedPaths) -> Any:
+    """What has something for every path: one row, or all rows that the result has, with their padding or without."""
+    if not call.follows:
+        array = _as_array(name, array, ragged.points)
+    what = "an array" if call.follows else "a row"
+    n = len(array) if getattr(array, "shape", None) != () and hasattr(array, "__len__") else 0
+    if n != len(ragged):
+        raise ValueError(f"{name} must hold {what} for each of {len(ragged)} paths, got {n}")
+    if not call.follows:
+        return array
+    n_rows = {int(length): _n_rows(call, ragged, int(length)) for length in set(ragged.lengths.tolist())}
+    padded = None if ragged.padded_length is None else _n_rows(call, ragged, ragged.padded_length)
+    for i, (length, part) in enumerate(zip(ragged.lengths.tolist(), array, strict=True)):
+        found = part.shape[0] if getattr(part, "shape", ()) else 0
+        if found not in (n_rows[length], padded):
+            raise ValueError(f"{name}[{i}] must have {n_rows[length]} rows, as the result for path {i}, got {found}")
+    return array
+
+
+def _as_array(name: str, numbers: Any, like: Array) -> Any:
+    """Lists of numbers as an array like the points."""
+    if not isinstance(numbers, (list, tuple)):
+        return numbers
+    found = numpy_array(name, numbers)
+    where = {"device": like.device} if library_of(like) == "torch" else {}
+    with device_of(like):
+        return namespace_of(like).asarray(found, dtype=like.dtype, **where)
+
+
 def _rows(array: Any, run: np.ndarray, n_rows: int | None) -> Array:
     """What belongs to the paths of a run: one row each, or so many in one of a list, or of a padded array."""
     if n_rows is None:
@@ -459,6 +499,7 @@ def _backprop_of_kernels(
     else:
         pairs = [(run, run) for run in _pairs(call, sides[0].lengths, sides[1].lengths)]
     shape = (len(sides[0]), len(sides[1])) if operation.gram else (len(sides[0]),)
+    derivs = _as_array("derivs", derivs, sides[0].points)
     if tuple(derivs.shape) != shape:
         raise ValueError(f"derivs must have shape {shape}, that of the kernels, got {tuple(derivs.shape)}")
     for runs in pairs:

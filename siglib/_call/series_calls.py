@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .array_likes import LazyPaths
+from .array_likes import LazyPaths, UnequalLengthsError
 from .backend import Array, device_of, is_on_gpu, library_of, namespace_of, widened
-from .ragged import RaggedPaths, is_ragged, zeros
+from .ragged import RaggedPaths, as_ragged, is_ragged, zeros
 
 # Bytes of paths that are prepared at a time, in main memory and on a GPU; and how many paths a call should have.
 _BYTES, _GPU_BYTES = 2**22, 2**27
@@ -38,12 +38,25 @@ def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> An
 def _in_one_dtype(operation: Any, arrays: tuple[Any, ...]) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
     """Half precision is computed in single precision, and is what results are rounded to."""
     n = operation.n_shared
-    given = [a for a in arrays[:n] if isinstance(a, (LazyPaths, RaggedPaths))]
-    if all(a.points.dtype.itemsize > 2 for a in given):
+    names = dict(zip(map(id, arrays[:n]), operation.names, strict=False))
+    given = {id(a): a for a in arrays[:n] if isinstance(a, (LazyPaths, RaggedPaths))}
+    if all(a.points.dtype.itemsize > 2 for a in given.values()):
         return _as_it_is, arrays
-    single = {id(a): a.with_points(widened(path=a.points)[1]) for a in given}
-    others = {id(a): widened(path=a)[1] for a in arrays[:n] if a is not None and hasattr(a, "dtype")}
-    finish = widened(path=given[0].points)[0]
+    finish = widened(path=next(iter(given.values())).points)[0]
+    others: dict[int, Any] = {}
+    for a in arrays[:n]:
+        if a is None or id(a) in given:
+            continue
+        try:
+            found = widened(**{names[id(a)]: a})[1]
+        except UnequalLengthsError:
+            if not is_ragged(a):
+                raise
+            given[id(a)] = as_ragged(names[id(a)], a)
+        else:
+            # Lists of numbers adapt to the rest.
+            others[id(a)] = found if hasattr(a, "dtype") else a
+    single = {key: a.with_points(widened(path=a.points)[1]) for key, a in given.items()}
 
     def back(result: Any) -> Any:
         return [finish(part) for part in result] if isinstance(result, list) else finish(result)
@@ -164,25 +177,27 @@ def of_function(function: Callable[..., Any], series: Any, args: Any, options: d
     return _reshaped(result, series) if isinstance(path, RaggedPaths) else result
 
 
-def _sides(arrays: tuple[Any, ...], options: dict[str, Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+def _sides(
+    operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Both sides of kernels as paths, what takes derivatives of them back, and the options of the operation then."""
     kind: Any = next(type(side) for side in arrays[:2] if isinstance(side, LazyPaths))
     takes = any(isinstance(side, LazyPaths) and _takes(side, options) for side in arrays[:2])
     found: list[tuple[Any, Any]] = []
-    for side in arrays[:2]:
+    for name, side in zip(operation.names[:2], arrays[:2], strict=True):
         if found and side is arrays[0]:
             found.append(found[0])
         elif isinstance(side, LazyPaths):
             plain = side.is_plain and not takes
             found.append((side.paths(), _as_it_is) if plain else _ready(side, takes, options))
         else:
-            found.append(_ready(kind(side), takes, options) if takes else (side, None))
+            found.append(_ready(kind.named(name, side), takes, options) if takes else (side, None))
     paths, pulls = zip(*found, strict=True)
     return list(paths), list(pulls), options | (_TRANSFORM if takes else {})
 
 
 def _of_sides(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    paths, _, options = _sides(arrays, options)
+    paths, _, options = _sides(operation, arrays, options)
     return operation(*paths, *arrays[2:], **options)
 
 
@@ -212,7 +227,7 @@ def backprop(
             derivs = _spread(derivs)
         derivs, out = (_flat(array, arrays[0]) if isinstance(path, RaggedPaths) else array for array in (derivs, out))
     else:
-        paths, pulls, after = _sides(arrays, options)
+        paths, pulls, after = _sides(operation, arrays, options)
     rest = arrays[n_sides:]
     if any(isinstance(path, RaggedPaths) or is_ragged(path) for path in paths):
         found = of_ragged(operation, derivs, out, (*paths, *rest), needs, after, lambda paths, total: (paths, total))

@@ -12,7 +12,7 @@ import numpy as np
 from .array_likes import is_table, numbers_of_table
 from .backend import library_of, refusal
 from .options import as_any_int, as_float
-from .tracing import refuse_traced
+from .tracing import refuse_traced, refuse_watched_times
 
 # Sums of three whole numbers up to here are exact in 64 bits.
 _LARGEST = 2**61
@@ -21,6 +21,8 @@ _LARGEST = 2**61
 def as_times(name: str, values: Any) -> np.ndarray:
     """Moments as an array of float64, int64 or datetime64 that nobody else can change."""
     library = library_of(values)
+    if library == "jax":
+        refuse_watched_times(name, values)
     if library == "torch":
         refuse_traced({name: values})
         if values.requires_grad:
@@ -39,8 +41,9 @@ def as_times(name: str, values: Any) -> np.ndarray:
         array = numbers_of_table(name, values)
     if array.size == 0 and array.dtype.kind != "M":
         return array.astype(np.float64)
+    array = without_objects(array)
     if array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] != "generic":
-        return array.copy()
+        return _in_plain_unit(name, array)
     if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         return array.astype(np.float64)
     if array.dtype.kind in "iu":
@@ -48,6 +51,67 @@ def as_times(name: str, values: Any) -> np.ndarray:
             raise ValueError(f"{name} must be from -2**61 to 2**61 where they are integers, got {array.max()}")
         return array.astype(np.int64)
     raise TypeError(f"{name} must hold real numbers of at most 64 bits, or datetimes, got dtype {array.dtype}")
+
+
+def without_objects(moments: np.ndarray) -> np.ndarray:
+    """Datetimes of Python or pandas as those of NumPy, in UTC if they have a time zone; all else as it is."""
+    if moments.dtype != object or not moments.size:
+        return moments
+    if not all(isinstance(moment, (datetime.date, np.datetime64)) for moment in moments.flat):
+        return moments
+    return np.array([_datetime64(moment) for moment in moments.flat]).reshape(moments.shape)
+
+
+def _datetime64(moment: Any) -> np.datetime64:
+    if hasattr(moment, "to_datetime64"):
+        return moment.to_datetime64()
+    if getattr(moment, "tzinfo", None) is not None:
+        moment = moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    return np.datetime64(moment)
+
+
+def _in_plain_unit(name: str, moments: np.ndarray) -> np.ndarray:
+    """A copy of datetimes; months and years, which have no length, as their first days, and 25 seconds in seconds."""
+    unit, count = np.datetime_data(moments.dtype)
+    if unit in ("Y", "M"):
+        unit = "D"
+    elif count == 1:
+        return moments.copy()
+    return in_one_unit(**{name: moments, "unit": np.empty(0, f"M8[{unit}]")})[0]
+
+
+def in_one_unit(**values: Any) -> list[Any]:
+    """Datetimes and timedeltas in the finest of their units; ValueError if 64 bits cannot hold one.
+
+    NumPy would go on with other numbers then.
+    """
+    unit = np.result_type(*{value.dtype for value in values.values()}).str[3:]
+    found = []
+    for name, value in values.items():
+        try:
+            converted = value.astype(value.dtype.str[:3] + unit)
+            fits = bool(np.all((converted.astype(value.dtype) == value) | np.isnat(value)))
+        except OverflowError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"{name} must fit into 64 bits in units of {unit[1:-1]}, the finest of the call: use a coarser one"
+            )
+        found.append(converted)
+    return found
+
+
+def in_unit_of(times: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Datetimes in the unit of others, rounded up, and cut off at what 64 bits hold: as many of `times` are before."""
+    if times.dtype == moments.dtype:
+        return moments
+    found = moments.astype(times.dtype)
+    back = found.astype(moments.dtype)
+    if np.result_type(times, moments) == moments.dtype:
+        return found + (back < moments).astype(np.int64)
+    most = np.int64(np.iinfo(np.int64).max)
+    cut = np.where(moments.astype(np.int64) > 0, most, -most).view(times.dtype)
+    return np.where(back == moments, found, cut)
 
 
 class TimesOfPaths(NamedTuple):
@@ -62,6 +126,14 @@ def times_of_paths(name: str, values: Any) -> TimesOfPaths:
     """Times from an array of shape (..., length), or a list of arrays; their order is not checked."""
     parts = _parts(values)
     found = None if parts is None else [as_times(f"{name}[{i}]", part) for i, part in enumerate(parts)]
+    if found is not None:
+        kinds = {are_datetimes(part) for part in found if part.size}
+        if len(kinds) > 1:
+            raise TypeError(f"{name} must hold numbers or datetimes, not both")
+        if True in (kinds or set(map(are_datetimes, found))):
+            # Lists without anything are no datetimes.
+            found = [part if part.size or are_datetimes(part) else part.astype("M8[D]") for part in found]
+            found = in_one_unit(**{f"{name}[{i}]": part for i, part in enumerate(found)})
     if found is None or len({part.shape for part in found}) == 1:
         array = as_times(name, values) if found is None else np.stack(found)
         if array.ndim == 0:
@@ -71,8 +143,6 @@ def times_of_paths(name: str, values: Any) -> TimesOfPaths:
     for i, part in enumerate(found):
         if part.ndim != 1:
             raise ValueError(f"{name}[{i}] must have shape (length,), got {part.shape}")
-    if len({are_datetimes(part) for part in found if part.size}) > 1:
-        raise TypeError(f"{name} must hold numbers or datetimes, not both")
     lengths = np.array([len(part) for part in found], np.int64)
     return TimesOfPaths(np.concatenate([part for part in found if part.size]), lengths, None)
 
@@ -96,11 +166,10 @@ def are_datetimes(times: np.ndarray) -> bool:
 def as_moment(name: str, value: Any, times: np.ndarray) -> Any:
     """A moment that can be compared with these."""
     if are_datetimes(times):
-        value = getattr(value, "to_datetime64", lambda: value)()
         if isinstance(value, (np.datetime64, datetime.date)):
-            moment = np.datetime64(value)
+            moment = _datetime64(value)
             if not np.isnat(moment):
-                return moment
+                return _in_plain_unit(name, np.array(moment))[()]
         raise TypeError(f"{name} must be a datetime, as times are, got {value!r} of type {type(value).__name__}")
     return _number(name, value, times)
 

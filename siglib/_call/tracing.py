@@ -176,6 +176,22 @@ def refuse_traced(tensors: dict[str, Any]) -> None:
             raise RuntimeError(untraceable(watcher, name))
 
 
+def refuse_watched_times(name: str, times: Any) -> None:
+    """TypeError for times that torch or JAX differentiates or transforms: results have no derivatives in them."""
+    if is_traced_by_jax(times):
+        raise TypeError(f"{name} must hold numbers, which traced arrays of JAX do not have: take them from outside")
+    torch = loaded_torch()
+    if torch is None or not isinstance(times, torch.Tensor):
+        return
+    if times.requires_grad:
+        raise TypeError(f"{name} requires a gradient, and there is none with respect to times: pass {name}.detach()")
+    forward_ad = torch.autograd.forward_ad
+    if torch._C._functorch.maybe_get_level(times) >= 0 or (
+        forward_ad._current_level >= 0 and forward_ad.unpack_dual(times).tangent is not None
+    ):
+        raise TypeError(f"{name} is transformed by torch, and there is no derivative with respect to times")
+
+
 def left_to_python(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a function of an object with points and a lock, which torch.compile cannot trace, as it would mark its own.
 

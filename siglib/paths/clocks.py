@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, is_on_gpu, library_of, namespace_of, numpy_array
+from .._call.backend import Array, device_of, is_on_gpu, library_of, namespace_of, numpy_array, on_host, refuse_dask
+from .._call.tracing import is_transformed, refuse_watched_times
 from .prepare import starts_of
 
 
@@ -16,26 +17,37 @@ class Clocks(NamedTuple):
 
     @classmethod
     def of(
-        cls, times: Any, like: Array, batch: tuple[int, ...] | None, lengths: np.ndarray, longest: int, more: bool
+        cls,
+        times: Any,
+        like: Array,
+        batch: tuple[int, ...] | None,
+        lengths: np.ndarray,
+        padded_length: int | None,
+        more: bool,
     ) -> "Clocks":
         """Checked times for paths of these lengths, in an array of these batch axes if there is one.
 
-        `longest` is the length of the array, or of the longest path; `more`: there is one time more than points.
+        `padded_length` is the length of that array, or of one that is padded; `more`: there is one time more than
+        points.
         """
         n, n_times = len(lengths), lengths + more
+        longest = int(lengths.max(initial=0)) if batch is None or padded_length is None else padded_length
+        if getattr(times, "is_nested", False):
+            times = list(times.unbind())
         listed = isinstance(times, (list, tuple)) and any(np.ndim(part) for part in map(_plain, times))
         if listed:
             if len(times) != n:
                 raise ValueError(f"times must be one array, or one for each of {n} paths, got {len(times)}")
-            parts = [_checked_dtype(f"times[{i}]", part) for i, part in enumerate(times)]
+            parts = [_checked_dtype(f"times[{i}]", part, like) for i, part in enumerate(times)]
             for i, (part, wanted) in enumerate(zip(parts, n_times.tolist(), strict=True)):
-                if part.ndim == 1 and len(part) > wanted:
-                    part = parts[i] = part[:wanted] if batch is None else part
-                if part.shape != (wanted,):
-                    raise ValueError(f"times[{i}] must have shape ({wanted},), as path {i} has, got {part.shape}")
-            flat, starts = np.concatenate(parts) if parts else np.empty(0), starts_of(n_times)
+                shape = tuple(part.shape)
+                padded = wanted if padded_length is None else padded_length + more
+                if shape not in ((wanted,), (padded,)):
+                    raise ValueError(f"times[{i}] must have shape ({wanted},), as path {i} has, got {shape}")
+                parts[i] = part[:wanted]
+            flat, starts = _joined(parts), starts_of(n_times)
         else:
-            array = _checked_dtype("times", times)
+            array = _checked_dtype("times", times, like)
             flat, starts = _of_one_array(array, batch, n, longest + more)
         found = cls(flat, starts)
         if isinstance(flat, np.ndarray):
@@ -109,22 +121,33 @@ def _of_one_array(array: Array, batch: tuple[int, ...] | None, n: int, longest: 
     return array.reshape(n * shape[-1]), np.arange(n, dtype=np.int64) * shape[-1]
 
 
+def _joined(parts: list[Array]) -> Array:
+    """Times of one path behind those of another: on a GPU if all are there."""
+    if not (parts and all(map(is_on_gpu, parts))):
+        return np.concatenate([on_host(part) for part in parts]) if parts else np.empty(0)
+    with device_of(parts[0]):
+        return namespace_of(parts[0]).concatenate(parts, 0)
+
+
 def _plain(part: Any) -> Any:
     return part if hasattr(part, "ndim") else np.asarray(part)
 
 
-def _checked_dtype(name: str, times: Any) -> Array:
-    """Times in float64: an array of NumPy, or of the caller's library where that is on a GPU."""
-    if getattr(times, "requires_grad", False):
-        raise TypeError(f"{name} requires a gradient, and there is none with respect to times: pass {name}.detach()")
+def _checked_dtype(name: str, times: Any, like: Array) -> Array:
+    """Times in float64: an array of NumPy, or of the caller's library where times and points are on a GPU."""
+    refuse_dask(**{name: times})
+    refuse_watched_times(name, times)
     if getattr(getattr(times, "dtype", None), "kind", "f") in "mM":
         raise TypeError(f"{name} must hold real numbers, such as seconds from a first moment, got dtype {times.dtype}")
+    if is_on_gpu(times) and not is_on_gpu(like):
+        times = on_host(times)
     if is_on_gpu(times):
         xp = namespace_of(times)
         contiguous = times.contiguous() if library_of(times) == "torch" else xp.ascontiguousarray(times)
         return contiguous.to(xp.float64) if library_of(times) == "torch" else contiguous.astype(xp.float64, copy=False)
     if library_of(times) == "torch":
-        times = times.numpy(force=True)
+        # Transforms of torch know no memory, but numbers.
+        times = times.tolist() if is_transformed(namespace_of(times)) else times.numpy(force=True)
     elif library_of(times) == "jax":
         times = np.asarray(times)
     return np.asarray(numpy_array(name, times), np.float64, order="C")

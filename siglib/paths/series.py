@@ -114,6 +114,8 @@ class Series(LazyPaths):
     array([2. , 6.5, 4. ])
     """
 
+    _name = "points"
+
     @left_to_python
     def __init__(
         self,
@@ -149,8 +151,15 @@ class Series(LazyPaths):
                 raise ValueError("give either times or end_times")
             times = self._even_times(end_times)
         if times is not None:
-            longest = int(self.lengths.max(initial=0)) if self.batch is None else self.array.shape[-2]
-            self.clocks = Clocks.of(times, self.like, self.batch, self.lengths, longest, self.increments)
+            self.clocks = Clocks.of(times, self.like, self.batch, self.lengths, self.padded_length, self.increments)
+
+    @classmethod
+    def named(cls, name: str, points: Any, **options: Any) -> "Series":
+        """The same for an argument of another name."""
+        found = cls.__new__(cls)
+        found._name = name
+        Series.__init__(found, points, **options)
+        return found
 
     def _even_times(self, end_times: Any) -> list[np.ndarray]:
         """Times of the points of each path, from where they end."""
@@ -169,25 +178,26 @@ class Series(LazyPaths):
 
     def _take_points(self, points: Any, lengths: Any) -> None:
         """Points as a whole array, with its batch axes, or as those of paths of unequal lengths."""
+        name = self._name
         self.ragged: RaggedPaths | None = None
         self.batch: tuple[int, ...] | None = None
         if isinstance(points, LazyPaths):
-            raise TypeError("points is a series already: give all options at once")
+            raise TypeError(f"{name} is a series already: give all options at once")
         if isinstance(points, RaggedPaths) and lengths is not None:
-            raise ValueError("lengths are known: points are paths of unequal lengths")
+            raise ValueError(f"lengths are known: {name} are paths of unequal lengths")
         if lengths is not None:
-            self.ragged = RaggedPaths.named("points", points, lengths)
+            self.ragged = RaggedPaths.named(name, points, lengths)
         else:
             try:
-                self.array = _one_array(points)
+                self.array = _one_array(name, points)
             except UnequalLengthsError:
                 if not is_ragged(points):
                     raise
-                self.ragged = as_ragged("points", points)
+                self.ragged = as_ragged(name, points)
         if self.ragged is not None:
             self.lengths, self.array = self.ragged.lengths, self.ragged.points
             return
-        self.batch, length, _ = path_shape("points", tuple(self.array.shape))
+        self.batch, length, _ = path_shape(name, tuple(self.array.shape))
         self.lengths = np.full(int(np.prod(self.batch, dtype=np.int64)), length, np.int64)
 
     @property
@@ -207,6 +217,11 @@ class Series(LazyPaths):
     def points(self) -> Array:
         """The points as one array."""
         return self.array
+
+    @property
+    def padded_length(self) -> int | None:
+        """The length of the array in which paths came, if there is one."""
+        return int(self.array.shape[-2]) if self.ragged is None else self.ragged.padded_length
 
     def with_points(self, points: Array) -> "Series":
         """The same series of other points, of the same shape."""
@@ -326,10 +341,7 @@ class Series(LazyPaths):
         if extends:
             state = extended(self, state, time_aug, lead_lag, end_time, n_jobs)
         dropped = self.gaps == "drop"
-        longest: int | None = None
-        if self.ragged is None or self.ragged.padded_length is not None:
-            padded: Any = self.array.shape[-2] if self.ragged is None else self.ragged.padded_length
-            longest = self._n_rows(padded, lead_lag)
+        longest = None if self.padded_length is None else self._n_rows(self.padded_length, lead_lag)
         value: Any
         if self.batch is not None and (not dropped or len(self) == 1):
             n_rows = int(state.lengths[0]) if len(self) else longest
@@ -361,7 +373,7 @@ def with_clock(path: Any, lengths: Any, times: Any, time_aug: Any) -> Any:
         raise ValueError("times belong to the series: give them to siglib.Series")
     if not as_bool("time_aug", time_aug):
         raise ValueError("times are for time_aug=True, which adds them to the path as a channel")
-    return Series(path, times=times, lengths=lengths)
+    return Series.named("path", path, times=times, lengths=lengths)
 
 
 def of_series(function: Any) -> Any:
@@ -388,15 +400,15 @@ def _one_of(name: str, value: Any, values: tuple[str, ...]) -> str:
     return value
 
 
-def _one_array(points: Any) -> Array:
+def _one_array(name: str, points: Any) -> Array:
     """Points that are one array, in its library, and in the caller's dtype."""
     library = library_of(points)
     if library == "torch":
-        torch_tensors({"points": points})
+        torch_tensors({name: points})
         return points if points.dtype.is_floating_point else points.to(namespace_of(points).get_default_dtype())
     if library == "jax":
-        return jax_arrays({"points": points})[0][0]
-    on, (found,) = backend_of(("points",), (points,))
+        return jax_arrays({name: points})[0][0]
+    on, (found,) = backend_of((name,), (points,))
     return on.result(found)
 
 

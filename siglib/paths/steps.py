@@ -26,8 +26,10 @@ class Points(NamedTuple):
 
     def options(self) -> dict[str, Any]:
         """What both operations are told of them."""
+        # No times at all would be an even clock: points that are added to paths without any have time 0.
+        times = np.zeros(1) if self.times is not None and not len(self.times) else self.times
         return {
-            "times": self.times,
+            "times": times,
             "starts": self.starts,
             "lengths": self.lengths,
             "time_starts": self.time_starts,
@@ -102,16 +104,36 @@ def _missing(gaps: str, points: Array) -> Any:
 
 def _scaled(scale: Array, state: Points, missing: Any) -> Points:
     points = state.points
-    xp = namespace_of(points)
-    if missing is not None and library_of(points) == "torch":
+    if library_of(points) in ("torch", "jax"):
         # NaN times a derivative of zero would be NaN in the gradient of the scale.
-        there = missing if not isinstance(missing, np.ndarray) else xp.from_numpy(missing)
-        points = xp.where(there.bool(), xp.zeros_like(points), points)
+        points = _without_nan(points, missing)
+        points = _without_nan(points, _padding(state))
 
     def pull(derivs: Array) -> Array:
         return derivs * scale
 
     return state._replace(points=points * scale, pulls=(*state.pulls, pull))
+
+
+def _without_nan(points: Array, where: Any) -> Array:
+    """Points with zeros where something is not 0; None for nowhere."""
+    if where is None:
+        return points
+    xp = namespace_of(points)
+    if isinstance(where, np.ndarray):
+        where = indices_like(where, points)
+    return xp.where(where != 0, xp.zeros_like(points), points)
+
+
+def _padding(state: Points) -> Any:
+    """1 for the rows in no path, which may hold anything, and 0 for others; None if there are none."""
+    n_points = int(state.points.shape[0])
+    if int(state.lengths.sum()) == n_points:
+        return None
+    change = np.zeros(n_points + 1, np.int64)
+    np.add.at(change, state.starts, 1)
+    np.add.at(change, state.starts + state.lengths, -1)
+    return (np.cumsum(change)[:-1] == 0)[:, None]
 
 
 def extended(series: Any, state: Points, time_aug: bool, lead_lag: bool, end_time: float, n_jobs: int) -> Points:

@@ -165,7 +165,8 @@ def transform_path(
     ):
         if isinstance(path, LazyPaths):
             raise ValueError("a series has its options already: give them all to siglib.Series")
-        path = Series(
+        path = Series.named(
+            "path",
             path,
             times=times,
             lengths=lengths,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.array_likes import UnequalLengthsError
+from .._call.array_likes import LazyPaths, UnequalLengthsError
 from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
 from .._call.options import as_bool, as_float
 from .._call.ragged import RaggedPaths, as_ragged, is_ragged
@@ -44,6 +44,11 @@ class TimeWindows:
     ) -> None:
         if times is None:
             raise ValueError("span goes with times: windows that are counted in points begin with the first point")
+        if isinstance(path, LazyPaths):
+            raise ValueError(
+                "times are for windows of paths, and path is a series, whose windows count points: take those of "
+                "siglib.transform_path, which makes a path of it"
+            )
         if starts is not None or ends is not None:
             raise ValueError("give either times, or starts and ends")
         self._time_aug, self.lead_lag = as_bool("time_aug", time_aug), as_bool("lead_lag", lead_lag)
@@ -237,7 +242,7 @@ def _cut(times: TimesOfPaths, ragged: RaggedPaths) -> TimesOfPaths:
     # Lengths of Dask are asked for here.
     n, lengths, padded = len(ragged), np.asarray(ragged.lengths, np.int64), ragged.padded_length
     if padded is not None and times.batch in ((), (n,)) and (times.lengths == padded).all():
-        rows = np.broadcast_to(times.moments.reshape(-1, padded), (n, padded))
+        rows = np.broadcast_to(times.moments.reshape(*times.batch, padded), (n, padded))
         return TimesOfPaths(rows[np.arange(padded) < lengths[:, None]], lengths, (n,))
     if times.batch in (None, (n,)) and np.array_equal(times.lengths, lengths):
         return TimesOfPaths(times.moments, lengths, (n,))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._call.backend import numpy_backend
-from .._call.times import as_duration, as_moment, check_order, times_of_paths
+from .._call.times import are_datetimes, as_duration, as_moment, check_order, in_one_unit, times_of_paths
 
 # Whole numbers up to here are exact in float64.
 _EXACT = 2**53
@@ -30,6 +30,11 @@ def time_slices(times: np.ndarray, lengths: np.ndarray, window: Any, stride: Any
     stride = window if stride is None else as_duration("stride", stride, times)
     start, end = _pair(span)
     begin, finish = _spans(times, lengths, start, end)
+    if are_datetimes(times):
+        names = ("times", "the start of span", "the stop of span", "window", "stride")
+        values = dict(zip(names, (times, begin, finish, window, stride), strict=True))
+        times, begin, finish, window, stride = in_one_unit(**values)
+        _check_sums(begin, finish, window, stride)
     counts, ends_at = _counts(begin, finish, window, stride)
     if start is None or end is None:
         counts[lengths == 0] = 0
@@ -43,6 +48,19 @@ def time_slices(times: np.ndarray, lengths: np.ndarray, window: Any, stride: Any
     for points in (first, stop):
         np.copyto(points, lengths[:, None], where=missing)
     return Slices(first, stop, counts)
+
+
+def _check_sums(begin: np.ndarray, finish: np.ndarray, window: np.timedelta64, stride: np.timedelta64) -> None:
+    """ValueError unless sums of datetimes and durations fit into 64 bits."""
+    if not len(begin):
+        return
+    first, last = int(begin.min().astype(np.int64)), int(finish.max().astype(np.int64))
+    added = int(window.astype(np.int64)) + 2 * int(stride.astype(np.int64))
+    if max(abs(first), abs(last), last - first) + added >= 2**63:
+        raise ValueError(
+            f"windows of {window} from {begin.min()} to {finish.max()} do not fit into 64 bits: give times, window and "
+            "stride in coarser units"
+        )
 
 
 def _pair(span: Any) -> tuple[Any, Any]:

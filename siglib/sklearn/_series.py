@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from .._call.array_likes import is_table, numbers_of_table
+from .._call.times import without_objects
 from ..paths.transform import transform_path
 
 LAYOUTS = ("channels_last", "channels_first")
@@ -108,12 +109,16 @@ def _common_names(X: Sequence[Any]) -> list[str] | None:
 
 def series_of_frame(X: Any, series: Any, time: Any, channels: Any, gaps: Any = None) -> Series:
     """A long data frame: the series in the order in which they appear, the moments in that of their time."""
-    labels = _labels_of(X)
+    labels, moments = _labels_of(X), None
     if series is None:
-        keys, moments = (X.index.get_level_values(level).to_numpy() for level in (0, 1))
+        keys, moments = (np.asarray(X.index.get_level_values(level).to_numpy()) for level in (0, 1))
     else:
         _check_labels(labels, {"series": [series], "time": [] if time is None else [time]})
-        keys, moments = _column(X, series), None if time is None else _column(X, time)
+        keys = _column(X, series)
+        if time is not None:
+            moments = _column(X, time)
+    if moments is not None:
+        moments = without_objects(moments)
     if channels is None:
         channels = [label for label in labels if label not in (series, time)]
     elif isinstance(channels, str) or not isinstance(channels, Sequence):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.times import are_datetimes, as_times, check_order
+from .._call.times import are_datetimes, as_times, check_order, in_one_unit, in_unit_of
 
 
 class GrowingTimes:
@@ -27,6 +27,9 @@ class GrowingTimes:
         if self.n and len(found):
             if are_datetimes(found) != are_datetimes(self._data):
                 raise TypeError("times must be numbers or datetimes as before, not both")
+            if are_datetimes(found):
+                # The finer unit is for all of them.
+                found = in_one_unit(times=found, **{"the first times": self.known()})[0]
             if found[0] < self._data[self.n - 1]:
                 raise ValueError(
                     f"times must not decrease, got {found[0]} behind {self._data[self.n - 1]}, that of the last point"
@@ -71,7 +74,9 @@ class GrowingTimes:
             raise TypeError(f"{name} must be {kind}, as times are, got {found[0]}")
         if (found != found).any():
             raise ValueError(f"{name} must not be {found[found != found][0]}")
-        return found if len(found) else found.astype(self._data.dtype)
+        if not len(found):
+            return found.astype(self._data.dtype)
+        return in_unit_of(self._data, found) if are_datetimes(found) else found
 
     def twin(self) -> "GrowingTimes":
         """The same times, which go on without these: in the same memory, with no room for more."""
