@@ -49,10 +49,12 @@ def test_all_ways_to_second_derivatives_agree(operation: Differentiable) -> None
         return (operation(*arrays) ** 2).sum()
 
     hessian = torch.autograd.functional.hessian(f, tuple(tensors))
+    older = torch.autograd.functional.hessian(f, tuple(tensors), vectorize=True)
     forward = torch.func.hessian(f, argnums=every)(*tensors)
     backward = torch.func.jacrev(torch.func.jacrev(f, argnums=every), argnums=every)(*tensors)
     assert any(bool((block != 0).any()) for row in hessian for block in row)
     for i, j in itertools.product(every, every):
+        close(older[i][j], hessian[i][j], tolerance)
         close(forward[i][j], hessian[i][j], tolerance)
         close(backward[i][j], hessian[i][j], tolerance)
         transposed = hessian[j][i].permute(*range(tensors[j].ndim, hessian[j][i].ndim), *range(tensors[j].ndim))
