@@ -1,11 +1,13 @@
 """Calls on batches, a block at a time: what a block is, and running one after the other in this process."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from .array_likes import UnequalLengthsError
 from .backend import Array, library_of, numpy_array
 from .block_sizes import items_per_step, vector_seconds
 from .progress import muted, told
@@ -43,6 +45,15 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Any, arrays: dict[str, An
     for name, array in arrays.items():
         if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
             raise ValueError(f"out and {name} must not share memory")
+
+
+@contextmanager
+def of_one_length() -> Iterator[None]:
+    """Around what takes the arrays of a call with `out`, for paths that are no array: the error says so."""
+    try:
+        yield
+    except UnequalLengthsError as error:
+        raise ValueError(f"out is for results of arrays of paths of one length: {error}") from None
 
 
 def put(operation: Any, on: Any, out: Any, o: Any, arrays: Any) -> None:

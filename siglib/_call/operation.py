@@ -507,7 +507,8 @@ class Operation:
         for name, array in given.items():
             if array is not None and library_of(array) != "numpy":
                 raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
-        on, found = self.dispatch(arrays, self.shared_names)
+        with blocks.of_one_length():
+            on, found = self.dispatch(arrays, self.shared_names)
         sizes = self.known_sizes(o, *self.shapes_of(found))
         blocks.check_out(out, sizes[0], on.result_dtype, given)
         self.run_in_blocks(on, out, o, sizes, found)
