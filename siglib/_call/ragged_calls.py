@@ -364,15 +364,23 @@ def along(
         rest = [None] * (len(arrays) - n)
         return operation.along([*there, *rest], [*moved, *rest], *numbers, **options)
 
-    runs = [side.runs(0) for side in sides]
+    # Of no paths there is one run, of none, which tells what the result is.
+    none = np.arange(0)
+    runs = [side.runs(0) or [none] for side in sides]
     if n == 1:
         results = [part(run) for run in runs[0]]
-        return _listed(results, runs[0]) if call.follows else _in_order(results, runs[0])
+        if not call.follows:
+            return _in_order(results, runs[0])
+        ragged, rows = sides[0], _listed(results, runs[0])
+        if ragged.padded_length is None:
+            return rows
+        n_rows = _n_rows(call, ragged, ragged.padded_length)
+        return _stacked(rows, n_rows) if rows else zeros((0, n_rows, *results[0].shape[2:]), results[0])
     if operation.gram:
         rows = [_in_order([part(run1, run2) for run2 in runs[1]], runs[1], axis=1) for run1 in runs[0]]
         return _in_order(rows, runs[0])
     _check_pairs(*sides)
-    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)]
+    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)] or [none]
     return _in_order([part(run, run) for run in pairs], pairs)
 
 

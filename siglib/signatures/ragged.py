@@ -32,6 +32,10 @@ class _RaggedSig(Operation):
     keeps_out = True
     takes_out, out_name, derivs_name = True, "sig", "sig_derivs"
 
+    def n_batched(self, *arrays: Array) -> int:
+        # Points have no batch axes.
+        return 0
+
     def sizes(self, o: Any, points: Any) -> tuple[Any, ...]:
         length = checked_tensor_length(augmented_dimension(points[1], o.time_aug, o.lead_lag), o.degree)
         return ((o.starts.shape[0], length + o.scalar_term),)
