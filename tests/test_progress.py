@@ -70,6 +70,32 @@ def test_batches(name: str, rng: np.random.Generator) -> None:
         assert np.array_equal(found, siglib.sig(x, 2, correction=some))
 
 
+@pytest.mark.parametrize("options", [{}, {"time_aug": True, "scalar_term": True}], ids=str)
+def test_paths_of_unequal_lengths(options: dict[str, Any], rng: np.random.Generator) -> None:
+    lengths = rng.integers(0, 9, 50)
+    padded = paths(rng, 50, 9, 2)
+    listed = [path[:n].copy() for path, n in zip(padded, lengths, strict=True)]
+    for call in (lambda: siglib.sig(listed, 3, **options), lambda: siglib.sig(padded, 3, lengths=lengths, **options)):
+        found, told = watched(call)
+        check_told(told, "sig", 50)
+        assert np.array_equal(found, call())
+    torch = optional("torch")
+    found, told = watched(lambda: siglib.sig([torch.from_numpy(path) for path in listed], 3, **options))
+    check_told(told, "sig", 50)
+    assert np.array_equal(found.numpy(), siglib.sig(listed, 3, **options))
+
+
+def test_series_under_vmap(rng: np.random.Generator) -> None:
+    torch = optional("torch")
+    stack = torch.from_numpy(paths(rng, 12, 10, 6, 2))
+
+    def call() -> Any:
+        return torch.func.vmap(lambda x: siglib.sig(siglib.Series(x, base_point=np.ones(2)), 3))(stack)
+
+    found, _ = watched(call)
+    assert torch.equal(found, call())
+
+
 @pytest.mark.parametrize("options", [{}, {"normalize": True}, {"log": True}, {"return_grid": True}], ids=str)
 def test_gram_matrices(options: dict[str, Any], rng: np.random.Generator) -> None:
     x, y = 0.5 * paths(rng, 10, 6, 2), 0.5 * paths(rng, 2, 7, 5, 2)
