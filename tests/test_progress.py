@@ -85,15 +85,12 @@ def test_paths_of_unequal_lengths(options: dict[str, Any], rng: np.random.Genera
     assert np.array_equal(found.numpy(), siglib.sig(listed, 3, **options))
 
 
-def test_series_under_vmap(rng: np.random.Generator) -> None:
-    torch = optional("torch")
-    stack = torch.from_numpy(paths(rng, 12, 10, 6, 2))
-
-    def call() -> Any:
-        return torch.func.vmap(lambda x: siglib.sig(siglib.Series(x, base_point=np.ones(2)), 3))(stack)
-
-    found, _ = watched(call)
-    assert torch.equal(found, call())
+def test_series(rng: np.random.Generator) -> None:
+    points = np.where(rng.random((50, 9, 2)) < 0.2, np.nan, paths(rng, 50, 9, 2))
+    series = siglib.Series(points, gaps="linear", base_point=rng.standard_normal((50, 2)), cumulative_sum=True)
+    for call in (lambda: siglib.sig(series, 3), lambda: siglib.transform_path(series, time_aug=True)):
+        found, _ = watched(call)
+        assert np.array_equal(found, call())
 
 
 @pytest.mark.parametrize("options", [{}, {"normalize": True}, {"log": True}, {"return_grid": True}], ids=str)
