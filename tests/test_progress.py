@@ -10,7 +10,7 @@ import pytest
 from checking import assert_close, optional
 
 import siglib
-from siglib._call import block_sizes
+from siglib._call import block_sizes, series_calls
 from siglib._call import progress as module
 
 Told = list[tuple[str, int, int]]
@@ -93,6 +93,38 @@ def test_series(rng: np.random.Generator) -> None:
         assert np.array_equal(found, call())
 
 
+def test_runs_and_parts_are_one_call(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_calls, "_BYTES", 1)
+    x = [path[:n] for path, n in zip(paths(rng, 80, 90, 2), rng.integers(0, 91, 80), strict=True)]
+    times = np.arange(6.0)
+    calls: list[tuple[str, int, Callable[[], Any]]] = [
+        ("sig_coef", 80, lambda: siglib.sig_coef(x, [(0, 1)], time_aug=True)),
+        ("sig", 80, lambda: siglib.sig(x, 2, correction=np.ones(4))),
+        ("sig_kernel", 80, lambda: siglib.sig_kernel(x, x[::-1], dyadic_order=0)),
+        ("sig_kernel_gram", 6400, lambda: siglib.sig_kernel_gram(x, x, method="polynomial", order=2)),
+        ("sig_kernel_gram", 2400, lambda: siglib.sig_kernel_gram(x, x[:30], method="polynomial", order=2)),
+        ("sig", 200, lambda: siglib.sig(paths(np.random.default_rng(0), 200, 6, 2), 2, times=times, time_aug=True)),
+    ]
+    for function, total, call in calls:
+        found, told = watched(call)
+        check_told(told, function, total)
+        assert_close(found, call())
+
+
+def test_reports_may_call(rng: np.random.Generator) -> None:
+    x, told, inner = [path[: 5 + i % 2] for i, path in enumerate(paths(rng, 20, 6, 2))], [], []
+
+    def report(*now: Any) -> None:
+        told.append(now)
+        with siglib.progress(lambda *then: inner.append(then)):
+            siglib.log_sig(paths(rng, 8, 6, 2), 2)
+
+    with siglib.progress(report):
+        siglib.sig_prefixes(x, 2)
+    assert told == [("sig_prefixes", done, 20) for done in (4, 8, 10, 14, 18, 20)]
+    assert inner == [("log_sig", 4, 8), ("log_sig", 8, 8)] * 6
+
+
 @pytest.mark.parametrize("options", [{}, {"normalize": True}, {"log": True}, {"return_grid": True}], ids=str)
 def test_gram_matrices(options: dict[str, Any], rng: np.random.Generator) -> None:
     x, y = 0.5 * paths(rng, 10, 6, 2), 0.5 * paths(rng, 2, 7, 5, 2)
@@ -173,6 +205,18 @@ def test_a_bar_of_tqdm(rng: np.random.Generator, capsys: pytest.CaptureFixture) 
     with siglib.progress():
         siglib.sig(paths(rng, 10, 6, 2), 2)
     assert "sig: 100%" in capsys.readouterr().err
+
+
+def test_without_a_console(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    x = paths(rng, 10, 6, 2)
+    monkeypatch.setattr(sys, "stderr", None)
+    for _ in range(2):
+        with siglib.progress():
+            assert np.array_equal(siglib.sig(x, 2), siglib.sig(x, 2))
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert capsys.readouterr().out == ""
 
 
 def test_arrays_of_dask_show_nothing_here(rng: np.random.Generator) -> None:

@@ -17,6 +17,7 @@ from . import series_calls
 from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
 from .backend import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
 from .dask import applied
+from .progress import told_as_one
 from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
@@ -142,10 +143,12 @@ def _of_paths(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
     runs = ragged.runs(_POINTS if call.padded else 0)
     if not runs:
         return operation(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *rest, **options)
-    results = [
-        operation(call.path(ragged, run), *[_correction(array, ragged, run) for array in rest], **call.options)
-        for run in runs
-    ]
+    results = []
+    with told_as_one(operation.name, len(ragged), len(runs) > 1) as part:
+        for run in runs:
+            corrections = [_correction(array, ragged, run) for array in rest]
+            with part(len(run)):
+                results.append(operation(call.path(ragged, run), *corrections, **call.options))
     if not call.follows:
         return _in_order(results, runs)
     rows = _listed(results, runs)
@@ -270,9 +273,12 @@ def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
     if not runs:
         return operation(first.points[None, :0][:0], second.points[None, :0][:0], *arrays[2:], **call.options)
     results = []
-    for run in runs:
-        x = call.path(first, run)
-        results.append(operation(x, x if first is second else call.path(second, run), *arrays[2:], **call.options))
+    with told_as_one(operation.name, len(first), len(runs) > 1) as part:
+        for run in runs:
+            x = call.path(first, run)
+            y = x if first is second else call.path(second, run)
+            with part(len(run)):
+                results.append(operation(x, y, *arrays[2:], **call.options))
     return _in_order(results, runs)
 
 
@@ -290,12 +296,14 @@ def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, An
     paths1 = [call.path(first, run) for run in runs1]
     paths2 = paths1 if first is second else [call.path(second, run) for run in runs2]
     rows: list[list[Array]] = []
-    for i, x in enumerate(paths1):
-        row = [rows[j][i].T for j in range(i)] if symmetric else []
-        for y in paths2[len(row) :]:
-            same = {"same": x is y, "equal": x is y}
-            row.append(operation(x, y, *arrays[2:], **call.options | same))
-        rows.append(row)
+    with told_as_one(operation.name, len(first) * len(second), len(runs1) * len(runs2) > 1) as part:
+        for i, x in enumerate(paths1):
+            row = [rows[j][i].T for j in range(i)] if symmetric else []
+            for y in paths2[len(row) :]:
+                same = {"same": x is y, "equal": x is y}
+                with part(len(x) * len(y) * (2 if symmetric and x is not y else 1)):
+                    row.append(operation(x, y, *arrays[2:], **call.options | same))
+            rows.append(row)
     return _in_order([_in_order(row, runs2, axis=1) for row in rows], runs1)
 
 
