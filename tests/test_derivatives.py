@@ -388,6 +388,40 @@ def test_gradients_of_gradients_of_many_paths(function: Any, options: dict[str, 
                 close(found[i][k], alone[i], tolerance)
 
 
+@pytest.mark.parametrize("static_kernel", [None, siglib.RBFKernel(1.0)])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_what_is_not_finite_stays_in_its_rows(value: float, static_kernel: Any) -> None:
+    rng = np.random.default_rng(0)
+    path, other = 0.3 * rng.standard_normal((4, 6, 2)), 0.3 * rng.standard_normal((3, 5, 2))
+    # A direction that is far too long for a kernel, unless it is scaled.
+    u = 1e4 * rng.standard_normal(path.shape)
+    options: dict[str, Any] = {"dyadic_order": 0, "static_kernel": static_kernel}
+    expected = np.delete(siglib.sig_kernel_gram_jvp(path, other, u, **options), 1, 0)
+    for array in (path, u):
+        kept = array[1, 2, 0]
+        array[1, 2, 0] = value
+        found = siglib.sig_kernel_gram_jvp(path, other, u, **options)
+        array[1, 2, 0] = kept
+        assert not np.isfinite(found[1]).any()
+        assert_close(np.delete(found, 1, 0), expected, 1e-10 * np.abs(expected).max())
+
+
+def test_padding_changes_no_second_derivatives() -> None:
+    points = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 6, 2)))
+
+    def curvature(padding: float) -> Any:
+        path = points.clone()
+        path[1, 3:] = padding
+        path.requires_grad_()
+        sig = siglib.sig(path, 3, lengths=[6, 3, 5])
+        (gradient,) = torch.autograd.grad(sig.square().sum(), path, create_graph=True)
+        return torch.autograd.grad((gradient * points).sum(), path)[0]
+
+    expected = curvature(0.0)
+    for padding in (np.nan, np.inf, 1e200):
+        close(curvature(padding), expected, 1e-13)
+
+
 def test_what_is_not_finite_stays_in_its_path() -> None:
     path, u = np.random.default_rng(0).standard_normal((2, 5, 30, 2))
     expected = siglib.sig_jvp(path, u, 3)

@@ -24,10 +24,10 @@ def scale_of(
     ours: list[tuple[int, Array]] = []
     for grade, x, u in zip(polynomial.arrays, starts, moves, strict=True):
         if u is not None and 0 not in u.shape:
-            own += _sizes(xp, grade, x)
-            ours += _sizes(xp, grade, u)
+            own += _sizes(xp, grade, x, polynomial.together)
+            ours += _sizes(xp, grade, u, polynomial.together)
         elif x is not None and grade.kind in ("path", "vector") and 0 not in x.shape:
-            own += _sizes(xp, grade, x)
+            own += _sizes(xp, grade, x, polynomial.together)
     if not ours:
         return xp.ones_like(one[..., 0].sum(-1) if one.ndim > 1 else one.sum())
     zero = xp.zeros_like(ours[0][1])
@@ -49,10 +49,13 @@ def scale_of(
     return xp.exp2(xp.clip(xp.round(exponent), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
 
 
-def _sizes(xp: Any, grade: Grade, array: Array) -> list[tuple[int, Array]]:
+def _sizes(xp: Any, grade: Grade, array: Array, together: bool) -> list[tuple[int, Array]]:
     """The weights of all levels, and how large each is, for each path; what is not finite does not count."""
     array = constant(array)
     if grade.kind == "path":
+        if together:
+            # These may be points of many paths.
+            array = _finite(xp, array)
         axis = -2
         if xp is np:
             # Channels in rows take a tenth of the time there. Torch's older vmap has no rule for that.
