@@ -50,6 +50,22 @@ def test_two_samples_in_chunks(options: dict[str, Any], sizes: tuple[int, int], 
 
 
 @pytest.mark.parametrize("name", ["two_sample_test", "independence_test"])
+def test_empty_chunks_change_nothing(name: str, rng: np.random.Generator) -> None:
+    x, y = random_paths(rng, 60, 5, 2), random_paths(rng, 60, 4, 2)
+    more = np.insert(x, [30] * 30, 99.0, axis=0)
+    with_hole = in_chunks(more, 30)[in_chunks(more, 30)[:, 0, 0] < 99.0].compute_chunk_sizes()
+    assert with_hole.chunks[0] == (30, 0, 30)
+    test = getattr(siglib, name)
+    lengths = {"lengths1": da.from_array(rng.integers(1, 6, 60), chunks=7)}
+    for options in ({}, lengths):
+        options = {"permutations": 20, "dyadic_order": 0, **options}
+        expected = test(in_chunks(x, 30), in_chunks(y, 30), rng=3, **options)
+        found = test(with_hole, in_chunks(y, 30), rng=3, **options)
+        assert_close(found.permuted, expected.permuted, 1e-12)
+        assert found.p_value == expected.p_value
+
+
+@pytest.mark.parametrize("name", ["two_sample_test", "independence_test"])
 def test_no_gram_matrix_is_kept(name: str, rng: np.random.Generator) -> None:
     x, y = random_paths(rng, 120, 5, 2), random_paths(rng, 120, 5, 2)
     largest = 0

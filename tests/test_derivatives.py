@@ -49,10 +49,12 @@ def test_all_ways_to_second_derivatives_agree(operation: Differentiable) -> None
         return (operation(*arrays) ** 2).sum()
 
     hessian = torch.autograd.functional.hessian(f, tuple(tensors))
+    older = torch.autograd.functional.hessian(f, tuple(tensors), vectorize=True)
     forward = torch.func.hessian(f, argnums=every)(*tensors)
     backward = torch.func.jacrev(torch.func.jacrev(f, argnums=every), argnums=every)(*tensors)
     assert any(bool((block != 0).any()) for row in hessian for block in row)
     for i, j in itertools.product(every, every):
+        close(older[i][j], hessian[i][j], tolerance)
         close(forward[i][j], hessian[i][j], tolerance)
         close(backward[i][j], hessian[i][j], tolerance)
         transposed = hessian[j][i].permute(*range(tensors[j].ndim, hessian[j][i].ndim), *range(tensors[j].ndim))
@@ -386,6 +388,40 @@ def test_gradients_of_gradients_of_many_paths(function: Any, options: dict[str, 
                 close(found[i][k], alone[i], tolerance)
 
 
+@pytest.mark.parametrize("static_kernel", [None, siglib.RBFKernel(1.0)])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_what_is_not_finite_stays_in_its_rows(value: float, static_kernel: Any) -> None:
+    rng = np.random.default_rng(0)
+    path, other = 0.3 * rng.standard_normal((4, 6, 2)), 0.3 * rng.standard_normal((3, 5, 2))
+    # A direction that is far too long for a kernel, unless it is scaled.
+    u = 1e4 * rng.standard_normal(path.shape)
+    options: dict[str, Any] = {"dyadic_order": 0, "static_kernel": static_kernel}
+    expected = np.delete(siglib.sig_kernel_gram_jvp(path, other, u, **options), 1, 0)
+    for array in (path, u):
+        kept = array[1, 2, 0]
+        array[1, 2, 0] = value
+        found = siglib.sig_kernel_gram_jvp(path, other, u, **options)
+        array[1, 2, 0] = kept
+        assert not np.isfinite(found[1]).any()
+        assert_close(np.delete(found, 1, 0), expected, 1e-10 * np.abs(expected).max())
+
+
+def test_padding_changes_no_second_derivatives() -> None:
+    points = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 6, 2)))
+
+    def curvature(padding: float) -> Any:
+        path = points.clone()
+        path[1, 3:] = padding
+        path.requires_grad_()
+        sig = siglib.sig(path, 3, lengths=[6, 3, 5])
+        (gradient,) = torch.autograd.grad(sig.square().sum(), path, create_graph=True)
+        return torch.autograd.grad((gradient * points).sum(), path)[0]
+
+    expected = curvature(0.0)
+    for padding in (np.nan, np.inf, 1e200):
+        close(curvature(padding), expected, 1e-13)
+
+
 def test_what_is_not_finite_stays_in_its_path() -> None:
     path, u = np.random.default_rng(0).standard_normal((2, 5, 30, 2))
     expected = siglib.sig_jvp(path, u, 3)
@@ -511,7 +547,7 @@ def test_numpy_functions_take_the_options_of_what_they_differentiate() -> None:
     for name in sorted({operation.name for operation in JVPS}):
         more = inspect.signature(getattr(siglib, f"{name}_jvp")).parameters
         own = inspect.signature(getattr(siglib, name)).parameters
-        left_out = {"max_batch", "horner", "out", "lengths", "lengths1", "lengths2"} | (
+        left_out = {"max_batch", "horner", "out", "lengths", "lengths1", "lengths2", "times"} | (
             {"stream", "correction"} if name == "log_sig" else set()
         )
         assert {p: own[p].default for p in own if p not in left_out} == {

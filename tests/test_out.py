@@ -85,7 +85,7 @@ def test_windows_of_each_path_are_written_to_out(rng: np.random.Generator) -> No
     assert shown[-1] == ("log_sig_windows", 11, 11)
     assert len(shown) > 1
     for path in (siglib.RaggedPaths(x, [6] * 11), [x[0], x[1, :4]]):
-        with pytest.raises(ValueError, match="out is for results of paths of one length"):
+        with pytest.raises(ValueError, match="out is for results of arrays of paths of one length"):
             siglib.log_sig_windows(path, 2, 3, out=out)
     listed = siglib.log_sig_windows(x.tolist(), 2, 3, out=np.zeros((11, 4, 3)))
     assert np.array_equal(listed, siglib.log_sig_windows(x, 2, 3))
@@ -113,6 +113,20 @@ def test_what_is_no_place_for_a_result(rng: np.random.Generator) -> None:
     y = x.reshape(2, 2, 6, 2)
     with pytest.raises(ValueError, match="out must have batch axes that are one without a copy"):
         siglib.sig_kernel_gram(y, x, dyadic_order=0, out=np.zeros((2, 4, 2)).swapaxes(1, 2))
+
+
+def test_out_is_for_paths_of_one_length(rng: np.random.Generator) -> None:
+    x = paths(rng, 4, 6, 2)
+    out, gram = np.zeros((4, 6)), np.zeros((4, 4))
+    for call in (
+        lambda: siglib.sig([x[0], x[1, :3]], 2, out=out[:2]),
+        lambda: siglib.sig(x, 2, lengths=[6, 6, 6, 2], out=out),
+        lambda: siglib.log_sig(x, 2, times=np.arange(6.0), time_aug=True, out=out),
+        lambda: siglib.sig_prefixes(siglib.Series(x), 1, out=x),
+        lambda: siglib.sig_kernel_gram(x, x, dyadic_order=0, lengths2=[6, 6, 6, 2], out=gram),
+    ):
+        with pytest.raises(ValueError, match="out is for results of arrays of paths of one length: path"):
+            call()
 
 
 def test_out_is_for_numpy(rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ import pytest
 from checking import assert_close, optional
 
 import siglib
-from siglib._call import block_sizes
+from siglib._call import block_sizes, series_calls
 from siglib._call import progress as module
 
 Told = list[tuple[str, int, int]]
@@ -68,6 +68,61 @@ def test_batches(name: str, rng: np.random.Generator) -> None:
         found, told = watched(lambda some=some: siglib.sig(x, 2, correction=some))
         check_told(told, "sig", 15)
         assert np.array_equal(found, siglib.sig(x, 2, correction=some))
+
+
+@pytest.mark.parametrize("options", [{}, {"time_aug": True, "scalar_term": True}], ids=str)
+def test_paths_of_unequal_lengths(options: dict[str, Any], rng: np.random.Generator) -> None:
+    lengths = rng.integers(0, 9, 50)
+    padded = paths(rng, 50, 9, 2)
+    listed = [path[:n].copy() for path, n in zip(padded, lengths, strict=True)]
+    for call in (lambda: siglib.sig(listed, 3, **options), lambda: siglib.sig(padded, 3, lengths=lengths, **options)):
+        found, told = watched(call)
+        check_told(told, "sig", 50)
+        assert np.array_equal(found, call())
+    torch = optional("torch")
+    found, told = watched(lambda: siglib.sig([torch.from_numpy(path) for path in listed], 3, **options))
+    check_told(told, "sig", 50)
+    assert np.array_equal(found.numpy(), siglib.sig(listed, 3, **options))
+
+
+def test_series(rng: np.random.Generator) -> None:
+    points = np.where(rng.random((50, 9, 2)) < 0.2, np.nan, paths(rng, 50, 9, 2))
+    series = siglib.Series(points, gaps="linear", base_point=rng.standard_normal((50, 2)), cumulative_sum=True)
+    for call in (lambda: siglib.sig(series, 3), lambda: siglib.transform_path(series, time_aug=True)):
+        found, _ = watched(call)
+        assert np.array_equal(found, call())
+
+
+def test_runs_and_parts_are_one_call(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_calls, "_BYTES", 1)
+    x = [path[:n] for path, n in zip(paths(rng, 80, 90, 2), rng.integers(0, 91, 80), strict=True)]
+    times = np.arange(6.0)
+    calls: list[tuple[str, int, Callable[[], Any]]] = [
+        ("sig_coef", 80, lambda: siglib.sig_coef(x, [(0, 1)], time_aug=True)),
+        ("sig", 80, lambda: siglib.sig(x, 2, correction=np.ones(4))),
+        ("sig_kernel", 80, lambda: siglib.sig_kernel(x, x[::-1], dyadic_order=0)),
+        ("sig_kernel_gram", 6400, lambda: siglib.sig_kernel_gram(x, x, method="polynomial", order=2)),
+        ("sig_kernel_gram", 2400, lambda: siglib.sig_kernel_gram(x, x[:30], method="polynomial", order=2)),
+        ("sig", 200, lambda: siglib.sig(paths(np.random.default_rng(0), 200, 6, 2), 2, times=times, time_aug=True)),
+    ]
+    for function, total, call in calls:
+        found, told = watched(call)
+        check_told(told, function, total)
+        assert_close(found, call())
+
+
+def test_reports_may_call(rng: np.random.Generator) -> None:
+    x, told, inner = [path[: 5 + i % 2] for i, path in enumerate(paths(rng, 20, 6, 2))], [], []
+
+    def report(*now: Any) -> None:
+        told.append(now)
+        with siglib.progress(lambda *then: inner.append(then)):
+            siglib.log_sig(paths(rng, 8, 6, 2), 2)
+
+    with siglib.progress(report):
+        siglib.sig_prefixes(x, 2)
+    assert told == [("sig_prefixes", done, 20) for done in (4, 8, 10, 14, 18, 20)]
+    assert inner == [("log_sig", 4, 8), ("log_sig", 8, 8)] * 6
 
 
 @pytest.mark.parametrize("options", [{}, {"normalize": True}, {"log": True}, {"return_grid": True}], ids=str)
@@ -150,6 +205,18 @@ def test_a_bar_of_tqdm(rng: np.random.Generator, capsys: pytest.CaptureFixture) 
     with siglib.progress():
         siglib.sig(paths(rng, 10, 6, 2), 2)
     assert "sig: 100%" in capsys.readouterr().err
+
+
+def test_without_a_console(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    x = paths(rng, 10, 6, 2)
+    monkeypatch.setattr(sys, "stderr", None)
+    for _ in range(2):
+        with siglib.progress():
+            assert np.array_equal(siglib.sig(x, 2), siglib.sig(x, 2))
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert capsys.readouterr().out == ""
 
 
 def test_arrays_of_dask_show_nothing_here(rng: np.random.Generator) -> None:

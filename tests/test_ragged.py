@@ -357,6 +357,10 @@ def test_corrections_of_each_path() -> None:
     corrections = [RNG.standard_normal((len(path) - 1, 9)) for path in paths]
     expected = [siglib.sig(path, 2, correction=c) for path, c in zip(paths, corrections, strict=True)]
     np.testing.assert_allclose(siglib.sig(paths, 2, correction=corrections), expected, rtol=1e-12)
+    # A path without points has no segments, as one of a single point.
+    more = [*paths, np.empty((0, 3)), np.ones((1, 3))]
+    found = siglib.sig(more, 2, correction=[*corrections, np.empty((0, 9)), np.empty((0, 9))])
+    np.testing.assert_allclose(found, [*expected, np.zeros(12), np.zeros(12)], rtol=1e-12)
 
 
 # CuPy
@@ -551,6 +555,38 @@ def test_second_derivatives(options: dict[str, Any]) -> None:
     torch.testing.assert_close(curvature(siglib.sig(leaves, 3, **options)), alone, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("name", ["sig", "log_sig", "branched_sig"])
+def test_mapped_axes_of_torch(name: str) -> None:
+    torch = optional("torch")
+    paths, lengths = torch.from_numpy(0.5 * RNG.standard_normal((4, 5, 2))), [5, 0, 1, 3]
+
+    def score(x: Any) -> Any:
+        return getattr(siglib, name)(x, 3, lengths=lengths, time_aug=True).square().sum()
+
+    expected = torch.autograd.functional.hessian(score, paths)
+    assert bool((expected != 0).any())
+    for hessian in (torch.func.hessian, lambda f: torch.func.jacrev(torch.func.jacrev(f))):
+        torch.testing.assert_close(hessian(score)(paths), expected, rtol=1e-10, atol=1e-10)
+    stack = torch.stack([paths, 2 * paths, paths.flip(1)], 1)
+    mapped = torch.func.vmap(torch.func.grad(score), in_dims=1)(stack)
+    for i in range(3):
+        torch.testing.assert_close(mapped[i], torch.func.grad(score)(stack[:, i]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_second_derivatives_of_corrected_signatures(shared: bool) -> None:
+    torch = optional("torch")
+    points, terms = (torch.from_numpy(RNG.standard_normal(shape)).requires_grad_() for shape in ((4, 4, 2), (4, 3, 4)))
+
+    def sig(x: Any, c: Any) -> Any:
+        paths = [path[:n] for path, n in zip(x, (4, 0, 1, 3), strict=True)]
+        rows = [row[:n] for row, n in zip(c, (3, 0, 0, 2), strict=True)]
+        return siglib.sig(paths, 3, correction=c[0, 0] if shared else rows)
+
+    assert torch.autograd.gradgradcheck(sig, [points, terms], fast_mode=True)
+
+
 def test_derivatives_along_directions() -> None:
     moves, more = ([RNG.standard_normal(path.shape) for path in paths] for paths in (PATHS, OTHERS))
     for function, numbers in ((siglib.sig_jvp, (3,)), (siglib.log_sig_jvp, (3,)), (siglib.sig_coef_jvp, ([(0, 1)],))):
@@ -569,6 +605,19 @@ def test_derivatives_along_directions() -> None:
     np.testing.assert_allclose(
         siglib.sig_kernel_jvp(PATHS, OTHERS, moves, more, dyadic_order=1), both, rtol=1e-8, atol=1e-8
     )
+    # Padded ones give rows that are padded, as without directions; and there may be none.
+    lengths = [len(path) for path in PATHS]
+    both_padded = [siglib.RaggedPaths(padded(some), lengths) for some in (PATHS, moves)]
+    together = siglib.sig_jvp(*both_padded, 2, stream=True)
+    assert together.shape == siglib.sig(both_padded[0], 2, stream=True).shape
+    for place, row, length in zip(together, rows, lengths, strict=True):
+        np.testing.assert_array_equal(place[:length], row)
+        assert not place[length:].any()
+    nothing = siglib.RaggedPaths(np.empty((0, 6, 3)), [])
+    assert siglib.sig_jvp(nothing, nothing, 2).shape == (0, 12)
+    assert siglib.sig_jvp(nothing, nothing, 2, stream=True).shape == (0, 6, 12)
+    assert siglib.sig_kernel_jvp(nothing, nothing, nothing, dyadic_order=0).shape == (0,)
+    assert siglib.sig_kernel_gram_jvp(nothing, PATHS, None, moves, dyadic_order=0).shape == (0, len(PATHS))
     with pytest.raises(ValueError, match="direction must have the lengths of path"):
         siglib.sig_jvp(PATHS, moves[::-1], 2)
     with pytest.raises(ValueError, match="corrected signatures take paths of one length"):

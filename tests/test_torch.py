@@ -23,8 +23,8 @@ def _same_random_numbers() -> None:
     torch.manual_seed(0)
 
 
-# Parts of functions, and tested with them: windows and streams of branched signatures.
-PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig", "ragged_sig"}
+# Parts of functions, and tested with them: windows and streams of branched signatures, paths of unequal lengths, series.
+PARTS = {"branched_sig_of_sig", "branched_log_sig_of_log_sig", "ragged_sig", "fill_gaps", "extend_paths"}
 operations = pytest.mark.parametrize("operation", DIFFERENTIABLE, ids=str)
 # One of each function, for what does not depend on options.
 FIRST = [next(group) for _, group in itertools.groupby(DIFFERENTIABLE, key=lambda operation: operation.name)]

@@ -1,19 +1,22 @@
 """Calls on batches, a block at a time: what a block is, and running one after the other in this process."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from .array_likes import UnequalLengthsError
 from .backend import Array, library_of, numpy_array
 from .block_sizes import items_per_step, vector_seconds
+from .indices import INDICES
 from .progress import muted, told
 
 
 def n_core_axes(operation: Any) -> int:
-    """How many axes of the first array are not of the batch: those of paths or of vectors."""
-    return 2 if operation.names[0].startswith("path") else 1
+    """How many axes of the first array are not of the batch: those of paths, of points of many paths, or of vectors."""
+    return 2 if operation.names[0].startswith(("path", "points")) else 1
 
 
 def is_batched(name: str, array: Array, first: Array) -> bool:
@@ -22,10 +25,10 @@ def is_batched(name: str, array: Array, first: Array) -> bool:
 
 
 def options_of_block(operation: Any, o: Any, where: tuple[slice, ...]) -> Any:
-    """Options, of which those that are arrays may have batch axes, too."""
-    for name, _ in operation._array_options:
+    """Options, of which those that are indices, of windows, may have batch axes, too."""
+    for name, meaning in operation.meaning:
         value = getattr(o, name)
-        if isinstance(value, np.ndarray) and value.ndim > 1:
+        if meaning is INDICES and isinstance(value, np.ndarray) and value.ndim > 1:
             o = operation.replaced(o, name, value[where])
     return o
 
@@ -43,6 +46,15 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Any, arrays: dict[str, An
     for name, array in arrays.items():
         if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
             raise ValueError(f"out and {name} must not share memory")
+
+
+@contextmanager
+def of_one_length() -> Iterator[None]:
+    """Around what takes the arrays of a call with `out`, for paths that are no array: the error says so."""
+    try:
+        yield
+    except UnequalLengthsError as error:
+        raise ValueError(f"out is for results of arrays of paths of one length: {error}") from None
 
 
 def put(operation: Any, on: Any, out: Any, o: Any, arrays: Any) -> None:

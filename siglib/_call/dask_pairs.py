@@ -46,10 +46,14 @@ def _transposed(block: Any) -> Any:
 
 
 def flat(paths: Any) -> Any:
-    """Paths with one batch axis, and only that in chunks."""
+    """Paths with one batch axis, and only that in chunks, of which none is empty if there are paths."""
     length, dimension = paths.shape[-2:]
     paths = paths.rechunk({paths.ndim - 2: -1, paths.ndim - 1: -1})
-    return paths if paths.ndim == 3 else paths.reshape(math.prod(paths.shape[:-2]), length, dimension)
+    if paths.ndim != 3:
+        paths = paths.reshape(math.prod(paths.shape[:-2]), length, dimension)
+    # A mask leaves empty ones where it leaves nothing.
+    sizes = tuple(size for size in paths.chunks[0] if size)
+    return paths.rechunk((sizes, length, dimension)) if sizes and sizes != paths.chunks[0] else paths
 
 
 def cut_for_pairs(x: Any, y: Any, seconds: float) -> tuple[Any, Any]:

@@ -509,7 +509,8 @@ class Operation:
                 raise TypeError(f"out does not go together with times, gaps and the like of a series, which {name} has")
             if array is not None and library_of(array) != "numpy":
                 raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
-        on, found = self.dispatch(arrays, self.shared_names)
+        with blocks.of_one_length():
+            on, found = self.dispatch(arrays, self.shared_names)
         sizes = self.known_sizes(o, *self.shapes_of(found))
         blocks.check_out(out, sizes[0], on.result_dtype, given)
         self.run_in_blocks(on, out, o, sizes, found)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 Report = Callable[[str, int, int], Any]
@@ -23,6 +23,14 @@ class _Muted(threading.local):
 
 
 _muted = _Muted()
+
+
+class _Whole(threading.local):
+    # Counts what is done for the call of this thread of which others are parts.
+    add: Callable[[int], None] | None = None
+
+
+_whole = _Whole()
 
 
 @contextmanager
@@ -70,6 +78,9 @@ def progress(report: Report | None = None) -> Iterator[None]:
     """
     if report is not None and not callable(report):
         raise TypeError(f"report must be callable, got {report!r} of type {type(report).__name__}")
+    if report is None and sys.stderr is None:
+        # Programs without a console have none, and nobody would see it.
+        report = _unseen
     maker: Callable[[str, int], Report]
     if report is None:
         maker = _Bar if _tqdm() is not None else _Line
@@ -92,16 +103,24 @@ def progress(report: Report | None = None) -> Iterator[None]:
 @contextmanager
 def told(name: str, total: int, several: bool) -> Iterator[Callable[[int], None]]:
     """For a call that works in blocks, if there are `several`: a function that takes how many items more are done."""
-    makers = watchers[-1:]
-    if not makers or not several or _muted.depth:
+    makers, whole = watchers[-1:], _whole.add
+    if not makers or _muted.depth or not (several or whole):
         yield lambda n: None
+        return
+    if whole is not None:
+        yield whole
         return
     report, done = makers[0](name, total), 0
 
     def add(n: int) -> None:
         nonlocal done
         done += n
-        report(name, done, total)
+        # What the report itself calls is no part of this.
+        before, _whole.add = _whole.add, None
+        try:
+            report(name, done, total)
+        finally:
+            _whole.add = before
 
     try:
         yield add
@@ -111,9 +130,42 @@ def told(name: str, total: int, several: bool) -> Iterator[Callable[[int], None]
             close()
 
 
+@contextmanager
+def told_as_one(name: str, total: int, several: bool) -> Iterator[Callable[[int], AbstractContextManager[None]]]:
+    """For a call made of others, if there are `several`: what goes around each of these, which does so many items."""
+    if not (several and is_watched()):
+        yield lambda n: nullcontext()
+        return
+    with told(name, total, True) as add:
+
+        @contextmanager
+        def part(n: int) -> Iterator[None]:
+            left = n
+
+            def count(k: int) -> None:
+                nonlocal left
+                k = min(k, left)
+                left -= k
+                if k:
+                    add(k)
+
+            before, _whole.add = _whole.add, count
+            try:
+                yield
+            finally:
+                _whole.add = before
+            count(left)
+
+        yield part
+
+
 def is_watched() -> bool:
     """Whether calls of this thread should show how far they are."""
     return bool(watchers) and not _muted.depth
+
+
+def _unseen(name: str, done: int, total: int) -> None:
+    """Shows nothing."""
 
 
 def _tqdm() -> Any:

@@ -26,6 +26,7 @@ from .backend import (
     refuse_dask,
 )
 from .dask import applied
+from .progress import told_as_one
 from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 
 # Padding that takes about the time of one more call: points of paths, and cells of kernels.
@@ -151,10 +152,12 @@ def _of_paths(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
     runs = ragged.runs(_POINTS if call.padded else 0)
     if not runs:
         return operation(ragged.points.reshape(0, ragged.padded_length, ragged.dimension), *rest, **options)
-    results = [
-        operation(call.path(ragged, run), *[_correction(array, ragged, run) for array in rest], **call.options)
-        for run in runs
-    ]
+    results = []
+    with told_as_one(operation.name, len(ragged), len(runs) > 1) as part:
+        for run in runs:
+            corrections = [_correction(array, ragged, run) for array in rest]
+            with part(len(run)):
+                results.append(operation(call.path(ragged, run), *corrections, **call.options))
     if not call.follows:
         return _in_order(results, runs)
     rows = _listed(results, runs)
@@ -279,9 +282,12 @@ def _of_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) 
     if not runs:
         return operation(first.points[None, :0][:0], second.points[None, :0][:0], *arrays[2:], **call.options)
     results = []
-    for run in runs:
-        x = call.path(first, run)
-        results.append(operation(x, x if first is second else call.path(second, run), *arrays[2:], **call.options))
+    with told_as_one(operation.name, len(first), len(runs) > 1) as part:
+        for run in runs:
+            x = call.path(first, run)
+            y = x if first is second else call.path(second, run)
+            with part(len(run)):
+                results.append(operation(x, y, *arrays[2:], **call.options))
     return _in_order(results, runs)
 
 
@@ -299,12 +305,14 @@ def _of_all_pairs(operation: Any, arrays: tuple[Any, ...], options: dict[str, An
     paths1 = [call.path(first, run) for run in runs1]
     paths2 = paths1 if first is second else [call.path(second, run) for run in runs2]
     rows: list[list[Array]] = []
-    for i, x in enumerate(paths1):
-        row = [rows[j][i].T for j in range(i)] if symmetric else []
-        for y in paths2[len(row) :]:
-            same = {"same": x is y, "equal": x is y}
-            row.append(operation(x, y, *arrays[2:], **call.options | same))
-        rows.append(row)
+    with told_as_one(operation.name, len(first) * len(second), len(runs1) * len(runs2) > 1) as part:
+        for i, x in enumerate(paths1):
+            row = [rows[j][i].T for j in range(i)] if symmetric else []
+            for y in paths2[len(row) :]:
+                same = {"same": x is y, "equal": x is y}
+                with part(len(x) * len(y) * (2 if symmetric and x is not y else 1)):
+                    row.append(operation(x, y, *arrays[2:], **call.options | same))
+            rows.append(row)
     return _in_order([_in_order(row, runs2, axis=1) for row in rows], runs1)
 
 
@@ -373,15 +381,23 @@ def along(
         rest = [None] * (len(arrays) - n)
         return operation.along([*there, *rest], [*moved, *rest], *numbers, **options)
 
-    runs = [side.runs(0) for side in sides]
+    # Of no paths there is one run, of none, which tells what the result is.
+    none = np.arange(0)
+    runs = [side.runs(0) or [none] for side in sides]
     if n == 1:
         results = [part(run) for run in runs[0]]
-        return _listed(results, runs[0]) if call.follows else _in_order(results, runs[0])
+        if not call.follows:
+            return _in_order(results, runs[0])
+        ragged, rows = sides[0], _listed(results, runs[0])
+        if ragged.padded_length is None:
+            return rows
+        n_rows = _n_rows(call, ragged, ragged.padded_length)
+        return _stacked(rows, n_rows) if rows else zeros((0, n_rows, *results[0].shape[2:]), results[0])
     if operation.gram:
         rows = [_in_order([part(run1, run2) for run2 in runs[1]], runs[1], axis=1) for run1 in runs[0]]
         return _in_order(rows, runs[0])
     _check_pairs(*sides)
-    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)]
+    pairs = [run[also] for run in runs[0] for also in runs_of(sides[1].lengths[run], 0)] or [none]
     return _in_order([part(run, run) for run in pairs], pairs)
 
 

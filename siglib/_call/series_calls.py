@@ -11,6 +11,7 @@ import numpy as np
 
 from .array_likes import LazyPaths, UnequalLengthsError
 from .backend import Array, device_of, is_on_gpu, library_of, namespace_of, widened
+from .progress import told_as_one
 from .ragged import RaggedPaths, as_ragged, is_ragged, zeros
 
 # Bytes of paths that are prepared at a time, in main memory and on a GPU; and how many paths a call should have.
@@ -142,16 +143,18 @@ def _in_parts(operation: Any, series: Any, rest: Any, options: dict[str, Any], n
     n, takes = len(series), _takes(series, options)
     after = options | (_TRANSFORM if takes else {})
     results, out = [], None
-    for first in range(0, n, n_paths):
-        last = min(first + n_paths, n)
-        path, _ = _ready(series.part(first, last), takes, options)
-        result = operation(path, *rest, **after)
-        if library_of(result) != "numpy":
-            results.append(result)
-            continue
-        if out is None:
-            out = np.empty((n, *result.shape[1:]), result.dtype)
-        out[first:last] = result
+    with told_as_one(operation.name, n, n_paths < n) as part:
+        for first in range(0, n, n_paths):
+            last = min(first + n_paths, n)
+            with part(last - first):
+                path, _ = _ready(series.part(first, last), takes, options)
+                result = operation(path, *rest, **after)
+            if library_of(result) != "numpy":
+                results.append(result)
+                continue
+            if out is None:
+                out = np.empty((n, *result.shape[1:]), result.dtype)
+            out[first:last] = result
     if out is not None:
         return out
     with device_of(results[0]):

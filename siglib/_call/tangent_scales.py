@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from .._tables.grades import Grade, Polynomial
 from .backend import Array
 from .tracing import constant
@@ -22,10 +24,10 @@ def scale_of(
     ours: list[tuple[int, Array]] = []
     for grade, x, u in zip(polynomial.arrays, starts, moves, strict=True):
         if u is not None and 0 not in u.shape:
-            own += _sizes(xp, grade, x)
-            ours += _sizes(xp, grade, u)
+            own += _sizes(xp, grade, x, polynomial.together)
+            ours += _sizes(xp, grade, u, polynomial.together)
         elif x is not None and grade.kind in ("path", "vector") and 0 not in x.shape:
-            own += _sizes(xp, grade, x)
+            own += _sizes(xp, grade, x, polynomial.together)
     if not ours:
         return xp.ones_like(one[..., 0].sum(-1) if one.ndim > 1 else one.sum())
     zero = xp.zeros_like(ours[0][1])
@@ -47,16 +49,22 @@ def scale_of(
     return xp.exp2(xp.clip(xp.round(exponent), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
 
 
-def _sizes(xp: Any, grade: Grade, array: Array) -> list[tuple[int, Array]]:
+def _sizes(xp: Any, grade: Grade, array: Array, together: bool) -> list[tuple[int, Array]]:
     """The weights of all levels, and how large each is, for each path; what is not finite does not count."""
     array = constant(array)
     if grade.kind == "path":
-        # Channels in rows take a tenth of the time.
-        rows = xp.swapaxes(array, -2, -1)
-        rows = rows.reshape((*rows.shape[:-2], math.prod(rows.shape[-2:]))).reshape(rows.shape)
-        return [(1, xp.amax(_finite(xp, xp.amax(rows, -1) - xp.amin(rows, -1)), -1))]
+        if together:
+            # These may be points of many paths.
+            array = _finite(xp, array)
+        axis = -2
+        if xp is np:
+            # Channels in rows take a tenth of the time there. Torch's older vmap has no rule for that.
+            array, axis = np.ascontiguousarray(np.swapaxes(array, -2, -1)), -1
+        return [(1, xp.amax(_finite(xp, xp.amax(array, axis) - xp.amin(array, axis)), -1))]
     array = _finite(xp, array)
-    parts = [(k, array[..., i:j]) for k, i, j in grade.levels if i < j]
+    # Torch's older vmap cannot slice off nothing.
+    n = array.shape[-1]
+    parts = [(k, array if j - i == n else array[..., i:j]) for k, i, j in grade.levels if i < j]
     if grade.kind == "vector":
         return [(k, xp.amax(xp.abs(part), -1)) for k, part in parts]
     return [(k, xp.amax(xp.amax(xp.abs(xp.cumsum(part, -2)), -1), -1)) for k, part in parts]

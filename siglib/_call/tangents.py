@@ -273,7 +273,9 @@ def _batch_of(polynomial: Polynomial, arrays: list[Array]) -> tuple[int, ...]:
 def _n_rows(polynomial: Polynomial, arrays: list[Array]) -> int:
     """Number of segments of the paths."""
     return next(
-        array.shape[-2] - 1 for grade, array in zip(polynomial.arrays, arrays, strict=True) if grade.kind == "path"
+        max(array.shape[-2] - 1, 0)
+        for grade, array in zip(polynomial.arrays, arrays, strict=True)
+        if grade.kind == "path"
     )
 
 

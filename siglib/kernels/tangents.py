@@ -177,6 +177,8 @@ def _size(xp: Any, path: Array) -> Array:
 def _largest(xp: Any, numbers: Array, uniform: bool) -> Array:
     if not uniform or not numbers.ndim:
         return numbers
+    # One path that is not finite must not spoil the scale of all.
+    numbers = xp.where(xp.isfinite(numbers), numbers, xp.zeros_like(numbers))
     return xp.amax(numbers) if math.prod(numbers.shape) else numbers.sum()
 
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from .._call.array_likes import UnequalLengthsError
 from .._call.backend import Array, as_double, backend_for, device_of, library_of, namespace_of, widened
-from .._call.blocks import fill
+from .._call.blocks import fill, of_one_length
 from .._call.indices import host_indices
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.ragged import is_ragged
@@ -198,10 +197,8 @@ def _filled(
 ) -> Any:
     """`log_sig_windows` to `out`."""
     if is_ragged(path):
-        try:
+        with of_one_length():
             _, path = backend_for(path=path)
-        except UnequalLengthsError:
-            raise ValueError("out is for results of paths of one length, and path holds others") from None
 
     def call(paths: Array, starts: Any, ends: Any) -> Array:
         return log_sig_windows(paths, degree, window, stride, starts=starts, ends=ends, **options)

@@ -79,11 +79,11 @@ class CorrectedSizes:
                 f"correction must have the words of levels 2 to m on its last axis, for an m up to degree: "
                 f"{self.dimension}**2 + ... + {self.dimension}**m numbers, got {correction[-1]}"
             )
-        known = [(), (length - 1,), (*batch, length - 1)]
+        known = [(), (self.n_rows,), (*batch, self.n_rows)]
         if tuple(correction[:-1]) not in known:
             raise ValueError(
                 f"correction must have shape (C,), (length - 1, C) or (..., length - 1, C), here with length - 1 = "
-                f"{length - 1} and batch axes {tuple(batch)}, got {tuple(correction)}"
+                f"{self.n_rows} and batch axes {tuple(batch)}, got {tuple(correction)}"
             )
         self.per_path = len(correction) > 2 and len(correction) == len(path)
         self.words = correction[-1]

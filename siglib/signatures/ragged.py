@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from .._call.backend import Array
+from .._call.block_sizes import items_per_step, vector_seconds
 from .._call.indices import INDICES
 from .._call.operation import Operation
 from .._call.options import as_n_threads
+from .._call.progress import told
 from .._call.ragged import indices_like
 from .._tables import grades
 from .._tables.grades import Polynomial
@@ -32,6 +34,10 @@ class _RaggedSig(Operation):
     keeps_out = True
     takes_out, out_name, derivs_name = True, "sig", "sig_derivs"
 
+    def n_batched(self, *arrays: Array) -> int:
+        # Points have no batch axes.
+        return 0
+
     def sizes(self, o: Any, points: Any) -> tuple[Any, ...]:
         length = checked_tensor_length(augmented_dimension(points[1], o.time_aug, o.lead_lag), o.degree)
         return ((o.starts.shape[0], length + o.scalar_term),)
@@ -40,6 +46,18 @@ class _RaggedSig(Operation):
         on.loops.signature.ragged_sig(
             on.view(points), *_in_order(o), on.rows(out), o.degree, o.scalar_term, o.transform, as_n_threads(o.n_jobs)
         )
+
+    def run_in_blocks(self, on: Any, out: Array, o: Any, sizes: Any, arrays: Any) -> None:
+        # Of some paths at a time; their points stay together.
+        n, width = sizes[0]
+        seconds = vector_seconds(int(o.lengths.sum()) // max(n, 1), width)
+        step = items_per_step(seconds, width, as_n_threads(o.n_jobs))
+        with told("sig", n, n > step) as done:
+            for first in range(0, n, step):
+                where = slice(first, min(first + step, n))
+                some = self.replaced(self.replaced(o, "starts", o.starts[where]), "lengths", o.lengths[where])
+                self.forward(on, out[where], some, sizes, *arrays)
+                done(where.stop - first)
 
     def backward(
         self, on: Any, needs: Any, derivs: Array, out: Array, o: Any, sizes: Any, points: Array
