@@ -245,8 +245,10 @@ def profile(kernel: str, call: str, *numbers: str, dry: bool) -> int:
     (library, *_) = libraries(dry, tiny=False)
     case = PROFILED[call](*map(int, numbers))
     if dry:
-        arrays = [library.module.zeros((2, *shape[1:]), np.float32) for shape in case.shapes]
-        arrays[2:] = [array[:, :2] if "gram" in call else array for array in arrays[2:]]
+        # So many that the chunks of paths are joined by the kernel for many.
+        n = 64
+        arrays = [library.module.zeros((n, *shape[1:]), np.float32) for shape in case.shapes]
+        arrays[2:] = [array[:, :n] if "gram" in call else array for array in arrays[2:]]
     else:
         arrays = [library.array(array.astype(np.float32)) for array in case.arrays(tiny=False)]
     for _ in range(2):

@@ -286,7 +286,7 @@ def test_functions_that_take_no_series_say_so() -> None:
         with pytest.raises(TypeError, match="is a series, which this function does not take"):
             call()
     for path, more in ((series, {}), (PATHS[0], {"times": TIMES[0], "time_aug": True})):
-        with pytest.raises(TypeError, match="out does not go together with times, gaps and the like .* which path has"):
+        with pytest.raises(ValueError, match="out is for results of arrays .* path has times, gaps or the like"):
             siglib.sig(path, 2, out=np.zeros(6), **more)
 
 

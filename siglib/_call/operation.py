@@ -506,7 +506,9 @@ class Operation:
         o, given = self.clean(options), dict(zip(self.shared_names, arrays[: self.n_shared], strict=True))
         for name, array in given.items():
             if isinstance(array, LazyPaths):
-                raise TypeError(f"out does not go together with times, gaps and the like of a series, which {name} has")
+                raise ValueError(
+                    f"out is for results of arrays of paths of one length: {name} has times, gaps or the like"
+                )
             if array is not None and library_of(array) != "numpy":
                 raise TypeError(f"out is for results of NumPy arrays, and {name} is of {library_of(array)}")
         with blocks.of_one_length():

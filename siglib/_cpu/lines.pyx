@@ -1,4 +1,4 @@
-"""Paths along a direction, and weighted sums of what is computed there: what `siglib/_call/tangent_paths.py` is made of.
+"""Paths along a direction, and weighted sums of what is computed there: for `siglib/_call/tangent_paths.py`.
 
 All of this is memory traffic, so each function reads its arrays once. Points are short rows, 2 to 20 numbers: loops go
 over several of them together, whose numbers are compared with, or moved by, as many numbers side by side.
@@ -55,8 +55,8 @@ cdef void place(const real* path, const real* direction, bint keep, double step,
 
 def along(const real[:, :, ::1] path, const real[:, :, ::1] direction, const double[:, ::1] nodes, double least,
           double fallback, real[:, :, :, ::1] out, double[::1] scales):
-    """out[k, i] = path[i] + scales[i] step direction[i], both from zero, (keep, step) = nodes[k]; without path, and from
-    where the direction starts, where keep is 0.
+    """out[k, i] = path[i] + scales[i] step direction[i], both from zero, (keep, step) = nodes[k]; without path, and
+    from where the direction starts, where keep is 0.
 
     scales[i] is the power of two that makes a direction as large as its path, which counts as at least `least`, or as
     `fallback` if that is 0. Where the direction is a translation, it is infinite: then the derivative is 0, but there
