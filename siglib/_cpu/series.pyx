@@ -94,6 +94,41 @@ cdef inline void fill_channel_backprop(const real* g, Py_ssize_t point, real* ou
             out[before * d] += <real>(value - part * value)
 
 
+cdef void go_along(const real[:, :, :] given, const uint8_t[:, ::1] missing, const double[::1] times,
+                   const int64_t[::1] starts, const int64_t[::1] lengths, const int64_t[::1] time_starts,
+                   const int64_t[::1] given_starts, const int64_t[::1] out_starts, real[:, :, ::1] out,
+                   Py_ssize_t n_rows, bint backward, bint linear, bint cumulative, int n_threads):
+    """Every channel of every path, forward or backward, from `given` to `out`, of which the filled one has n_rows."""
+    cdef Py_ssize_t unit, end, b, p, c, n = starts.shape[0], n_units = given.shape[0] * n, d = given.shape[2]
+    cdef Py_ssize_t point = given.strides[1] // <Py_ssize_t>sizeof(real), size = given.shape[0] * n_rows * d
+    cdef const uint8_t* gaps = &missing[0, 0] if missing.shape[0] * missing.shape[1] > 0 else NULL
+    cdef const double* clock = &times[0] if times.shape[0] > 0 else NULL
+    cdef const uint8_t* gap
+    cdef const double* time
+    cdef Watch watch
+    cdef Watch* loop
+    if size == 0:
+        return
+    begin_watch(&watch)
+    loop = share(n_units, size // n_units, n_threads)
+    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1 and size > PARALLEL_SIZE):
+        unit = end = 0
+        while next_unit(loop, &unit, &end):
+            b = unit // n
+            p = unit % n
+            if lengths[p] > 0:
+                time = clock + time_starts[p] if clock != NULL else NULL
+                for c in range(d):
+                    gap = gaps + starts[p] * d + c if gaps != NULL else NULL
+                    if backward:
+                        fill_channel_backprop(&given[b, given_starts[p], c], point, &out[b, out_starts[p], c], d,
+                                              lengths[p], gap, time, linear, cumulative)
+                    else:
+                        fill_channel(&given[b, given_starts[p], c], point, &out[b, out_starts[p], c], d, lengths[p],
+                                     gap, time, linear, cumulative)
+    end_watch(&watch)
+
+
 def fill_gaps(const real[:, :, :] points, const uint8_t[:, ::1] missing, const double[::1] times,
               const int64_t[::1] starts, const int64_t[::1] lengths, const int64_t[::1] time_starts,
               const int64_t[::1] out_starts, real[:, :, ::1] out, bint linear, bint cumulative, int n_threads):
@@ -101,30 +136,8 @@ def fill_gaps(const real[:, :, :] points, const uint8_t[:, ::1] missing, const d
 
     points (batch, n_points, d); missing (n_points, d), or empty if nothing is; times: empty for an even clock; starts,
     lengths, time_starts, out_starts (paths,); out (batch, sum of lengths, d)."""
-    cdef Py_ssize_t unit, end, b, p, c, n = starts.shape[0], n_units = points.shape[0] * n, d = points.shape[2]
-    cdef Py_ssize_t point = points.strides[1] // <Py_ssize_t>sizeof(real), size = out.shape[1] * d * points.shape[0]
-    cdef const uint8_t* gaps = &missing[0, 0] if missing.shape[0] * missing.shape[1] > 0 else NULL
-    cdef const double* clock = &times[0] if times.shape[0] > 0 else NULL
-    cdef const uint8_t* gap
-    cdef const double* time
-    cdef Watch watch
-    cdef Watch* loop
-    if size == 0:
-        return
-    begin_watch(&watch)
-    loop = share(n_units, size // n_units, n_threads)
-    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1 and size > PARALLEL_SIZE):
-        unit = end = 0
-        while next_unit(loop, &unit, &end):
-            b = unit // n
-            p = unit % n
-            if lengths[p] > 0:
-                time = clock + time_starts[p] if clock != NULL else NULL
-                for c in range(d):
-                    gap = gaps + starts[p] * d + c if gaps != NULL else NULL
-                    fill_channel(&points[b, starts[p], c], point, &out[b, out_starts[p], c], d, lengths[p], gap, time,
-                                 linear, cumulative)
-    end_watch(&watch)
+    go_along(points, missing, times, starts, lengths, time_starts, starts, out_starts, out, out.shape[1], False, linear,
+             cumulative, n_threads)
 
 
 def fill_gaps_backprop(const real[:, :, :] derivs, const uint8_t[:, ::1] missing, const double[::1] times,
@@ -132,30 +145,8 @@ def fill_gaps_backprop(const real[:, :, :] derivs, const uint8_t[:, ::1] missing
                        const int64_t[::1] out_starts, real[:, :, ::1] out, bint linear, bint cumulative,
                        int n_threads):
     """derivs as `out` of fill_gaps; out as its points, 0 before: derivatives are added."""
-    cdef Py_ssize_t unit, end, b, p, c, n = starts.shape[0], n_units = derivs.shape[0] * n, d = derivs.shape[2]
-    cdef Py_ssize_t point = derivs.strides[1] // <Py_ssize_t>sizeof(real), size = derivs.shape[0] * derivs.shape[1] * d
-    cdef const uint8_t* gaps = &missing[0, 0] if missing.shape[0] * missing.shape[1] > 0 else NULL
-    cdef const double* clock = &times[0] if times.shape[0] > 0 else NULL
-    cdef const uint8_t* gap
-    cdef const double* time
-    cdef Watch watch
-    cdef Watch* loop
-    if size == 0:
-        return
-    begin_watch(&watch)
-    loop = share(n_units, size // n_units, n_threads)
-    with nogil, parallel(num_threads=n_threads, use_threads_if=n_threads > 1 and size > PARALLEL_SIZE):
-        unit = end = 0
-        while next_unit(loop, &unit, &end):
-            b = unit // n
-            p = unit % n
-            if lengths[p] > 0:
-                time = clock + time_starts[p] if clock != NULL else NULL
-                for c in range(d):
-                    gap = gaps + starts[p] * d + c if gaps != NULL else NULL
-                    fill_channel_backprop(&derivs[b, out_starts[p], c], point, &out[b, starts[p], c], d, lengths[p],
-                                          gap, time, linear, cumulative)
-    end_watch(&watch)
+    go_along(derivs, missing, times, starts, lengths, time_starts, out_starts, starts, out, derivs.shape[1], True,
+             linear, cumulative, n_threads)
 
 
 # Points, channels and rows
