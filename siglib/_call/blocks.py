@@ -33,6 +33,17 @@ def options_of_block(operation: Any, o: Any, where: tuple[slice, ...]) -> Any:
     return o
 
 
+def transposed(block: Any) -> Any:
+    """A block of a Gram matrix on the other side of the diagonal; grids are transposed, too."""
+    block = block.swapaxes(0, 1)
+    return block.swapaxes(2, 3) if block.ndim == 4 else block
+
+
+def apart(operation: Any, o: Any) -> Any:
+    """Options of a Gram operation for a block of pairs of different paths."""
+    return operation.replaced(operation.replaced(o, "same", False), "equal", False)
+
+
 def check_out(out: Any, shape: tuple[int, ...], dtype: Any, arrays: dict[str, Any]) -> None:
     """TypeError or ValueError unless a result of this shape and dtype can be written to `out`."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):

@@ -9,6 +9,7 @@ from typing import Any
 
 from .backend import Array
 from .block_sizes import side_of_task
+from .blocks import apart, transposed
 from .dask import BackpropTask, Task, cut, under
 from .dask_arrays import Chunks, arrays_of_dask, chunked, widened
 
@@ -25,24 +26,18 @@ def gram(operation: Any, arrays: tuple[Array, ...], o: Any, symmetric: bool) -> 
     rest = shape[len(batch1) + len(batch2) :]
     task = Task(operation, (0, 1), arrays)
     x = flat(path1)
-    apart = operation.replaced(operation.replaced(o, "same", False), "equal", False)
     found = pairs(
         f"siglib-{operation.name}",
-        partial(task, tuple(apart)),
+        partial(task, tuple(apart(operation, o))),
         partial(task, tuple(o)) if o.equal else None,
         x,
         x if o.equal else flat(path2),
         seconds=operation.seconds(o, shape, tuple(path1.shape), tuple(path2.shape)),
-        transpose=_transposed if symmetric else None,
+        transpose=transposed if symmetric else None,
         rest=rest,
         dtype=dtype,
     )
     return found.reshape(shape)
-
-
-def _transposed(block: Any) -> Any:
-    block = block.swapaxes(0, 1)
-    return block.swapaxes(2, 3) if block.ndim == 4 else block
 
 
 def flat(paths: Any) -> Any:
@@ -133,7 +128,7 @@ def gram_backprop(
     rest = sizes[0][len(shape1) + len(shape2) - 4 :]
     x, y = cut_for_pairs(flat(path1), flat(path2), operation.seconds(o, sizes[0], shape1, shape2))
     derivs = derivs.reshape((x.shape[0], y.shape[0], *rest)).rechunk((x.chunks[0], y.chunks[0], *rest))
-    o = operation.replaced(operation.replaced(o, "same", False), "equal", False)
+    o = apart(operation, o)
     task = BackpropTask(operation, (0, 2, 3), (derivs, None, *arrays), needs)
     call = partial(task, tuple(o))
     name = f"siglib-{operation.name}-backprop-{tokenize(vars(task), tuple(o), needs, derivs.name, x.name, y.name)}"

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._call.blocks import apart, transposed
+
 Where = tuple[slice, slice]
 
 
@@ -23,12 +25,6 @@ def blocks_of(symmetric: bool, n1: int, n2: int, side: int) -> Iterator[tuple[Wh
                 yield (rows, columns), symmetric and i < j
 
 
-def transposed(part: Any) -> Any:
-    """A block on the other side of the diagonal; grids are transposed, too."""
-    part = part.swapaxes(0, 1)
-    return part.swapaxes(2, 3) if part.ndim == 4 else part
-
-
 class GramBlocks:
     """A call of a Gram operation on NumPy arrays, cut into blocks of pairs."""
 
@@ -36,7 +32,7 @@ class GramBlocks:
         path1, path2, self.parameters = arrays
         self.n_batch_axes = path1.ndim + path2.ndim - 4
         self.operation, self.on, self.o, self.side = operation, on, o, side
-        self.apart = operation.replaced(operation.replaced(o, "same", False), "equal", False)
+        self.apart = apart(operation, o)
         self.x, self.y = (path.reshape(math.prod(path.shape[:-2]), *path.shape[-2:]) for path in (path1, path2))
         self.symmetric = o.equal and o.order1 == o.order2
 
