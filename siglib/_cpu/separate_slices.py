@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._tables.sizes import goes_through_trees
+
 # Fewer windows are not worth the look at them.
 _MIN_WINDOWS = 32
 # Measured with AVX-512: up to so many increments in all windows for each of the path, and where as many paths as there
 # are lanes have the same windows, so that no lane waits.
 _MOST, _MOST_IN_STEP = 5, 1
 _LANES = 8
-# As products of matrices, which are not for paths of unequal lengths; see `two_levels.pxd`.
-_CHANNELS_OF_TWO_LEVELS = 32
 
 
 class Slices(NamedTuple):
@@ -35,9 +35,9 @@ def separate_slices(
     """
     batch, length, dimension = path
     n_alike = batch // len(first)
-    if first.size * n_alike < _MIN_WINDOWS or length < 2 or dimension == 1 or degree < 2:
+    if first.size * n_alike < _MIN_WINDOWS or length < 2:
         return None
-    if degree == 2 and dimension >= _CHANNELS_OF_TWO_LEVELS:
+    if not goes_through_trees(dimension, dimension, degree):
         return None
     steps, widths = np.diff(first), last - first
     if len(first) == 1 and (steps == steps[:, :1]).all() and (widths == widths[0, 0]).all():

@@ -13,6 +13,16 @@ def augmented_dimension(dimension: int, time_aug: bool, lead_lag: bool) -> int:
     return (2 * dimension if lead_lag else dimension) + (1 if time_aug else 0)
 
 
+# Fewer channels are faster through trees than as products of matrices: as in `_cpu/two_levels.pxd`.
+_CHANNELS_OF_TWO_LEVELS = 32
+
+
+def goes_through_trees(dimension: int, width: int, degree: int) -> bool:
+    """Whether signatures of paths of so many channels, `width` after transforms, are neither differences nor powers nor
+    products of matrices: these have no loops for paths of unequal lengths."""
+    return width != 1 and (degree > 2 or (degree == 2 and dimension < _CHANNELS_OF_TWO_LEVELS))
+
+
 def tensor_length(dimension: int, degree: int) -> int:
     """Number of words of length 1 to `degree`: the length of a signature without its scalar term, any size."""
     if dimension == 1:

@@ -18,10 +18,7 @@ from .._call.progress import told
 from .._call.ragged import indices_like
 from .._tables import grades
 from .._tables.grades import Polynomial
-from .._tables.sizes import augmented_dimension, checked_tensor_length
-
-# Fewer channels are faster through trees than as products of matrices: as in `_cpu/two_levels.pxd`.
-_CHANNELS_OF_TWO_LEVELS = 32
+from .._tables.sizes import augmented_dimension, checked_tensor_length, goes_through_trees
 
 
 class _RaggedSig(Operation):
@@ -83,10 +80,7 @@ class _RaggedSig(Operation):
         return polynomial._replace(together=True)
 
     def tangent(self, xp: Any, o: Any, arrays: Any, directions: Any, called: Callable[..., Any]) -> Array:
-        def call(o: Any, stacks: Any) -> Array:
-            return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))
-
-        return super().tangent(xp, o, *_from_first_points(xp, o, arrays, directions), call)
+        return super().tangent(xp, o, *_from_first_points(xp, o, arrays, directions), self._called(called))
 
     def backprop_tangent(
         self,
@@ -113,17 +107,22 @@ class _RaggedSig(Operation):
         pulled: Callable[..., Any],
         known: Array = None,
     ) -> tuple[Any, ...]:
-        def call(o: Any, stacks: Any) -> Array:
-            return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))
-
         arrays, directions = _from_first_points(xp, o, arrays, directions)
-        return super().both_tangents(xp, o, derivs, arrays, directions, wanted, call, self._pulled(pulled))
+        return super().both_tangents(
+            xp, o, derivs, arrays, directions, wanted, self._called(called), self._pulled(pulled)
+        )
 
     def _of_all(self, o: Any, stack: Array) -> Any:
         """Options for many calls in one, whose points stand one behind the other."""
         n, n_points = stack.shape[:2]
         starts = (np.arange(n)[:, None] * n_points + o.starts).ravel()
         return self.replaced(self.replaced(o, "starts", starts), "lengths", np.tile(o.lengths, n))
+
+    def _called(self, called: Callable[..., Any]) -> Callable[..., Any]:
+        def call(o: Any, stacks: Any) -> Array:
+            return _apart(called(self._of_all(o, stacks[0]), [_together(stacks[0])]), len(stacks[0]))
+
+        return call
 
     def _pulled(self, pulled: Callable[..., Any]) -> Callable[..., Any]:
         def call(o: Any, wanted: Any, derivs: Array, stacks: Any, *out: Array) -> tuple[Any, ...]:
@@ -159,10 +158,8 @@ def _in_order(o: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def takes(dimension: int, o: Any) -> bool:
-    """Whether the kernel computes such signatures: neither differences nor powers nor products of matrices."""
-    if augmented_dimension(dimension, o.time_aug, o.lead_lag) == 1:
-        return False
-    return o.degree > 2 or (o.degree == 2 and dimension < _CHANNELS_OF_TWO_LEVELS)
+    """Whether the kernel computes such signatures."""
+    return goes_through_trees(dimension, augmented_dimension(dimension, o.time_aug, o.lead_lag), o.degree)
 
 
 RAGGED_SIG = _RaggedSig()
