@@ -27,8 +27,11 @@ def call(operation: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> An
     if operation.names[0] != "path":
         return back(_of_sides(operation, arrays, options))
     series, *rest = arrays
-    whole = all(array is None for array in rest)
-    if not whole or operation.clean(options) is None or _follows(operation, options):
+    if any(array is not None for array in rest):
+        return back(_of_one(operation, series, rest, options))
+    # Options are refused before anything is prepared.
+    operation.clean(options)
+    if _follows(operation, options):
         return back(_of_one(operation, series, rest, options))
     n_paths = _n_together(series, bool(options["lead_lag"]))
     if n_paths >= len(series) or series.is_plain and not _takes(series, options) or series.watched():
