@@ -20,23 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from unequal_lengths import fastest
 
 import siglib
 
 
 def paths(n: int, points: int, dimension: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((n, points, dimension)).cumsum(1) / points**0.5
-
-
-def fastest(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The shortest time of each, taken in turn."""
-    best = dict.fromkeys(calls, float("inf"))
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
 
 
 def status(field: str) -> int:

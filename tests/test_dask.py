@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import assert_close, optional
+from chunks import in_chunks
 from operations import ALL, Operation, name_of, results_of
 
 import siglib
@@ -22,11 +23,6 @@ TANGENTS = [operation for operation in ALL if operation.name.endswith("_jvp")]
 def _one_thread() -> Iterator[None]:
     with dask.config.set(scheduler="sync"):
         yield
-
-
-def in_chunks(array: np.ndarray, *sizes: int) -> Any:
-    """Chunks of these sizes along the first axes, and of 2 along the others."""
-    return da.from_array(array, chunks=(*sizes, *(2,) * (array.ndim - len(sizes)))[: array.ndim])
 
 
 def paths(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import assert_close, optional
+from chunks import in_chunks
 from operations import ALL, Operation, name_of
 
 import siglib
@@ -29,11 +30,6 @@ TAKING = [operation for operation in ALL if operation.shapes and names_of_length
 def _one_thread() -> Iterator[None]:
     with dask.config.set(scheduler="sync"):
         yield
-
-
-def in_chunks(array: np.ndarray, size: int) -> Any:
-    """Chunks of this size along the first axis, and of 2 along the others."""
-    return da.from_array(array, chunks=(size, *(2,) * (array.ndim - 1)))
 
 
 def paths(rng: np.random.Generator) -> np.ndarray:

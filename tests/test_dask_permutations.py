@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import random_paths
 from checking import assert_close, optional
+from chunks import in_chunks
 
 import siglib
 from siglib.kernels import permutation_blocks
@@ -26,11 +27,6 @@ OPTIONS: list[dict[str, Any]] = [
 def _one_thread() -> Iterator[None]:
     with dask.config.set(scheduler="sync"):
         yield
-
-
-def in_chunks(array: np.ndarray, size: int) -> Any:
-    """Chunks of this size along the first axis, and of 2 along the others."""
-    return da.from_array(array, chunks=(size, *(2,) * (array.ndim - 1)))
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options))
