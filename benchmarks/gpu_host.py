@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     import cupy
 
 import siglib
-from siglib._call import backend
+from siglib._call import libraries
 from siglib._gpu import constants, window_plan
 
 _HOST = np.zeros(1 << 26, np.uint8)
@@ -102,7 +102,7 @@ def stub_torch(torch: Any) -> None:
 
     torch.empty, torch.equal = empty, lambda first, second: False
     torch.cuda.current_stream = lambda device=None: stream
-    backend._is_on_gpu = lambda tensor: True
+    libraries.is_cuda = lambda tensor: True
 
 
 def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]:

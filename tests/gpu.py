@@ -13,7 +13,7 @@ import pytest
 from checking import assert_close, assert_same_bits
 from emu import emulator, fake_cupy
 
-from siglib._call import backend as _backend
+from siglib._call import libraries as _libraries
 from siglib._gpu import _launch, backends, constants, plans, window_plan
 
 
@@ -52,7 +52,7 @@ def use_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
         yield Gpu(fake_cupy.install(monkeypatch), name)
     else:
         yield Gpu(importlib.import_module("cupy"), name)
-    _backend._library_of_class.cache_clear()
+    _libraries._library_of_class.cache_clear()
     constants._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
@@ -66,7 +66,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "AT_ONCE", True)  # or few tests would come to them
     monkeypatch.setattr(plans, "SHARED_SCRATCH", False)  # or the emulator would not see where one array ends
     plans.forget()
-    _backend._library_of_class.cache_clear()
+    _libraries._library_of_class.cache_clear()
     constants._constants.clear()
     backends.cupy_backend.cache_clear()
     backends.torch_backend.cache_clear()
@@ -83,7 +83,7 @@ def real_gpu() -> bool:
 def tensors_on_gpu(monkeypatch: pytest.MonkeyPatch, torch: Any) -> Any:
     """Make siglib take tensors in main memory for tensors on a GPU, on a stream with the number of the result."""
     stream = types.SimpleNamespace(cuda_stream=1234)
-    monkeypatch.setattr(_backend, "_is_on_gpu", lambda tensor: True)
+    monkeypatch.setattr(_libraries, "is_cuda", lambda tensor: True)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: stream)
     known: deque[Any] = deque(maxlen=256)  # what the emulator is told of tensors, by their addresses
 

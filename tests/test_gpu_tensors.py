@@ -67,7 +67,7 @@ def test_gradients(tensors: Tensors, operation: Differentiable) -> None:
         given = [make(array).requires_grad_() for array in arrays]
         with pytest.MonkeyPatch.context() as patch:
             if make is not tensors.tensor:
-                patch.setattr("siglib._call.backend._is_on_gpu", lambda tensor: False)
+                patch.setattr("siglib._call.libraries.is_cuda", lambda tensor: False)
             result = operation(*given)
             weights = tensors.torch.linspace(-1, 1, result.numel(), dtype=result.dtype, device=result.device)
             found = tensors.torch.autograd.grad((result.flatten() * weights).sum(), given)

@@ -198,8 +198,11 @@ ORDER = [
 # Frameworks are looked for here only.
 GUESTS = {
     "backend",
+    "cpu_backends",
     "dask_arrays",
+    "formats",
     "indices",
+    "libraries",
     "torch",
     "torch_autograd",
     "torch_operator",
@@ -221,7 +224,8 @@ def test_layers(source: Path) -> None:
     if folder != "siglib":
         for other in (found.split(".")[1] for found in imported if found.startswith("siglib.")):
             assert ORDER.index(other) <= ORDER.index(folder), f"{folder} comes before {other}"
-    if folder not in ("_cpu", "_gpu") and (folder, name) not in (("_call", "backend"), ("siglib", "_config")):
+    knows_kernels = (("_call", "backend"), ("_call", "cpu_backends"), ("siglib", "_config"))
+    if folder not in ("_cpu", "_gpu") and (folder, name) not in knows_kernels:
         below = {found for found in imported if found.startswith(("siglib._cpu", "siglib._gpu"))}
         # What the machine is holds no kernels.
         assert below <= {"siglib._cpu._cpuid"}, "only the dispatch knows kernels"

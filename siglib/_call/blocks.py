@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from .array_likes import UnequalLengthsError
-from .backend import Array, library_of, numpy_array
 from .block_sizes import items_per_step, vector_seconds
+from .formats import numpy_array
 from .indices import INDICES
+from .libraries import Array, library_of
 from .progress import muted, told
 
 

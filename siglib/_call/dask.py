@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from .array_likes import Ragged
-from .backend import Array
 from .block_sizes import items_per_task
 from .blocks import is_batched, n_core_axes, options_of_block
 from .dask_arrays import Chunks, arrays_of_dask, chunked
+from .libraries import Array
 from .progress import muted
 
 # How many times over a gradient takes what its function does, about.

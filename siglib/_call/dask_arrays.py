@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import WIDENED, Array, backend_of, has_own_dtype, library_of
+from .backend import WIDENED, backend_of
+from .libraries import Array, has_own_dtype, library_of
 from .ragged import RaggedPaths
 
 Chunks = tuple[tuple[int, ...], ...]

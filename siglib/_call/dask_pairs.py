@@ -7,11 +7,11 @@ from itertools import product
 from operator import getitem
 from typing import Any
 
-from .backend import Array
 from .block_sizes import side_of_task
 from .blocks import apart, transposed
 from .dask import BackpropTask, Task, cut, under
 from .dask_arrays import Chunks, arrays_of_dask, chunked, widened
+from .libraries import Array
 
 # How many results one task adds up.
 _ADDED = 16

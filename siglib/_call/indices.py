@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import library_of, refusal
+from .libraries import library_of, refusal
 from .options import Meaning
 from .tracing import refuse_traced, untraceable
 

@@ -7,7 +7,8 @@ never imports JAX: an array of it can only exist if JAX is there.
 from collections.abc import Callable
 from typing import Any
 
-from .backend import Array, in_dtype, jax_arrays, library_of
+from .formats import in_dtype, jax_arrays
+from .libraries import Array, library_of
 from .tracing import loaded_jax
 
 

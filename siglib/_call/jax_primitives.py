@@ -18,7 +18,9 @@ from jax.experimental.buffer_callback import buffer_callback
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .backend import backend_of, device_of, gpu_package, namespace_of, numpy_backend
+from .backend import backend_of, gpu_package
+from .cpu_backends import numpy_backend
+from .libraries import device_of, namespace_of
 
 
 class Call(NamedTuple):

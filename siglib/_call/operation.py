@@ -35,18 +35,9 @@ from . import blocks, dask, ragged_calls, tangents
 from . import jax as jax_guest
 from . import torch as guest
 from .array_likes import LazyPaths, UnequalLengthsError
-from .backend import (
-    Array,
-    DaskArraysError,
-    JaxArraysError,
-    backend_of,
-    device_of,
-    library_of,
-    namespace_of,
-    refuse_dask,
-    widened,
-)
+from .backend import backend_of, widened
 from .block_sizes import items_per_step, vector_seconds
+from .libraries import Array, DaskArraysError, JaxArraysError, device_of, library_of, namespace_of, refuse_dask
 from .options import MEANINGS, Meaning, as_n_threads
 from .progress import is_watched, told, watchers
 from .shapes import size_error

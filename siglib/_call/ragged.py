@@ -11,19 +11,9 @@ from typing import Any
 import numpy as np
 
 from .array_likes import LazyPaths, Ragged, as_counts, packed_paths, refusal_of_series
-from .backend import (
-    WIDENED,
-    Array,
-    backend_of,
-    device_of,
-    in_dtype,
-    jax_arrays,
-    library_of,
-    namespace_of,
-    numpy_array,
-    refuse_dask,
-    torch_tensors,
-)
+from .backend import WIDENED, backend_of
+from .formats import in_dtype, jax_arrays, numpy_array, torch_tensors
+from .libraries import Array, device_of, library_of, namespace_of, refuse_dask
 from .shapes import path_shape
 
 _PLAIN = (np.dtype(np.float32), np.dtype(np.float64))

@@ -15,17 +15,9 @@ import numpy as np
 from .._tables.time import time_grid
 from . import series_calls
 from .array_likes import LazyPaths, UnequalLengthsError, refusal_of_series
-from .backend import (
-    Array,
-    device_of,
-    hold_equal_numbers,
-    is_on_gpu,
-    library_of,
-    namespace_of,
-    numpy_array,
-    refuse_dask,
-)
 from .dask import applied
+from .formats import numpy_array
+from .libraries import Array, device_of, hold_equal_numbers, is_on_gpu, library_of, namespace_of, refuse_dask
 from .progress import told_as_one
 from .ragged import RaggedPaths, as_ragged, indices_like, is_chunked, is_ragged, runs_of, side_of, zeros
 

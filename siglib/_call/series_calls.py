@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .array_likes import LazyPaths, UnequalLengthsError
-from .backend import Array, device_of, is_on_gpu, library_of, namespace_of, widened
+from .backend import widened
+from .libraries import Array, device_of, is_on_gpu, library_of, namespace_of
 from .progress import told_as_one
 from .ragged import RaggedPaths, as_ragged, is_ragged, zeros
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._tables.grades import PATH, Polynomial
-from .backend import numpy_backend
+from .cpu_backends import numpy_backend
 from .tangent_nodes import Node, beside_zero, nodes, nodes_of_both
 from .tangent_scales import TINY
 

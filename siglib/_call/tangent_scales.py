@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._tables.grades import Grade, Polynomial
-from .backend import Array
+from .libraries import Array
 from .tracing import constant
 
 # How large directions are where there is nothing to compare with and only linear parts count. Powers of it, as high

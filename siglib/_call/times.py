@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .array_likes import is_table, numbers_of_table
-from .backend import library_of, refusal
+from .libraries import library_of, refusal
 from .options import as_any_int, as_float
 from .tracing import refuse_traced, refuse_watched_times
 

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import backend_of_tensors, kernel_dtype, torch_tensors
+from .backend import backend_of_tensors
+from .formats import kernel_dtype, torch_tensors
 from .torch_operator import Operators, bits, register
 from .torch_second_order import (
     added,

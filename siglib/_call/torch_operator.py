@@ -8,7 +8,7 @@ import sys
 from typing import Any, NamedTuple
 
 from . import torch_autograd
-from .backend import torch_tensors
+from .formats import torch_tensors
 from .torch_second_order import (
     added,
     as_primals,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import backend_of_tensors, namespace_of
+from .backend import backend_of_tensors
+from .libraries import namespace_of
 from .tracing import constant
 
 

@@ -5,7 +5,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from .._call.backend import Array, namespace_of, widened
+from .._call.backend import widened
+from .._call.libraries import Array, namespace_of
 from .._call.operation import Operation
 from .._call.options import TEXT, as_bool, as_int, as_n_threads
 from .._call.shapes import check_batch, path_shape, vector_shape

@@ -6,7 +6,9 @@ applied to the log-signature at all words.
 
 from typing import Any
 
-from .._call.backend import Array, as_double, widened
+from .._call.backend import widened
+from .._call.formats import as_double
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_count, as_n_threads, as_valid_n_jobs
 from .._call.shapes import path_shape

@@ -5,7 +5,7 @@ What is computed for words, such as windows and streams, becomes branched by the
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import vector_shape

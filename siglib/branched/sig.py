@@ -6,7 +6,7 @@ Without a correction they are a constant sparse matrix times the signature; with
 from collections.abc import Callable
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_bool, as_n_threads
 from .._call.shapes import check_batch, check_like, path_shape, vector_shape

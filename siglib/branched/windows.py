@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from .._call.backend import Array, as_double, widened
+from .._call.backend import widened
+from .._call.formats import as_double
+from .._call.libraries import Array
 from .._call.options import as_bool, as_int, as_n_jobs
 from .._call.shapes import path_shape
 from .._tables.sizes import augmented_dimension

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.tracing import without_compiler
 from .given import GivenProblem
 from .operations import KernelOperation, are_finite, own_values, warn_if_not_finite, warn_of_cells

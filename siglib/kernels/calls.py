@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .._call.backend import Array, backend_for, hold_equal_numbers
+from .._call.backend import backend_for
+from .._call.libraries import Array, hold_equal_numbers
 from .._call.options import as_bool, as_n_jobs, as_transform
 from .._call.tracing import holds_numbers, is_compiling
 from . import operations

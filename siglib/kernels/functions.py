@@ -7,8 +7,8 @@ itself, with a static kernel that hands on what stands in the place of the first
 from collections.abc import Callable
 from typing import Any
 
-from .._call.backend import Array, library_of, namespace_of
 from .._call.jax import rows_of
+from .._call.libraries import Array, library_of, namespace_of
 from .._call.tracing import loaded_jax
 from .static_kernels import Context, StaticKernel
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, as_tensor, library_of, namespace_of
+from .._call.libraries import Array, as_tensor, library_of, namespace_of
 from .problem import GRAM, PAIRWISE, SYMMETRIC, Problem
 from .static_kernels import GIVEN, Context
 

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .._call.backend import Array, library_of
 from .._call.block_sizes import side_of_task
+from .._call.libraries import Array, library_of
 from .._call.progress import told
 from .calls import scaling_options, warn_of_notes
 from .gram_blocks import GramBlocks, Where

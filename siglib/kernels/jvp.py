@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.tracing import without_compiler
 from . import operations
 from .calls import scaling_options

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._call import dask_pairs
-from .._call.backend import Array, device_of
 from .._call.dask_arrays import is_in_chunks
+from .._call.libraries import Array, device_of
 from .._call.progress import muted
 from .options import seconds_of_pair
 from .sig_kernel import sig_kernel_gram

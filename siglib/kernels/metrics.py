@@ -8,7 +8,8 @@ import numpy as np
 
 from .._call import dask_arrays
 from .._call.array_likes import LazyPaths, Ragged, UnequalLengthsError
-from .._call.backend import Array, device_of, library_of, widened
+from .._call.backend import widened
+from .._call.libraries import Array, device_of, library_of
 from .._call.options import as_float
 from .._call.ragged import is_chunked, side_of, sides_of
 from .._call.shapes import path_shape

@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._call import dask_pairs
-from .._call.backend import Array, as_double, as_dtype_of
 from .._call.block_sizes import side_of_step
+from .._call.formats import as_double
 from .._call.indices import INDICES
+from .._call.libraries import Array, as_dtype_of
 from .._call.operation import OPERATIONS, Operation
 from .._call.options import FLAG, INTEGER, Meaning, as_n_threads
 from .._call.progress import told

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, on_host
 from .._call.dask_arrays import is_in_chunks
+from .._call.libraries import Array, on_host
 from .._call.options import as_positive
 from .._call.tracing import without_compiler
 from .metrics import sample_of, samples_of

@@ -11,7 +11,8 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-from .._call.backend import Array, numbers_for
+from .._call.backend import numbers_for
+from .._call.libraries import Array
 from .._call.options import as_n_threads
 from .._tables.transform import Transform
 from ..paths.transform import transform_backprop

@@ -5,7 +5,7 @@ Options are checked here; `operations.py` has the operations that torch differen
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.ragged import sides_of
 from .._call.tracing import without_compiler
 from . import operations

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .._call.backend import Array, is_on_gpu, namespace_of
+from .._call.libraries import Array, is_on_gpu, namespace_of
 from .._call.options import as_float
 from .._call.torch import stacked_numbers
 from .._call.tracing import settled, values_are_known

@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .._call.backend import Array, as_double
+from .._call.formats import as_double
+from .._call.libraries import Array
 from .._call.tangent_nodes import nodes
 from .._call.tracing import constant
 from .static_kernels import LINEAR, MATERN12, MATERN32, MATERN52, POLYNOMIAL, RATIONAL_QUADRATIC, RBF

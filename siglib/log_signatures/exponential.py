@@ -5,7 +5,7 @@ The loops are `_cpu/exponential.pyx`; on a GPU they are made of products (`_gpu/
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import Meaning, as_any_int, as_count, as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape

@@ -7,7 +7,7 @@ loops are `_cpu/log_join.pyx` and `_gpu/log_join.py`.
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, vector_shape

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, DaskArraysError, as_double, backend_for, widened
+from .._call.backend import backend_for, widened
+from .._call.formats import as_double
+from .._call.libraries import Array, DaskArraysError
 from .._call.operation import Operation
 from .._call.options import (
     as_bool,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import check_batch, check_like, has_scalar_term, vector_shape

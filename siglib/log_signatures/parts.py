@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, device_of, library_of, namespace_of
+from .._call.libraries import Array, device_of, library_of, namespace_of
 from .._call.options import Meaning, as_any_int, as_int
 from .._tables import lyndon, lyndon_cache
 from .._tables.sizes import checked_tensor_length

@@ -1,6 +1,6 @@
 """Derivatives of log-signatures along a direction."""
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.tracing import without_compiler
 from .log_sig import LOG_SIG
 from .logarithm import SIG_TO_LOG_SIG

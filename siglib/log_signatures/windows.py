@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from .._call.backend import Array, as_double, backend_for, device_of, library_of, namespace_of, widened
+from .._call.backend import backend_for, widened
 from .._call.blocks import fill, of_one_length
+from .._call.formats import as_double
 from .._call.indices import host_indices
+from .._call.libraries import Array, device_of, library_of, namespace_of
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.ragged import is_ragged
 from .._call.shapes import path_shape

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, device_of, is_on_gpu, library_of, namespace_of, numpy_array, on_host, refuse_dask
+from .._call.formats import numpy_array
+from .._call.libraries import Array, device_of, is_on_gpu, library_of, namespace_of, on_host, refuse_dask
 from .._call.tracing import is_transformed, refuse_watched_times
 from .prepare import starts_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, is_on_gpu
+from .._call.libraries import Array, is_on_gpu
 from .._call.operation import Operation
 from .._call.options import FLAG, Meaning, as_n_threads
 from .._call.tracing import loaded_torch

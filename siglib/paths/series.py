@@ -8,18 +8,9 @@ from typing import Any
 import numpy as np
 
 from .._call.array_likes import LazyPaths, UnequalLengthsError
-from .._call.backend import (
-    Array,
-    as_dtype_of,
-    backend_of,
-    device_of,
-    has_own_dtype,
-    jax_arrays,
-    library_of,
-    namespace_of,
-    numpy_array,
-    torch_tensors,
-)
+from .._call.backend import backend_of
+from .._call.formats import jax_arrays, numpy_array, torch_tensors
+from .._call.libraries import Array, as_dtype_of, device_of, has_own_dtype, library_of, namespace_of
 from .._call.options import as_bool
 from .._call.ragged import RaggedPaths, as_ragged, is_ragged
 from .._call.ragged_calls import one_length_at_a_time

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import Array, is_on_gpu, library_of, namespace_of, on_host
+from .._call.libraries import Array, is_on_gpu, library_of, namespace_of, on_host
 from .._call.ragged import indices_like, zeros
 from .._call.tracing import holds_numbers, is_traced_by_jax
 from .prepare import EXTEND_PATHS, FILL_GAPS, starts_of

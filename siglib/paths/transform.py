@@ -5,7 +5,8 @@ from typing import Any
 
 from .._call import dask
 from .._call.array_likes import LazyPaths
-from .._call.backend import Array, DaskArraysError, backend_for
+from .._call.backend import backend_for
+from .._call.libraries import Array, DaskArraysError
 from .._call.operation import Operation
 from .._call.options import as_n_threads, as_transform
 from .._call.shapes import path_shape

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._call import dask
-from .._call.backend import Array, library_of, namespace_of, widened
+from .._call.backend import widened
+from .._call.libraries import Array, library_of, namespace_of
 from .._call.operation import Operation
 from .._call.options import as_bool, as_int, as_n_threads
 from .._call.shapes import check_batch, path_shape, vector_shape

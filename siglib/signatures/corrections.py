@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, library_of
+from .._call.libraries import Array, library_of
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape
 from .._tables import grades

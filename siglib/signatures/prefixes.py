@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.tracing import without_compiler
 from ..paths.series import with_clock
 from .window_operations import WindowOperation

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
 from .._call.block_sizes import items_per_step, vector_seconds
 from .._call.indices import INDICES
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.progress import told

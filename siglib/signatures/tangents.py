@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.options import as_bool
 from .._call.tracing import without_compiler
 from .._tables.word_trie import Word

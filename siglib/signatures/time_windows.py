@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from .._call.array_likes import LazyPaths, UnequalLengthsError
-from .._call.backend import Array, as_double, device_of, library_of, namespace_of, widened
+from .._call.backend import widened
+from .._call.formats import as_double
+from .._call.libraries import Array, device_of, library_of, namespace_of
 from .._call.options import as_bool, as_float
 from .._call.ragged import RaggedPaths, as_ragged, is_ragged
 from .._call.shapes import path_shape

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._call.backend import numpy_backend
+from .._call.cpu_backends import numpy_backend
 from .._call.times import are_datetimes, as_duration, as_moment, check_order, in_one_unit, times_of_paths
 
 # Whole numbers up to here are exact in float64.

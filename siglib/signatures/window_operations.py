@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.operation import Operation
 from .._call.options import as_n_threads
 from .._call.shapes import path_shape, vector_shape

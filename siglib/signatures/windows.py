@@ -6,8 +6,8 @@ done once.
 
 from typing import Any
 
-from .._call.backend import Array, namespace_of
 from .._call.indices import INDICES
+from .._call.libraries import Array, namespace_of
 from .._call.ragged import RaggedPaths
 from .._call.tracing import without_compiler
 from .time_windows import TimeWindows, by_time

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
+from .._call.libraries import Array
 from .._call.options import as_bool
 from ..branched.of_words import BRANCHED_LOG_SIG_OF_LOG_SIG, BRANCHED_SIG_OF_SIG
 from ..branched.shapes import as_path_method, checked_length, checked_log_length

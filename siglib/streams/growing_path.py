@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, as_tensor, backend_for, has_own_dtype, library_of, namespace_of
+from .._call.backend import backend_for
+from .._call.libraries import Array, as_tensor, has_own_dtype, library_of, namespace_of
 from .._call.shapes import path_shape
 from .._call.tracing import refuse_traced
 from .._tables.locks import give_lock

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, as_tensor, namespace_of
+from .._call.libraries import Array, as_tensor, namespace_of
 from .._call.options import as_n_threads
 from .._tables.cache import TABLES
 from ..signatures.sig import sig_length

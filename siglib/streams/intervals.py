@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array
 from .._call.indices import host_indices
+from .._call.libraries import Array
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.tracing import left_to_python
 from ..log_signatures.logarithm import sig_to_log_sig

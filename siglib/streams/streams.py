@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._call.backend import Array, library_of, namespace_of
+from .._call.libraries import Array, library_of, namespace_of
 from .._call.options import as_bool, as_int, as_n_jobs, as_n_threads
 from .._call.tracing import left_to_python
 from .._tables.locks import release
