@@ -64,6 +64,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_launch, cache, {})
     monkeypatch.setattr(window_plan, "_plans", OrderedDict())
     monkeypatch.setattr(plans, "AT_ONCE", True)  # or few tests would come to them
+    monkeypatch.setattr(plans, "_keep", lambda key, plan: None)  # or a test that changes a constant would see no change
     monkeypatch.setattr(plans, "SHARED_SCRATCH", False)  # or the emulator would not see where one array ends
     plans.forget()
     _libraries._library_of_class.cache_clear()

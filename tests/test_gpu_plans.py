@@ -16,14 +16,17 @@ import siglib
 from siglib._gpu import constants, plans, recording, window_plan
 
 
+_KEEP = plans._keep
+
+
 @pytest.fixture(autouse=True)
 def _as_always(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Plans come with the second call, and scratch memory is shared, as nowhere else in these tests."""
-    if "gpu" in request.fixturenames:
-        request.getfixturevalue("gpu")
-    if "emulated" in request.fixturenames:
-        request.getfixturevalue("emulated")
+    """Plans come with the second call, and stay, and scratch memory is shared, as nowhere else in these tests."""
+    for name in ("gpu", "emulated", "tensors"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
     monkeypatch.setattr(plans, "AT_ONCE", False)
+    monkeypatch.setattr(plans, "_keep", _KEEP)
     monkeypatch.setattr(plans, "SHARED_SCRATCH", True)
 
 
