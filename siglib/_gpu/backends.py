@@ -83,12 +83,6 @@ class _GpuBackend:
         """Where arrays begin, those of `new` and `memory` among them."""
         raise NotImplementedError
 
-    def array_in(
-        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
-    ) -> Any:
-        """A CuPy array in the memory of one of these arrays."""
-        raise NotImplementedError
-
     def double(self) -> Any:
         """The backend that computes in float64 what this one does, with the same results' dtype."""
         raise NotImplementedError
@@ -141,11 +135,6 @@ class CupyBackend(_GpuBackend):
 
     def addresses(self, arrays: list[Any]) -> list[int]:
         return [array.data.ptr for array in arrays]
-
-    def array_in(
-        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
-    ) -> Any:
-        return self.xp.ndarray(shape, dtype, arrays[i].data + offset, strides)
 
     def double(self) -> Any:
         return cupy_backend(self.xp, self.device, np.dtype(np.float64), self.result_dtype)
@@ -219,12 +208,6 @@ class TorchCudaBackend(_GpuBackend):
 
     def addresses(self, arrays: list[Any]) -> list[int]:
         return [array.data_ptr() for array in arrays]
-
-    def array_in(
-        self, arrays: list[Any], shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...], i: int, offset: int
-    ) -> Any:
-        memory = self._pointer(arrays[i], arrays[i].nbytes)
-        return self.xp.ndarray(shape, dtype, memory + offset, strides)
 
     def double(self) -> Any:
         return torch_backend(self.xp, self.torch_device, sys.modules["torch"].float64, self.result_dtype)

@@ -3,24 +3,31 @@
 from typing import Any
 
 from .._tables.transform import NO_TRANSFORM
-from ._launch import empty
+from ._launch import c_type, empty, launch_each
 from .signature import sig
 from .signature_backprop import sig_backprop
 from .tensor import sig_combine, sig_combine_backprop
 
 
-def _two_points(displacement: Any) -> Any:
-    """Paths from 0 to the displacements."""
+def _two_points(displacement: Any, like: Any) -> Any:
+    """Paths from 0 to the displacements, in the type of `like`."""
     batch, d = displacement.shape
-    path = empty((batch, 2, d), displacement)
-    path[:, 0] = 0
-    path[:, 1] = displacement
+    path = empty((batch, 2, d), like)
+    launch_each(
+        path.size,
+        "path.cu",
+        f"paths_of_two_points<{c_type(displacement)}, {c_type(like)}>",
+        displacement=displacement,
+        out=path,
+        size=path.size,
+        d=d,
+    )
     return path
 
 
 def linear_sig(displacement: Any, out: Any, degree: int, scalar_term: bool, n_threads: int) -> None:
-    """displacement (batch, dimension); out (batch, scalar_term + length)."""
-    sig(_two_points(displacement), out, degree, scalar_term, NO_TRANSFORM, n_threads)
+    """displacement (batch, dimension), of any type; out (batch, scalar_term + length)."""
+    sig(_two_points(displacement, out), out, degree, scalar_term, NO_TRANSFORM, n_threads)
 
 
 def linear_sig_backprop(
@@ -36,7 +43,7 @@ def _segment_backprop(
     displacement: Any, segment: Any, derivs: Any, out: Any, degree: int, scalar_term: bool, n_threads: int
 ) -> None:
     """`linear_sig_backprop`, given the signatures of the segments."""
-    path = _two_points(displacement)
+    path = _two_points(displacement, derivs)
     gradient = empty(path.shape, path)
     sig_backprop(path, segment, derivs, gradient, degree, scalar_term, NO_TRANSFORM, n_threads)
     out[...] = gradient[:, 1]

@@ -7,15 +7,12 @@ Made of exponentials, products and logarithms, in float64, for a block of the ba
 from collections.abc import Iterator
 from typing import Any
 
-from ._launch import functions
-from .exponential import logsig_to_sig, logsig_to_sig_backprop
+from ._launch import c_type, functions, launch
+from .exponential import contract, tails, tails_backprop, tensors
 from .join import sig_join, sig_join_backprop
 from .log_signature import sig_to_log_sig, sig_to_log_sig_backprop
 from .sizes import slabs, words_up_to
-from .tensor import sig_combine, sig_combine_backprop
-
-# Signatures that are held for each row of a block.
-_SIGNATURES = 6
+from .tensor import BLOCK, sig_combine, sig_combine_backprop
 
 
 class _Product:
@@ -23,48 +20,54 @@ class _Product:
 
     def __init__(self, tables: tuple[Any, ...], dimension: int, degree: int) -> None:
         self.log_tables: tuple[Any, Any, Any, Any, Any, Any] = tables[:6]
-        self.matrix = tables[6:11]
-        self.exp_tables = tables[6:]
+        self.matrix, self.transposed = tables[6:11], tables[11:]
         self.sizes = (dimension, degree)
         self.length = words_up_to(dimension, degree)
 
     def blocks(self, batch: int) -> Iterator[slice]:
-        return slabs(batch, 8 * _SIGNATURES * self.length)
+        # Of two factors coordinates, all steps and as many cotangents; the product, its logarithm and cotangents.
+        return slabs(batch, 8 * 4 * (self.sizes[1] + 2) * self.length)
 
     def empty(self, *shape: int) -> Any:
         return functions().empty(shape, "float64")
 
-    def exp(self, log_sig: Any) -> Any:
-        sig = self.empty(len(log_sig), self.length)
-        logsig_to_sig(log_sig, self.matrix, sig, *self.sizes, False, 1)
-        return sig
+    def exp(self, *log_sigs: Any) -> tuple[Any, list[Any]]:
+        """Tensors, and the steps to their exponentials, for one array after another."""
+        out = self.empty(sum(map(len, log_sigs)), self.length)
+        p = tensors(log_sigs, self.matrix, self.length, out)
+        return p, tails(p, *self.sizes, out)
 
-    def exp_backprop(self, log_sig: Any, derivs: Any) -> Any:
-        out = self.empty(*log_sig.shape)
-        logsig_to_sig_backprop(log_sig, derivs, self.exp_tables, out, *self.sizes, False, 1)
-        return out
+    def exp_backprop(self, derivs: Any, p: Any, steps: list[Any], *outs: Any) -> None:
+        """Gradients to `outs`, from derivatives by the exponentials."""
+        g_p, g = tails_backprop(derivs, p, steps[:-1], *self.sizes)
+        done = 0
+        for out in outs:
+            part = slice(done, done + len(out))
+            contract(g_p[part] if steps[:-1] else 0, g[part], self.transposed, out)
+            done += len(out)
 
-    def log(self, sig: Any, n_lyndon: int) -> Any:
-        out = self.empty(len(sig), n_lyndon)
-        sig_to_log_sig(sig, self.log_tables, out, *self.sizes, 2, False, 1)
-        return out
+    def log(self, sig: Any, first: Any, second: Any, out: Any) -> None:
+        """The logarithm of a product, or one of its factors where the other one is zero."""
+        logs = self.empty(*out.shape)
+        sig_to_log_sig(sig, self.log_tables, logs, *self.sizes, 2, False, 1)
+        launch(
+            "exponential.cu",
+            f"put_products<{c_type(out)}, {c_type(logs)}>",
+            len(out),
+            BLOCK,
+            log=logs,
+            first=first,
+            second=second,
+            out=out,
+            n_first=first.shape[1],
+            n_second=second.shape[1],
+            n_out=out.shape[1],
+        )
 
     def log_backprop(self, sig: Any, derivs: Any) -> Any:
-        out = self.empty(*sig.shape)
+        out, derivs = self.empty(*sig.shape), derivs.astype("float64", copy=False)
         sig_to_log_sig_backprop(sig, derivs, self.log_tables, out, *self.sizes, 2, False, 1)
         return out
-
-
-def _double(array: Any) -> Any:
-    return array.astype("float64", copy=False)
-
-
-def _where_zero(test: Any, wanted: Any, out: Any) -> None:
-    """The rows of `out` where those of `test` are zero become those of `wanted`, with zeros behind."""
-    zero = ~(test != 0).any(axis=1)[:, None]
-    n = wanted.shape[1]
-    out[:, :n] = functions().where(zero, wanted, out[:, :n])
-    out[:, n:] = functions().where(zero, functions().zeros((), out.dtype), out[:, n:])
 
 
 def log_sig_combine(
@@ -75,13 +78,11 @@ def log_sig_combine(
         return
     steps = _Product(tables, dimension, degree)
     for block in steps.blocks(out.shape[0]):
-        x, y, result = log_sig1[block], log_sig2[block], out[block]
-        sig1, sig2 = steps.exp(_double(x)), steps.exp(_double(y))
-        sig = steps.empty(*sig1.shape)
-        sig_combine(sig1, sig2, sig, dimension, degree, False, False, 1)
-        result[...] = steps.log(sig, out.shape[1])
-        _where_zero(y, x, result)
-        _where_zero(x, y, result)
+        x, y = log_sig1[block], log_sig2[block]
+        _, (*_, sigs) = steps.exp(x, y)
+        sig, n = steps.empty(len(x), steps.length), len(x)
+        sig_combine(sigs[:n], sigs[n:], sig, dimension, degree, False, False, 1)
+        steps.log(sig, x, y, out[block])
 
 
 def log_sig_combine_backprop(
@@ -100,14 +101,13 @@ def log_sig_combine_backprop(
         return
     steps = _Product(tables, dimension, degree)
     for block in steps.blocks(out1.shape[0]):
-        x, y = _double(log_sig1[block]), _double(log_sig2[block])
-        sig1, sig2 = steps.exp(x), steps.exp(y)
-        sig, derivs1, derivs2 = (steps.empty(*sig1.shape) for _ in range(3))
-        sig_combine(sig1, sig2, sig, dimension, degree, False, False, 1)
-        g = steps.log_backprop(sig, _double(derivs[block]))
-        sig_combine_backprop(g, sig1, sig2, derivs1, derivs2, dimension, degree, False, False, 1)
-        out1[block] = steps.exp_backprop(x, derivs1)
-        out2[block] = steps.exp_backprop(y, derivs2)
+        p, found = steps.exp(log_sig1[block], log_sig2[block])
+        n, sigs, by_sigs = len(p) // 2, found[-1], steps.empty(*p.shape)
+        sig = steps.empty(n, steps.length)
+        sig_combine(sigs[:n], sigs[n:], sig, dimension, degree, False, False, 1)
+        g = steps.log_backprop(sig, derivs[block])
+        sig_combine_backprop(g, sigs[:n], sigs[n:], by_sigs[:n], by_sigs[n:], dimension, degree, False, False, 1)
+        steps.exp_backprop(by_sigs, p, found, out1[block], out2[block])
 
 
 def log_sig_join(
@@ -125,13 +125,11 @@ def log_sig_join(
         return
     steps = _Product(tables, dimension, degree)
     for block in steps.blocks(out.shape[0]):
-        x, v, result = log_sig[block], displacement[block], out[block]
-        before = steps.exp(_double(x))
+        x, v = log_sig[block], displacement[block]
+        _, (*_, before) = steps.exp(x)
         sig = steps.empty(*before.shape)
-        sig_join(before, _double(v), sig, degree, False, prepend, 1)
-        result[...] = steps.log(sig, out.shape[1])
-        _where_zero(v, x, result)
-        _where_zero(x, v, result)
+        sig_join(before, v, sig, degree, False, prepend, 1)
+        steps.log(sig, x, v, out[block])
 
 
 def log_sig_join_backprop(
@@ -152,11 +150,10 @@ def log_sig_join_backprop(
         return
     steps = _Product(tables, dimension, degree)
     for block in steps.blocks(out.shape[0]):
-        x, v = _double(log_sig[block]), _double(displacement[block])
-        before = steps.exp(x)
-        sig, g_before, g_v = steps.empty(*before.shape), steps.empty(*before.shape), steps.empty(*v.shape)
-        sig_join(before, v, sig, degree, False, prepend, 1)
-        g = steps.log_backprop(sig, _double(derivs[block]))
-        sig_join_backprop(g, before, v, g_before, g_v, degree, False, prepend, 1)
-        out[block] = steps.exp_backprop(x, g_before)
-        out_displacement[block] = g_v
+        v = displacement[block]
+        p, found = steps.exp(log_sig[block])
+        sig, g_before = steps.empty(*p.shape), steps.empty(*p.shape)
+        sig_join(found[-1], v, sig, degree, False, prepend, 1)
+        g = steps.log_backprop(sig, derivs[block])
+        sig_join_backprop(g, found[-1], v, g_before, out_displacement[block], degree, False, prepend, 1)
+        steps.exp_backprop(g_before, p, found, out[block])

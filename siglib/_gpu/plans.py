@@ -16,15 +16,15 @@ import struct
 import threading
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .._tables.cache import when_clearing
 from . import _launch
+from .copies import launch_of
 from .recording import (
     Assign,
-    Launch,
     Memory,
     NotPlannedError,
     Number,
@@ -65,13 +65,6 @@ def forget() -> None:
 when_clearing(forget)
 
 
-class _Write(NamedTuple):
-    """`Assign`, with a shape, a dtype, strides, a memory and an offset in the place of an array."""
-
-    to: tuple[Any, ...]
-    value: Any  # the same, or a number
-
-
 class _Arguments:
     """The arguments of all launches of a plan, each of them once, and where in a list of all a launch has its own."""
 
@@ -102,9 +95,6 @@ class _Arguments:
         memory, offset = self._places[place.memory.number]
         return memory, offset + place.offset
 
-    def array(self, array: Recorded) -> tuple[Any, ...]:
-        return array.shape, array.dtype, array.strides, *self.place(array.place)
-
     def begins(self) -> tuple[int, ...]:
         """Where in the list those of each kind begin."""
         return tuple(itertools.accumulate((0, len(self.constants), len(self.addresses), len(self.structs))))
@@ -126,31 +116,20 @@ class Plan:
         steps = _without_copies(recorder.steps, places, results)
         self._scratch = _put_scratch(steps, places)
         arguments = _Arguments(places)
-        functions = iter(_launch.ready([step for step in steps if type(step) is Launch]))
-        found: list[Any] = []
-        for step in steps:
-            if type(step) is Launch:
-                run, args = next(functions)
-                found.append((run, step.grid, step.block, step.shared, [arguments.find(arg) for arg in args]))
-            else:
-                value = step.value
-                value = arguments.array(value) if isinstance(value, Recorded) else value
-                found.append(_Write(arguments.array(step.to), value))
+        launches = [launch_of(step) if type(step) is Assign else step for step in steps]
+        found = [(run, [arguments.find(arg) for arg in args]) for run, args in _launch.ready(launches)]
         begins = arguments.begins()
         self._steps = [
-            step
-            if type(step) is _Write
-            else (*step[:4], itemgetter(*[begins[kind] + number for kind, number in step[4]]))
-            for step in found
+            (run, step.grid, step.block, step.shared, itemgetter(*[begins[kind] + number for kind, number in args]))
+            for step, (run, args) in zip(launches, found, strict=True)
         ]
-        self._writes = any(type(step) is _Write for step in self._steps)
         self._constants = arguments.constants
         self._addresses, self._structs = list(arguments.addresses), list(arguments.structs)
 
     def __call__(self, arrays: Any, numbers: Any) -> tuple[tuple[Any, ...], Any]:
         """The results of a call, and what else the body returned."""
         on = self._on
-        if self._writes or not on.is_current():
+        if not on.is_current():
             with on.current():
                 return self._run(arrays, numbers, None)
         return self._run(arrays, numbers, on.stream())
@@ -167,13 +146,8 @@ class Plan:
             for memory, offset, rest, dtype in self._structs
         ]
         values = (*self._constants, *addresses, *structs, *numbers)
-        for step in self._steps:
-            if type(step) is _Write:
-                value = step.value
-                on.array_in(known, *step.to)[...] = on.array_in(known, *value) if type(value) is tuple else value
-            else:
-                run, grid, block, shared, chosen = step
-                run(grid, block, chosen(values), shared_mem=shared, stream=stream)
+        for run, grid, block, shared, chosen in self._steps:
+            run(grid, block, chosen(values), shared_mem=shared, stream=stream)
         return tuple(outs), self._more
 
 

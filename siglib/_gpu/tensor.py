@@ -4,7 +4,7 @@ from typing import Any
 
 from ._launch import c_type, launch
 
-_BLOCK = 256
+BLOCK = 256
 # A warp shares sums of so many terms.
 _LONG_SUM = 48
 
@@ -30,8 +30,8 @@ def sig_combine(
     launch(
         "tensor.cu",
         f"sig_combine<{template(out, dimension, n_words)}>",
-        n_rows * -(-n_words // _BLOCK),
-        _BLOCK,
+        n_rows * -(-n_words // BLOCK),
+        BLOCK,
         a=sig1,
         b=sig2,
         out=out,
@@ -66,7 +66,7 @@ def sig_combine_backprop(
         "tensor.cu",
         f"sig_combine_backprop<{template(sig1, dimension, n_words)}>",
         n_rows * n_tiles,
-        _BLOCK,
+        BLOCK,
         derivs=derivs,
         a=sig1,
         b=sig2,
@@ -85,7 +85,7 @@ def sig_combine_backprop(
 def adjoint_tiles(d: int, degree: int, n_words: int) -> tuple[int, int]:
     """(blocks for the adjoint of one product, how many words of a factor have sums that a warp shares)."""
     n_long = n_long_words(d, degree)
-    return -(-2 * n_long // (_BLOCK // 32)) + -(-2 * (n_words - n_long) // _BLOCK), n_long
+    return -(-2 * n_long // (BLOCK // 32)) + -(-2 * (n_words - n_long) // BLOCK), n_long
 
 
 def n_long_words(d: int, degree: int) -> int:

@@ -50,3 +50,13 @@ __global__ void __launch_bounds__(256) transform_path_backprop(const T* __restri
     }
     out[index] = total;
 }
+
+// out (batch, 2, d): paths from 0 to the displacements (batch, d).
+template <typename S, typename T>
+__global__ void __launch_bounds__(256) paths_of_two_points(const S* __restrict__ displacement, T* __restrict__ out,
+                                                           long long size, long long d) {
+    const long long index = thread_number();
+    if (index >= size) return;
+    const long long row = quotient(index, d), b = row / 2;
+    out[index] = row % 2 ? (T)displacement[b * d + index - row * d] : (T)0;
+}

@@ -85,3 +85,29 @@ __device__ __forceinline__ T sum_before(const T* __restrict__ g, const T* __rest
     }
     return sum;
 }
+
+// The adjoint of a product, from its cotangents g: block `tile` of those that share the product. The first `n_long`
+// words of both factors have long sums: a warp for each, in the first blocks. A thread for each of the others. Whoever
+// has the cotangent of a word of a, or of b (`second`), hands it to put(second, word, cotangent).
+template <typename T, int D, typename I, typename Put>
+__device__ __forceinline__ void product_backprop(const T* __restrict__ g, const T* __restrict__ a,
+                                                 const T* __restrict__ b, long long tile, int d, int degree,
+                                                 long long n_words, long long n_long, const Put& put) {
+    const long long long_tiles = (2 * n_long + 7) / 8;
+    const bool by_warp = tile < long_tiles;
+    const long long n = by_warp ? n_long : n_words - n_long;
+    long long word = by_warp ? tile * 8 + threadIdx.x / 32 : (tile - long_tiles) * 256 + threadIdx.x;
+    if (word >= 2 * n) return;  // whole warps, where a warp works together
+    const bool second = word >= n;
+    word += (second ? -n : 0) + (by_warp ? 0 : n_long);
+
+    const int rank = by_warp ? threadIdx.x % 32 : 0, n_team = by_warp ? 32 : 1;
+    const Word<I> w = word_at<I>((I)word, (I)d);
+    T sum = second ? sum_before<T, D, I>(g, a, w, degree, d, rank, n_team)
+                   : sum_after<T, D, I>(g, b, w, degree, d, rank, n_team);
+    if (by_warp) {
+#pragma unroll
+        for (int by = 16; by > 0; by /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, by);
+    }
+    if (rank == 0) put(second, word, g[word] + sum);
+}

@@ -134,6 +134,6 @@ MUTANTS = [
     Mutant("threads without a word", JOIN, "group, group < by_d.d,", "group, true,", few_words),
     Mutant("one cut forgotten", "tensor.cuh", "prefix > 0; prefix = by_d.of(word))", "prefix > (I)by_d.d; prefix = by_d.of(word))", products),
     Mutant("a quotient too small", "common.cuh", "(unsigned)n - quotient * (unsigned)d >= (unsigned)d", "(unsigned)n - quotient * (unsigned)d > (unsigned)d", products, "exact"),
-    Mutant("one lane adds", "tensor.cu", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
-    Mutant("long words skipped", "tensor.cu", "(by_warp ? 0 : n_long)", "(by_warp ? 0 : n_long - 1)", products),
+    Mutant("one lane adds", "tensor.cuh", "for (int by = 16; by > 0; by /= 2) sum", "for (int by = 16; by > 32; by /= 2) sum", products),
+    Mutant("long words skipped", "tensor.cuh", "(by_warp ? 0 : n_long)", "(by_warp ? 0 : n_long - 1)", products),
 ]  # fmt: skip
