@@ -21,7 +21,9 @@ with warnings.catch_warnings():
 
 import siglib
 from siglib._call import libraries
+from siglib._call.backend import backend_of
 from siglib._gpu import constants, window_plan
+from siglib.kernels.operations import SIG_KERNEL_GRAM
 
 _HOST = np.zeros(1 << 26, np.uint8)
 _MEMORY = cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(_HOST.ctypes.data, _HOST.nbytes, _HOST, device_id=0), 0)
@@ -36,6 +38,9 @@ class _Array(cupy.ndarray):
 
     def fill(self, value: Any) -> None:
         pass
+
+    def astype(self, dtype: Any, copy: bool = True) -> "_Array":
+        return self if not copy and self.dtype == dtype else _Array(self.shape, dtype, _MEMORY)
 
 
 class _Module:
@@ -83,7 +88,7 @@ class _Stream:
 
 
 def stub_cupy() -> None:
-    cupy.ndarray, cupy.RawModule, cupy.zeros = _Array, _Module, cupy.empty
+    cupy.ndarray, cupy.RawModule, cupy.zeros, cupy.zeros_like = _Array, _Module, cupy.empty, cupy.empty_like
     cuda = cupy.cuda
     cuda.Device, cuda.Stream, cuda.get_current_stream = _Device, _Stream, _Stream
     cuda.runtime.getDevice, cuda.runtime.setDevice = (lambda: 0), (lambda number: None)
@@ -106,10 +111,13 @@ def stub_torch(torch: Any) -> None:
 
 
 def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]:
-    path, short, x, y = map(new, ((4, 1000, 8), (4, 100, 2), (32, 200, 5), (32, 200, 5)))
+    path, short, x = map(new, ((4, 1000, 8), (4, 100, 2), (32, 200, 5)))
+    y = new((33, 200, 5))[1:]  # in another place, so that nobody takes it for x
     sig, short_sig = new((4, siglib.sig_length(8, 3))), new((4, siglib.sig_length(2, 3)))
     logs, seeds = new((4, siglib.log_sig_length(8, 3))), new((32, 32))
+    step = new((4, 8))
     solver = {"dyadic_order": 0}
+    starts = np.arange(0, 900, 10)
     words = [tuple(int(letter) for letter in f"{k:03o}") for k in range(64)]
     coefs = new((4, siglib.sig_coef(np.zeros((2, 8)), words, prefixes=True).shape[-1]))
     windows = new((4, 951, siglib.sig_length(8, 3)))
@@ -134,7 +142,43 @@ def calls(new: Callable[[tuple[int, ...]], Any]) -> dict[str, Callable[[], Any]]
         "sig_kernel_gram_backprop, 32 x 32": lambda: siglib.sig_kernel_gram_backprop(
             seeds, x, y, right_deriv=True, **solver
         ),
+        "sig_kernel, 32 pairs, normalized": lambda: siglib.sig_kernel(x, y, normalize=True, **solver),
+        "sig_kernel_gram, 32 x 32, normalized": lambda: siglib.sig_kernel_gram(x, y, normalize=True, **solver),
+        "its gradient, by autograd": gradient_of_gram(seeds, x, y),
+        "sig_kernel_gram, 32 x 32, of one sample, normalized": lambda: siglib.sig_kernel_gram(
+            x, x, normalize=True, **solver
+        ),
+        "its gradient, by autograd (one sample)": gradient_of_gram(seeds, x, x),
+        "sig_kernel_gram, 32 x 32, logarithms": lambda: siglib.sig_kernel_gram(x, y, log=True, **solver),
+        "branched_sig_kernel_gram, 32 x 32": lambda: siglib.branched_sig_kernel_gram(x, y, 3, **solver),
+        "log_sig_combine (8, 3)": lambda: siglib.log_sig_combine(logs, logs, 8, 3),
+        "log_sig_combine_backprop": lambda: siglib.log_sig_combine_backprop(logs, logs, logs, 8, 3),
+        "log_sig_join (8, 3)": lambda: siglib.log_sig_join(logs, step, 8, 3),
+        "log_sig_join_backprop": lambda: siglib.log_sig_join_backprop(logs, logs, step, 8, 3),
+        "logsig_to_sig (8, 3)": lambda: siglib.logsig_to_sig(logs, 8, 3),
+        "logsig_to_sig_backprop": lambda: siglib.logsig_to_sig_backprop(logs, sig, 8, 3),
+        "sig_join (8, 3)": lambda: siglib.sig_join(sig, step, 8, 3),
+        "sig_join_backprop": lambda: siglib.sig_join_backprop(sig, sig, step, 8, 3),
+        "linear_log_sig (8, 3)": lambda: siglib.linear_log_sig(step, 8, 3),
+        "sig_windows, starts": lambda: siglib.sig_windows(path, 3, starts=starts, ends=starts + 50),
     }
+
+
+def gradient_of_gram(seeds: Any, x: Any, y: Any) -> Callable[[], Any]:
+    """What autograd calls for the gradient of a normalised Gram matrix; `seeds` are taken for the matrix, too."""
+    flags = dict.fromkeys(("time_aug", "lead_lag", "return_grid", "log", "padded"), False)
+    numbers = {"static_kernel": siglib.LinearKernel._code, "order1": 0, "order2": 0, "order": 0, "max_batch": -1}
+    same = {"same": x is y, "equal": x is y}
+    o = SIG_KERNEL_GRAM.clean(
+        {**flags, **numbers, **same, "normalize": True, "total": True, "end_time": 1.0, "n_jobs": 1, "given": None}
+    )
+    sizes, needs = SIG_KERNEL_GRAM.sizes(o, x.shape, y.shape), (True, True, False)
+
+    def call() -> Any:
+        on, (derivs, out, *paths) = backend_of(("derivs", "out", "path1", "path2"), (seeds, seeds, x, y))
+        return SIG_KERNEL_GRAM.pulled(on, needs, derivs, out, o, sizes, [*paths, (0.0, 0.0, 0.0)])
+
+    return call
 
 
 def microseconds(call: Callable[[], Any]) -> tuple[float, int]:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 import siglib
+from siglib._call.backend import backend_of
+from siglib.kernels.operations import OPERATIONS
 
 OPTIONS = [
     {"dyadic_order": 0},
@@ -14,6 +16,36 @@ OPTIONS = [
     {"dyadic_order": 0, "time_aug": True, "lead_lag": True, "end_time": 0.5},
 ]
 options_of_all_kinds = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(map(str, options)))
+
+
+def gradients(
+    name: str, derivs: Any, out: Any, x: Any, y: Any, *, numbers: bool = True, **options: Any
+) -> tuple[Any, ...]:
+    """What autograd has of a kernel with `RBFKernel(1.5)`, by both paths and its numbers; `out` is the result.
+
+    For arrays of any library. Where `x` is `y`, the first gradient is that of both.
+    """
+    operation = OPERATIONS[name]
+    o = operation.clean(
+        {
+            **dict.fromkeys(operation.options, False),
+            "static_kernel": siglib.RBFKernel._code,
+            "order1": 0,
+            "order2": 0,
+            "end_time": 1.0,
+            "n_jobs": 1,
+            "max_batch": -1,
+            "given": None,
+            "same": x is y,
+            "equal": x is y,
+            "total": True,
+            "depth" if "depth" in operation.options else "order": 2 if "depth" in operation.options else 0,
+            **options,
+        }
+    )
+    on, (derivs, out, *paths) = backend_of(("derivs", "out", "path1", "path2"), (derivs, out, x, y))
+    sizes = operation.known_sizes(o, *operation.shapes_of([*paths, None]))
+    return operation.pulled(on, (True, True, numbers), derivs, out, o, sizes, [*paths, (1.5, 0.0, 0.0)])
 
 
 class Quadratic(siglib.StaticKernel):

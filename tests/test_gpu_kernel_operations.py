@@ -8,6 +8,7 @@ import pytest
 from cases import random_paths
 from checking import assert_close, assert_same_bits, optional
 from gpu import Gpu, tensors_on_gpu
+from kernel_cases import gradients
 
 import siglib
 
@@ -170,6 +171,42 @@ def test_bits_depend_on_no_other_pair(emulated: Gpu, dtype: np.dtype, rng: np.ra
     assert emulated.cupy.LOG[-2].name == many.name
     assert emulated.cupy.LOG[-2].block > many.block
     assert_same_bits(alone, gram[3, 1])
+
+
+@pytest.mark.parametrize("layout", ["pairs", "all", "one sample"])
+@pytest.mark.parametrize("name", ["sig_kernel", "branched_sig_kernel"])
+def test_gradients_of_normalised(gpu: Gpu, name: str, layout: str, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """Rows and columns of more than a warp. Where there is no derivative, a kernel may be NaN."""
+    n1, n2 = (40, 40) if layout == "pairs" else (36, 35)
+    x, y = random_paths(rng, n1, 4, 2, dtype=dtype), random_paths(rng, n2, 5, 2, dtype=dtype)
+    name, shape = (name, (n1,)) if layout == "pairs" else (f"{name}_gram", (n1, n2))
+    on_gpu = [gpu.array(x), gpu.array(y)]
+    if layout == "one sample":
+        y, shape, on_gpu[1] = x, (n1, n1), on_gpu[0]
+    derivs, out = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    derivs[3], out[3] = 0, np.nan
+    expected = gradients(name, derivs, out, x, y, normalize=True)
+    found = gradients(name, gpu.array(derivs), gpu.array(out), *on_gpu, normalize=True)
+    for gradient, on_cpu in zip(found, expected, strict=True):
+        assert_close(gpu.numpy(gradient), on_cpu, 10 * tolerance(dtype))
+
+
+def test_what_has_no_logarithm(gpu: Gpu, dtype: np.dtype) -> None:
+    """It is NaN, as on the CPU; other pairs are not concerned. Branched kernels that overflow are infinite."""
+    x = np.zeros((4, 3, 1), dtype)
+    x[1, 1:, 0], x[2, 1, 0], x[3, 1:, 0] = (1.0, 2.0), np.nan, (30.0, -30.0)
+    for function in (siglib.sig_kernel_gram, siglib.branched_sig_kernel_gram):
+        depth = (1,) if function is siglib.branched_sig_kernel_gram else ()
+        for scaling in ("log", "normalize", "neither"):
+            options: dict[str, Any] = {"dyadic_order": 0} | ({scaling: True} if scaling != "neither" else {})
+            expected = quiet(function, x, x, *depth, **options)
+            given = gpu.array(x)
+            for found in (function(given, given, *depth, **options), function(given, gpu.array(x), *depth, **options)):
+                assert_close(gpu.numpy(found), expected, 10 * tolerance(dtype))
+            pairs = getattr(siglib, function.__name__.removesuffix("_gram"))
+            expected = quiet(pairs, x, x[::-1], *depth, **options)
+            found = pairs(gpu.array(x), gpu.array(x[::-1]), *depth, **options)
+            assert_close(gpu.numpy(found), expected, 10 * tolerance(dtype))
 
 
 @solvers

@@ -36,6 +36,7 @@ class _GpuBackend:
         self.changes_results = dtype != result_dtype  # whether `result` does anything
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.loops = Launchers(self.call)
+        self.scales = self.loops.signature_kernel_scales  # what kernels become where nobody looks at them
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, where it belongs; CUDA functions that are missing are compiled side by side."""
@@ -108,10 +109,6 @@ class _GpuBackend:
         """`function(*args)`, tables as a tuple of NumPy arrays, on the device; copied there once."""
         with self.current():
             return constant(function, *args)
-
-    def apply_exponents(self, mantissa: Any, exponent: Any) -> None:
-        """mantissa *= 2**exponent, views of one axis; overflows and underflows silently."""
-        self.loops.signature_kernel.apply_exponents(mantissa, exponent)
 
     def from_host(self, array: np.ndarray) -> Any:
         """A copy on the device of an array in main memory, for this call."""

@@ -242,6 +242,7 @@ class RecordedBackend:
         self.dtype, self.result_dtype, self.changes_results = on.dtype, on.result_dtype, on.changes_results
         self.dtype_name = on.dtype_name
         self.loops = Launchers(self.call)
+        self.scales = self.loops.signature_kernel_scales
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
@@ -265,9 +266,6 @@ class RecordedBackend:
 
     def constant(self, function: Callable[..., Any], *args: Any) -> Any:
         return self._on.constant(function, *args)
-
-    def apply_exponents(self, mantissa: Recorded, exponent: Recorded) -> None:
-        self.loops.signature_kernel.apply_exponents(mantissa, exponent)
 
     def view(self, array: Recorded) -> Recorded:
         return array

@@ -89,18 +89,6 @@ def _forward(
     )
 
 
-def apply_exponents(out: Any, exponent: Any) -> None:
-    """out, mantissas, times 2^exponent; both (pairs)."""
-    launch_each(
-        out.size,
-        "signature_kernel_sums.cu",
-        f"apply_exponents<{c_type(out)}>",
-        out=out,
-        exponent=exponent,
-        n=out.size,
-    )
-
-
 def add_paths(to: Any, index: Any, paths: Any) -> None:
     """to[index[i]] += paths[i], in the order of i; to (n, size), paths (m, size), index (m) of int64."""
     n, size = to.shape

@@ -127,24 +127,32 @@ class GivenBranchedProblem(BranchedProblem, GivenProblem):
 
 def _write(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> None:
     """Kernels to `view`, of one axis."""
-    xp = problem.on.xp
+    if not problem.on.can_look:
+        _write_unseen(problem, view, normalize, log)
+        return
     found = problem.values(problem.x, problem.y, problem.layout, view)
-    logs, finite = view.copy(), xp.isfinite(view)
+    logs, finite = view.copy(), np.isfinite(view)
     with np.errstate(all="ignore"):
         if normalize:
             # In float64, since logarithms may be large: exactly 1 where x = y.
             own1, own2 = (own.astype(np.float64) for (own,) in own_values(problem, found))
             own = own1 + own2 if problem.layout == PAIRWISE else (own1[:, None] + own2).reshape(-1)
-            finite &= xp.isfinite(own)
-            view[:] = xp.exp(logs - 0.5 * own)
+            finite &= np.isfinite(own)
+            view[:] = np.exp(logs - 0.5 * own)
         elif not log:
-            xp.exp(logs, out=view)
+            np.exp(logs, out=view)
     if not normalize and not log:
         warn_if_not_finite(problem, logs, view)
         return
-    view[:] = xp.where(finite, view, np.nan)
-    if problem.on.can_look:
-        warn_of_cells(problem, ~finite)
+    view[:] = np.where(finite, view, np.nan)
+    warn_of_cells(problem, ~finite)
+
+
+def _write_unseen(problem: BranchedProblem, view: Any, normalize: bool, log: bool) -> None:
+    """The same on a GPU."""
+    found = problem.values(problem.x, problem.y, problem.layout, problem.on.scratch(view.shape))
+    (own1,), (own2,) = own_values(problem, found) if normalize else (found, found)
+    problem.on.scales.branched(*found, own1, own2, view, problem.layout == PAIRWISE, normalize, log)
 
 
 class _BranchedOperation(KernelOperation):

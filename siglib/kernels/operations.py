@@ -53,7 +53,9 @@ def _write_grid(problem: Problem, view: Any) -> None:
 
 def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
     """Kernels to `view`, of one axis."""
-    xp = problem.on.xp
+    if not problem.on.can_look:
+        _write_unseen(problem, view, normalize, log)
+        return
     _, exponent = problem.values(problem.x, problem.y, problem.layout, view)
     if problem.equal:
         _warn_if_negative(problem, view)
@@ -61,15 +63,26 @@ def _write(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
         view[:] = _normalised(problem, view, exponent)
     elif log:
         view[:] = _logarithm(problem, view, exponent)
-    elif not problem.on.can_look:
-        problem.on.apply_exponents(view, exponent)
     else:
         mantissa = view
         if np.count_nonzero(exponent):
             mantissa = view.copy()
             with np.errstate(over="ignore", under="ignore"):
-                xp.ldexp(mantissa, exponent.astype(np.intc), out=view)
+                np.ldexp(mantissa, exponent.astype(np.intc), out=view)
         warn_if_not_finite(problem, mantissa, view)
+
+
+def _write_unseen(problem: Problem, view: Any, normalize: bool, log: bool) -> None:
+    """The same on a GPU."""
+    on = problem.on
+    # A result of a normalisation must not take the place of a k(x, x) that others need.
+    found = problem.values(problem.x, problem.y, problem.layout, on.scratch(view.shape) if normalize else view)
+    if normalize:
+        on.scales.normalised(found, *own_values(problem, found), view, problem.layout == PAIRWISE)
+    elif log:
+        on.scales.logarithms(*found)
+    else:
+        on.scales.apply_exponents(*found)
 
 
 def warn_if_not_finite(problem: Problem, mantissa: Any, out: Any, return_grid: bool = False) -> None:
@@ -118,8 +131,6 @@ def warn_of_cells(problem: Problem, not_finite: Any) -> bool:
 
 def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
     """Every k(x, x) is positive, as a square."""
-    if not problem.on.can_look:
-        return
     own = mantissa if problem.layout == PAIRWISE else mantissa[:: problem.n1 + 1]
     if own.size and own.min() < 0:
         warn(f"the signature kernel of a path with itself is negative: {problem.too_coarse}")
@@ -127,11 +138,9 @@ def _warn_if_negative(problem: Problem, mantissa: Any) -> None:
 
 def _logarithm(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     with np.errstate(invalid="ignore", divide="ignore"):
-        log = problem.on.xp.log(mantissa, dtype=np.float64)
+        log = np.log(mantissa, dtype=np.float64)
         log += exponent * math.log(2.0)
-    right = problem.on.xp.isfinite(log)
-    if not problem.on.can_look:
-        return problem.on.xp.where(right, log, np.nan)  # a mask for an index would be counted, on the host
+    right = np.isfinite(log)
     if not right.all():
         log[~right] = np.nan
         not_positive = mantissa <= 0
@@ -158,10 +167,9 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     """k(x, y) / sqrt(k(x, x) k(y, y)) in float64, from mantissas and exponents: exactly 1 where x = y."""
     shape: tuple[int, ...] = (-1,)
     own1, own2 = own_values(problem, (mantissa, exponent))
-    xp = problem.on.xp
-    m1, e1 = _split(xp, *own1)
-    m2, e2 = _split(xp, *own2)
-    m, e = _split(xp, mantissa, exponent)
+    m1, e1 = _split(*own1)
+    m2, e2 = _split(*own2)
+    m, e = _split(mantissa, exponent)
     if problem.layout != PAIRWISE:
         shape = (problem.n1, problem.n2)
         m1, e1 = m1[:, None], e1[:, None]
@@ -169,12 +177,10 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
         # sqrt(m1 m2 2^(e1 + e2)), with an even exponent. In IEEE arithmetic sqrt(m * m) is m.
         both = e1 + e2
         product = m1 * m2 * (1 + (both & 1))
-        power = xp.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
-        value = xp.ldexp(m.reshape(shape) / xp.sqrt(product), power)
+        power = np.clip(e.reshape(shape) - (both >> 1), -(2**30), 2**30).astype(np.intc)
+        value = np.ldexp(m.reshape(shape) / np.sqrt(product), power)
         # Mantissas that are positive and finite have such a product.
         right = (m1 > 0) & (m2 > 0) & (product < 2)
-    if not problem.on.can_look:
-        return xp.where(right, value, np.nan).reshape(-1)
     if not right.all():
         value[~right] = np.nan
         not_positive = (m1 <= 0) | (m2 <= 0)
@@ -197,9 +203,9 @@ def _normalised(problem: Problem, mantissa: Any, exponent: Any) -> Any:
     return value.reshape(-1)
 
 
-def _split(xp: Any, mantissa: Any, exponent: Any) -> tuple[Any, Any]:
+def _split(mantissa: Any, exponent: Any) -> tuple[Any, Any]:
     """Mantissas in [0.5, 1) as float64, and integer exponents."""
-    mantissa, more = xp.frexp(mantissa.astype(np.float64))
+    mantissa, more = np.frexp(mantissa.astype(np.float64))
     with np.errstate(invalid="ignore"):
         return mantissa, exponent.astype(np.int64) + more
 
@@ -236,15 +242,16 @@ def _gradients(
     seeds1 = seeds2 = None
     if normalize:
         seeds, seeds1, seeds2 = _seeds_of_normalised(problem, layout, seeds[:, 0], on.view(out).reshape(-1))
-    found = [problem.values_backprop(seeds, x, y, layout, log, left, right, numbers)]
+    d_x, d_y, d_numbers = problem.values_backprop(seeds, x, y, layout, log, left, right, numbers)
     # Those of k(x, x) and k(y, y) in a normalisation, on both their arguments.
     if seeds1 is not None and (left or numbers):
-        d_x, d_x_too, d_numbers = problem.values_backprop(seeds1, x, x, PAIRWISE, log, left, left, numbers)
-        found.append((d_x + d_x_too if left else None, None, d_numbers))
+        own_x = problem.values_backprop(seeds1, x, x, PAIRWISE, log, left, left, numbers)
+        d_x = _sum(on, d_x, *own_x[:2]) if left else None
     if seeds2 is not None and (right or numbers):
-        d_y, d_y_too, d_numbers = problem.values_backprop(seeds2, y, y, PAIRWISE, log, right, right, numbers)
-        found.append((None, d_y + d_y_too if right else None, d_numbers))
-    d_x, d_y, d_numbers = found[0] if len(found) == 1 else map(_sum, zip(*found, strict=True))
+        own_y = problem.values_backprop(seeds2, y, y, PAIRWISE, log, right, right, numbers)
+        d_y = _sum(on, d_y, *own_y[:2]) if right else None
+    if seeds1 is not None and numbers:
+        d_numbers = _sum(on, own_y[2], d_numbers, own_x[2])
     if layout == SYMMETRIC and needs[1]:
         d_y = on.xp.zeros_like(d_x)
     return (
@@ -254,15 +261,17 @@ def _gradients(
     )
 
 
-def _sum(parts: tuple[Any, ...]) -> Any:
-    there = [part for part in parts if part is not None]
-    return sum(there[1:], there[0]) if there else None
+def _sum(on: Any, first: Any, second: Any, third: Any) -> Any:
+    """first + (second + third)"""
+    return first + (second + third) if on.can_look else on.scales.sum_of_three(first, second, third)
 
 
 def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -> tuple[Any, Any, Any]:
-    """Derivatives with respect to log k(x, y), log k(x, x) and log k(y, y): those of N times N, N and N, -N/2, -N/2."""
+    """Derivatives with respect to log k(x, y), log k(x, x) and log k(y, y): those of N times N, -N/2 and -N/2."""
+    if not problem.on.can_look:
+        return _unseen_seeds(problem, layout, derivs, out)
     with np.errstate(invalid="ignore"):
-        seeds = problem.on.xp.where(derivs == 0, 0.0, derivs.astype(np.float64) * out)
+        seeds = np.where(derivs == 0, 0.0, derivs.astype(np.float64) * out)
     if layout == PAIRWISE:
         own1 = own2 = -0.5 * seeds
     else:
@@ -273,6 +282,19 @@ def _seeds_of_normalised(problem: Problem, layout: int, derivs: Any, out: Any) -
             seeds.reshape(-1)[:: problem.n1 + 1] += own1 + own2
     as_column = [s.astype(derivs.dtype).reshape(-1, 1) for s in (seeds, own1, own2)]
     return as_column[0], *((None, None) if layout == SYMMETRIC else as_column[1:])
+
+
+def _unseen_seeds(problem: Problem, layout: int, derivs: Any, out: Any) -> tuple[Any, Any, Any]:
+    """The same on a GPU."""
+    on, n1, n2 = problem.on, problem.n1, problem.n2
+    seeds = on.scratch((problem.n_pairs, 1))
+    if layout == PAIRWISE:
+        own = on.scratch(seeds.shape)
+        on.scales.seeds_of_pairs(derivs, out, seeds, own)
+        return seeds, own, own
+    own1, own2 = (None, None) if layout == SYMMETRIC else (on.scratch((n1, 1)), on.scratch((n2, 1)))
+    on.scales.seeds_of_gram(derivs, out, seeds, own1, own2, n1, n2)
+    return seeds, own1, own2
 
 
 def _as_tensor(problem: Problem, numbers: Any, like: Any) -> Any:

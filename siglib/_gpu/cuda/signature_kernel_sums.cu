@@ -106,10 +106,3 @@ __global__ void __launch_bounds__(256) add_paths(T* out, const long long* index,
         if (index[i] == row) sum += values[i * size + c];
     out[at] = sum;
 }
-
-// out (n), mantissas, times 2^exponent.
-template <typename T>
-__global__ void __launch_bounds__(256) apply_exponents(T* out, const T* exponent, long long n) {
-    const long long at = thread_number();
-    if (at < n) out[at] = ldexp(out[at], (int)exponent[at]);
-}
