@@ -90,6 +90,8 @@ def test_what_has_plans(emulated: Gpu) -> None:
         lambda: siglib.sig_coef_backprop(x, words, coefs, coefs),
         lambda: siglib.sig_windows(x, 3, 20),
         lambda: siglib.sig_windows_backprop(x, windows, 3, 20),
+        lambda: siglib.sig_windows(x, 3, starts=[0, 9, 9], ends=[20, 70, 30]),
+        lambda: siglib.sig_windows_backprop(x, windows[:, :2], 3, starts=[0, 9], ends=[20, 70]),
         lambda: siglib.sig_prefixes(x, 3),
         lambda: siglib.sig_prefixes_backprop(x, prefixes, 3),
         lambda: siglib.branched_sig(x, 2),
@@ -247,12 +249,28 @@ def test_numbers_that_are_tensors(tensors: Tensors) -> None:
 
 
 def test_indices_are_read_in_every_call(gpu: Gpu) -> None:
-    """An array of starts that somebody has changed."""
+    """An array of starts that somebody has changed; the same windows have the same plan, whoever holds them."""
     path, starts, ends = np.random.default_rng(9).standard_normal((12, 2)), np.array([0, 2]), np.array([5, 9])
-    for shift in (0, 1, 1):
+    for shift in (0, 0, 1, 1, 0, -1, 0):
         starts += shift
-        found = siglib.sig_windows(gpu.array(path), 2, starts=starts, ends=ends)
-        assert_close(gpu.numpy(found), siglib.sig_windows(path, 2, starts=starts, ends=ends), 1e-12)
+        for indices in ({"starts": starts, "ends": ends}, {"starts": starts.tolist(), "ends": ends.tolist()}):
+            found = siglib.sig_windows(gpu.array(path), 2, **indices)
+            assert_close(gpu.numpy(found), siglib.sig_windows(path, 2, **indices), 1e-12)
+            derivs = np.ones(found.shape)
+            gradient = siglib.sig_windows_backprop(gpu.array(path), gpu.array(derivs), 2, **indices)
+            assert_close(gpu.numpy(gradient), siglib.sig_windows_backprop(path, derivs, 2, **indices), 1e-12)
+    assert len(made()) == 2 * 3
+
+
+def test_many_indices_have_no_plan(emulated: Gpu) -> None:
+    """They would be kept in its key."""
+    path = np.random.default_rng(9).standard_normal((9, 2))
+    for n, n_plans in ((1024, 1), (1025, 1)):
+        starts = np.arange(n) % 7
+        for _ in range(2):
+            found = siglib.sig_windows(emulated.array(path), 1, starts=starts, ends=starts + 2)
+        assert_close(emulated.numpy(found), siglib.sig_windows(path, 1, starts=starts, ends=starts + 2), 1e-12)
+        assert len(made()) == n_plans
 
 
 def test_plans_go_with_their_tables(emulated: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,8 @@ from .tracing import is_compiling, loaded_torch
 
 # All operations by name; torch and tests go through them.
 OPERATIONS: dict[str, "Operation"] = {}
+# Of an option that is an array, in the key of a launch plan: thousands of plans may be kept.
+_MOST_PLANNED_BYTES = 2**13
 # A product of signatures, or a logarithm, goes through them about so often.
 _ROWS_OF_VECTOR = 8
 
@@ -254,7 +256,7 @@ class Operation(Declaration):
         shared = arrays[: self.n_shared] if self.n_numbers else arrays
         try:
             if on.device is not None:
-                planned = self._by_plan(on, self._forward_body, o, o, None, arrays)
+                planned = self._by_plan(on, self._forward_body, o, None, None, arrays)
                 if planned is not None:
                     return planned[0][0], planned[1]
             sizes = self.known_sizes(o, *[None if array is None else array.shape for array in shared])
@@ -269,22 +271,27 @@ class Operation(Declaration):
             self.forward(on, out, o, sizes, *arrays)
         return out, sizes
 
-    def _by_plan(self, on: Any, body: Any, o: Any, options: Any, more: Any, arrays: Any) -> Any:
+    def _by_plan(self, on: Any, body: Any, o: Any, needs: Any, more: Any, arrays: Any) -> Any:
         """What a GPU's backend makes of a body by a plan, or None if there can be none: it would need numbers.
 
-        `options` are those that the body takes, with all that it launches follows from besides shapes.
+        `needs` are those of a gradient, which the body takes with the options.
         """
+        known = o
         for i in self._array_places:
             if o[i] is not None:
-                return None
+                if type(o[i]) is not np.ndarray or o[i].nbytes > _MOST_PLANNED_BYTES:
+                    return None
+                # Whoever has the same indices, or the like, finds the same plan.
+                known = self.Options._make((*known[:i], (o[i].dtype, o[i].shape, o[i].tobytes()), *known[i + 1 :]))
+        options, known = (o, known) if needs is None else ((needs, o), (needs, known))
         if not self.n_numbers:
-            return on.run(body, options, more, arrays)
+            return on.run(body, known, options, more, arrays)
         *arrays, numbers = arrays
         if type(numbers) is not tuple:
             if not getattr(numbers, "is_cpu", False):
                 return None
             numbers = numbers.tolist()
-        return on.run(body, options, more, arrays, tuple([float(number) for number in numbers]))
+        return on.run(body, known, options, more, arrays, tuple([float(number) for number in numbers]))
 
     def _forward_of_plan(self, on: Any, o: Any, _: Any, *arrays: Any) -> tuple[tuple[Any], Any]:
         shared = arrays[: self.n_shared] if self.n_numbers else arrays
@@ -373,7 +380,7 @@ class Operation(Declaration):
             found = self.backward(on, needs, derivs, out, o, sizes, *arrays)
         else:
             given = (derivs, out, *arrays)
-            planned = self._by_plan(on, self._backward_body, o, (tuple(needs), o), sizes, given)
+            planned = self._by_plan(on, self._backward_body, o, tuple(needs), sizes, given)
             found = on.call(self.backward, on, needs, derivs, out, o, sizes, *arrays) if planned is None else planned[0]
         if needs is self._all_needed and not on.changes_results:
             return found

@@ -46,13 +46,14 @@ class _GpuBackend:
     def run(
         self,
         body: Callable[..., Any],
+        known: Any,
         options: Any,
         more: Any,
         arrays: tuple[Any, ...],
         numbers: tuple[float, ...] | None = None,
     ) -> Any:
         """`body(self, options, more, *arrays, numbers)`, by a plan, or None if there can be none: see `plans.py`."""
-        return plans.call(self, body, options, more, arrays, numbers)
+        return plans.call(self, body, known, options, more, arrays, numbers)
 
     # What plans ask
 

@@ -4,8 +4,8 @@ The body of an operation runs once for all calls alike, with arrays that have no
 launches becomes a plan: CUDA functions that are ready, grids, arguments, and one piece of scratch memory for all that
 the call needs. A call that finds its plan makes its results and its scratch memory, works out addresses, and launches.
 
-Calls are alike if they have one backend (which is one device and one dtype), operation and options, and arrays of the
-same shapes and strides. Addresses, streams, allocators and the numbers of a static kernel are those of each call. Plans
+Calls are alike if they have one backend (which is one device and one dtype), operation and options, with the same
+numbers where these are arrays, and arrays of the same shapes and strides. Addresses, streams, allocators and the numbers of a static kernel are those of each call. Plans
 are never changed, so that all threads share them. They hold tables on the device: when tables go, all plans go.
 
 To make a plan takes as long as three calls without one. So the first call of a kind goes step by step.
@@ -204,6 +204,7 @@ def _put_scratch(steps: list[Any], places: dict[int, tuple[int, int]]) -> list[t
 def call(
     on: Any,
     body: Callable[..., Any],
+    known: Any,
     options: Any,
     more: Any,
     arrays: tuple[Any, ...],
@@ -211,10 +212,10 @@ def call(
 ) -> tuple[tuple[Any, ...], Any] | None:
     """What `body(on, options, more, *arrays)` returns, (results, something else), by a plan; None if there can be none.
 
-    `arrays` may be None; `numbers` come last, as an array in main memory would. `more` follows from the other
-    arguments.
+    `arrays` may be None; `numbers` come last, as an array in main memory would. `known` is all that is to be known of
+    `options`, and can be looked up. `more` follows from the other arguments.
     """
-    key = (on, body, options, on.layouts(arrays))
+    key = (on, body, known, on.layouts(arrays))
     plan = _plans.get(key, _UNKNOWN)
     if type(plan) is not Plan:
         if plan is None:
