@@ -5,8 +5,9 @@ launches becomes a plan: CUDA functions that are ready, grids, arguments, and on
 the call needs. A call that finds its plan makes its results and its scratch memory, works out addresses, and launches.
 
 Calls are alike if they have one backend (which is one device and one dtype), operation and options, with the same
-numbers where these are arrays, and arrays of the same shapes and strides. Addresses, streams, allocators and the numbers of a static kernel are those of each call. Plans
-are never changed, so that all threads share them. They hold tables on the device: when tables go, all plans go.
+numbers where these are arrays, and arrays of the same shapes and strides. Addresses, streams, allocators and the
+numbers of a static kernel are those of each call. Plans are never changed, so that all threads share them. They hold
+tables on the device: when tables go, all plans go.
 
 To make a plan takes as long as three calls without one. So the first call of a kind goes step by step.
 """

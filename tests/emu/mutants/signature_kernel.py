@@ -143,7 +143,7 @@ MUTANTS = [
     Mutant("strip not yet written", LINEAR_BACKWARD, "    __syncwarp();\n    if (lane * parts", "    if (lane * parts", linear_gradients),
     Mutant("groups of rows", SUMS, "row * groups + i) * p.d", "row + i) * p.d", linear_gradients),
     Mutant("bands of a row", SUMS, "smaller(row, p.n1 - 1)", "smaller(row - 1, p.n1 - 1)", gradients),
-    Mutant("exponents the other way", SUMS, "(int)exponent[at]", "-(int)exponent[at]", exponents),
+    Mutant("exponents the other way", "signature_kernel_scales.cu", "(int)exponent[at]", "-(int)exponent[at]", exponents),
     Mutant("one pair too few", SUMS, "a < batch1 && a * batch2 + path < end", "a < batch1 - 1 && a * batch2 + path < end", gradients),
     Mutant("constants on both edges", CELL, "T u = p > 0 ? a[p] : (T)0", "T u = a[p]", polynomial),
     Mutant("slopes of the other edge", CELL, "last_u + factor * t", "last_u + factor * s", polynomial),
