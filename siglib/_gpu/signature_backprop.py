@@ -135,9 +135,11 @@ def make_rows(plan: SignatureBackpropPlan, n_increments: int, length: int, items
     per_block = max(1, THREADS // plan.n_items)
     sums = per_block * CHUNK_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
-    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
+    # Rows of a block start in different banks, each with what is loaded together.
+    pad = next(n for n in (16 // itemsize, 2, 1) if plan.literal % n == 0)
+    while tile < 32 and per_block * (2 * tile * plan.padded + pad) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2
-    tiles = per_block * (tile * plan.padded + 1) * itemsize
+    tiles = per_block * (tile * plan.padded + pad) * itemsize
     staged = sums + tiles <= shared_bytes()
     return Rows(
         *(n_increments, -(-n_increments // chunk), chunk, int(chunk < n_increments)),

@@ -113,14 +113,15 @@ def make_staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int, most_sh
     n_paths = paths_of_block(plan)
     vector = 16 // itemsize
     width = d if plan.D else -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
-    # Rows that share a warp start in different banks.
-    pad = (1 if plan.D else vector) if n_paths > 1 else 0
+    # Rows that share a warp start in different banks, each with what is loaded together.
+    pack = next(n for n in (vector, 2, 1) if width % n == 0)
+    pad = pack if n_paths > 1 else 0
     n = min(_MOST_STAGED, chunk, (_STAGED_BYTES // (n_paths * itemsize) - pad) // width)
     if n < 1:
         n = min(1, (most_shared // (n_paths * itemsize) - pad) // width)
     if n < 1:
         return Staging(0, 0, 0, 0)
-    stride = n * width + pad
-    if plan.D and n_paths > 1:
-        stride |= 1
+    stride = n * width
+    if n_paths > 1:
+        stride = (stride // pack | 1) * pack
     return Staging(n, width, stride, n_paths * stride * itemsize)

@@ -18,6 +18,14 @@ __device__ __forceinline__ T* dyn_smem() {
     return reinterpret_cast<T*>(dynamic_shared_bytes);
 }
 
+// For the compiler, which does not see it: a pointer that has been in shared memory points to global memory.
+template <typename T>
+__device__ __forceinline__ void assume_global(const T* pointer) {
+#ifdef __CUDA_ARCH__
+    __builtin_assume(__isGlobal(pointer));
+#endif
+}
+
 // This thread's number in the grid, of blocks of one dimension.
 __device__ __forceinline__ long long thread_number() {
     return (long long)blockIdx.x * blockDim.x + threadIdx.x;

@@ -59,8 +59,8 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
         const int n = smaller((int)n_staged, n_increments - first);
         if constexpr (STAGED) {
             __syncthreads();
-            load_increments(paths, chunks, n_there, first, n, (int)width, staged, (int)shared_stride, threadIdx.x,
-                            blockDim.x);
+            load_increments<16, D>(paths, chunks, n_there, first, n, D > 0 ? D : (int)width, staged, (int)shared_stride,
+                                   threadIdx.x, 128);
             __syncthreads();
         }
         for (int k = n - 1; k >= 0; k--) {
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
                 const T* now = mine + k * (int)width;
                 if constexpr (D > 0) {
 #pragma unroll
-                    for (int i = 0; i < D; i++) middle[i] = now[i];
+                    for (int i = 0; i < D; i += packed<T, D>()) load_letters<T, packed<T, D>()>(now + i, middle + i);
                 } else {
                     load_letters<T, T1>(now + c0, root);
                     if constexpr (P > 1) load_letters<T, T2>(now + j0, top);
