@@ -267,6 +267,7 @@ def sanitize(day: Day) -> list[Command]:
 # Kernels that are looked at, and the calls that launch them.
 PROFILED = {
     "sig_forward": "sig 8 3",
+    "sig_whole": "sig 4 3",
     "join_level": "sig 16 3",
     "sig_backward": "sig_backprop 8 3",
     "signature_kernel_linear": "gram",

@@ -72,6 +72,15 @@ struct alignas(16) Chunk {
         point = paths.points + (path + start * paths.point);
         length = exists ? (int)smaller(paths.chunk, paths.n_rows - start) : 0;
     }
+
+    // The increments from number `from` on of that virtual path, `most` of them, as far as there are any.
+    __device__ __forceinline__ Chunk(const Paths<T>& paths, long long v, bool exists, long long from, long long most)
+        : Chunk(paths, v, exists) {
+        const bool some = from < length;
+        length = some ? (int)smaller(most, length - from) : 0;
+        start += some ? from : 0;
+        point += some ? from * paths.point : 0;
+    }
 };
 
 // How many numbers of points without gaps are loaded and stored together, for WIDTH numbers of an increment, or 0.
@@ -136,13 +145,14 @@ __device__ __forceinline__ void stage_points(const Paths<T>& paths, const Chunks
     // Where the compiler knows sizes, it need not ask what is never beyond them.
     const int last_row = by_row > 0 ? n - 1 : 0x7fffffff;
     const int last = rounds * at_a_time * AT_ONCE == n_places * n ? 0x7fffffff : n_places - 1;
+    const int time = paths.time_aug ? paths.d - 1 : -1;
     if (mine >= at_a_time) return;
 #pragma unroll 1
     for (int pack = rank - mine * team; pack < packs; pack += team) {
         const int c = pack * N, channel = c * (int)paths.channel;
         const int from_row = c < paths.dimension ? first : -n;
         T* const to = x + c;
-        const int turns = paths.time_aug && c == paths.d - 1 ? 0 : rounds;
+        const int turns = c == time ? 0 : rounds;
         int place = mine / n, k = mine - place * n;
 #pragma unroll 1
         for (int round = 0; round < turns; round++) {

@@ -90,12 +90,7 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
 #pragma unroll
                 for (int i = 0; i < SUFFIX; i++) x[i] = there ? increment_at(paths, points, row, w[i]) : T(0);
             }
-            if constexpr (scales_letters<D>()) {
-#pragma unroll
-                for (int i = 1; i < P; i++)
-#pragma unroll
-                    for (int j = 0; j < D; j++) middle[i * D + j] = middle[j] * (T(1) / T(i + 1));
-            }
+            scale_letters<T, D, P>(middle);
             advance_ending<T, SUFFIX, P>(ending, x, B);
             if constexpr (D > 0)
                 advance_below<T, D, P, T1, T2, 0>(tree, 0, B, middle, middle, middle);
