@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(128, 1) sig_whole(const Paths<T> paths, T* __r
         if (t < left) multiply_tree<T, D, P>(tree, staged + t);
     }
     if (left >= n_paths) {
-        __syncthreads();
+        // There has been one such step at least: where a thread writes nobody else has read.
         if (t < 2 * left) hand_over<T, TREE>(tree, staged + t);
         __syncthreads();
 #pragma unroll 1

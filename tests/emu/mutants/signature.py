@@ -46,8 +46,9 @@ def chunks(gpu: Any) -> None:
 
 
 def parts(gpu: Any) -> None:
-    """Several in a block, some of them empty: multiplied by single threads, then by teams; and one with several tiles."""
-    for shape, degree, short in (((3, 41, 4), 3, 1), ((2, 21, 4), 3, 32)):
+    """Several in a block, some of them empty, multiplied by single threads, then by teams; one with several tiles; and
+    one that is shorter than others."""
+    for shape, degree, short in (((3, 41, 4), 3, 1), ((2, 21, 4), 3, 32), ((2, 150, 2), 2, 1)):
         path = np.random.default_rng(0).standard_normal(shape) / 6
         with mock.patch.object(signature_plan, "_SHORT_PART", short):
             out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
@@ -127,12 +128,11 @@ MUTANTS = [
     Mutant("no barrier before the load", WHOLE, "        __syncthreads();\n        load_increments", "        load_increments", parts),
     Mutant("no barrier after the load", WHOLE, "        __syncthreads();\n        expect", "        expect", parts),
     Mutant("parts in the order of threads", WHOLE, "2 * number + (turn / bit & 1)", "number + bit * (turn / bit & 1)", parts, "exact"),
-    Mutant("parts that overlap", WHOLE, "number * part, part", "number * part, part + 1", parts, "exact"),
+    Mutant("an increment of a part forgotten", WHOLE, "number * part, part", "number * part, part - 1", parts, "exact"),
     Mutant("increments of the next path", "increments.cuh", "smaller(most, length - from) : 0", "most : 0", parts),
     Mutant("handed over too early", WHOLE, "        __syncthreads();\n        if (left <= t", "        if (left <= t", parts),
     Mutant("taken too early", WHOLE, "        __syncthreads();\n        if (t < left)", "        if (t < left)", parts),
     Mutant("a product of the wrong ends", WHOLE, "(ends_at + i / rest)", "(ends_at + i % ends)", parts, "exact"),
-    Mutant("handed to teams too early", WHOLE, "        __syncthreads();\n        if (t < 2 * left)", "        if (t < 2 * left)", parts),
     Mutant("words of teams that are still read", WHOLE, "    else\n        __syncthreads();\n", "", parts),
     Mutant("words of teams read too early", WHOLE, "    if constexpr (N == P) __syncthreads();", "", parts),
     Mutant("a cut of a team's word forgotten", WHOLE, "for (int k = 1; k < N; k++) {\n        rest /= D;\n        at -= rest * R;", "for (int k = 1; k < N - 1; k++) {\n        rest /= D;\n        at -= rest * R;", parts, "exact"),
