@@ -84,7 +84,7 @@ def chunk_length(plan: SignaturePlan, n_words: int, n_rows: int) -> int:
     return chunk if n_rows > 2 * chunk else n_rows
 
 
-# Of paths whose signatures are whole: increments of a part at least, if there are several, and at most.
+# Of paths whose signatures are whole: increments of a part, unless there are as many parts as threads, and then.
 _SHORT_PART, _LONG_PART = 32, 128
 
 

@@ -4,7 +4,8 @@
 // with its coefficients in registers (signature_tree.cuh), while it walks over the increments, which a block keeps in
 // shared memory, a few at a time. Consecutive threads have consecutive suffixes, so what they write is consecutive too.
 // Long paths are cut in time; chunks are virtual paths, joined by Chen's identity afterwards (signature_join.cu). Where
-// a path is cut depends on the length of the path and the size of a signature only, never on the batch.
+// a path is cut depends on the length of the path and the size of a signature only, never on the batch. Where a thread
+// would have a whole signature, signature_whole.cu takes the place of all of this.
 #include "increments.cuh"
 #include "signature_tree.cuh"
 #include "tensor.cuh"
