@@ -192,9 +192,9 @@ def test_scratch_memory_is_a_share_of_the_devices(emulated: Gpu, monkeypatch: py
 
 def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Scratch memory for a part of the batch at a time changes nothing."""
-    path = paths(rng, (5, 300, 2), np.dtype(np.float64))
+    path = paths(rng, (5, 300, 6), np.dtype(np.float64))
     expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
-    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * (14 + 6) * 8)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 3 * (258 + 42) * 8)
     assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
 
 
