@@ -83,6 +83,21 @@ struct alignas(16) Chunk {
     }
 };
 
+// Asks for the points of increments first..first + ROWS - 1 of a virtual path without lead-lag: they will be in the
+// cache when they are loaded. Threads number `rank` of `n_threads` share the work. Rows are known to be near each
+// other.
+template <int D, int ROWS, typename T>
+__device__ __forceinline__ void expect_increments(const Paths<T>& paths, const Chunk<T>& chunk, int first, int rank = 0,
+                                                  int n_threads = 1) {
+    constexpr int LINE = 32, EVERY = D * sizeof(T) < LINE ? LINE / (D * (int)sizeof(T)) : 1;
+    const T* point = chunk.point + (first + rank * EVERY) * paths.point;
+#pragma unroll
+    for (int k = 0; k < ROWS; k += EVERY * n_threads) {
+        if (first + k + rank * EVERY < chunk.length) prefetch(point);
+        point += EVERY * n_threads * paths.point;
+    }
+}
+
 // How many numbers of points without gaps are loaded and stored together, for WIDTH numbers of an increment, or 0.
 template <typename T, int WIDTH>
 __device__ constexpr int packed() {
@@ -190,34 +205,17 @@ __device__ __forceinline__ void stage_points(const Paths<T>& paths, const Chunks
 
 // Increments first..first + n - 1 of the virtual paths chunks[0..n_places - 1] to x, each `width` numbers wide, those
 // of a path `stride` numbers from those of the one before; zeros before and behind a chunk and in channels d..width
-// - 1. The `n_threads` threads share the work. With `channels` only these `width` channels. WIDTH is the
-// width if it is known when the function is compiled. Each thread has UNDER_WAY times 4 bytes of points
-// under way, and twice as many registers for them: fewer where it has many others. Points without gaps are loaded in
-// packs, if x and its stride allow it: see `packed`.
-template <int UNDER_WAY = 16, int WIDTH = 0, typename T, typename Chunks>
-__device__ __forceinline__ void load_increments(const Paths<T>& paths, const Chunks& chunks, int n_places, int first,
-                                                int n, int width, T* x, int stride, int rank, int n_threads,
-                                                const int* channels = nullptr) {
+// - 1. The `n_threads` threads share the work. WIDTH is the width if it is known when the function is compiled. Each
+// thread has UNDER_WAY times 4 bytes of points under way, and twice as many registers for them: fewer where it has many
+// others. Points without gaps are loaded in packs, if x and its stride allow it: see `packed`.
+//
+// Without lead-lag, and where the points of a chunk are near each other: places in it are known to 32 bits.
+template <int UNDER_WAY, int WIDTH, typename T, typename Chunks>
+__device__ __forceinline__ void load_near_increments(const Paths<T>& paths, const Chunks& chunks, int n_places,
+                                                     int first, int n, int width, T* x, int stride, int rank,
+                                                     int n_threads) {
     constexpr int N = packed<T, WIDTH>(), AT_ONCE = 2 * (UNDER_WAY < 16 ? UNDER_WAY : 16) / sizeof(T);
-    const T* points = paths.points;
-    const long long by_point = larger(paths.point, -paths.point), by_channel = larger(paths.channel, -paths.channel);
-    const bool far = (((paths.chunk + n + 1) * by_point + paths.d * by_channel) >> 31) > 0;
-    if (channels || paths.lead_lag || far) {
-        const Divisor<0, int> by_width(width);
-        stage_located<T, AT_ONCE / 2>(x, n_places, n * width, stride, points, paths.point, rank, n_threads,
-                                      [&](int place, int column, long long& at, T& constant) {
-                                          const int k = by_width.of(column), c = column - k * width, row = first + k;
-                                          const int channel = channels ? channels[c] : c;
-                                          if (row < 0 || row >= chunks[place].length || channel >= paths.d)
-                                              return false;
-                                          const bool moves =
-                                              is_difference(paths, chunks[place].start + row, channel, at, constant);
-                                          at += chunks[place].path;
-                                          return moves;
-                                      });
-        return;
-    }
-    const long long number = (long long)points / (long long)sizeof(T), to = (long long)x / (long long)sizeof(T);
+    const long long number = (long long)paths.points / (long long)sizeof(T), to = (long long)x / (long long)sizeof(T);
     if (N > 1 && paths.channel == 1 && paths.point == width && width == paths.dimension &&
         (number | paths.path | to | width | stride) % N == 0) {
         stage_points<T, N, 4 * UNDER_WAY / (N * sizeof(T))>(paths, chunks, n_places, width, first, n, width, x, stride,
@@ -233,6 +231,31 @@ __device__ __forceinline__ void load_increments(const Paths<T>& paths, const Chu
         const bool there = row >= 0 && row < chunks[place].length;
         x[place * stride + k * width + paths.d - 1] = there ? time_increment(paths, chunks[place].start + row) : T(0);
     }
+}
+
+// The same of any paths; with `channels` only these `width` channels.
+template <int UNDER_WAY = 16, int WIDTH = 0, typename T, typename Chunks>
+__device__ __forceinline__ void load_increments(const Paths<T>& paths, const Chunks& chunks, int n_places, int first,
+                                                int n, int width, T* x, int stride, int rank, int n_threads,
+                                                const int* channels = nullptr) {
+    constexpr int AT_ONCE = (UNDER_WAY < 16 ? UNDER_WAY : 16) / sizeof(T);
+    const long long by_point = larger(paths.point, -paths.point), by_channel = larger(paths.channel, -paths.channel);
+    const bool far = (((paths.chunk + n + 1) * by_point + paths.d * by_channel) >> 31) > 0;
+    if (!channels && !paths.lead_lag && !far) {
+        load_near_increments<UNDER_WAY, WIDTH>(paths, chunks, n_places, first, n, width, x, stride, rank, n_threads);
+        return;
+    }
+    const Divisor<0, int> by_width(width);
+    stage_located<T, AT_ONCE>(x, n_places, n * width, stride, paths.points, paths.point, rank, n_threads,
+                              [&](int place, int column, long long& at, T& constant) {
+                                  const int k = by_width.of(column), c = column - k * width, row = first + k;
+                                  const int channel = channels ? channels[c] : c;
+                                  if (row < 0 || row >= chunks[place].length || channel >= paths.d) return false;
+                                  const bool moves =
+                                      is_difference(paths, chunks[place].start + row, channel, at, constant);
+                                  at += chunks[place].path;
+                                  return moves;
+                              });
 }
 
 // The same of one virtual path, v, if it exists. With a margin rows are counted from that many zeros before the first.

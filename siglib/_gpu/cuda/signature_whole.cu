@@ -6,50 +6,11 @@
 // n parts thread h has the one whose number are the digits of h backwards: then the first n / 2 threads have the even
 // parts, and thread h + n / 2 the part behind that of thread h; and so on with those that are left.
 #include "increments.cuh"
-#include "signature_tree.cuh"
+#include "signature_product.cuh"
 
 constexpr int THREADS = 128;
 // Signatures that are handed over at a time.
 constexpr int HANDED = THREADS / 2;
-
-// Ask for a line of memory that is needed soon.
-__device__ __forceinline__ void prefetch(const void* address) {
-#ifdef __CUDA_ARCH__
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
-#endif
-}
-
-// Words number 0, 1, ... of a signature to shared memory.
-template <typename T, int TREE>
-__device__ __forceinline__ void hand_over(const T* tree, T* to) {
-#pragma unroll
-    for (int i = 0; i < TREE; i++) to[i * HANDED] = tree[i];
-}
-
-// tree <- tree (x) later; word i of `later` is HANDED * i numbers from the first. Levels from the longest words on,
-// since they need those below. In a level of the tree the letters at the end of a word come first in its number: the
-// word without its last k letters is what is left when its number is divided by D^(length - k), these k letters the
-// quotient.
-template <typename T, int D, int P, int N = P>
-__device__ __forceinline__ void multiply_tree(T* tree, const T* later) {
-    constexpr int AT = level_at<D, P, D, D>(N), END = level_at<D, P, D, D>(N + 1);
-#pragma unroll
-    for (int i = 0; i < END - AT; i++) {
-        T sum = tree[AT + i] + later[(AT + i) * HANDED];
-        int rest = END - AT, at = AT;  // words of as many letters as are left, and where their level begins
-        int ends = 1, ends_at = 0;
-#pragma unroll
-        for (int k = 1; k < N; k++) {
-            rest /= D;
-            at -= rest;
-            sum += tree[at + i % rest] * later[(ends_at + i / rest) * HANDED];
-            ends *= D;
-            ends_at += ends;
-        }
-        tree[AT + i] = sum;
-    }
-    if constexpr (N > 1) multiply_tree<T, D, P, N - 1>(tree, later);
-}
 
 // The words number R * q, ..., R * q + R - 1 of level N of a (x) b. Words as above, of both.
 template <typename T, int D, int P, int N, int R>
@@ -112,14 +73,7 @@ __global__ void __launch_bounds__(128, 1) sig_whole(const Paths<T> paths, T* __r
     for (int i = 0; i < TREE; i++) tree[i] = 0;
     // Memory takes longest: what is loaded next is on its way while increments are multiplied.
     const auto expect = [&](int first) {
-        constexpr int EVERY = D * sizeof(T) < 32 ? 32 / (D * (int)sizeof(T)) : 1;
-        if (paths.lead_lag || first < 0) return;
-        const T* point = mine.point + first * paths.point;
-#pragma unroll
-        for (int k = 0; k < ROWS; k += EVERY) {
-            if (k < mine.length - first) prefetch(point);
-            point += EVERY * paths.point;
-        }
+        if (!paths.lead_lag && first >= 0) expect_increments<D, ROWS>(paths, mine, first);
     };
     int first = ((int)part - 1) / ROWS * ROWS;
     expect(first);
@@ -140,17 +94,19 @@ __global__ void __launch_bounds__(128, 1) sig_whole(const Paths<T> paths, T* __r
     }
     // While there are many pairs, a thread multiplies one; then several do.
     constexpr int TEAM = (TREE - level_at<D, P, D, D>(P)) / D, FEW = THREADS / (TEAM < 4 ? 4 : TEAM);
+    using Handed = Column<T, D, P, HANDED>;
     int left = THREADS / 2;
 #pragma unroll 1
     for (; left >= n_paths && left > FEW; left /= 2) {
         __syncthreads();
-        if (left <= t && t < 2 * left) hand_over<T, TREE>(tree, staged + t - left);
+        if (left <= t && t < 2 * left) Handed{staged + t - left, 0}.template write<D>(tree);
         __syncthreads();
-        if (t < left) multiply_tree<T, D, P>(tree, staged + t);
+        const Handed later{staged + t, 0};
+        if (t < left) multiply_tree<T, D, P, D>(tree, later, Registers<T, D, P, D>{tree}, later);
     }
     if (left >= n_paths) {
         // There has been one such step at least: where a thread writes nobody else has read.
-        if (t < 2 * left) hand_over<T, TREE>(tree, staged + t);
+        if (t < 2 * left) Handed{staged + t, 0}.template write<D>(tree);
         __syncthreads();
 #pragma unroll 1
         for (; left >= n_paths; left /= 2) multiply_shared<T, D, P, TEAM>(staged, left);

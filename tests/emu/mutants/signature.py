@@ -105,7 +105,7 @@ def products(gpu: Any) -> None:
             assert_close(actual, expected, 1e-13)
 
 
-JOIN, WHOLE = "signature_join.cu", "signature_whole.cu"
+JOIN, WHOLE, PRODUCT = "signature_join.cu", "signature_whole.cu", "signature_product.cuh"
 MUTANTS = [
     Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            load_increments", "            load_increments", chunks),
     Mutant("no barrier after the load", "signature.cu", "            __syncthreads();\n        }\n        for (int k", "        }\n        for (int k", signatures),
@@ -131,8 +131,8 @@ MUTANTS = [
     Mutant("an increment of a part forgotten", WHOLE, "number * part, part", "number * part, part - 1", parts, "exact"),
     Mutant("increments of the next path", "increments.cuh", "smaller(most, length - from) : 0", "most : 0", parts),
     Mutant("handed over too early", WHOLE, "        __syncthreads();\n        if (left <= t", "        if (left <= t", parts),
-    Mutant("taken too early", WHOLE, "        __syncthreads();\n        if (t < left)", "        if (t < left)", parts),
-    Mutant("a product of the wrong ends", WHOLE, "(ends_at + i / rest)", "(ends_at + i % ends)", parts, "exact"),
+    Mutant("taken too early", WHOLE, "        __syncthreads();\n        const Handed", "        const Handed", parts),
+    Mutant("a product of the wrong ends", PRODUCT, "get<R - K>(u / LEFT)", "get<R - K>(u % power<D>(R - K))", parts, "exact"),
     Mutant("words of teams that are still read", WHOLE, "    else\n        __syncthreads();\n", "", parts),
     Mutant("words of teams read too early", WHOLE, "    if constexpr (N == P) __syncthreads();", "", parts),
     Mutant("a cut of a team's word forgotten", WHOLE, "for (int k = 1; k < N; k++) {\n        rest /= D;\n        at -= rest * R;", "for (int k = 1; k < N - 1; k++) {\n        rest /= D;\n        at -= rest * R;", parts, "exact"),
