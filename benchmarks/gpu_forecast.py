@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from calls import KernelShape, Shape
 
-from siglib._gpu import chen, signature_backprop, signature_plan
+from siglib._gpu import chen, signature_backprop, signature_backprop_block, signature_plan
 from siglib._gpu.sizes import SHARED_BYTES, words_up_to
 
 N_PROCESSORS, SCHEDULERS, WARP = 132, 4, 32
@@ -55,11 +55,22 @@ TOGETHER_AT_ONCE, ALONE_AT_ONCE = (16, 8), (8, 4)
 # n, or if teams of threads do.
 WHOLE_STAGED = {2: (6.3, 9.9), 4: (4.4, 9.5), 3: (13.4, 15.5), 5: (16.8, 16)}
 WHOLE_TILE, LINE, WHOLE_AT_ONCE, STEP, STEP_OF_TEAMS = 80, 4, {4: (32, 8), 2: (32, 8), 3: (8, 4), 5: (8, 4)}, 22, 70
+# Gradients of few letters, a block for each path. Of an increment on the way to the signature of its chunk and back, as
+# above; of a step of the scan over chunks; and of a chunk, all the rest.
+BLOCK = {
+    (2, 2): ((9, 9), (33, 40), (26, 26), (550, 550)),
+    (2, 3): ((15, 16), (85, 144), (60, 60), (650, 650)),
+    (4, 3): ((31, 24), (318, 312), (170, 104), (1100, 1000)),
+}
+# There: of a pack of 8 or 16 bytes that is staged, and of one that is stored; packs that are under way, on both walks.
+PACK_STAGED, PACK_STORED, PACKS_UNDER_WAY = {8: 14, 16: 21}, 16, (16, 8)
 # Of an item's share in the sums of one increment, with letters known to the compiler and not.
 SUMS, SUMS_OF_TILES = 60, 120
-# Of a word and a chunk that is joined, by level; of a term of a sum of the adjoint; of a number of the gradient.
+# Of a word and a chunk that is joined, by level; of a term of a sum of the adjoint.
 JOINED = {1: 24, 2: 28, 3: 34, 4: 41, 5: 52}
-ADJOINT_TERM, GRADIENT_NUMBER = 14, 75
+ADJOINT_TERM = 14
+# Of a thread that makes gradients of points from those of increments: with one channel, and for each one more.
+POINTS, ONE_CHANNEL, ANOTHER_CHANNEL = 4, 300, 14
 # Of a cell: instructions, or cycles of the double pipe; so many for each letter, and the rest. Forward and backward.
 CELL = {"float32": (1, 9.7), "float64": (2, 13.4)}
 CELL_BACKWARD = {"float32": (6, 69), "float64": (12, 78)}
@@ -222,6 +233,10 @@ def gradients(device: Any, shape: Shape, dtype: str) -> Time:
     d, n_rows, size, which = shape.dimension, shape.length - 1, ITEM_SIZE[dtype], dtype == "float64"
     n_words = words_up_to(d, shape.degree)
     plan = signature_backprop.make_plan(d, shape.degree, size)
+    if plan.literal and plan.s == 0:
+        block = signature_backprop_block.make_block(d, shape.degree, plan.t1, n_rows, size)
+        if block is not None:
+            return _gradients_in_blocks(device, shape, dtype, plan, block)
     chunk = signature_backprop._chunk(n_rows, n_words, plan.n_items)
     n_chunks, lower = math.ceil(n_rows / chunk), words_up_to(d, shape.degree - 1)
     walked = chunk + (2 if n_chunks > 1 else 0)
@@ -252,9 +267,43 @@ def gradients(device: Any, shape: Shape, dtype: str) -> Time:
         size * shape.batch * (2 * n_rows * d + 2 * n_chunks * lower + n_words),
         waits=math.ceil(walked / 32) * 2,
     )
-    n_numbers = shape.batch * shape.length * d
-    own += _launch(device, n_numbers / 4, 4 * GRADIENT_NUMBER, 2 * size * n_numbers, 256)
+    n_numbers, together = shape.batch * shape.length * d, next(n for n in (16 // size, 2, 1) if d % n == 0)
+    instructions = ONE_CHANNEL + (together - 1) * ANOTHER_CHANNEL
+    own += _launch(device, n_numbers / (POINTS * together), instructions, 2 * size * n_numbers, 256)
     return Time(own, joined)
+
+
+def _gradients_in_blocks(
+    device: Any,
+    shape: Shape,
+    dtype: str,
+    plan: signature_backprop.SignatureBackpropPlan,
+    block: signature_backprop_block.Block,
+) -> Time:
+    """One launch; the signatures of chunks and what joins them are in it."""
+    d, size, which = shape.dimension, ITEM_SIZE[dtype], dtype == "float64"
+    there, back, scan, once = (counts[which] for counts in BLOCK[d, shape.degree])
+    pack = min(16, d * size)
+    packs = d * size / pack / plan.n_items  # of an increment, that a thread stages and stores
+    n = int(block.template.rpartition(" ")[2])  # increments in shared memory at a time
+    walked = block.chunk + (2 if block.columns > 1 else 0)
+    tiles = [math.ceil(steps / n) for steps in (block.chunk, walked)]
+    loads = sum(
+        of_walk * math.ceil(n * packs / under_way) for of_walk, under_way in zip(tiles, PACKS_UNDER_WAY, strict=True)
+    )
+    own = _launch(
+        device,
+        math.ceil(shape.batch / block.per_block) * signature_backprop.THREADS,
+        once
+        + math.log2(block.columns) * scan
+        + (block.chunk if block.columns > 1 else 0) * (there + packs * PACK_STAGED[pack])
+        + walked * (back + packs * (PACK_STAGED[pack] + PACK_STORED))
+        + sum(tiles) * math.ceil(n * d * size / plan.n_items / 32) * LINE,
+        size * shape.batch * (3 * shape.length * d + words_up_to(d, shape.degree)),
+        # The first increments, the cotangent, and points between chunks.
+        waits=3 + (loads - 1) * CACHE_LATENCY / LATENCY,
+    )
+    return Time(own)
 
 
 def grams(device: Any, shape: KernelShape, dtype: str, backward: bool = False) -> Time:

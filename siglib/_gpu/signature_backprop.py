@@ -2,7 +2,8 @@
 
 Long paths are cut into time chunks, `_chunk` increments each whatever the batch: the signatures of the chunks are
 computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side,
-with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
+with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`). Of few letters all of that is
+one launch (`signature_backprop_block.py`).
 """
 
 from functools import lru_cache
@@ -20,6 +21,7 @@ from .increments import (
     paths_of,
 )
 from .signature import sig_of_chunks
+from .signature_backprop_block import is_near, make_block, sig_backprop_block
 from .sizes import check_words, shared_bytes, slabs, words_up_to
 
 THREADS = 128
@@ -181,6 +183,12 @@ def sig_backprop(
         _one_level(sig, sig_derivs, out, degree, length + scalar_term, transform.lead_lag)
         return
     plan = make_plan(d, degree, path.itemsize)
+    block = None
+    if plan.literal and plan.s == 0 and not transform.lead_lag:
+        block = make_block(d, degree, plan.t1, n_rows, path.itemsize)
+    if block is not None and is_near(path, block):
+        sig_backprop_block(block, path, sig, sig_derivs, out, transform)
+        return
     rows = make_rows(plan, n_rows, length, path.itemsize)
     numbers = rows.n_chunks * (
         rows.n_sums * rows.walked * d
