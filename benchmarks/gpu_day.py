@@ -270,6 +270,7 @@ PROFILED = {
     "sig_whole": "sig 4 3",
     "join_level": "sig 16 3",
     "sig_backward": "sig_backprop 8 3",
+    "sig_backward_block": "sig_backprop 4 3",
     "signature_kernel_linear": "gram",
     "signature_kernel_linear_backprop": "gram_backprop",
 }
