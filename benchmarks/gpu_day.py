@@ -267,8 +267,10 @@ def sanitize(day: Day) -> list[Command]:
 # Kernels that are looked at, and the calls that launch them.
 PROFILED = {
     "sig_forward": "sig 8 3",
+    "sig_whole": "sig 4 3",
     "join_level": "sig 16 3",
     "sig_backward": "sig_backprop 8 3",
+    "sig_backward_block": "sig_backprop 4 3",
     "signature_kernel_linear": "gram",
     "signature_kernel_linear_backprop": "gram_backprop",
 }

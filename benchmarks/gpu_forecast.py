@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from calls import KernelShape, Shape
 
-from siglib._gpu import chen, signature_backprop, signature_plan
+from siglib._gpu import chen, signature_backprop, signature_backprop_block, signature_plan
 from siglib._gpu.sizes import SHARED_BYTES, words_up_to
 
 N_PROCESSORS, SCHEDULERS, WARP = 132, 4, 32
-# Seconds: of a launch behind another one, and of a load that comes from memory.
-LAUNCH, LATENCY = 2e-6, 0.7e-6
+# Seconds: of a launch behind another one, and of a load that comes from memory, or, asked for before, from its cache.
+LAUNCH, LATENCY, CACHE_LATENCY = 2e-6, 0.7e-6, 0.3e-6
 # Cycles between two instructions of a warp that is alone, and blocks that hide each other's waiting.
 ALONE, HIDING = 2, 3
 ITEM_SIZE = {"float32": 4, "float64": 8}
@@ -25,9 +25,11 @@ ITEM_SIZE = {"float32": 4, "float64": 8}
 # Instructions of one increment, forward and backward; in float64 two cycles of the double pipe for each that it takes,
 # if these are more.
 FORWARD = {
-    (2, 2): (25, 25),
-    (2, 3): (61, 80),
-    (4, 3): (122, 216),
+    (2, 2): (10.3, 16),
+    (2, 3): (27.5, 48),
+    (3, 4): (190, 348),
+    (4, 2): (27.5, 48),
+    (4, 3): (119, 224),
     (8, 3): (100, 166),
     (16, 3): (166, 150),
     (3, 5): (199, 142),
@@ -44,13 +46,31 @@ BACKWARD = {
     (5, 5): (634, 280),
     (10, 4): (371, 330),
 }
-# Of a number that is staged: several at a time, where points lie side by side at multiples of 16 bytes, or one alone.
-STAGED_TOGETHER, STAGED_ALONE = (12, 23), 60
+# Of a number that is staged: several at a time, where points lie side by side at multiples of 16 bytes, or one alone;
+# what a thread does before the first of a tile. Loads of numbers that it has under way.
+STAGED_TOGETHER, STAGED_ALONE, TILE = (9.4, 18), (29, 30), 150
+TOGETHER_AT_ONCE, ALONE_AT_ONCE = (16, 8), (8, 4)
+# The same where a thread has a whole signature, and sizes are known to the compiler, by letters; a piece of memory that
+# is asked for; a step that multiplies signatures of parts, beside a load, a store and n operations for a word of level
+# n, or if teams of threads do.
+WHOLE_STAGED = {2: (6.3, 9.9), 4: (4.4, 9.5), 3: (13.4, 15.5), 5: (16.8, 16)}
+WHOLE_TILE, LINE, WHOLE_AT_ONCE, STEP, STEP_OF_TEAMS = 80, 4, {4: (32, 8), 2: (32, 8), 3: (8, 4), 5: (8, 4)}, 22, 70
+# Gradients of few letters, a block for each path. Of an increment on the way to the signature of its chunk and back, as
+# above; of a step of the scan over chunks; and of a chunk, all the rest.
+BLOCK = {
+    (2, 2): ((9, 9), (33, 40), (26, 26), (550, 550)),
+    (2, 3): ((15, 16), (85, 144), (60, 60), (650, 650)),
+    (4, 3): ((31, 24), (318, 312), (170, 104), (1100, 1000)),
+}
+# There: of a pack of 8 or 16 bytes that is staged, and of one that is stored; packs that are under way, on both walks.
+PACK_STAGED, PACK_STORED, PACKS_UNDER_WAY = {8: 14, 16: 21}, 16, (16, 8)
 # Of an item's share in the sums of one increment, with letters known to the compiler and not.
 SUMS, SUMS_OF_TILES = 60, 120
-# Of a word and a chunk that is joined, by level; of a term of a sum of the adjoint; of a number of the gradient.
+# Of a word and a chunk that is joined, by level; of a term of a sum of the adjoint.
 JOINED = {1: 24, 2: 28, 3: 34, 4: 41, 5: 52}
-ADJOINT_TERM, GRADIENT_NUMBER = 14, 75
+ADJOINT_TERM = 14
+# Of a thread that makes gradients of points from those of increments: with one channel, and for each one more.
+POINTS, ONE_CHANNEL, ANOTHER_CHANNEL = 4, 300, 14
 # Of a cell: instructions, or cycles of the double pipe; so many for each letter, and the rest. Forward and backward.
 CELL = {"float32": (1, 9.7), "float64": (2, 13.4)}
 CELL_BACKWARD = {"float32": (6, 69), "float64": (12, 78)}
@@ -87,8 +107,9 @@ def _launch(
 def _staged(d: int, dtype: str) -> tuple[float, int]:
     """Instructions of a number, and how many numbers a thread waits for at a time."""
     which = dtype == "float64"
-    together = 16 // ITEM_SIZE[dtype]
-    return (STAGED_TOGETHER[which], 16) if d % together == 0 else (STAGED_ALONE, 8)
+    together = d % (16 // ITEM_SIZE[dtype]) == 0
+    instructions, at_once = (STAGED_TOGETHER, TOGETHER_AT_ONCE) if together else (STAGED_ALONE, ALONE_AT_ONCE)
+    return instructions[which], at_once[which]
 
 
 def signatures(device: Any, shape: Shape, dtype: str, chunk: int | None = None, degree: int | None = None) -> Time:
@@ -97,6 +118,8 @@ def signatures(device: Any, shape: Shape, dtype: str, chunk: int | None = None, 
     n = degree or shape.degree
     n_words = words_up_to(d, n)
     plan = signature_plan.make_plan(d, n, dtype)
+    if plan.whole:
+        return _whole(device, shape, dtype, chunk, n)
     length = chunk or signature_plan.chunk_length(plan, n_words, n_rows)
     n_chunks = math.ceil(n_rows / length)
     inner = FORWARD.get((d, n), (1.15 * _multiply_adds(d, n) / plan.n_items + 12,) * 2)[dtype == "float64"]
@@ -107,15 +130,49 @@ def signatures(device: Any, shape: Shape, dtype: str, chunk: int | None = None, 
     n_paths = max(1, signature_plan.BLOCK / plan.n_items)
     instructions, at_once = _staged(d, dtype)
     numbers = n_paths * staging.width / signature_plan.BLOCK  # that a thread stages for an increment
-    waits = math.ceil(length / max(staging.n, 1)) * math.ceil(numbers * max(staging.n, 1) / at_once)
+    tiles = math.ceil(length / staging.n) if staging.n else 0
+    waits = tiles * math.ceil(numbers * max(staging.n, 1) / at_once)
     own = _launch(
         device,
         shape.batch * n_chunks * plan.n_items,
-        500 + length * (inner + numbers * instructions),
+        500 + length * (inner + numbers * instructions) + tiles * TILE,
         size * shape.batch * (n_rows * d + n_chunks * n_words),
         waits=waits,
     )
     return Time(own, 0.0 if chunk or n_chunks == 1 else joining(device, shape.batch, n_chunks, d, n, size))
+
+
+def _whole(device: Any, shape: Shape, dtype: str, chunk: int | None, degree: int) -> Time:
+    """The same where a thread has a whole signature, of one of the parts that a block multiplies."""
+    d, n_rows, size, which = shape.dimension, shape.length - 1, ITEM_SIZE[dtype], dtype == "float64"
+    n_words, block = words_up_to(d, degree), signature_plan.BLOCK
+    segment = chunk or signature_plan.segment_length(n_rows)
+    parts = 1 if chunk else signature_plan.n_parts(segment)
+    length, n_segments = math.ceil(segment / parts), math.ceil(n_rows / segment)
+    inner = FORWARD.get((d, degree), (1.1 * _multiply_adds(d, degree) + 8, 2.1 * _multiply_adds(d, degree)))[which]
+    rows = signature_plan.make_whole_staging(d, n_words, parts, size).rows
+    tiles = math.ceil(length / rows)
+    of_tile = WHOLE_TILE + rows * d * WHOLE_STAGED[d][which] + math.ceil(rows * d * size / 32) * LINE
+    loads = tiles * math.ceil(rows * d / WHOLE_AT_ONCE[d][which])
+    # Of warps in which threads have nothing to do all instructions are counted: none of them waits for fewer.
+    operations = (2 if which else 1) * sum(k * d**k for k in range(1, degree + 1))
+    teams = min(block // d ** (degree - 1), block // 4)
+    steps = [block >> k for k in range(1, parts.bit_length())]
+    products = sum(STEP_OF_TEAMS if left <= teams else STEP + 2 * n_words + operations for left in steps)
+    products += 2 * n_words if steps and steps[-1] <= teams else 0
+    walk = 500 + length * inner + tiles * of_tile
+    own, whole = (
+        _launch(
+            device,
+            shape.batch * n_segments * parts,
+            instructions,
+            size * shape.batch * (n_rows * d + n_segments * n_words),
+            waits=1 + (loads - 1) * CACHE_LATENCY / LATENCY,
+        )
+        for instructions in (walk, walk + products)
+    )
+    one = chunk or n_segments == 1
+    return Time(own, whole - own + (0 if one else joining(device, shape.batch, n_segments, d, degree, size)))
 
 
 def _in_parts(n_chunks: int, words: float, level: int, together: int, few: int) -> tuple[float, float]:
@@ -176,6 +233,10 @@ def gradients(device: Any, shape: Shape, dtype: str) -> Time:
     d, n_rows, size, which = shape.dimension, shape.length - 1, ITEM_SIZE[dtype], dtype == "float64"
     n_words = words_up_to(d, shape.degree)
     plan = signature_backprop.make_plan(d, shape.degree, size)
+    if plan.literal and plan.s == 0:
+        block = signature_backprop_block.make_block(d, shape.degree, plan.t1, n_rows, size)
+        if block is not None:
+            return _gradients_in_blocks(device, shape, dtype, plan, block)
     chunk = signature_backprop._chunk(n_rows, n_words, plan.n_items)
     n_chunks, lower = math.ceil(n_rows / chunk), words_up_to(d, shape.degree - 1)
     walked = chunk + (2 if n_chunks > 1 else 0)
@@ -206,9 +267,43 @@ def gradients(device: Any, shape: Shape, dtype: str) -> Time:
         size * shape.batch * (2 * n_rows * d + 2 * n_chunks * lower + n_words),
         waits=math.ceil(walked / 32) * 2,
     )
-    n_numbers = shape.batch * shape.length * d
-    own += _launch(device, n_numbers / 4, 4 * GRADIENT_NUMBER, 2 * size * n_numbers, 256)
+    n_numbers, together = shape.batch * shape.length * d, next(n for n in (16 // size, 2, 1) if d % n == 0)
+    instructions = ONE_CHANNEL + (together - 1) * ANOTHER_CHANNEL
+    own += _launch(device, n_numbers / (POINTS * together), instructions, 2 * size * n_numbers, 256)
     return Time(own, joined)
+
+
+def _gradients_in_blocks(
+    device: Any,
+    shape: Shape,
+    dtype: str,
+    plan: signature_backprop.SignatureBackpropPlan,
+    block: signature_backprop_block.Block,
+) -> Time:
+    """One launch; the signatures of chunks and what joins them are in it."""
+    d, size, which = shape.dimension, ITEM_SIZE[dtype], dtype == "float64"
+    there, back, scan, once = (counts[which] for counts in BLOCK[d, shape.degree])
+    pack = min(16, d * size)
+    packs = d * size / pack / plan.n_items  # of an increment, that a thread stages and stores
+    n = int(block.template.rpartition(" ")[2])  # increments in shared memory at a time
+    walked = block.chunk + (2 if block.columns > 1 else 0)
+    tiles = [math.ceil(steps / n) for steps in (block.chunk, walked)]
+    loads = sum(
+        of_walk * math.ceil(n * packs / under_way) for of_walk, under_way in zip(tiles, PACKS_UNDER_WAY, strict=True)
+    )
+    own = _launch(
+        device,
+        math.ceil(shape.batch / block.per_block) * signature_backprop.THREADS,
+        once
+        + math.log2(block.columns) * scan
+        + (block.chunk if block.columns > 1 else 0) * (there + packs * PACK_STAGED[pack])
+        + walked * (back + packs * (PACK_STAGED[pack] + PACK_STORED))
+        + sum(tiles) * math.ceil(n * d * size / plan.n_items / 32) * LINE,
+        size * shape.batch * (3 * shape.length * d + words_up_to(d, shape.degree)),
+        # The first increments, the cotangent, and points between chunks.
+        waits=3 + (loads - 1) * CACHE_LATENCY / LATENCY,
+    )
+    return Time(own)
 
 
 def grams(device: Any, shape: KernelShape, dtype: str, backward: bool = False) -> Time:

@@ -159,7 +159,7 @@ def test_operations_on_tensors(
         return empty(*shape, dtype=dtype, device=device)
 
     monkeypatch.setattr(torch, "empty", counted)
-    path = rng.standard_normal((2, 300, 2)) / 20
+    path = rng.standard_normal((2, 300, 6)) / 20
     out = siglib.sig(torch.from_numpy(path), 3)
     assert type(out) is torch.Tensor
     np.testing.assert_allclose(out.numpy(), siglib.sig(path, 3), rtol=0, atol=1e-14)

@@ -30,8 +30,8 @@ def test_all_kernels_of_a_call(
 
     monkeypatch.setattr(fake_cupy, "RawModule", Module)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    path = random_paths(rng, 2, 200, 2)
-    arrays = path, siglib.sig(path, 3), rng.standard_normal((2, siglib.sig_length(2, 3)))
+    path = random_paths(rng, 2, 300, 6)
+    arrays = path, siglib.sig(path, 3), rng.standard_normal((2, siglib.sig_length(6, 3)))
     arrays = arrays[: 3 if name == "sig_backprop" else 1]
     expected = getattr(siglib, name)(*arrays, 3)
     launches = []

@@ -8,7 +8,7 @@ from gpu import Gpu
 
 import siglib
 from siglib._gpu import _launch
-from siglib._gpu.signature_plan import chunk_length, make_plan, small_tiles
+from siglib._gpu.signature_plan import chunk_length, make_plan, n_parts, segment_length, small_tiles
 from siglib._gpu.sizes import scratch_bytes
 
 TOLERANCE = {"float64": 1e-13, "float32": 3e-6}
@@ -112,8 +112,53 @@ def test_bits_do_not_depend_on_how_chunks_are_joined(
         assert_same_bits(results[-1], results[0])
 
 
+@pytest.mark.parametrize(
+    ("d", "degree", "n_rows", "short"),
+    [(2, 2, 33, 32), (2, 5, 64, 1), (3, 3, 65, 1), (4, 3, 50, 3), (5, 2, 3, 1), (4, 2, 130, 2), (2, 3, 301, 2)],
+)
+def test_parts_of_a_block(
+    checked_gpu: Gpu,
+    monkeypatch: pytest.MonkeyPatch,
+    d: int,
+    degree: int,
+    n_rows: int,
+    short: int,
+    dtype: np.dtype,
+    rng: np.random.Generator,
+) -> None:
+    """2 to 128 parts of a path, the last ones shorter than others or empty; blocks of several paths, the last not full."""
+    monkeypatch.setattr("siglib._gpu.signature_plan._SHORT_PART", short)
+    path = paths(rng, (3, n_rows + 1, d), dtype) / dtype.type(n_rows**0.5)
+    for options in ({}, {"scalar_term": True}):
+        out = checked_gpu.numpy(siglib.sig(checked_gpu.array(path), degree, **options))
+        assert_close(out, reference.signature(path, degree, **options), TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize("options", [TRANSFORMS, {"time_aug": True}, {"lead_lag": True}])
+def test_parts_of_transformed_paths(gpu: Gpu, options: dict, dtype: np.dtype, rng: np.random.Generator) -> None:
+    for d, length in ((1, 100), (2, 70)):
+        path = paths(rng, (2, length, d), dtype) / dtype.type(8)
+        for given in (gpu.array(path), gpu.array(np.ascontiguousarray(path[::-1, :, ::-1]))[::-1, :, ::-1]):
+            out = gpu.numpy(siglib.sig(given, 3, **options))
+            assert_close(out, reference.signature(path, 3, **options), TOLERANCE[dtype.name])
+
+
+def test_segments_of_very_long_paths(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    monkeypatch.setattr("siglib._gpu.signature_plan._LONG_PART", 1)
+    path = paths(rng, (2, 301, 2), dtype) / dtype.type(16)
+    out = gpu.numpy(siglib.sig(gpu.array(path), 3, scalar_term=True, time_aug=True))
+    assert_close(out, reference.signature(path, 3, scalar_term=True, time_aug=True), TOLERANCE[dtype.name])
+
+
+def test_how_paths_are_cut_into_parts() -> None:
+    assert [n_parts(n) for n in (1, 32, 33, 64, 65, 2048, 2049, 10000, 16384)] == [1, 1, 2, 2, 4, 64, 128, 128, 128]
+    assert [segment_length(n) for n in (1, 16384, 16385, 10**6)] == [1, 16384, 8193, 16130]
+
+
 def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:
-    for d, degree, length in ((2, 4, 300), (8, 3, 9), (3, 5, 20)):
+    for d, degree, length in ((2, 4, 300), (4, 3, 70), (8, 3, 9), (3, 5, 20)):
         path = paths(rng, (11, length, d), np.dtype(np.float32))
         together = gpu.numpy(siglib.sig(gpu.array(path), degree))
         for b in (0, 7):
@@ -147,9 +192,9 @@ def test_scratch_memory_is_a_share_of_the_devices(emulated: Gpu, monkeypatch: py
 
 def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Scratch memory for a part of the batch at a time changes nothing."""
-    path = paths(rng, (5, 300, 2), np.dtype(np.float64))
+    path = paths(rng, (5, 300, 6), np.dtype(np.float64))
     expected = gpu.numpy(siglib.sig(gpu.array(path), 3))
-    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 5 * (14 + 6) * 8)
+    monkeypatch.setattr("siglib._gpu.sizes.SCRATCH_BYTES", 2 * 3 * (258 + 42) * 8)
     assert_same_bits(gpu.numpy(siglib.sig(gpu.array(path), 3)), expected)
 
 

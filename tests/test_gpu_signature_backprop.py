@@ -68,9 +68,16 @@ def test_central_differences(gpu: Gpu, d: int, degree: int, transform: dict, rng
 
 @pytest.mark.parametrize(("d", "degree", "length"), [(2, 2, 200), (2, 5, 300), (6, 2, 300)])
 def test_long_paths_are_cut(
-    gpu: Gpu, d: int, degree: int, length: int, dtype: np.dtype, rng: np.random.Generator
+    gpu: Gpu,
+    monkeypatch: pytest.MonkeyPatch,
+    d: int,
+    degree: int,
+    length: int,
+    dtype: np.dtype,
+    rng: np.random.Generator,
 ) -> None:
     """Chunks of equal and of unequal length."""
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
     check(gpu, rng, (2, length, d), degree, dtype)
 
 
@@ -81,6 +88,7 @@ def test_any_number_of_chunks(
 ) -> None:
     """Odd and even numbers of them; with lead-lag, chunks end at points."""
     monkeypatch.setattr(launcher, "_chunk", lambda *args: 4 if transform else 3)
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
     rng = np.random.default_rng(n_points)
     check(gpu, rng, (2, n_points, d), degree, np.dtype(np.float64), **transform)
 
@@ -107,6 +115,7 @@ def test_gradients_at_the_borders_of_chunks(
 ) -> None:
     if not staged:
         monkeypatch.setattr(launcher, "shared_bytes", lambda: 0)
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
     path = smooth_path(length, dimension, 2.0)
     exact = path.astype(float)
     sig = siglib.sig(exact, degree, **options)
@@ -119,7 +128,7 @@ def test_gradients_at_the_borders_of_chunks(
 
 
 def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> None:
-    for d, degree, length in ((2, 4, 300), (8, 3, 9), (3, 5, 20)):
+    for d, degree, length in ((2, 6, 300), (8, 3, 9), (3, 5, 20)):
         path = random_paths(rng, 11, length, d, dtype=np.float32)
         sig = siglib.sig(path, degree)
         derivs = rng.standard_normal(sig.shape).astype(np.float32)
@@ -132,6 +141,7 @@ def test_bits_do_not_depend_on_the_batch(gpu: Gpu, rng: np.random.Generator) -> 
 
 def test_slabs(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scratch memory for a part of the batch at a time changes nothing."""
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
     for shape, degree in (((5, 200, 2), 2), ((4, 5, 3), 4)):
         gradients = []
         for n_bytes in (1 << 30, 2 << 13):
@@ -204,9 +214,22 @@ def test_checked(
 ) -> None:
     emulated.cupy.MODE = "check"
     emulated.cupy.FALLING = falling
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
     check(emulated, rng, (3, 6, d), degree, np.dtype(np.float64))
     monkeypatch.setattr(launcher, "_chunk", lambda *args: 3)
     check(emulated, rng, (2, 9, d), degree, np.dtype(np.float64))
+
+
+@pytest.mark.parametrize("options", [{}, {"lead_lag": True}, {"time_aug": True, "lead_lag": True}], ids=str)
+@pytest.mark.parametrize("d", [4, 6, 8])
+def test_points_checked(
+    emulated: Gpu, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, d: int, options: dict, dtype: np.dtype
+) -> None:
+    """Several channels at a time, where they lie at multiples of so many."""
+    emulated.cupy.MODE = "check"
+    monkeypatch.setattr(launcher, "make_block", lambda *args: None)
+    monkeypatch.setattr(launcher, "_chunk", lambda *args: 4)
+    check(emulated, rng, (2, 11, d), 2, dtype, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"time_aug": True, "lead_lag": True}], ids=str)

@@ -131,10 +131,11 @@ def increments_backprop(gx: Any, out: Any, n_chunks: int = 1, margin: int = 0, l
     be added; out (batch, length, dimension): of the points."""
     n_sums, walked, d = gx.shape[1:]
     batch, length, n_channels = out.shape
-    n_blocks = -(-(-(-length // _POINTS) * n_channels) // 256)
+    together = next(n for n in (16 // out.itemsize, 2, 1) if d % n == 0 == n_channels % n)
+    n_blocks = -(-(-(-length // _POINTS) * (n_channels // together)) // 256)
     launch(
         "increments.cu",
-        f"increments_backprop<{c_type(out)}, {int(n_sums == 1)}>",
+        f"increments_backprop<{c_type(out)}, {int(n_sums == 1)}, {together}>",
         batch * n_blocks,
         256,
         gx=gx,

@@ -13,7 +13,10 @@ from .signature_plan import (
     chunk_length,
     make_plan,
     make_staging,
+    make_whole_staging,
+    n_parts,
     paths_of_block,
+    segment_length,
     small_tiles,
 )
 from .sizes import slabs
@@ -57,28 +60,35 @@ def sig(
             scalar_term=int(scalar_term),
         )
         return
-    chunk = chunk_length(make_plan(d, degree, dtype_name(path)), n_words, n_rows)
+    plan = make_plan(d, degree, dtype_name(path))
+    chunk, parts = (segment_length(n_rows), 0) if plan.whole else (chunk_length(plan, n_words, n_rows), 1)
+    parts = parts or n_parts(chunk)
     n_chunks = -(-n_rows // chunk)
     if n_chunks == 1:
-        sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term))
+        sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term), parts)
         return
     n_bytes = n_chunks * n_words * path.itemsize + chen.join_bytes(n_chunks, d, degree, path.itemsize)
     for slab in slabs(n_paths, n_bytes):
         part = path[slab]
         chunks = empty((len(part), n_chunks, n_words), path)
-        sig_of_chunks(part, chunks.reshape(-1, n_words), degree, chunk, transform)
+        sig_of_chunks(part, chunks.reshape(-1, n_words), degree, chunk, transform, parts=parts)
         chen.join(chunks, out[slab], d, degree, scalar_term)
 
 
-def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Transform, scalar_term: int = 0) -> None:
+def sig_of_chunks(
+    path: Any, out: Any, degree: int, chunk: int, transform: Transform, scalar_term: int = 0, parts: int = 1
+) -> None:
     """Signatures of the time chunks of paths, of `chunk` increments each, fewer in the last one of a path.
 
     path (batch, length, dimension), at least one increment long and with two channels after its transforms; out
-    (batch times chunks, scalar_term + D + ... + D^degree).
+    (batch times chunks, scalar_term + D + ... + D^degree). Signatures that threads have whole are cut into `parts`.
     """
     paths, d = paths_of(path, transform, chunk), transform.width(path.shape[2])
     n_virtual = len(path) * chunks_of_each(paths)
     plan = make_plan(d, degree, dtype_name(path))
+    if plan.whole:
+        _sig_whole(paths, out, plan, n_virtual, min(chunk, n_increments(path, transform)), parts, scalar_term)
+        return
     staging = _staging(plan, d, chunk, path.itemsize)
     if staging.n == 0 or n_virtual * plan.n_items < _FEW_THREADS * n_processors():
         # The same numbers, to the bit, by more threads with fewer registers.
@@ -100,6 +110,26 @@ def sig_of_chunks(path: Any, out: Any, degree: int, chunk: int, transform: Trans
         n_staged=staging.n or chunk,
         width=staging.width,
         shared_stride=staging.stride,
+        out_stride=out.shape[1],
+        scalar_term=scalar_term,
+    )
+
+
+def _sig_whole(
+    paths: Any, out: Any, plan: SignaturePlan, n_virtual: int, chunk: int, parts: int, scalar_term: int
+) -> None:
+    staging = make_whole_staging(plan.D, out.shape[1] - scalar_term, parts, out.itemsize)
+    launch(
+        "signature_whole.cu",
+        f"sig_whole<{c_type(out)}, {plan.D}, {plan.P}, {staging.rows}>",
+        -(-n_virtual * parts // BLOCK),
+        BLOCK,
+        staging.shared,
+        paths=paths,
+        out=out,
+        n_virtual=n_virtual,
+        n_parts=parts,
+        part=-(-chunk // parts),
         out_stride=out.shape[1],
         scalar_term=scalar_term,
     )

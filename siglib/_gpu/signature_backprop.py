@@ -2,7 +2,8 @@
 
 Long paths are cut into time chunks, `_chunk` increments each whatever the batch: the signatures of the chunks are
 computed anew, the adjoint of their product gives the cotangent of each, and all chunks are walked back side by side,
-with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`).
+with increments of zero before and behind (`increments_backprop` in `cuda/increments.cu`). Of few letters all of that is
+one launch (`signature_backprop_block.py`).
 """
 
 from functools import lru_cache
@@ -20,6 +21,7 @@ from .increments import (
     paths_of,
 )
 from .signature import sig_of_chunks
+from .signature_backprop_block import is_near, make_block, sig_backprop_block
 from .sizes import check_words, shared_bytes, slabs, words_up_to
 
 THREADS = 128
@@ -135,9 +137,11 @@ def make_rows(plan: SignatureBackpropPlan, n_increments: int, length: int, items
     per_block = max(1, THREADS // plan.n_items)
     sums = per_block * CHUNK_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
-    while tile < 32 and per_block * (2 * tile * plan.padded + 1) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
+    # Rows of a block start in different banks, each with what is loaded together.
+    pad = next(n for n in (16 // itemsize, 2, 1) if plan.literal % n == 0)
+    while tile < 32 and per_block * (2 * tile * plan.padded + pad) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2
-    tiles = per_block * (tile * plan.padded + 1) * itemsize
+    tiles = per_block * (tile * plan.padded + pad) * itemsize
     staged = sums + tiles <= shared_bytes()
     return Rows(
         *(n_increments, -(-n_increments // chunk), chunk, int(chunk < n_increments)),
@@ -179,6 +183,12 @@ def sig_backprop(
         _one_level(sig, sig_derivs, out, degree, length + scalar_term, transform.lead_lag)
         return
     plan = make_plan(d, degree, path.itemsize)
+    block = None
+    if plan.literal and plan.s == 0 and not transform.lead_lag:
+        block = make_block(d, degree, plan.t1, n_rows, path.itemsize)
+    if block is not None and is_near(path, block):
+        sig_backprop_block(block, path, sig, sig_derivs, out, transform)
+        return
     rows = make_rows(plan, n_rows, length, path.itemsize)
     numbers = rows.n_chunks * (
         rows.n_sums * rows.walked * d

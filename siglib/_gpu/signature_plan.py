@@ -8,6 +8,8 @@ the same call. `cuda/signature_tree.cuh` explains the names.
 from functools import lru_cache
 from typing import NamedTuple
 
+from .increments import CHUNK_BYTES
+
 # Levels of the tree for few letters, chosen so that it fits into registers: dtype -> letters -> levels.
 _DEPTHS = {"float32": {2: 5, 3: 4, 4: 3, 5: 3}, "float64": {2: 5, 3: 3, 4: 3, 5: 2}}
 # Coefficients of the top level that a thread keeps where the tree is cut into tiles.
@@ -29,6 +31,11 @@ class SignaturePlan(NamedTuple):
     n_roots: int  # root tiles
     n_tops: int  # top tiles
     n_items: int  # threads for one virtual path
+
+    @property
+    def whole(self) -> bool:
+        """Whether a thread has a whole signature (`cuda/signature_whole.cu`)."""
+        return self.D > 0 and self.suffix == 0
 
     @property
     def template(self) -> str:
@@ -77,6 +84,24 @@ def chunk_length(plan: SignaturePlan, n_words: int, n_rows: int) -> int:
     return chunk if n_rows > 2 * chunk else n_rows
 
 
+# Of paths whose signatures are whole: increments of a part, unless there are as many parts as threads, and then.
+_SHORT_PART, _LONG_PART = 32, 128
+
+
+def segment_length(n_rows: int) -> int:
+    """Increments of a path that one block takes: all of them, but of very long paths, whose segments are joined."""
+    n_segments = -(-n_rows // (_LONG_PART * BLOCK))
+    return -(-n_rows // n_segments)
+
+
+def n_parts(n_rows: int) -> int:
+    """Threads of a block that share a segment of so many increments, a power of two."""
+    parts = 1
+    while parts < BLOCK and _SHORT_PART * parts < n_rows:
+        parts *= 2
+    return parts
+
+
 @lru_cache(maxsize=1024)
 def small_tiles(plan: SignaturePlan, d: int) -> SignaturePlan:
     """The same coefficients in smaller tiles, where there are tiles: more threads, which need fewer registers."""
@@ -113,14 +138,41 @@ def make_staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int, most_sh
     n_paths = paths_of_block(plan)
     vector = 16 // itemsize
     width = d if plan.D else -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
-    # Rows that share a warp start in different banks.
-    pad = (1 if plan.D else vector) if n_paths > 1 else 0
+    # Rows that share a warp start in different banks, each with what is loaded together.
+    pack = _pack(width, itemsize)
+    pad = pack if n_paths > 1 else 0
     n = min(_MOST_STAGED, chunk, (_STAGED_BYTES // (n_paths * itemsize) - pad) // width)
     if n < 1:
         n = min(1, (most_shared // (n_paths * itemsize) - pad) // width)
     if n < 1:
         return Staging(0, 0, 0, 0)
-    stride = n * width + pad
-    if plan.D and n_paths > 1:
-        stride |= 1
+    stride = n * width
+    if n_paths > 1:
+        stride = (stride // pack | 1) * pack
     return Staging(n, width, stride, n_paths * stride * itemsize)
+
+
+class WholeStaging(NamedTuple):
+    """Increments of each thread's part that a block keeps in shared memory, a compile-time constant; and bytes."""
+
+    rows: int
+    shared: int
+
+
+_ROW_BYTES = 256
+
+
+@lru_cache(maxsize=256)
+def make_whole_staging(d: int, n_words: int, parts: int, itemsize: int) -> WholeStaging:
+    """Shared memory for what threads are told of their parts, and for increments or signatures that are handed over."""
+    pack = _pack(d, itemsize)
+    # So many increments that a thread loads the same one of several parts.
+    at_a_time = BLOCK // (d // pack)
+    rows = max(n for n in range(1, at_a_time + 1) if at_a_time % n == 0 and n * d * itemsize <= _ROW_BYTES)
+    staged = BLOCK * (rows * d // pack | 1) * pack
+    return WholeStaging(rows, BLOCK * CHUNK_BYTES + max(staged, n_words * (BLOCK // 2) * (parts > 1)) * itemsize)
+
+
+def _pack(width: int, itemsize: int) -> int:
+    """Numbers that are loaded together, `packed` of `cuda/increments.cuh`."""
+    return next(n for n in (16 // itemsize, 2, 1) if width % n == 0)

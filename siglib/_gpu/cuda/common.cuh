@@ -2,12 +2,12 @@
 #pragma once
 
 template <typename T>
-__device__ __forceinline__ T smaller(T a, T b) {
+__device__ __forceinline__ constexpr T smaller(T a, T b) {
     return b < a ? b : a;
 }
 
 template <typename T>
-__device__ __forceinline__ T larger(T a, T b) {
+__device__ __forceinline__ constexpr T larger(T a, T b) {
     return a < b ? b : a;
 }
 
@@ -16,6 +16,21 @@ template <typename T>
 __device__ __forceinline__ T* dyn_smem() {
     extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[];
     return reinterpret_cast<T*>(dynamic_shared_bytes);
+}
+
+// For the compiler, which does not see it: a pointer that has been in shared memory points to global memory.
+template <typename T>
+__device__ __forceinline__ void assume_global(const T* pointer) {
+#ifdef __CUDA_ARCH__
+    __builtin_assume(__isGlobal(pointer));
+#endif
+}
+
+// Asks for a piece of memory that is needed soon.
+__device__ __forceinline__ void prefetch(const void* address) {
+#ifdef __CUDA_ARCH__
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+#endif
 }
 
 // This thread's number in the grid, of blocks of one dimension.

@@ -30,32 +30,44 @@ __global__ void __launch_bounds__(256) path_increments(const Paths<T> paths, T* 
 // it has there. So the difference is that of each to its own. With lead-lag chunks have an even number of increments,
 // and end at points.
 //
-// A thread has one channel of POINTS points, so that what it divides to find them, and most of what it loads, serves
-// several numbers. n_blocks: of a path. SUMS: n_sums if it is 1, else 0.
-template <typename T, int SUMS>
+// A thread has V channels of POINTS points, which lie at a multiple of V numbers, so that what it divides to find them,
+// and most of what it loads, serves several numbers. n_blocks: of a path. SUMS: n_sums if it is 1, else 0.
+template <typename T, int SUMS, int V>
 __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__ gx, T* __restrict__ out,
                                                            long long n_blocks, long long length, long long n_channels,
                                                            long long d, long long n_sums, long long n_chunks,
                                                            long long chunk, long long margin, long long lead_lag) {
     const long long b = quotient(blockIdx.x, n_blocks), thread = (blockIdx.x - b * n_blocks) * 256 + threadIdx.x;
-    const long long group = quotient(thread, n_channels), i = thread - group * n_channels, first = group * POINTS;
+    const long long n_packs = quotient(n_channels, V), group = quotient(thread, n_packs);
+    const long long i = (thread - group * n_packs) * V, first = group * POINTS;
     if (first >= length) return;
+    using Numbers = Pack<T, V>;
     const long long rows = chunk + 2 * margin, sum_size = rows * d;
     T* result = out + (b * length + first) * n_channels + i;
+    const auto add = [&](Numbers& total, const Numbers& numbers, T times) {
+#pragma unroll
+        for (int j = 0; j < V; j++) total.v[j] += times * numbers.v[j];
+    };
     const auto total_at = [&](const T* source) {
-        if constexpr (SUMS == 1) return source[0];
-        T total = 0;
+        Numbers total = *reinterpret_cast<const Numbers*>(source);
+        if constexpr (SUMS == 1) return total;
 #pragma unroll 4
-        for (long long i_sum = 0; i_sum < n_sums; ++i_sum) total += source[i_sum * sum_size];
+        for (long long i_sum = 1; i_sum < n_sums; ++i_sum)
+            add(total, *reinterpret_cast<const Numbers*>(source + i_sum * sum_size), 1);
         return total;
     };
     // Of the increment from one point to the next, which lead-lag makes two of; and of one of zero.
     const auto gradient_at = [&](const T* row) {
-        return lead_lag ? total_at(row + n_channels) + total_at(row + d) : total_at(row);
+        if (!lead_lag) return total_at(row);
+        Numbers total = total_at(row + n_channels);
+        add(total, total_at(row + d), 1);
+        return total;
     };
     const auto gradient_of_zero = [&](const T* row) {
-        const T total = total_at(row);
-        return lead_lag ? total_at(row + n_channels) + total : total;
+        if (!lead_lag) return total_at(row);
+        Numbers total = total_at(row + n_channels);
+        add(total, total_at(row), 1);
+        return total;
     };
     // The increment from the point before to the first one is at `place` of a chunk; its gradients at `row`.
     const long long step = lead_lag ? 2 : 1;
@@ -67,20 +79,21 @@ __global__ void __launch_bounds__(256) increments_backprop(const T* __restrict__
     }
     const T* row = gx + ((b * n_chunks + chunk_number) * n_sums * rows + place + margin) * d + i;
     const long long next = step * d, across = (n_sums * rows - chunk) * d;
-    T before = 0;
+    Numbers before = {};
 #pragma unroll(SUMS == 1 ? POINTS + 1 : 1)
     for (int point = -1; point < POINTS; point++) {
         const long long k = first + point;
         if (k >= length) break;
-        T behind = 0;
+        Numbers behind = {};
         if (k >= 0 && k + 1 < length) behind = gradient_at(row);
         if (point >= 0) {
-            T from = before, to = behind;
+            Numbers from = before, to = behind;
             if (margin && place == 0 && k > 0 && k + 1 < length) {
-                from -= gradient_of_zero(row - across);
-                to -= gradient_of_zero(row - d);
+                add(from, gradient_of_zero(row - across), -1);
+                add(to, gradient_of_zero(row - d), -1);
             }
-            *result = from - to;
+            add(from, to, -1);
+            *reinterpret_cast<Numbers*>(result) = from;
             result += n_channels;
         }
         before = behind;

@@ -4,7 +4,8 @@
 // with its coefficients in registers (signature_tree.cuh), while it walks over the increments, which a block keeps in
 // shared memory, a few at a time. Consecutive threads have consecutive suffixes, so what they write is consecutive too.
 // Long paths are cut in time; chunks are virtual paths, joined by Chen's identity afterwards (signature_join.cu). Where
-// a path is cut depends on the length of the path and the size of a signature only, never on the batch.
+// a path is cut depends on the length of the path and the size of a signature only, never on the batch. Where a thread
+// would have a whole signature, signature_whole.cu takes the place of all of this.
 #include "increments.cuh"
 #include "signature_tree.cuh"
 #include "tensor.cuh"
@@ -59,8 +60,8 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
         const int n = smaller((int)n_staged, n_increments - first);
         if constexpr (STAGED) {
             __syncthreads();
-            load_increments(paths, chunks, n_there, first, n, (int)width, staged, (int)shared_stride, threadIdx.x,
-                            blockDim.x);
+            load_increments<16, D>(paths, chunks, n_there, first, n, D > 0 ? D : (int)width, staged, (int)shared_stride,
+                                   threadIdx.x, 128);
             __syncthreads();
         }
         for (int k = n - 1; k >= 0; k--) {
@@ -69,7 +70,7 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
                 const T* now = mine + k * (int)width;
                 if constexpr (D > 0) {
 #pragma unroll
-                    for (int i = 0; i < D; i++) middle[i] = now[i];
+                    for (int i = 0; i < D; i += packed<T, D>()) load_letters<T, packed<T, D>()>(now + i, middle + i);
                 } else {
                     load_letters<T, T1>(now + c0, root);
                     if constexpr (P > 1) load_letters<T, T2>(now + j0, top);
@@ -90,12 +91,7 @@ __global__ void __launch_bounds__(128, 1) sig_forward(const Paths<T> paths, T* _
 #pragma unroll
                 for (int i = 0; i < SUFFIX; i++) x[i] = there ? increment_at(paths, points, row, w[i]) : T(0);
             }
-            if constexpr (scales_letters<D>()) {
-#pragma unroll
-                for (int i = 1; i < P; i++)
-#pragma unroll
-                    for (int j = 0; j < D; j++) middle[i * D + j] = middle[j] * (T(1) / T(i + 1));
-            }
+            scale_letters<T, D, P>(middle);
             advance_ending<T, SUFFIX, P>(ending, x, B);
             if constexpr (D > 0)
                 advance_below<T, D, P, T1, T2, 0>(tree, 0, B, middle, middle, middle);

@@ -52,7 +52,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, co
               end = (int)(paths.chunk + 2 * margin);
     const int n_roots = (d + T1 - 1) / T1, n_tops = D > 0 ? 1 : (d + T2 - 1) / T2;
     const Cut cut = {d, (int)n_suffixes, n_roots, n_tops, (int)n_suffixes * n_roots * n_tops};
-    const int per_row = smaller(cut.n_items, THREADS), per_block = THREADS / per_row, slot_size = n_steps * dp + 1;
+    const int per_row = smaller(cut.n_items, THREADS), per_block = THREADS / per_row,
+              slot_size = n_steps * dp + packed<T, D>();
     const int tid = threadIdx.x, slot = tid / per_row, n_all = (int)rows, sum_number = blockIdx.x % (unsigned)n_sums;
     const int first_row = (int)(blockIdx.x / (unsigned)n_sums) * per_block, row = first_row + slot;
     Chunk<T>* const chunks = dyn_smem<Chunk<T>>();
@@ -71,8 +72,8 @@ __global__ void __launch_bounds__(THREADS) sig_backward(const Paths<T> paths, co
         load_item(item, sig + from * stride, derivs + from * stride, top + path_number * top_stride, cut, at, live);
         for (int step = 0; step < end; step += n_steps) {
             if (STAGED) {
-                load_increments<2>(paths, chunks, per_block, step - (int)margin, n_steps, dp, staged, slot_size, tid,
-                                   THREADS);
+                load_increments<8, D>(paths, chunks, per_block, step - (int)margin, n_steps, dp, staged, slot_size, tid,
+                                      THREADS);
                 __syncthreads();
             }
             for (int group = 0; group < n_steps && step + group < end; group += MG) {

@@ -42,6 +42,16 @@ __device__ constexpr bool scales_letters() {
     return D == 2 || D == 3;
 }
 
+template <typename T, int D, int P>
+__device__ __forceinline__ void scale_letters(T* letters) {
+    if constexpr (scales_letters<D>()) {
+#pragma unroll
+        for (int i = 1; i < P; i++)
+#pragma unroll
+            for (int j = 0; j < D; j++) letters[i * D + j] = letters[j] * (T(1) / T(i + 1));
+    }
+}
+
 // The nodes below node u of level Q. B[i] is the inner value that the words of level Q + 1 + i share.
 template <typename T, int D, int P, int T1, int T2, int Q>
 __device__ __forceinline__ void advance_below(T* tree, int u, const T* B, const T* root, const T* middle,

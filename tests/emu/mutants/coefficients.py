@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant("cotangents a chunk too early", JOIN, "for (int k = 0; k < N; k++) row[entry + k * part.n_chains] = g[k];\n#pragma unroll\n        for (int j", "for (int k = 0; k < N; k++) if (c > 0) row[entry + k * part.n_chains - call.n_entries] = g[k];\n#pragma unroll\n        for (int j", gradient_of_chunks),
     Mutant("no increment of zero", HEADER, "given, margin);", "given);", gradient_of_chunks),
     Mutant("increments before the chunk", "increments.cuh", "if (row < 0 || row >=", "if (row >=", gradient_of_chunks),
-    Mutant("increments before the chunk", "increments.cuh", "(column >= before) &", "", gradient_of_all_channels),
+    Mutant("increments before the chunk", "increments.cuh", "(unsigned)row < (unsigned)chunk.length", "row < chunk.length", gradient_of_all_channels),
     Mutant("the divisor of a cotangent", BACK, "const T h = b * (T(1) / T(m - j + 1));", "const T h = b;", gradient, "exact"),
     Mutant("a cotangent not handed down", BACK, "if (j > 1) g[j - 2] += b;", "", gradient, "exact"),
     Mutant("increments put on, not off", BACK, "back[k] = -x[k];", "back[k] = x[k];", gradient, "exact"),

@@ -9,6 +9,7 @@ from checking import assert_close
 
 import siglib
 from siglib._gpu import chen as launcher
+from siglib._gpu import signature_plan
 
 from . import Mutant
 
@@ -40,6 +41,16 @@ def chunks(gpu: Any) -> None:
     for shape, degree in (((2, 290, 3), 2), ((2, 700, 2), 8)):
         path = np.random.default_rng(0).standard_normal(shape) / 20
         with many_paths():
+            out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
+        assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
+
+
+def parts(gpu: Any) -> None:
+    """Several in a block, some of them empty, multiplied by single threads, then by teams; one with several tiles; and
+    one that is shorter than others."""
+    for shape, degree, short in (((3, 41, 4), 3, 1), ((2, 21, 4), 3, 32), ((2, 150, 2), 2, 1)):
+        path = np.random.default_rng(0).standard_normal(shape) / 6
+        with mock.patch.object(signature_plan, "_SHORT_PART", short):
             out = gpu.numpy(siglib.sig(gpu.array(path), degree, scalar_term=True))
         assert_close(out, reference.signature(path, degree, scalar_term=True), 1e-13)
 
@@ -94,7 +105,7 @@ def products(gpu: Any) -> None:
             assert_close(actual, expected, 1e-13)
 
 
-JOIN = "signature_join.cu"
+JOIN, WHOLE, PRODUCT = "signature_join.cu", "signature_whole.cu", "signature_product.cuh"
 MUTANTS = [
     Mutant("no barrier before the load", "signature.cu", "            __syncthreads();\n            load_increments", "            load_increments", chunks),
     Mutant("no barrier after the load", "signature.cu", "            __syncthreads();\n        }\n        for (int k", "        }\n        for (int k", signatures),
@@ -107,13 +118,24 @@ MUTANTS = [
     Mutant("a divisor", "signature_tree.cuh", "T(SUFFIX + r - k + 1)", "T(SUFFIX + r - k + 2)", signatures),
     Mutant("a divisor of the ending", "signature_tree.cuh", "T(n - k + 1)", "T(n - k + 2)", signatures),
     Mutant("new instead of old coefficients", "signature_tree.cuh", "for (int n = SUFFIX; n >= 1; n--)", "for (int n = 1; n <= SUFFIX; n++)", signatures),
-    Mutant("increments behind the chunk", "increments.cuh", "smaller(chunks[place].length - first, n) * width", "n * width", chunks),
+    Mutant("increments behind the chunk", "increments.cuh", "(unsigned)row < (unsigned)chunk.length", "row >= 0", chunks),
     Mutant("members of the struct exchanged", "increments.cuh", "long long n_chunks, chunk;", "long long chunk, n_chunks;", chunks),
     Mutant("points by the wrong stride", "increments.cuh", "row * paths.point +", "row * paths.channel +", signatures),
     Mutant("lead for lag", "increments.cuh", "if (lead == bool(row & 1))", "if (lead != bool(row & 1))", signatures),
-    Mutant("letters of the padding", "increments.cuh", "& (c < paths.dimension)", "", signatures),
+    Mutant("letters of the padding", "increments.cuh", "c < paths.dimension ? first : -n", "first", signatures),
     Mutant("only half a warp adds", "signature.cu", "for (int by = 16; by > 0; by /= 2) total", "for (int by = 8; by > 0; by /= 2) total", one_channel),
     Mutant("single lanes leave", "signature.cu", "if (b >= n_paths) return;", "if (b >= n_paths || lane == 31) return;", one_channel),
+    Mutant("no barrier before the load", WHOLE, "        __syncthreads();\n        load_increments", "        load_increments", parts),
+    Mutant("no barrier after the load", WHOLE, "        __syncthreads();\n        expect", "        expect", parts),
+    Mutant("parts in the order of threads", WHOLE, "2 * number + (turn / bit & 1)", "number + bit * (turn / bit & 1)", parts, "exact"),
+    Mutant("an increment of a part forgotten", WHOLE, "number * part, part", "number * part, part - 1", parts, "exact"),
+    Mutant("increments of the next path", "increments.cuh", "smaller(most, length - from) : 0", "most : 0", parts),
+    Mutant("handed over too early", WHOLE, "        __syncthreads();\n        if (left <= t", "        if (left <= t", parts),
+    Mutant("taken too early", WHOLE, "        __syncthreads();\n        const Handed", "        const Handed", parts),
+    Mutant("a product of the wrong ends", PRODUCT, "get<R - K>(u / LEFT)", "get<R - K>(u % power<D>(R - K))", parts, "exact"),
+    Mutant("words of teams that are still read", WHOLE, "    else\n        __syncthreads();\n", "", parts),
+    Mutant("words of teams read too early", WHOLE, "    if constexpr (N == P) __syncthreads();", "", parts),
+    Mutant("a cut of a team's word forgotten", WHOLE, "for (int k = 1; k < N; k++) {\n        rest /= D;\n        at -= rest * R;", "for (int k = 1; k < N - 1; k++) {\n        rest /= D;\n        at -= rest * R;", parts, "exact"),
     Mutant("factors in the wrong order", JOIN, "prefix_words[i] = prefixes + there * n_lower;", "prefix_words[i] = prefixes + smaller(there + 1, n_chunks - 1) * n_lower;", chunks, "exact"),
     Mutant("the product with the chunk itself", JOIN, "before(c + i, place, sum);\n                sum += shared[i * n_words + slot];", "sum += shared[i * n_words + slot];\n                before(c + i, place, sum);", chunks, "exact"),
     Mutant("chunks that are not there", JOIN, "if (c + i >= n_chunks) break;", "", one_level_a_launch),

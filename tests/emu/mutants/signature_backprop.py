@@ -23,6 +23,11 @@ def _check(gpu: Any, shape: tuple[int, ...], degree: int, scalar_term: bool = Fa
     assert_close(gpu.numpy(gradient), expected, 1e-12)
 
 
+def _several_launches() -> Any:
+    """Not a block for each path."""
+    return mock.patch.object(launcher, "make_block", lambda *args: None)
+
+
 def few_letters(gpu: Any) -> None:
     """Letters compiled in, and a suffix."""
     _check(gpu, (3, 9, 2), 6, scalar_term=True)
@@ -39,7 +44,7 @@ def many_steps(gpu: Any) -> None:
 
 def many_rows(gpu: Any) -> None:
     """Of which as many share a block as it has places for."""
-    _check(gpu, (13, 4, 3), 3)
+    _check(gpu, (13, 4, 3), 4)
 
 
 def many_letters(gpu: Any) -> None:
@@ -65,7 +70,7 @@ def transforms(gpu: Any) -> None:
 
 
 def chunks(gpu: Any) -> None:
-    with mock.patch.object(launcher, "_chunk", lambda *args: 3):
+    with mock.patch.object(launcher, "_chunk", lambda *args: 3), _several_launches():
         _check(gpu, (2, 13, 3), 4)
         _check(gpu, (2, 17, 2), 3)
 
@@ -84,7 +89,7 @@ def borders(gpu: Any) -> None:
 def unstaged(gpu: Any) -> None:
     with mock.patch.object(launcher, "shared_bytes", lambda: 0):
         _check(gpu, (3, 5, 7), 3)
-        with mock.patch.object(launcher, "_chunk", lambda *args: 3):
+        with mock.patch.object(launcher, "_chunk", lambda *args: 3), _several_launches():
             _check(gpu, (2, 9, 2), 3)
 
 
@@ -116,7 +121,7 @@ MUTANTS = [
     Mutant("no barrier before the rows' places are read", KERNEL, "    __syncthreads();\n    for (int part", "    for (int part", few_letters),
     Mutant("rows beyond the batch", KERNEL, "m < n_group && first_row + place < n_all;", "m < n_group;", few_letters),
     Mutant("steps beyond the end", KERNEL, "smaller(MG, end - step - group)", "MG", many_steps),
-    Mutant("increments beyond the end", LOADER, "& (row < chunks[place].length)", "& (row <= chunks[place].length)", many_rows),
+    Mutant("increments beyond the end", LOADER, "(unsigned)row < (unsigned)chunk.length", "(unsigned)row <= (unsigned)chunk.length", many_rows),
     Mutant("a later part alone", KERNEL, "part < n_sums ? total : *result + total", "total", few_sums, "exact"),
     Mutant("threads beyond the last row of threads", CUT, "c < columns && sharing.place < sharing.place_step", "c < columns", many_rows),
     Mutant("a share of the sums left out", CUT, "mask = lanes / 2; mask > 0", "mask = lanes / 2; mask > 1", several_blocks, "exact"),
@@ -126,14 +131,14 @@ MUTANTS = [
     Mutant("another row's increments", KERNEL, "((live ? row : 0ll) * padded + step + k) * dp", "(step + k) * dp", unstaged, "exact"),
     Mutant("another chunk's increments", POINTS, "(chunk_number - b * paths.n_chunks) * paths.chunk + k", "k", unstaged, "exact"),
     Mutant("a sum forgotten", POINTS, "i_sum < n_sums; ++i_sum", "i_sum < 1; ++i_sum", several_blocks, "exact"),
-    Mutant("lead and lag exchanged", POINTS, "total_at(row + n_channels) + total_at(row + d)", "total_at(row) + total_at(row + d + n_channels)", transforms, "exact"),
+    Mutant("lead and lag exchanged", POINTS, "Numbers total = total_at(row + n_channels);\n        add(total, total_at(row + d), 1);", "Numbers total = total_at(row);\n        add(total, total_at(row + d + n_channels), 1);", transforms, "exact"),
     Mutant("the last point", POINTS, "if (k >= 0 && k + 1 < length) behind =", "if (k >= 0 && k < length) behind =", transforms),
     Mutant("another increment of zero", POINTS, "gradient_of_zero(row - across)", "gradient_of_zero(row - across - d)", borders, "exact"),
-    Mutant("chunks that know no other", POINTS, "to -= gradient_of_zero(row - d);", "", borders, "exact"),
+    Mutant("chunks that know no other", POINTS, "add(to, gradient_of_zero(row - d), -1);", "", borders, "exact"),
     Mutant("no increment of zero", KERNEL, "step - (int)margin", "step", chunks, "exact"),
-    Mutant("increments before the chunk", LOADER, "return (row >= 0) & (row <", "return (row <", chunks),
+    Mutant("increments before the chunk", LOADER, "(unsigned)row < (unsigned)chunk.length", "row < chunk.length", chunks),
     Mutant("increments before the chunk", POINTS, "k >= 0 && ", "", unstaged),
-    Mutant("the first point", POINTS, "T before = 0;", "T before = gradient_at(row);", many_steps),
+    Mutant("the first point", POINTS, "Numbers before = {};", "Numbers before = gradient_at(row);", many_steps),
     Mutant("points of the next chunk", POINTS, "            place -= chunk;\n            row += across;", "            place -= chunk;", chunks, "exact"),
     Mutant("the chunk before", POINTS, "        chunk_number--;\n        place += chunk;", "", chunks),
     Mutant("several gradients of one point", POINTS, "first = group * POINTS;", "first = group;", many_steps),
