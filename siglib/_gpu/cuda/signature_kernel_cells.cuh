@@ -11,8 +11,6 @@
 #pragma once
 #include "signature_kernel_points.cuh"
 
-#define ALL_LANES 0xffffffffu
-
 // Columns of the window, and numbers from one of its rows to the next: no two lanes that read their own rows, each one
 // column behind the lane before, meet in a bank.
 constexpr int WINDOW = 64, STRIDE = 66;

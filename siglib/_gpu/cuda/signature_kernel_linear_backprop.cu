@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
     const Problem p = make_problem<T, R>(n1, n2, d, order1, order2);
     if (parameters) scale = parameters[0];
     const T cell_factor = (T)(factor * scale * scale);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     // See shared_numbers of signature_kernel.py.
     T* const window = dyn_smem<T>() + warp * (SLOT<T, D> * SLOTS + 32 * D + 32 * R * 32 + 1024 / LOOK);
     T *const strip = window + SLOT<T, D> * SLOTS, *const slopes = strip + 32 * D, *const used = slopes + 32 * R * 32;

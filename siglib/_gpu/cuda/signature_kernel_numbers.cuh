@@ -102,11 +102,11 @@ struct Trial {
     bool second = false;
     bool lost = false;  // values, on this lane
 
-    // Whether the pair is to be swept again. All threads of a block come here.
+    // Whether the pair is to be swept again. All threads of a block come here, and the compiler is told that they agree.
     __device__ __forceinline__ bool again() {
-        if (second) return false;
-        second = __syncthreads_or(lost);
-        return second;
+        const bool sweeps = __any_sync(ALL_LANES, __syncthreads_or(lost && !second));
+        second = second || sweeps;
+        return sweeps;
     }
 };
 
