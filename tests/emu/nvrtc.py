@@ -1,12 +1,14 @@
 """Compiles CUDA sources with NVIDIA's compiler, for any GPU, without one: registers and spills of every kernel.
 
-`python -m emu.nvrtc emu/budget/path.txt`, in the folder `tests`, prints the table anew as measured.
+`python -m emu.nvrtc emu/budget/path.txt`, in the folder `tests`, prints the table anew as measured;
+`python -m emu.nvrtc --times emu/budget/*.txt` prints how long kernels take to compile, the slowest last.
 """
 
 import ctypes
 import functools
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +119,22 @@ def measured(budgets: Sequence[Budget]) -> dict[tuple[str, str], Usage]:
     return most
 
 
+def print_times(paths: Sequence[Path], rounds: int = 3) -> None:
+    """Seconds that each kernel takes alone: the least of several rounds, on a machine with nothing else to do."""
+    from siglib._gpu import _source
+
+    found = []
+    for budget in (budget for path in paths for budget in read_budget(path)):
+        seconds = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            compile_for(_source.read(budget.file), [budget.kernel], 90)
+            seconds.append(time.perf_counter() - start)
+        found.append((min(seconds), budget.file, budget.kernel))
+    for least, file, kernel in sorted(found):
+        print(f"{least:6.2f} s  {file} {kernel}")
+
+
 def main(path: Path) -> None:
     for line in path.read_text().splitlines():
         if line.startswith("#"):
@@ -128,4 +146,7 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--times":
+        print_times([Path(path) for path in sys.argv[2:]])
+    else:
+        main(Path(sys.argv[1]))

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(512, 1) branched_kernel(const T* path1, const 
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> kernel = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T cell_factor = (T)(SOURCE == FROM_INCREMENTS ? factor * p0 * p0 : factor);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const Room<T> room = make_room<T, SOURCE, C>(p, p.band_cells + 1, warp);
     T* const carries = carry + blockIdx.x * (n_warps + 1) * (N_CARRIED * depth * p.carry);
     T* const memory = states + (blockIdx.x * (long long)n_warps + warp) * (N_KEPT * depth * 32);

@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(256, 1) branched_kernel_backprop(
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> kernel = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T cell_factor = (T)(SOURCE == FROM_INCREMENTS ? factor * p0 * p0 : factor);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const PullSizes<T, SOURCE, C, 1> sizes(p);
     const Room<T> room = make_room<T, SOURCE, C>(p, 33, warp, sizes.first, sizes.last);
     const PullRoom<T> pull_room = sizes.room(p, room);

@@ -107,7 +107,7 @@ __device__ void sweep(const Problem& p, Depths<T, DEPTH, N_KEPT>& s, const T* wi
 template <typename T, int SOURCE, int C, int DEPTH>
 __device__ T* sweep_pair(const Problem& p, const StaticKernel<T>& kernel, const T* x, const T* y, T factor,
                          Depths<T, DEPTH, N_KEPT>& s, const Room<T>& room, T* carries, T* nodes, T* ends, T* last) {
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const long long size = (long long)N_CARRIED * s.depth() * p.carry;
     const int period = larger(p.n_tiles, 2 * n_warps), n_rounds = (p.n_bands - 1) / n_warps + 1;
     const int n_phases = (n_rounds - 1) * period + p.n_tiles + 2 * (n_warps - 1);

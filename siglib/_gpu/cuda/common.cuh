@@ -38,6 +38,15 @@ __device__ __forceinline__ long long thread_number() {
     return (long long)blockIdx.x * blockDim.x + threadIdx.x;
 }
 
+#define ALL_LANES 0xffffffffu
+
+// The number of this warp in its block. It comes from the first lane: so the compiler knows that it is one number for
+// all of them, and what is decided by it parts no lanes. Otherwise each shuffle behind would be there twice, the second
+// time for lanes that have parted, with a jump to it.
+__device__ __forceinline__ int warp_number() {
+    return __shfl_sync(ALL_LANES, (int)threadIdx.x >> 5, 0);
+}
+
 // a / b for a >= 0, b > 0: nearly always both are small, and dividing 32 bits takes a quarter of the time.
 __device__ __forceinline__ long long quotient(long long a, long long b) {
     return (a | b) >> 31 ? a / b : (long long)((unsigned)a / (unsigned)b);

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> s = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T cell_factor = (T)(SOURCE == FROM_INCREMENTS ? factor * p0 * p0 : factor);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const PullSizes<T, SOURCE, C, R> sizes(p);
     const Room<T> room = make_room<T, SOURCE, C>(p, 32 * R + 1, warp, sizes.first, sizes.last);
     const PullRoom<T> pull_room = sizes.room(p, room);
@@ -40,7 +40,9 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_backprop(
     const int n_phases_back = (n_rounds - 1) * period_back + 2 * (p.n_tiles + n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
     __shared__ double results[2], sums[16][3];
+#pragma unroll 1
     for (int i = warp; i < p.n_bands; i += n_warps) clear_carry<T, R>(p, rows + i * carry_size, lane);
+#pragma unroll 1
     for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(rows_up + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {

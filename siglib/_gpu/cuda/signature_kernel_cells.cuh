@@ -11,8 +11,6 @@
 #pragma once
 #include "signature_kernel_points.cuh"
 
-#define ALL_LANES 0xffffffffu
-
 // Columns of the window, and numbers from one of its rows to the next: no two lanes that read their own rows, each one
 // column behind the lane before, meet in a bank.
 constexpr int WINDOW = 64, STRIDE = 66;
@@ -90,14 +88,24 @@ __device__ __forceinline__ Room<T> make_room(const Problem& p, int n_rows, int w
 template <typename T, int SOURCE, int C>
 __device__ __forceinline__ void stage(const T* path, int d, int c0, int first, int n, int n_valid, T factor, int lane,
                                       T* letters) {
-    for (int i = lane; i < n * C; i += 32) {
-        const int row = i / C, c = c0 + i % C;
-        T v = 0;
-        if (first + row >= 0 && first + row < n_valid && c < d) {
-            const T* at = path + (long long)(first + row) * d + c;
-            v = SOURCE == FROM_INCREMENTS ? (at[d] - at[0]) * factor : at[0];
+    // Several loads are on their way at a time.
+    constexpr int STEP = 32 / C, TOGETHER = 4;
+    const int c = lane % C, step = STEP * d;
+    const T* at = path + (long long)(first + lane / C) * d + c0 + c;
+    // Of the rows from the first one on: the path's.
+    const int begin = -first, end = c0 + c < d ? n_valid - first : 0;
+#pragma unroll 1
+    for (int row = lane / C; row < n; row += TOGETHER * STEP) {
+        T v[TOGETHER];
+#pragma unroll
+        for (int k = 0; k < TOGETHER; k++) {
+            const bool inside = row + k * STEP >= begin && row + k * STEP < end;
+            v[k] = !inside ? (T)0 : SOURCE == FROM_INCREMENTS ? (at[d] - at[0]) * factor : at[0];
+            at += step;
         }
-        letters[i] = v;
+#pragma unroll
+        for (int k = 0; k < TOGETHER; k++)
+            if (row + k * STEP < n) letters[(row + k * STEP) * C + c] = v[k];
     }
 }
 
@@ -129,24 +137,26 @@ __device__ __forceinline__ T add_argument(T a, const T* x, const T* y) {
     return a;
 }
 
-// The letters of a lane's column, the last C at most; sums of the products of all before are in the window's `column`.
-// Returns the first of these letters, which the band's rows, one more for kernels of points, have in `rows`.
+// <x, y> or |x - y|^2 of the band's rows, one more for kernels of points, and a lane's column, to the window's
+// `column`. `rows` is room for letters of the rows.
 template <typename T, int SOURCE, int C>
-__device__ __forceinline__ int sum_products(const Problem& p, const T* path1, const T* path2, T factor, int first,
-                                            int node, bool valid, int lane, T* column, T* rows, T* letters) {
+__device__ __forceinline__ void sum_products(const Problem& p, const T* path1, const T* path2, T factor, int first,
+                                             int node, bool valid, int lane, T* column, T* rows) {
     constexpr int POINTS = SOURCE != FROM_INCREMENTS;
     const int n = p.band_cells + POINTS;
-    for (int c0 = 0;; c0 += C) {
+    int c0 = 0;
+    do {
+        T letters[C];
         __syncwarp();
         stage<T, SOURCE, C>(path1, p.d, c0, first, n, p.n1 + POINTS, factor, lane, rows);
         fetch<T, SOURCE, C>(path2, p.d, c0, node, valid, letters);
         __syncwarp();
-        if (c0 + C >= p.d) return c0;
         for (int row = 0; row < n; row++) {
             const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
             column[row * STRIDE] = add_argument<T, SOURCE, C>(sum, rows + row * C, letters);
         }
-    }
+        c0 += C;
+    } while (c0 < p.d);
 }
 
 // The window's rows of cells 0 ... band_cells - 1 of the band that starts in row `first` of cells, for the columns of
@@ -173,15 +183,11 @@ __device__ __forceinline__ void fill(const Problem& p, const StaticKernel<T>& s,
         const int node = POINTS ? smaller(larger(rightwards ? j + 1 : j, 0), p.n2) : j;
         const T* edge = at.edges + (parity & 1) * (n + 1);
         T* next_edge = at.edges + (1 - (parity & 1)) * (n + 1);
-        T letters[C];
-        const int c0 = sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, POINTS || inside, lane, column,
-                                                  at.letters, letters);
-        T before = 0;
-        for (int row = 0; row < n + POINTS; row++) {
-            const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
-            const T v = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
-            if constexpr (POINTS) {
-                const T kappa = kappa_of<T, SOURCE>(s, v);
+        sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, POINTS || inside, lane, column, at.letters);
+        if constexpr (POINTS) {
+            T before = 0;
+            for (int row = 0; row <= n; row++) {
+                const T kappa = kappa_of<T, SOURCE>(s, column[row * STRIDE]);
                 T other = __shfl_sync(ALL_LANES, kappa, (lane + (rightwards ? 31 : 1)) & 31);
                 if (lane == (rightwards ? 0 : 31) && !begins) other = edge[row];
                 if (lane == (rightwards ? 31 : 0)) next_edge[row] = kappa;
@@ -191,8 +197,6 @@ __device__ __forceinline__ void fill(const Problem& p, const StaticKernel<T>& s,
                     column[(row - 1) * STRIDE] = valid ? (difference - before) * factor : (T)0;
                 }
                 before = difference;
-            } else {
-                column[row * STRIDE] = v;
             }
         }
     }

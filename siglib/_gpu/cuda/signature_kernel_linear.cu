@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(MOST_THREADS<T, D, R>, 1) signature_kernel_lin
     const Problem p = make_problem<T, R>(n1, n2, d, order1, order2);
     if (parameters) scale = parameters[0];
     const T cell_factor = (T)(factor * scale * scale);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     T* const window = dyn_smem<T>() + warp * (SLOT<T, D> * SLOTS + 32);
     const long long carry_size = p.carry + p.carry / LOOK;
     T* const carries = carry + blockIdx.x * (n_warps + 1) * carry_size;

@@ -89,13 +89,16 @@ __device__ __forceinline__ void sweep_linear(const Problem& p, Lane<T, R>& s, co
         for (int i = 0; i < LOOK; i++) {
             T D_above = __shfl_up_sync(ALL_LANES, s.D, 1) * s.from_above;
             if (lane == 0) D_above = above.v[i];
-            T letters[D], cells[R >> SHIFT], found[R];
+            T letters[D], cells[R >> SHIFT];
             const T* column = window + at + i * SLOT<T, D>;
             if constexpr (COARSE)
                 column = window + (((32 * tile + first + i - lane) >> p.order2) & (WINDOW - 1)) * SLOT<T, D>;
             products<T, D, R, SHIFT>(x, column, letters, cells);
-            advance<T, R, SHIFT, true>(s, D_above, cells, found);
-            if (slopes) {
+            if (!slopes) {
+                advance<T, R, SHIFT, false>(s, D_above, cells, nullptr);
+            } else {
+                T found[R];
+                advance<T, R, SHIFT, true>(s, D_above, cells, found);
 #pragma unroll
                 for (int r = 0; r < R; r++) slopes[((first + i) * R + r) * 32 + lane] = found[r];
             }

@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
     const Problem p = make_problem<T, R>(n1, n2, d, order1, order2);
     if (parameters) scale = parameters[0];
     const T cell_factor = (T)(factor * scale * scale);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     // See shared_numbers of signature_kernel.py.
     T* const window = dyn_smem<T>() + warp * (SLOT<T, D> * SLOTS + 32 * D + 32 * R * 32 + 1024 / LOOK);
     T *const strip = window + SLOT<T, D> * SLOTS, *const slopes = strip + 32 * D, *const used = slopes + 32 * R * 32;
@@ -107,7 +107,9 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
     const int n_phases_back = (n_rounds - 1) * period_back + 2 * (p.n_tiles + n_warps - 1);
     const int sub_tiles = (1 << smaller(p.order2, 30)) - 1;
     __shared__ double results[2], sums[16][3];
+#pragma unroll 1
     for (int i = warp; i < p.n_bands; i += n_warps) clear_carry<T, R>(p, rows + i * carry_size, lane);
+#pragma unroll 1
     for (int i = warp; i <= n_warps; i += n_warps) clear_carry_up(rows_up + i * carry_size, lane);
 
     for (long long pair = blockIdx.x; pair < n_pairs; pair += gridDim.x) {
@@ -160,10 +162,12 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
             const int first = sweeps ? (tile == 0 ? -1 : filled) : whole ? filled - 1 : filled;
             const int end = sweeps ? (whole ? filled + 1 : first) : last ? filled + 1 : filled;
             for (int i = first; i < end; i++) load_columns<T, D>(p, other, i, lane, window);
+            // A tile is swept once more on the way back, for its slopes.
+            if (!sweeps) load_state(state, lane, saved + tile * state_size);
+            sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane),
+                                               back ? unread : rows + band * carry_size, tile, lane,
+                                               sweeps ? nullptr : slopes, used, strip);
             if (sweeps) {
-                sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane),
-                                                   back ? unread : rows + band * carry_size, tile, lane, (T*)nullptr,
-                                                   (T*)nullptr, strip);
                 if (!back && band == p.n_bands - 1 && last) keep_result(p, state, (band * 32 + lane) * R, results);
                 continue;
             }
@@ -176,9 +180,6 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_linear_backprop(
                     for (int k = 0; k < GROUPS; k++) gx[k][c] = 0;
                 }
             }
-            load_state(state, lane, saved + tile * state_size);
-            sweep_linear<T, D, R, SHIFT, true>(p, state, x, window, load_carry<T, R>(p, above, tile, lane), nullptr,
-                                               tile, lane, slopes, used, strip);
             const T* below = turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr;
             sweep_linear_adjoint<T, D, R, SHIFT, SECOND>(
                 p, adjoint, x, gx, gy, window, load_carry_up<T, R>(p, below, seed, tile, lane),

@@ -67,6 +67,20 @@ __device__ __forceinline__ int exponent_of(double v) {
     return (int)(__double_as_longlong(v) >> 52) - 1023;
 }
 
+// The magnitude of a number, of a double only its first 32 bits, as an integer: larger for larger ones, and for NaN.
+__device__ __forceinline__ int size_of(float v) {
+    return __float_as_int(v) & 0x7fffffff;
+}
+__device__ __forceinline__ int size_of(double v) {
+    return (int)(__double_as_longlong(v) >> 32) & 0x7fffffff;
+}
+
+// `exponent_of` a number of that size.
+template <typename T>
+__device__ __forceinline__ int exponent_of_size(int size) {
+    return sizeof(T) == 4 ? (size >> 23) - 127 : (size >> 20) - 1023;
+}
+
 __device__ __forceinline__ float magnitude(float v) {
     return fabsf(v);
 }
@@ -102,11 +116,12 @@ struct Trial {
     bool second = false;
     bool lost = false;  // values, on this lane
 
-    // Whether the pair is to be swept again. All threads of a block come here.
+    // Whether the pair is to be swept again. All threads of a block come here, and the compiler is told that they
+    // agree.
     __device__ __forceinline__ bool again() {
-        if (second) return false;
-        second = __syncthreads_or(lost);
-        return second;
+        const bool sweeps = __any_sync(ALL_LANES, __syncthreads_or(lost && !second));
+        second = second || sweeps;
+        return sweeps;
     }
 };
 

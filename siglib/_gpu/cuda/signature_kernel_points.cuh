@@ -15,6 +15,7 @@ struct StaticKernel {
     int kind;
     double p0, p1, p2;  // the parameters
     T a, b;             // factors of the argument, see kappa_of
+    T by_point, by_p0;  // factors of derivatives, see kappa_derivs_of
     bool whole;         // POLYNOMIAL: the degree is a whole number
     int degree;
 };
@@ -24,14 +25,20 @@ __device__ StaticKernel<T> make_static_kernel(int kind, double p0, double p1, do
     StaticKernel<T> s;
     s.kind = kind;
     s.p0 = p0, s.p1 = p1, s.p2 = p2;
-    s.a = s.b = 0;
+    s.a = s.b = s.by_point = s.by_p0 = 0;
     s.whole = kind == POLYNOMIAL && p0 < 1e9 && p0 == (double)(int)p0;
     s.degree = s.whole ? (int)p0 : 0;
-    if (kind == RBF || kind == MATERN12) s.a = (T)(-1 / p0);
-    if (kind == POLYNOMIAL) s.a = (T)p1, s.b = (T)p2;
-    if (kind == MATERN32) s.a = (T)(1.7320508075688772 / p0);
-    if (kind == MATERN52) s.a = (T)(2.23606797749979 / p0);
-    if (kind == RATIONAL_QUADRATIC) s.a = (T)(1 / (2 * p1 * p0 * p0)), s.b = (T)-p1;
+    if (kind == POLYNOMIAL) {
+        s.a = (T)p1, s.b = (T)p2;
+        return s;
+    }
+    const bool quadratic = kind == RATIONAL_QUADRATIC;
+    const double root = kind == MATERN32 ? 1.7320508075688772 : kind == MATERN52 ? 2.23606797749979 : -1;
+    s.a = (T)((quadratic ? 1 : root) / (quadratic ? 2 * p1 * p0 * p0 : p0));
+    s.b = (T)-p1;
+    const double parts = kind == MATERN32 ? -3 : kind == MATERN52 ? -5 : -1;
+    s.by_point = (T)(parts / (kind == MATERN52 ? 3 * p0 * p0 : p0 * p0));
+    s.by_p0 = (T)(1 / (quadratic ? p0 * p0 * p0 : kind == MATERN52 ? 3 * p0 : p0));
     return s;
 }
 
@@ -115,18 +122,18 @@ __device__ T kappa_derivs_of(const StaticKernel<T>& s, T v, T weight, bool wants
         if (quadratic) {
             const T u = v * s.a + 1, e = k / u;
             if (wants_parameters) {
-                gp[0] += (double)(e * v * (T)(1 / (p * p * p)));
+                gp[0] += (double)(e * v * s.by_p0);
                 gp[1] += (double)(k * ((u - 1) / u - root));
             }
-            return e * (T)(-1 / (p * p));
+            return e * s.by_point;
         }
         const T u = root * s.a;
         if (s.kind == MATERN32) {
-            if (wants_parameters) gp[0] += (double)(k * u * u * (T)(1 / p));
-            return k * (T)(-3 / (p * p));
+            if (wants_parameters) gp[0] += (double)(k * u * u * s.by_p0);
+            return k * s.by_point;
         }
         const T e = k * (u + 1);
-        if (wants_parameters) gp[0] += (double)(e * u * u * (T)(1 / (3 * p)));
-        return e * (T)(-5 / (3 * p * p));
+        if (wants_parameters) gp[0] += (double)(e * u * u * s.by_p0);
+        return e * s.by_point;
     }
 }

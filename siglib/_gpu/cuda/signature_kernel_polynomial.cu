@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial(
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> s = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T factor = (T)(SOURCE == FROM_INCREMENTS ? p0 * p0 : 1);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const Room<T> room = make_room<T, SOURCE, C>(p, p.band_cells + 1, warp);
     Constants<T, N> constants;
     make_constants((int)order, constants);

@@ -59,7 +59,7 @@ __device__ __forceinline__ void powers(const Constants<T, N>& c, T r, T* e) {
 }
 
 // Left and upper edge to right and lower edge, in place. KEEP: their derivatives by r, powers 1 ... order, to
-// slopes[(2 (p - 1) + 0 or 1) stride].
+// slopes[(2 (p - 1) + 0 or 1) stride], if that is not null.
 template <typename T, int N, bool KEEP>
 __device__ __forceinline__ void pass_cell(const Constants<T, N>& c, T r, T* A, T* B, T* slopes, int stride) {
     const int order = N > 0 ? N : c.order;
@@ -79,7 +79,7 @@ __device__ __forceinline__ void pass_cell(const Constants<T, N>& c, T r, T* A, T
 #pragma unroll(UNROLLED<N>)
         for (int q = 1; q < p; q++) u += e[p - q] * a[q], v += e[p - q] * b[q];
         if (p > 0) {
-            if constexpr (KEEP) {
+            if (KEEP && slopes) {
                 const T factor = power * c.slope[p];
                 slopes[(2 * p - 2) * stride] = last_u + factor * t;
                 slopes[(2 * p - 1) * stride] = last_v + factor * s;
@@ -156,50 +156,44 @@ struct Edges {
     Trial trial;
 };
 
-// A, which has the exponent `from`, with the exponent `to`. What the adjoint loses is unknown, if it is above 2^limit.
-// This is rare, and stands in many places: one number after the other, from memory.
+// Both edges with the exponent `to`. What the adjoint loses is unknown, if it is above 2^limit. This is rare, and
+// stands in many places: one number after the other, from memory.
 template <bool ADJOINT, typename T, int N>
-__device__ __forceinline__ void scale_edge(const Constants<T, N>& c, T* A, int from, int to, Trial& trial, int limit) {
+__device__ __forceinline__ void scale_edges(const Constants<T, N>& c, Edges<T, N>& s, int to, int limit) {
     const int order = N > 0 ? N : c.order;
-    const T factor = power_of_two<T>(from - to);
-    T numbers[COEFFICIENTS<N>];
+    T numbers[2 * COEFFICIENTS<N>];
 #pragma unroll(UNROLLED<N>)
-    for (int p = 0; p <= order; p++) numbers[p] = A[p];
+    for (int p = 0; p <= order; p++) numbers[2 * p] = s.A[p], numbers[2 * p + 1] = s.B[p];
 #pragma unroll 1
-    for (int p = 0; p <= order; p++) {
-        const T v = numbers[p];
+    for (int i = 0; i < 2 * order + 2; i++) {
+        const int from = i % 2 ? s.exponent_of_B : s.exponent;
+        const T v = numbers[i], factor = power_of_two<T>(from - to);
         if constexpr (ADJOINT) {
             const bool harm = is_lost(v, factor) && exponent_of(magnitude(v)) + from > limit;
-            numbers[p] = harm ? Range<T>::unknown() : v * factor;
+            numbers[i] = harm ? Range<T>::unknown() : v * factor;
         } else {
-            numbers[p] = scaled_down(v, factor, trial);
+            numbers[i] = scaled_down(v, factor, s.trial);
         }
     }
 #pragma unroll(UNROLLED<N>)
-    for (int p = 0; p <= order; p++) A[p] = numbers[p];
+    for (int p = 0; p <= order; p++) s.A[p] = numbers[2 * p], s.B[p] = numbers[2 * p + 1];
+    s.exponent = s.exponent_of_B = to;
 }
 
 // Both edges to one exponent, the larger of the two.
 template <bool ADJOINT, typename T, int N>
 __device__ __forceinline__ void meet_edges(const Constants<T, N>& c, Edges<T, N>& s, int limit = 0) {
-    if (s.exponent == s.exponent_of_B) return;
-    const int common = larger(s.exponent, s.exponent_of_B);
-    if (s.exponent < common) scale_edge<ADJOINT>(c, s.A, s.exponent, common, s.trial, limit);
-    if (s.exponent_of_B < common) scale_edge<ADJOINT>(c, s.B, s.exponent_of_B, common, s.trial, limit);
-    s.exponent = s.exponent_of_B = common;
+    if (s.exponent != s.exponent_of_B) scale_edges<ADJOINT>(c, s, larger(s.exponent, s.exponent_of_B), limit);
 }
 
 // Scale both down if they have grown.
 template <bool ADJOINT, typename T, int N>
 __device__ __forceinline__ void shrink_edges(const Constants<T, N>& c, Edges<T, N>& s, int limit = 0) {
-    T most = 0;
+    int most = 0;
 #pragma unroll(UNROLLED<N>)
-    for (int p = 0; p <= (N > 0 ? N : c.order); p++) most = larger(most, larger(magnitude(s.A[p]), magnitude(s.B[p])));
-    if (!(most > Range<T>::bound() && most <= Range<T>::most())) return;
-    const int to = s.exponent + exponent_of(most);
-    scale_edge<ADJOINT>(c, s.A, s.exponent, to, s.trial, limit);
-    scale_edge<ADJOINT>(c, s.B, s.exponent, to, s.trial, limit);
-    s.exponent = s.exponent_of_B = to;
+    for (int p = 0; p <= (N > 0 ? N : c.order); p++) most = larger(most, larger(size_of(s.A[p]), size_of(s.B[p])));
+    if (most <= size_of(Range<T>::bound()) || most > size_of(Range<T>::most())) return;
+    scale_edges<ADJOINT>(c, s, s.exponent + exponent_of_size<T>(most), limit);
 }
 
 template <typename T, int N>
@@ -246,9 +240,9 @@ __device__ T pass_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N>& 
             s.exponent_of_B = 0;
         }
         meet_edges<false>(c, s);
-        if constexpr (KEEP) used[i * 32 + lane] = (T)s.exponent;
+        if (KEEP && slopes) used[i * 32 + lane] = (T)s.exponent;
         pass_cell<T, N, KEEP>(c, window[lane * STRIDE + (column & (WINDOW - 1))], s.A, s.B,
-                              KEEP ? slopes + i * 2 * order * 32 + lane : nullptr, 32);
+                              KEEP && slopes ? slopes + i * 2 * order * 32 + lane : nullptr, 32);
         shrink_edges<false>(c, s);
         if (nodes || column == p.n2 - 1) value = corner_of(c, s.A, s.B);
         if (nodes) {
@@ -286,13 +280,11 @@ __device__ void pull_tile(const Problem& p, const Constants<T, N>& c, Edges<T, N
         const int exponent_of_value = (int)used[i * 32 + lane];
         const int harmful = limit - exponent_of_value - exponent_of(Range<T>::bound());
         meet_edges<true>(c, s, harmful);
+        T by_value = seed;
         if (seeds)
-            pull_corner(c,
-                        part_of_sum(seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1], power_of_two<T>(-s.exponent),
-                                    larger(magnitude(s.A[0]), magnitude(s.B[0]))),
-                        s.A, s.B);
-        else if (row == p.n1 - 1 && column == p.n2 - 1)
-            pull_corner(c, seed, s.A, s.B);
+            by_value = part_of_sum(seeds[(long long)(row + 1) * (p.n2 + 1) + column + 1], power_of_two<T>(-s.exponent),
+                                   larger(magnitude(s.A[0]), magnitude(s.B[0])));
+        if (seeds || (row == p.n1 - 1 && column == p.n2 - 1)) pull_corner(c, by_value, s.A, s.B);
         T* cell = window + lane * STRIDE + (column & (WINDOW - 1));
         const int exponent = exponent_of_value + s.exponent - final_exponent;
         *cell = scaled(pull_cell(c, *cell, s.A, s.B, slopes + i * 2 * order * 32 + lane, 32), exponent);

@@ -18,16 +18,24 @@ __device__ __forceinline__ void save_edges(const Constants<T, N>& c, const Edges
     to[(2 * order + 3) * 32 + lane] = (T)s.exponent_of_B;
 }
 
+// Those that are in memory, and these there.
 template <typename T, int N>
-__device__ __forceinline__ void load_edges(const Constants<T, N>& c, Edges<T, N>& s, int lane, const T* from) {
+__device__ __forceinline__ void swap_edges(const Constants<T, N>& c, Edges<T, N>& s, int lane, T* at) {
     const int order = N > 0 ? N : c.order;
+    const auto swap = [&](T& v, int i) {
+        const T other = at[i * 32 + lane];
+        at[i * 32 + lane] = v;
+        v = other;
+    };
 #pragma unroll(UNROLLED<N>)
     for (int p = 0; p <= order; p++) {
-        s.A[p] = from[2 * p * 32 + lane];
-        s.B[p] = from[(2 * p + 1) * 32 + lane];
+        swap(s.A[p], 2 * p);
+        swap(s.B[p], 2 * p + 1);
     }
-    s.exponent = (int)from[(2 * order + 2) * 32 + lane];
-    s.exponent_of_B = (int)from[(2 * order + 3) * 32 + lane];
+    T exponent = (T)s.exponent, exponent_of_B = (T)s.exponent_of_B;
+    swap(exponent, 2 * order + 2);
+    swap(exponent_of_B, 2 * order + 3);
+    s.exponent = (int)exponent, s.exponent_of_B = (int)exponent_of_B;
 }
 
 // Arrays as in `signature_kernel_backprop.cu`, and: carry (blocks, bands + 2 warps + 1, n2, order + 2); states (blocks,
@@ -43,7 +51,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
     if (parameters) p0 = parameters[0], p1 = parameters[1], p2 = parameters[2];
     const StaticKernel<T> s = make_static_kernel<T>((int)kind, p0, p1, p2);
     const T factor = (T)(SOURCE == FROM_INCREMENTS ? p0 * p0 : 1);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, n_warps = blockDim.x >> 5;
+    const int lane = threadIdx.x & 31, warp = warp_number(), n_warps = blockDim.x >> 5;
     const PullSizes<T, SOURCE, C, 1> sizes(p);
     const Room<T> room = make_room<T, SOURCE, C>(p, 33, warp, sizes.first, sizes.last);
     const PullRoom<T> pull_room = sizes.room(p, room);
@@ -113,10 +121,16 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
             Tiles tiles = {tile == 0 ? -1 : tile, tile, -1, true};
             if (!sweeps) tiles = {tile == p.n_tiles - 1 ? tile + 1 : tile - 1, tile - 1, tile + 1, false};
             fill_tiles<T, SOURCE, C, 1>(p, s, x, y, factor, cell, tiles, lane, room);
+            // A tile is swept once more on the way back, for its slopes. So long derivatives take the place of its
+            // edges.
+            T* const at_tile = saved + tile * state_size;
+            if (!sweeps) swap_edges(constants, state, lane, at_tile);
+            value = pass_tile<T, N, true>(p, constants, state, room.window, above,
+                                          !sweeps ? nullptr
+                                          : back  ? unread
+                                                  : rows + band * carry_size,
+                                          row, tile, lane, value, sweeps ? nullptr : kept, used, nullptr, nullptr);
             if (sweeps) {
-                value = pass_tile<T, N, false>(p, constants, state, room.window, above,
-                                               back ? unread : rows + band * carry_size, row, tile, lane, value,
-                                               nullptr, nullptr, nullptr, nullptr);
                 if (back || tile < p.n_tiles - 1 || row != p.n1 - 1) continue;
                 value = known(value);
                 const bool right = !state.trial.second || agree(value, state.exponent, (T)results[0], (int)results[1]);
@@ -124,11 +138,7 @@ __global__ void __launch_bounds__(256, 1) signature_kernel_polynomial_backprop(
                 results[1] = state.exponent;
                 continue;
             }
-            Edges<T, N> again;
-            again.trial = state.trial;
-            load_edges(constants, again, lane, saved + tile * state_size);
-            pass_tile<T, N, true>(p, constants, again, room.window, above, nullptr, row, tile, lane, (T)0, kept, used,
-                                  nullptr, nullptr);
+            swap_edges(constants, state, lane, at_tile);
             pull_tile(p, constants, state, room.window, rows_up + turn % (n_warps + 1) * carry_size,
                       turn > 0 ? rows_up + (turn - 1) % (n_warps + 1) * carry_size : nullptr, row, tile, lane, kept,
                       used, final_exponent, limit, seed, seeds);

@@ -61,12 +61,14 @@ __device__ __forceinline__ void fill_tiles(const Problem& p, const StaticKernel<
         const int tile = tiles.rightwards ? tiles.from + i : tiles.from - i;
         T* column = at.window + ((32 * tile + lane) & (WINDOW - 1));
         if (tile < 0 && !tiles.rightwards) {
+#pragma unroll 4
             for (int i = 0; i < 32 * R; i++) column[i * STRIDE] = 0;
         } else {
             fill<T, SOURCE, C>(p, s, path1, path2, factor, first, tile, tile & 1, tile == tiles.beginning,
                                tiles.rightwards, lane, at);
             if (p.order1 > 0 && !tiles.rightwards)
-                for (int i = 32 * R - 1; i > 0; i--)
+#pragma unroll 2
+                for (int i = 32 * R - 1; i >= 0; i--)
                     column[i * STRIDE] = column[smaller(i >> p.order1, p.band_cells - 1) * STRIDE];
         }
         __syncwarp();
@@ -77,6 +79,7 @@ __device__ __forceinline__ void fill_tiles(const Problem& p, const StaticKernel<
 template <typename T, int R>
 __device__ __forceinline__ void sum_parts(const Problem& p, int first, int j, int lane, const T* column, T* weights) {
     const int parts = p.order1 < 12 ? smaller(1 << p.order1, 32 * R) : 32 * R;
+#pragma unroll 4
     for (int i = 0; i < p.band_cells; i++) {
         T sum = 0;
         if (j >= 0 && j < p.n2 && first + i < p.n1)
@@ -95,9 +98,7 @@ __device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T
     T* column = at.window + (j & (WINDOW - 1));
     const T* right = pull.right + (tile & 1) * (n + 1);
     T* next_right = pull.right + (1 - (tile & 1)) * (n + 1);
-    T letters[C];
-    const int c0 =
-        sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, true, lane, column, at.letters, letters);
+    sum_products<T, SOURCE, C>(p, path1, path2, factor, first, node, true, lane, column, at.letters);
     T before = 0;
     for (int row = 0; row <= n; row++) {
         T difference = 0;
@@ -108,10 +109,8 @@ __device__ void node_weights(const Problem& p, const StaticKernel<T>& s, const T
             if (lane == 0) next_right[row] = mine;
             difference = mine - next;
         }
-        const T sum = c0 > 0 ? column[row * STRIDE] : (T)0;
-        const T v = add_argument<T, SOURCE, C>(sum, at.letters + row * C, letters);
         pull.weights[row * SLOPE_STRIDE + lane] =
-            kappa_derivs_of<T, SOURCE>(s, v, (before - difference) * factor, to.parameters, to.gp);
+            kappa_derivs_of<T, SOURCE>(s, column[row * STRIDE], (before - difference) * factor, to.parameters, to.gp);
         before = difference;
     }
 }
@@ -133,39 +132,41 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
                              bool first_of_band, bool first_band, int lane, const Room<T>& at, const PullRoom<T>& pull,
                              const Gradients<T>& to) {
     constexpr int POINTS = SOURCE != FROM_INCREMENTS;
-    const int n = p.band_cells, node = 32 * tile + lane + POINTS;
+    const int n = p.band_cells, first2 = 32 * tile + POINTS;
     for (int c0 = 0; c0 < p.d; c0 += C) {
         __syncwarp();
-        stage<T, SOURCE, C>(path1, p.d, c0, first, n + POINTS, p.n1 + POINTS, factor, lane, at.letters);
-        stage<T, SOURCE, C>(path2, p.d, c0, node - lane, 32, p.n2 + POINTS, factor, lane, pull.letters2);
+#pragma unroll 1
+        for (int side = 0; side < 2; side++)
+            stage<T, SOURCE, C>(side ? path2 : path1, p.d, c0, side ? first2 : first, side ? 32 : n + POINTS,
+                                (side ? p.n2 : p.n1) + POINTS, factor, lane, side ? pull.letters2 : at.letters);
         __syncwarp();
         T mine[C], others[C], sums[C];
-        load_letters<T, C>(pull.letters2 + lane * C, mine);
-        if (to.second && node >= 0 && node < p.n2 + POINTS) {
-            for (int c = 0; c < C; c++) sums[c] = 0;
-#pragma unroll 2
-            for (int row = 0; row < n + POINTS; row++) {
-                const T u = pull.weights[row * SLOPE_STRIDE + lane];
-                load_letters<T, C>(at.letters + row * C, others);
+        // A lane for each row and sums over columns, or a lane for each column and sums over rows: one loop for both,
+        // as in many other places here, because whatever stands in two places is compiled twice.
+#pragma unroll 1
+        for (int side = 0; side < 2; side++) {
+            T* const target = side ? to.second : to.first;
+            if (!target) continue;
+            const T *const own = side ? pull.letters2 : at.letters, *const rest = side ? at.letters : pull.letters2;
+            const int n_sums = side ? n + POINTS : 32, step = side ? SLOPE_STRIDE : 1;
+            const int end = side ? smaller(p.n2 + POINTS - first2, 32) : n, shift = side ? first2 : 0;
+            for (int i = lane; i < end; i += 32) {
+                if (shift + i < 0) continue;
+                const T* weight = pull.weights + i * (side ? 1 : SLOPE_STRIDE);
+                load_letters<T, C>(own + i * C, mine);
 #pragma unroll
-                for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, mine[c], others[c]);
+                for (int c = 0; c < C; c++) sums[c] = 0;
+#pragma unroll 2
+                for (int k = 0; k < n_sums; k++) {
+                    const T u = weight[k * step];
+                    load_letters<T, C>(rest + k * C, others);
+#pragma unroll
+                    for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, mine[c], others[c]);
+                }
+                add_to(target + (long long)(shift + i) * p.d, c0, p.d, sums, C, side ? first_band : first_of_band);
             }
-            add_to(to.second + (long long)node * p.d, c0, p.d, sums, C, first_band);
         }
         if (!to.first) continue;
-        for (int row = lane; row < n; row += 32) {
-            T x[C];
-            load_letters<T, C>(at.letters + row * C, x);
-            for (int c = 0; c < C; c++) sums[c] = 0;
-#pragma unroll 2
-            for (int k = 0; k < 32; k++) {
-                const T u = pull.weights[row * SLOPE_STRIDE + k];
-                load_letters<T, C>(pull.letters2 + k * C, others);
-#pragma unroll
-                for (int c = 0; c < C; c++) sums[c] += pulled<T, SOURCE>(u, x[c], others[c]);
-            }
-            add_to(to.first + (long long)row * p.d, c0, p.d, sums, C, first_of_band);
-        }
         if constexpr (POINTS) {
             // The last row, one more than lanes may be: a lane for each column.
             const T u = pull.weights[n * SLOPE_STRIDE + lane];
@@ -240,10 +241,12 @@ __device__ void sum_numbers(long long size, long long d, const T* y, const T* se
         for (long long i = threadIdx.x; i < size; i += blockDim.x) gp[0] += (double)((y[i + d] - y[i]) * second[i]);
         gp[0] = scale == 0 ? 0 : gp[0] * 2 / scale;
     }
-    for (int i = 0; i < 3; i++) {
 #pragma unroll 1
-        for (int k = 16; k > 0; k /= 2) gp[i] += __shfl_xor_sync(ALL_LANES, gp[i], k);
-        if (lane == 0) sums[threadIdx.x >> 5][i] = gp[i];
+    for (int i = 0; i < 3; i++) {
+        double sum = i == 0 ? gp[0] : i == 1 ? gp[1] : gp[2];
+#pragma unroll 1
+        for (int k = 16; k > 0; k /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, k);
+        if (lane == 0) sums[threadIdx.x >> 5][i] = sum;
     }
     __syncthreads();
     if (threadIdx.x < 3) {
