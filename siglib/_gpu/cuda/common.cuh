@@ -69,3 +69,11 @@ struct Divisor {
         return (I)(quotient + ((unsigned)n - quotient * (unsigned)d >= (unsigned)d));
     }
 };
+
+// D^n: the words of n letters.
+template <int D>
+__device__ constexpr int power(int n) {
+    int result = 1;
+    for (int i = 0; i < n; i++) result *= D;
+    return result;
+}

@@ -114,6 +114,16 @@ __device__ __forceinline__ int ending_at(int k, const Cut& cut, const Place& at,
     return first && !is_first ? -1 : ending;
 }
 
+// The same as `visit_tree`, where place(level, word, reversed) is the place of a word in a signature.
+template <typename T, int D, int S, int P, int T1, int T2, typename Find, typename Visit>
+__device__ __forceinline__ void visit_places(Item<T, D, S, P, T1, T2>& item, const Place& at, int d, bool live,
+                                             Find place, Visit visit) {
+    item.template visit<0>(0, 0, 0, 1, at.root_tile * T1, at.top_tile * T2, d, live,
+                           [&](int r, int word, int reversed, bool exists, bool cotangent, T old) -> T {
+                               return visit(r, place(r, word, reversed), exists, cotangent, old);
+                           });
+}
+
 // visit(level, place, exists, cotangent, old) for every number of the tree gives the new one; place: in a signature.
 template <typename T, int D, int S, int P, int T1, int T2, typename Visit>
 __device__ __forceinline__ void visit_tree(Item<T, D, S, P, T1, T2>& item, const Cut& cut, const Place& at, bool live,
@@ -134,12 +144,25 @@ __device__ __forceinline__ void visit_tree(Item<T, D, S, P, T1, T2>& item, const
         tree_size *= d;
         sizes[r] = tree_size;
     }
-    item.template visit<0>(0, 0, 0, 1, at.root_tile * T1, at.top_tile * T2, d, live,
-                           [&](int r, int word, int reversed, bool exists, bool cotangent, T old) -> T {
-                               const long long place = backwards ? (long long)at.w * sizes[r - 1] + reversed
-                                                                 : (long long)word * cut.n_suffixes + at.w;
-                               return visit(r, starts[r - 1] + place, exists, cotangent, old);
-                           });
+    const auto forward = [&](int r, int word, int reversed) {
+        return starts[r - 1] + ((long long)word * (D > 0 && S > 0 ? power<D>(S) : cut.n_suffixes) + at.w);
+    };
+    const auto backward = [&](int r, int word, int reversed) {
+        return starts[r - 1] + ((long long)at.w * sizes[r - 1] + reversed);
+    };
+    if constexpr (D > 0) {
+        // With a suffix each number is a known distance from one of few places: two loops without arithmetic are
+        // shorter than one with it. Without one all distances would be known, and everything loaded at once.
+        if (backwards)
+            visit_places(item, at, d, live, backward, visit);
+        else
+            visit_places(item, at, d, live, forward, visit);
+    } else {
+        const auto either = [&](int r, int word, int reversed) {
+            return backwards ? backward(r, word, reversed) : forward(r, word, reversed);
+        };
+        visit_places(item, at, d, live, either, visit);
+    }
 }
 
 template <typename T, int D, int S, int P, int T1, int T2>

@@ -6,13 +6,6 @@
 #pragma once
 #include "signature_tree.cuh"
 
-template <int D>
-__device__ constexpr int power(int n) {
-    int result = 1;
-    for (int i = 0; i < n; i++) result *= D;
-    return result;
-}
-
 // The other way round: the place in memory of a word of N letters, from its node, or its node from its place.
 template <int D, int N>
 __device__ constexpr int reversed(int word) {
