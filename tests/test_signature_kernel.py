@@ -221,6 +221,32 @@ def test_not_finite_paths(value: float, rng: np.random.Generator, dtype: np.dtyp
     assert_close(gram[:, others], expected[:, others])
 
 
+@pytest.mark.parametrize(
+    "static_kernel",
+    [
+        siglib.RBFKernel(0.7),
+        siglib.Matern12Kernel(1.1),
+        siglib.Matern32Kernel(1.1),
+        siglib.Matern52Kernel(1.1),
+        siglib.RationalQuadraticKernel(0.8, 1.2),
+        siglib.PolynomialKernel(2.0, 0.5, 1.0),
+        siglib.PolynomialKernel(1.5, 60.0, 0.01),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("options", [{"dyadic_order": 1}, {"method": "polynomial", "order": 5}], ids=str)
+def test_not_a_number_in_static_kernels(
+    static_kernel: Any, options: dict, rng: np.random.Generator, dtype: np.dtype
+) -> None:
+    x, y = random_paths(rng, 3, 6, 2, dtype=dtype), random_paths(rng, 3, 7, 2, dtype=dtype)
+    expected = siglib.sig_kernel(x, y, static_kernel=static_kernel, **options)
+    x[1, 3, 1] = np.nan
+    found = siglib.sig_kernel(x, y, static_kernel=static_kernel, **options)
+    assert np.isnan(found[1])
+    assert_close(found[[0, 2]], expected[[0, 2]])
+    assert np.isnan(siglib.branched_sig_kernel(x, y, 2, 1, static_kernel=static_kernel)[1])
+
+
 # Edges
 
 

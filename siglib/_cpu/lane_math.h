@@ -40,7 +40,8 @@
     vec s = (m - (real)1) / (m + (real)1), z = s * s, p = z * 0 + (real)(1.0 / (2 * N_LOG + 1));                    \
     _Pragma("GCC unroll 16") for (int i = N_LOG - 1; i >= 1; i--) p = p * z + (real)(1.0 / (2 * i + 1));            \
     vec twice = s + s;                                                                                              \
-    return number * (real)LN2_HIGH + (twice + (twice * (z * p) + number * (real)LN2_LOW));                          \
+    vec result = number * (real)LN2_HIGH + (twice + (twice * (z * p) + number * (real)LN2_LOW));                    \
+    return (vec)((vec##_bits)result | (vec##_bits)(x != x));                                                        \
   }                                                                                                                 \
   SIGLIB_LANE vec sqrt_##vec(vec x) {                                                                               \
     union { vec v; real lanes[W]; } in = {x}, out;                                                                  \

@@ -81,7 +81,7 @@ class Launch(NamedTuple):
 
 
 class Assign(NamedTuple):
-    """Numbers are copied, or one number is written: CuPy does that."""
+    """Numbers are copied, or one number is written: a launch of `copies.py`."""
 
     to: "Recorded"
     value: Any
