@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,6 +52,13 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that differ between tests but not between runs."""
     return np.random.default_rng(list(request.node.name.encode()))
+
+
+@pytest.fixture(autouse=True)
+def same_tensors(request: pytest.FixtureRequest) -> None:
+    """The same for torch's random numbers, where a test has imported it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(zlib.crc32(request.node.name.encode()))
 
 
 @pytest.fixture

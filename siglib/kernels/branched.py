@@ -94,7 +94,8 @@ def branched_sig_kernel(
     array of shape (...), or (..., rows, columns) with `return_grid`
         Of the library, dtype and device of the paths; without axes for a single pair. A grid has
         ``rows = (length1 - 1) * 2**dyadic_order + 1``, where `length1` is that of the transformed path; columns
-        likewise. The kernel of a path of length 0 or 1 with any other is 1. NaN and infinity in the paths propagate.
+        likewise. The kernel of a path of length 0 or 1 with any other is 1. NaN in the paths propagates, and so does
+        infinity, but that static kernels of distances may take it for a point far away.
 
     Raises
     ------
