@@ -11,6 +11,11 @@
 // From one row of slopes, or of weights, to the next: lanes may read a row or a column without meeting in a bank.
 constexpr int SLOPE_STRIDE = 33;
 
+// Steps of a loop that are unrolled: none in float64, where arithmetic takes longer than what is around it, and kernels
+// take longest to compile.
+template <typename T>
+constexpr int SIDE_BY_SIDE = sizeof(T) == 8 ? 1 : 4;
+
 // What one pair's gradient goes to; null where it is not wanted.
 template <typename T>
 struct Gradients {
@@ -79,7 +84,7 @@ __device__ __forceinline__ void fill_tiles(const Problem& p, const StaticKernel<
 template <typename T, int R>
 __device__ __forceinline__ void sum_parts(const Problem& p, int first, int j, int lane, const T* column, T* weights) {
     const int parts = p.order1 < 12 ? smaller(1 << p.order1, 32 * R) : 32 * R;
-#pragma unroll 4
+#pragma unroll(SIDE_BY_SIDE<T>)
     for (int i = 0; i < p.band_cells; i++) {
         T sum = 0;
         if (j >= 0 && j < p.n2 && first + i < p.n1)
@@ -156,7 +161,7 @@ __device__ void pull_letters(const Problem& p, const T* path1, const T* path2, T
                 load_letters<T, C>(own + i * C, mine);
 #pragma unroll
                 for (int c = 0; c < C; c++) sums[c] = 0;
-#pragma unroll 2
+#pragma unroll(larger(SIDE_BY_SIDE<T> / 2, 1))
                 for (int k = 0; k < n_sums; k++) {
                     const T u = weight[k * step];
                     load_letters<T, C>(rest + k * C, others);
