@@ -14,7 +14,7 @@ from kernel_cases import gradients
 from operations import OF_ALL_PAIRS, OPERATIONS, Operation, name_of
 
 import siglib
-from siglib._gpu import constants, plans, recording, window_plan
+from siglib._gpu import constants, copies, plans, recording, window_plan
 
 _KEEP = plans._keep
 
@@ -441,6 +441,15 @@ def test_copies_in_plans(emulated: Gpu) -> None:
             assert_same_bits(emulated.numpy(found), siglib.logsig_to_sig(kind(on_host), 6, 1, method=2))
             n_plans += kind(on_host).ndim < 5
             assert len(made()) == n_plans
+
+
+def test_copies_onto_themselves_have_no_plan() -> None:
+    recorder = recording.Recorder()
+    numbers = recorder.array((4, 6), "float32")
+    copies.launch_of(recording.Assign(numbers[:2], numbers[2:]))
+    copies.launch_of(recording.Assign(numbers[1:], recorder.array((3, 6), "float32")))
+    with pytest.raises(recording.NotPlannedError):
+        copies.launch_of(recording.Assign(numbers[1:], numbers[:-1]))
 
 
 @pytest.mark.parametrize("layout", ["pairs", "all", "one sample"])

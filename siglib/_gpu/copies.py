@@ -17,6 +17,8 @@ def launch_of(step: Assign) -> Launch:
     arrays = {"to": to, "from": value} if isinstance(value, Recorded) else {"to": to}
     if any(array.dtype.char not in "fd" for array in arrays.values()):
         raise NotPlannedError("numbers of another type are written")
+    if isinstance(value, Recorded) and to.may_overlap(value):
+        raise NotPlannedError("numbers are copied to where others are read")
     n_blocks = -(-to.size // _THREADS)
     if n_blocks > MOST_BLOCKS[0]:
         raise NotPlannedError("too many numbers for one launch")

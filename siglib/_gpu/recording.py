@@ -131,6 +131,10 @@ class Recorded:
     def place(self) -> Place:
         return Place(self.memory, self._array.ctypes.data - _address(self.memory))
 
+    def may_overlap(self, other: "Recorded") -> bool:
+        """Whether both may have numbers in one place."""
+        return self.memory is other.memory and np.may_share_memory(self._array, other._array)
+
     def _view(self, array: np.ndarray) -> "Recorded":
         return Recorded(self._recorder, self.memory, array)
 

@@ -29,7 +29,7 @@ __device__ __forceinline__ void assume_global(const T* pointer) {
 // Asks for a piece of memory that is needed soon.
 __device__ __forceinline__ void prefetch(const void* address) {
 #ifdef __CUDA_ARCH__
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+    asm volatile("prefetch.L2 [%0];" ::"l"(address));
 #endif
 }
 
