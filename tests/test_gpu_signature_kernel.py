@@ -108,6 +108,19 @@ def test_gradients(
     assert_close(gpu.numpy(left), expected[0], tolerance(dtype))
 
 
+@pytest.mark.parametrize("dimension", [1, 3, 5])
+def test_gradients_of_high_order(checked_gpu: Gpu, dtype: np.dtype, rng: np.random.Generator, dimension: int) -> None:
+    """Their letters come in smaller groups."""
+    x, y = (random_paths(rng, 2, n, dimension, dtype=dtype) * dtype.type(0.3) for n in (36, 34))
+    derivs = rng.standard_normal(2).astype(dtype)
+    options = {"method": "polynomial", "order": 12, "static_kernel": siglib.RBFKernel(0.9)}
+    arrays = map(checked_gpu.array, (derivs, x, y))
+    found = siglib.sig_kernel_backprop(*arrays, **options, right_deriv=True)
+    expected = siglib.sig_kernel_backprop(derivs, x, y, **options, right_deriv=True)
+    for gradient, on_cpu in zip(found, expected, strict=True):
+        assert_close(checked_gpu.numpy(gradient), on_cpu)
+
+
 def test_grids_and_their_gradients(gpu: Gpu, dtype: np.dtype, rng: np.random.Generator) -> None:
     x, y = random_paths(rng, 2, 20, 3, dtype=dtype), random_paths(rng, 2, 37, 3, dtype=dtype)
     for options in (

@@ -24,6 +24,8 @@ _SOURCES = {GIVEN: FROM_CELLS, LINEAR: FROM_INCREMENTS, POLYNOMIAL: FROM_PRODUCT
 _STRIDE, _SLOPE_STRIDE = 66, 33
 # Columns of the window of the linear kernel, some of them twice.
 _SLOTS = 72
+# Orders of the polynomial method above this one are high.
+_HIGH_ORDER = 8
 # Letters for which there is a kernel with coefficients in registers: others are padded. Backward eight at most.
 _LETTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _MOST_LETTERS_BACKWARD = 8
@@ -97,16 +99,16 @@ class Cells:
         """Whether cells come from a kernel at points, the nodes between cells."""
         return self.source in (FROM_PRODUCTS, FROM_DISTANCES)
 
-    def shared_numbers(self, per_lane: int, *, backward: bool = False) -> int:
+    def shared_numbers(self, per_lane: int, *, backward: bool = False, at_a_time: int = 0) -> int:
         """Numbers of a warp's shared memory; see `make_room` of `signature_kernel_cells.cuh`, and who calls it."""
-        n = self.band_cells(per_lane) + 1
-        letters = 0 if self.source == FROM_CELLS else _padded(n * self.letters)
+        n, at_a_time = self.band_cells(per_lane) + 1, at_a_time or self.letters
+        letters = 0 if self.source == FROM_CELLS else _padded(n * at_a_time)
         edges = 2 * n if self.points else 0
         if not backward:
             return letters + _padded(n * _STRIDE + edges)
         n_rows = 32 * per_lane + 1
         slopes = n_rows * _SLOPE_STRIDE + 1024 // self.look(per_lane)
-        own = 0 if self.source == FROM_CELLS else 32 * self.letters
+        own = 0 if self.source == FROM_CELLS else 32 * at_a_time
         return own + letters + _padded(n_rows * _STRIDE + edges + slopes + edges)
 
 
@@ -279,11 +281,13 @@ def backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: 
 def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs: int, warps: int) -> KernelPlan:
     if order > 0:
         carry, n_bands = cells.n2 * (order + 2), cells.n_bands(1)
+        # Beside polynomials of high order letters take no time, but where the compiler sees many.
+        letters = min(cells.letters, 2) if _order(order) > _HIGH_ORDER else cells.letters
         return KernelPlan(
             "signature_kernel_polynomial_backprop",
-            (cells.source, cells.letters, _order(order), grids),
+            (cells.source, letters, _order(order), grids),
             1,
-            cells.itemsize * cells.shared_numbers(1, backward=True),
+            cells.itemsize * cells.shared_numbers(1, backward=True, at_a_time=letters),
             8,
             (n_bands + 1) * carry,
             2 * carry,
