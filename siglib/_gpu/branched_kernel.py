@@ -46,7 +46,7 @@ def _plan(cells: Cells, depth: int, grids: bool, backward: bool, scratch: int) -
         "branched_kernel_backprop" if backward else "branched_kernel",
         (cells.source, cells.letters, depth if few else 0, grids),
         1,
-        cells.itemsize * cells.shared_numbers(1, backward=backward),
+        cells.itemsize * cells.shared_numbers(1, cells.letters, backward=backward),
         min(most_warps, 8 if backward else 16),
         row + depth * 32 * cells.n_bands(1) * backward,
         row,

@@ -99,17 +99,16 @@ class Cells:
         """Whether cells come from a kernel at points, the nodes between cells."""
         return self.source in (FROM_PRODUCTS, FROM_DISTANCES)
 
-    def shared_numbers(self, per_lane: int, *, backward: bool = False, at_a_time: int = 0) -> int:
-        """Numbers of a warp's shared memory; see `make_room` of `signature_kernel_cells.cuh`, and who calls it."""
-        n, at_a_time = self.band_cells(per_lane) + 1, at_a_time or self.letters
-        letters = 0 if self.source == FROM_CELLS else _padded(n * at_a_time)
+    def shared_numbers(self, per_lane: int, letters: int, *, backward: bool = False) -> int:
+        """Numbers of a warp's shared memory, for so many letters at a time; see `make_room` of
+        `signature_kernel_cells.cuh`, and who calls it."""
+        n, letters = self.band_cells(per_lane) + 1, 0 if self.source == FROM_CELLS else letters
         edges = 2 * n if self.points else 0
         if not backward:
-            return letters + _padded(n * _STRIDE + edges)
+            return _padded(n * letters) + _padded(n * _STRIDE + edges)
         n_rows = 32 * per_lane + 1
         slopes = n_rows * _SLOPE_STRIDE + 1024 // self.look(per_lane)
-        own = 0 if self.source == FROM_CELLS else 32 * at_a_time
-        return own + letters + _padded(n_rows * _STRIDE + edges + slopes + edges)
+        return 32 * letters + _padded(n * letters) + _padded(n_rows * _STRIDE + edges + slopes + edges)
 
 
 def _padded(n: int) -> int:
@@ -236,7 +235,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
             "signature_kernel_polynomial",
             (cells.source, cells.letters, _order(order), grids),
             1,
-            cells.itemsize * cells.shared_numbers(1),
+            cells.itemsize * cells.shared_numbers(1, cells.letters),
             8,
             cells.n2 * (order + 2),
             cells.n2 * (order + 2),
@@ -261,7 +260,7 @@ def _forward_plan(cells: Cells, order: int, grids: bool, n_pairs: int, warps: in
         "signature_kernel",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,
-        cells.itemsize * cells.shared_numbers(per_lane),
+        cells.itemsize * cells.shared_numbers(per_lane, cells.letters),
         16,
         cells.carry_numbers(per_lane),
         cells.carry_numbers(per_lane),
@@ -287,7 +286,7 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
             "signature_kernel_polynomial_backprop",
             (cells.source, letters, _order(order), grids),
             1,
-            cells.itemsize * cells.shared_numbers(1, backward=True, at_a_time=letters),
+            cells.itemsize * cells.shared_numbers(1, letters, backward=True),
             8,
             (n_bands + 1) * carry,
             2 * carry,
@@ -317,7 +316,7 @@ def _backward_plan(cells: Cells, order: int, grids: bool, second: bool, n_pairs:
         "signature_kernel_backprop",
         (cells.source, cells.letters, per_lane, grids),
         per_lane,
-        cells.itemsize * cells.shared_numbers(per_lane, backward=True),
+        cells.itemsize * cells.shared_numbers(per_lane, cells.letters, backward=True),
         8,
         (cells.n_bands(per_lane) + 1) * cells.carry_numbers(per_lane),
         2 * cells.carry_numbers(per_lane),

@@ -3,7 +3,7 @@
 //
 // Signature kernels come as mantissas and exponents, both in the type of the arrays; branched ones as logarithms. What
 // is not positive and finite has no logarithm, and normalises nothing: NaN.
-#include "signature_kernel_cells.cuh"
+#include "signature_kernel_numbers.cuh"
 
 // out (n), mantissas, times 2^exponent.
 template <typename T>
