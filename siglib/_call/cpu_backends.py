@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _cpu
-from .formats import FLOAT32, FLOAT64
+from .formats import FLOAT64, FORMATS
 from .libraries import Array
 
 _NOTHING = {(n, dtype): np.empty((0,) * n, dtype) for n in (1, 2) for dtype in ("float32", "float64")}
@@ -126,7 +126,7 @@ class NumpyBackend(_CpuBackend):
             return array.astype(self.result_dtype)
 
 
-NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in (FLOAT32, FLOAT64)}
+NUMPY_BACKENDS: dict[Any, NumpyBackend] = {dtype: NumpyBackend(dtype, dtype) for dtype in FORMATS}
 
 
 def numpy_backend(dtype: Any) -> NumpyBackend:

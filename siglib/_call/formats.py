@@ -16,6 +16,7 @@ from .tracing import loaded_jax
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
+FORMATS = (FLOAT32, FLOAT64)  # what loops compute in
 _NATIVE_ENDIAN = {"little": "<", "big": ">"}[sys.byteorder]
 
 
@@ -124,7 +125,7 @@ def jax_arrays(arrays: dict[str, Array]) -> tuple[list[Any], Any]:
         if value is arrays[name] and library_of(value) == "jax" and value.dtype.kind not in "iub":
             own[name] = value.dtype
     dtype = common_dtype(own, default=jax.numpy.result_type(float))
-    kernel_dtype = dtype if dtype in (FLOAT32, FLOAT64) else FLOAT32
+    kernel_dtype = dtype if dtype in FORMATS else FLOAT32
     return [in_dtype(jax.numpy.asarray(value), kernel_dtype) for value in found.values()], dtype
 
 

@@ -12,11 +12,9 @@ import numpy as np
 
 from .array_likes import LazyPaths, Ragged, as_counts, packed_paths, refusal_of_series
 from .backend import WIDENED, backend_of
-from .formats import in_dtype, jax_arrays, numpy_array, torch_tensors
+from .formats import FORMATS, in_dtype, jax_arrays, numpy_array, torch_tensors
 from .libraries import Array, device_of, library_of, namespace_of, refuse_dask
 from .shapes import path_shape
-
-_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def runs_of(lengths: np.ndarray, padding: float) -> list[np.ndarray]:
@@ -193,7 +191,7 @@ class RaggedPaths(Ragged):
 
 def _arrays(name: str, parts: list[Any]) -> list[Array]:
     """Arrays of one library, dtype and device."""
-    if set(map(type, parts)) == {np.ndarray} and len({part.dtype for part in parts}) == 1 and parts[0].dtype in _PLAIN:
+    if set(map(type, parts)) == {np.ndarray} and len({part.dtype for part in parts}) == 1 and parts[0].dtype in FORMATS:
         return parts
     named = {f"{name}[{i}]": part for i, part in enumerate(parts)}
     if library_of(parts[0]) == "torch":
