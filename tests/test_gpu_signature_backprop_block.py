@@ -9,7 +9,7 @@ from checking import assert_as_exact_everywhere, assert_close, assert_same_bits,
 from gpu import Gpu
 
 import siglib
-from siglib._gpu import plans
+from siglib._gpu import plans, signature_plan
 from siglib._gpu import signature_backprop as launcher
 from siglib._gpu import signature_backprop_block as blocks
 
@@ -54,7 +54,7 @@ def fits(d: int, degree: int, dtype: np.dtype) -> bool:
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As many chunks as a block has threads for, of two increments or more."""
-    monkeypatch.setattr(blocks, "_FEW", 2)
+    monkeypatch.setattr(signature_plan, "_SHORT_PART", 2)
     blocks.make_block.cache_clear()
     yield
     blocks.make_block.cache_clear()

@@ -1,5 +1,6 @@
 """Paths as CUDA functions load their increments, and the launchers of `cuda/increments.cu`."""
 
+import math
 import struct
 from functools import lru_cache
 from typing import Any
@@ -42,6 +43,11 @@ _POINTER_BYTES = struct.calcsize("@P")
 def strides(array: Any) -> tuple[int, ...]:
     """Strides of an array, counted in numbers."""
     return tuple(stride // array.itemsize for stride in array.strides)
+
+
+def packed(width: int, itemsize: int) -> int:
+    """Numbers of so many side by side that are loaded together: `packed` of `cuda/increments.cuh`."""
+    return next(n for n in (16 // itemsize, 2, 1) if width % n == 0)
 
 
 def n_increments(path: Any, transform: Transform) -> int:
@@ -131,7 +137,7 @@ def increments_backprop(gx: Any, out: Any, n_chunks: int = 1, margin: int = 0, l
     be added; out (batch, length, dimension): of the points."""
     n_sums, walked, d = gx.shape[1:]
     batch, length, n_channels = out.shape
-    together = next(n for n in (16 // out.itemsize, 2, 1) if d % n == 0 == n_channels % n)
+    together = packed(math.gcd(d, n_channels), out.itemsize)
     n_blocks = -(-(-(-length // _POINTS) * (n_channels // together)) // 256)
     launch(
         "increments.cu",

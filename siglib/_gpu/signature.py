@@ -61,8 +61,8 @@ def sig(
         )
         return
     plan = make_plan(d, degree, dtype_name(path))
-    chunk, parts = (segment_length(n_rows), 0) if plan.whole else (chunk_length(plan, n_words, n_rows), 1)
-    parts = parts or n_parts(chunk)
+    chunk = segment_length(n_rows) if plan.whole else chunk_length(plan, n_words, n_rows)
+    parts = n_parts(chunk) if plan.whole else 1
     n_chunks = -(-n_rows // chunk)
     if n_chunks == 1:
         sig_of_chunks(path, out, degree, chunk, transform, int(scalar_term), parts)

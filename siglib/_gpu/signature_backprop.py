@@ -18,6 +18,7 @@ from .increments import (
     increments_backprop,
     increments_of_chunks,
     n_increments,
+    packed,
     paths_of,
 )
 from .signature import sig_of_chunks
@@ -138,7 +139,7 @@ def make_rows(plan: SignatureBackpropPlan, n_increments: int, length: int, items
     sums = per_block * CHUNK_BYTES + plan.sum_bytes(itemsize)
     tile = plan.group
     # Rows of a block start in different banks, each with what is loaded together.
-    pad = next(n for n in (16 // itemsize, 2, 1) if plan.literal % n == 0)
+    pad = packed(plan.literal, itemsize)
     while tile < 32 and per_block * (2 * tile * plan.padded + pad) * itemsize <= min(USUAL_SHARED - sums, 16 << 10):
         tile *= 2
     tiles = per_block * (tile * plan.padded + pad) * itemsize

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from .._tables.transform import Transform
 from ._launch import c_type, launch
-from .increments import CHUNK_BYTES, paths_of, strides
+from .increments import CHUNK_BYTES, packed, paths_of, strides
+from .signature_plan import n_parts
 from .sizes import words_up_to
 
 THREADS = 128
-# Increments of a time chunk, where a block has threads for more of them, and at most.
-_FEW, _MOST = 32, 256
+# Increments of a time chunk, at most.
+_MOST = 256
 # Increments of a chunk in shared memory at a time, and the bytes that all of them take there at most.
 _STAGED, _STAGED_BYTES = (8, 32), 42 << 10
 # Points of a chunk are at most so many numbers from each other, and increments before and behind it are asked for.
@@ -40,14 +41,12 @@ def make_block(d: int, degree: int, t1: int, n_increments: int, itemsize: int) -
     """For trees whose root has t1 letters in each thread; None for paths that are too long. Depends on nothing else: so
     the bits of a gradient do not depend on the batch."""
     places = THREADS * t1 // d
-    columns = 1
-    while columns < places and _FEW * columns < n_increments:
-        columns *= 2
+    columns = n_parts(n_increments, places)
     chunk = -(-n_increments // columns)
     if chunk > _MOST:
         return None
     # Rows of neighbours begin in different banks, and vectors of numbers at multiples of their size.
-    vector = next(n for n in (16 // itemsize, 2, 1) if d % n == 0)
+    vector = packed(d, itemsize)
     fewest, staged = _STAGED
     while staged > fewest and (staged // 2 >= chunk + 2 or places * (staged * d + vector) * itemsize > _STAGED_BYTES):
         staged //= 2
@@ -75,8 +74,8 @@ def sig_backprop_block(block: Block, path: Any, sig: Any, derivs: Any, out: Any,
         sig=sig,
         derivs=derivs,
         out=out,
-        sig_stride=sig.strides[0] // sig.itemsize,
-        stride=derivs.strides[0] // derivs.itemsize,
+        sig_stride=strides(sig)[0],
+        stride=strides(derivs)[0],
         n_paths=len(path),
         n_columns=block.columns,
         row=block.row,

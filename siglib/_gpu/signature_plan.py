@@ -8,7 +8,7 @@ the same call. `cuda/signature_tree.cuh` explains the names.
 from functools import lru_cache
 from typing import NamedTuple
 
-from .increments import CHUNK_BYTES
+from .increments import CHUNK_BYTES, packed
 
 # Levels of the tree for few letters, chosen so that it fits into registers: dtype -> letters -> levels.
 _DEPTHS = {"float32": {2: 5, 3: 4, 4: 3, 5: 3}, "float64": {2: 5, 3: 3, 4: 3, 5: 2}}
@@ -18,6 +18,10 @@ _LONGEST_TILE = 16
 _SMALL_TILE = 4
 BLOCK = 128
 _MANY_CHUNKS, _FEW_WORDS = 32, 512
+# Of paths whose signatures are whole: increments of a part, unless there are as many parts as threads, and then; and
+# bytes of a part in shared memory at a time, at most.
+_SHORT_PART, _LONG_PART = 32, 128
+_ROW_BYTES = 256
 
 
 class SignaturePlan(NamedTuple):
@@ -84,20 +88,16 @@ def chunk_length(plan: SignaturePlan, n_words: int, n_rows: int) -> int:
     return chunk if n_rows > 2 * chunk else n_rows
 
 
-# Of paths whose signatures are whole: increments of a part, unless there are as many parts as threads, and then.
-_SHORT_PART, _LONG_PART = 32, 128
-
-
 def segment_length(n_rows: int) -> int:
     """Increments of a path that one block takes: all of them, but of very long paths, whose segments are joined."""
     n_segments = -(-n_rows // (_LONG_PART * BLOCK))
     return -(-n_rows // n_segments)
 
 
-def n_parts(n_rows: int) -> int:
-    """Threads of a block that share a segment of so many increments, a power of two."""
+def n_parts(n_rows: int, most: int = BLOCK) -> int:
+    """Parts, a power of two, into which a block cuts so many increments for its threads."""
     parts = 1
-    while parts < BLOCK and _SHORT_PART * parts < n_rows:
+    while parts < most and _SHORT_PART * parts < n_rows:
         parts *= 2
     return parts
 
@@ -139,7 +139,7 @@ def make_staging(plan: SignaturePlan, d: int, chunk: int, itemsize: int, most_sh
     vector = 16 // itemsize
     width = d if plan.D else -(-max(plan.n_roots * plan.T1, plan.n_tops * plan.T2) // vector) * vector
     # Rows that share a warp start in different banks, each with what is loaded together.
-    pack = _pack(width, itemsize)
+    pack = packed(width, itemsize)
     pad = pack if n_paths > 1 else 0
     n = min(_MOST_STAGED, chunk, (_STAGED_BYTES // (n_paths * itemsize) - pad) // width)
     if n < 1:
@@ -159,20 +159,12 @@ class WholeStaging(NamedTuple):
     shared: int
 
 
-_ROW_BYTES = 256
-
-
 @lru_cache(maxsize=256)
 def make_whole_staging(d: int, n_words: int, parts: int, itemsize: int) -> WholeStaging:
     """Shared memory for what threads are told of their parts, and for increments or signatures that are handed over."""
-    pack = _pack(d, itemsize)
+    pack = packed(d, itemsize)
     # So many increments that a thread loads the same one of several parts.
     at_a_time = BLOCK // (d // pack)
     rows = max(n for n in range(1, at_a_time + 1) if at_a_time % n == 0 and n * d * itemsize <= _ROW_BYTES)
     staged = BLOCK * (rows * d // pack | 1) * pack
     return WholeStaging(rows, BLOCK * CHUNK_BYTES + max(staged, n_words * (BLOCK // 2) * (parts > 1)) * itemsize)
-
-
-def _pack(width: int, itemsize: int) -> int:
-    """Numbers that are loaded together, `packed` of `cuda/increments.cuh`."""
-    return next(n for n in (16 // itemsize, 2, 1) if width % n == 0)

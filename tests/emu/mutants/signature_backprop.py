@@ -23,6 +23,16 @@ def _check(gpu: Any, shape: tuple[int, ...], degree: int, scalar_term: bool = Fa
     assert_close(gpu.numpy(gradient), expected, 1e-12)
 
 
+def check_everywhere(gpu: Any, path: np.ndarray) -> None:
+    """A gradient in float32, of degree 3: as exact at points between chunks as elsewhere."""
+    exact = path.astype(float)
+    sig = siglib.sig(exact, 3)
+    derivs = np.random.default_rng(0).standard_normal(sig.shape)
+    given = (gpu.array(array.astype(np.float32)) for array in (path, sig, derivs))
+    gradient = gpu.numpy(siglib.sig_backprop(*given, 3))
+    assert_as_exact_everywhere(gradient[0], siglib.sig_backprop(exact, sig, derivs, 3)[0])
+
+
 def _several_launches() -> Any:
     """Not a block for each path."""
     return mock.patch.object(launcher, "make_block", lambda *args: None)
@@ -77,13 +87,7 @@ def chunks(gpu: Any) -> None:
 
 def borders(gpu: Any) -> None:
     """Of many chunks of a smooth path."""
-    path = smooth_path(2003, 6)
-    exact = path.astype(float)
-    sig = siglib.sig(exact, 3)
-    derivs = np.random.default_rng(0).standard_normal(sig.shape)
-    given = (gpu.array(array.astype(np.float32)) for array in (path, sig, derivs))
-    gradient = gpu.numpy(siglib.sig_backprop(*given, 3))
-    assert_as_exact_everywhere(gradient[0], siglib.sig_backprop(exact, sig, derivs, 3)[0])
+    check_everywhere(gpu, smooth_path(2003, 6))
 
 
 def unstaged(gpu: Any) -> None:

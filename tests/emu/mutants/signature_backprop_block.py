@@ -4,12 +4,14 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from checking import assert_as_exact_everywhere, assert_close, smooth_path
+from checking import assert_close, smooth_path
 
 import siglib
 from siglib._gpu import signature_backprop_block as blocks
+from siglib._gpu import signature_plan
 
 from . import Mutant
+from .signature_backprop import check_everywhere
 
 
 def _check(gpu: Any, shape: tuple[int, ...], degree: int, few: int = 2, dtype: str = "float64", **options: Any) -> None:
@@ -20,7 +22,7 @@ def _check(gpu: Any, shape: tuple[int, ...], degree: int, few: int = 2, dtype: s
     derivs = rng.standard_normal(sig.shape)
     given = [gpu.array(array.astype(dtype)) for array in (path, sig, derivs)]
     blocks.make_block.cache_clear()
-    with mock.patch.object(blocks, "_FEW", few):
+    with mock.patch.object(signature_plan, "_SHORT_PART", few):
         gradient = siglib.sig_backprop(*given, degree, **options)
     blocks.make_block.cache_clear()
     expected = siglib.sig_backprop(path, sig, derivs, degree, **options)
@@ -63,13 +65,7 @@ def time(gpu: Any) -> None:
 
 def borders(gpu: Any) -> None:
     """Points between the chunks of a smooth path."""
-    path = smooth_path(4001, 4)
-    exact = path.astype(float)
-    sig = siglib.sig(exact, 3)
-    derivs = np.random.default_rng(0).standard_normal(sig.shape)
-    given = (gpu.array(array.astype(np.float32)) for array in (path, sig, derivs))
-    gradient = gpu.numpy(siglib.sig_backprop(*given, 3))
-    assert_as_exact_everywhere(gradient[0], siglib.sig_backprop(exact, sig, derivs, 3)[0])
+    check_everywhere(gpu, smooth_path(4001, 4))
 
 
 KERNEL, PRODUCT = "signature_backprop_block.cu", "signature_product.cuh"
